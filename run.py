@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""Start here: sets up what is missing in `.venv`, then becomes `p2pworld SUBCOMMAND` or the tests.
+
+Set-up installs the locked requirements, each checked against its hashes, and leaves a stamp: the hash of the lock, the
+Python and the place. While the stamp holds, a start does nothing but exec, so signals and exit codes are those of the
+program itself. Set-up that was cut short leaves no stamp and is done anew; two at once wait for each other.
+
+Only the standard library is used, and only syntax that old Pythons can read: they must get as far as the first lines,
+which look for a Python that is new enough.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+OLDEST_PYTHON = (3, 11)
+KNOWN_PYTHONS = ("python3.13", "python3.12", "python3.11")
+
+
+def newer_python(names: "tuple[str, ...]" = KNOWN_PYTHONS) -> "str | None":
+    """The path of a Python on PATH that runs and is new enough, or None."""
+    for name in names:
+        path = shutil.which(name)
+        test = f"import sys; sys.exit(sys.version_info < {OLDEST_PYTHON})"
+        quiet = subprocess.DEVNULL
+        if path and subprocess.call([path, "-c", test], stdout=quiet, stderr=quiet) == 0:
+            return path
+    return None
+
+
+if sys.version_info < OLDEST_PYTHON:
+    found = newer_python()
+    if found is None:
+        sys.exit("run.py: this needs Python 3.11 or newer, and none is on PATH: install one and start again.")
+    os.execv(found, [found, os.path.abspath(__file__), *sys.argv[1:]])
+if os.name != "posix":
+    sys.exit("run.py: this needs Linux or macOS (on Windows, use WSL).")
+
+import fcntl  # noqa: E402  # not on every system: the lines above must come first
+import hashlib  # noqa: E402
+import signal  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from pathlib import Path  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent
+RUNTIME_LOCK = "requirements.txt"
+DEV_LOCK = "requirements-dev.txt"  # holds all of RUNTIME_LOCK too
+SETUP_VERSION = 1  # grows when a `.venv` made by an older run.py must be made anew
+OUTPUT_TAIL_LINES = 12
+
+USAGE = """usage: python3 run.py SUBCOMMAND [ARGUMENT...]
+
+  SUBCOMMAND     sets up what is missing, then runs `p2pworld SUBCOMMAND ARGUMENT...`
+  test           sets up what the tests need, then runs pytest with the arguments (none: all tests)
+  setup          sets up everything and runs nothing
+
+python3 run.py demo            a city of several nodes and its bots on this machine
+python3 run.py SUBCOMMAND -h   what a subcommand does"""
+
+
+class SetupFailed(Exception):
+    """Set-up cannot go on; the message is one sentence that says what to do, `output` what the tool printed."""
+
+    def __init__(self, sentence: str, output: str = "") -> None:
+        super().__init__(sentence)
+        self.output = output
+
+
+def say(line: str) -> None:
+    """One line for the person, kept off standard output, which belongs to the program that is run."""
+    print(f"run.py: {line}", file=sys.stderr, flush=True)
+
+
+def stamp_text(root: Path, lock: str) -> str:
+    """What a finished set-up from `lock` is known by: it changes when the `.venv` would have to."""
+    parts = [str(SETUP_VERSION), str(sys.implementation.cache_tag), str(root)]
+    return hashlib.sha256("\n".join(parts).encode() + (root / lock).read_bytes()).hexdigest()
+
+
+def stamp_path(root: Path, lock: str) -> Path:
+    """Where the stamp of `lock` lies: inside `.venv`, so that it goes when that goes."""
+    return root / ".venv" / f"{lock}.stamp"
+
+
+def read_stamp(root: Path, lock: str) -> str:
+    """The stamp left by a finished set-up, or an empty string."""
+    try:
+        return stamp_path(root, lock).read_text()
+    except OSError:
+        return ""
+
+
+def is_set_up(root: Path, lock: str) -> bool:
+    """Whether nothing is left to do for `lock`."""
+    return read_stamp(root, lock) == stamp_text(root, lock) and venv_python(root).exists()
+
+
+def venv_python(root: Path) -> Path:
+    """The interpreter that set-up makes."""
+    return root / ".venv" / "bin" / "python"
+
+
+def can_be_kept(root: Path) -> bool:
+    """Whether the `.venv` there can be added to: its Python is this one, and no stamp tells of another lock."""
+    stale = any(
+        read_stamp(root, lock) not in ("", stamp_text(root, lock)) for lock in (RUNTIME_LOCK, DEV_LOCK)
+    )
+    if stale or not venv_python(root).exists():
+        return False
+    ask = [str(venv_python(root)), "-c", "import sys; print(sys.implementation.cache_tag)"]
+    answer = subprocess.run(ask, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    return answer.stdout.strip() == sys.implementation.cache_tag
+
+
+def why_it_failed(output: str) -> str:
+    """One sentence, made from what the tool printed, that says what to do."""
+    text = output.lower()
+    if "no space left" in text or "disk quota" in text:
+        return "the disk is full: free about 500 MB and start again."
+    if "do not match the hashes" in text or "hash mismatch" in text:
+        return "a package is not the one that was locked (its hash differs): do not use that registry's copy."
+    if "ensurepip" in text:
+        return "this Python cannot make environments: install its venv module (python3-venv) or uv, and start again."
+    network = (
+        "resolution",
+        "connection",
+        "timed out",
+        "dns error",
+        "failed to fetch",
+        "no matching distribution",
+    )
+    if any(sign in text for sign in network):
+        return (
+            "the packages could not be fetched: check the network or pip's registry setting and start again."
+        )
+    return "installing the packages failed: what the tool said follows; mend that and start again."
+
+
+def run_tool(lock_fd: int, argv: list[str]) -> None:
+    """Runs one tool to its end; holds the lock as long as the tool lives, even if we are killed.
+
+    Raises SetupFailed, with what the tool printed.
+    """
+    done = subprocess.run(
+        argv,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+        pass_fds=(lock_fd,),
+    )
+    if done.returncode != 0:
+        raise SetupFailed(why_it_failed(done.stdout), done.stdout)
+
+
+def install(root: Path, lock: str, keep: bool, uv: str | None, run: Callable[[list[str]], None]) -> None:
+    """Makes `.venv` (or adds to it, if `keep`) and installs what `lock` pins, with uv or with venv and pip."""
+    venv, python = str(root / ".venv"), str(venv_python(root))
+    base = str(
+        getattr(sys, "_base_executable", sys.executable)
+    )  # not the `.venv` that is about to be removed
+    if not keep:
+        if os.path.islink(venv):
+            os.unlink(venv)
+        elif os.path.exists(venv):
+            shutil.rmtree(venv)
+        run([uv, "venv", "--quiet", "--python", base, venv] if uv else [base, "-I", "-m", "venv", venv])
+    tool = [uv, "pip", "install", "--python", python] if uv else [python, "-I", "-m", "pip", "install"]
+    quiet = [] if uv else ["--no-input", "--progress-bar=off", "--disable-pip-version-check"]
+    run([*tool, *quiet, "--require-hashes", "-r", str(root / lock)])
+
+
+def link_project(root: Path) -> None:
+    """Makes the packages of this tree importable in `.venv`, and `.venv/bin/p2pworld` start them."""
+    site = "lib/python{}.{}/site-packages".format(*sys.version_info)
+    (root / ".venv" / site / "p2pworld.pth").write_text(f"{root}\n")
+    script = root / ".venv" / "bin" / "p2pworld"
+    script.write_text('#!/bin/sh\nexec "$(dirname -- "$0")/python" -P -m shard_node.cli "$@"\n')
+    script.chmod(0o755)
+
+
+def set_up(root: Path, lock: str) -> None:
+    """Leaves a `.venv` with what `lock` pins, and its stamp.
+
+    `.venv.lock` keeps others out meanwhile. Its content says that a set-up is under way: one that finds it written has
+    followed a set-up that was cut short, and starts from nothing.
+
+    Raises SetupFailed.
+    """
+    with open(root / ".venv.lock", "a+") as guard:
+        try:
+            fcntl.flock(guard, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another start to finish its set-up")
+            fcntl.flock(guard, fcntl.LOCK_EX)
+        if is_set_up(root, lock):
+            return
+        guard.seek(0)
+        keep = guard.read() == "" and can_be_kept(root)
+        guard.write("set-up under way\n")
+        guard.flush()
+        for name in (RUNTIME_LOCK, DEV_LOCK):
+            stamp_path(root, name).unlink(missing_ok=True)
+        start, uv = time.monotonic(), shutil.which("uv")
+        version = "{}.{}.{}".format(*sys.version_info)
+        say(
+            f"{'adding to' if keep else 'making'} .venv for Python {version}: packages of {lock}, once; a minute or so"
+        )
+
+        def run(argv: list[str]) -> None:
+            run_tool(guard.fileno(), argv)
+
+        try:
+            install(root, lock, keep, uv, run)
+        except SetupFailed:
+            if not keep and not uv:
+                raise
+            say("that did not work; trying again from nothing, with venv and pip")
+            install(root, lock, False, None, run)
+        link_project(root)
+        for name in (RUNTIME_LOCK, lock):
+            stamp_path(root, name).write_text(stamp_text(root, name))
+        guard.truncate(0)
+        say(f"ready in {time.monotonic() - start:.0f} s")
+
+
+def become(root: Path, arguments: list[str]) -> None:
+    """Replaces this process by the tests or by `p2pworld`; does not return."""
+    python = str(venv_python(root))
+    sys.stdout.flush()
+    if arguments[0] == "test":
+        os.chdir(root)
+        os.execv(python, [python, "-m", "pytest", *arguments[1:]])
+    os.execv(python, [python, "-P", "-m", "shard_node.cli", *arguments])
+
+
+def terminated(signum: int, frame: object) -> None:
+    """SIGTERM during set-up: unwinds, so that the tool under way ends too."""
+    raise SystemExit(128 + signum)
+
+
+def main(arguments: list[str]) -> int:
+    """Sets up what `arguments` need and runs them; returns an exit code only where nothing was run."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    lock = DEV_LOCK if arguments[0] in ("test", "setup") else RUNTIME_LOCK
+    try:
+        if not is_set_up(ROOT, lock):
+            signal.signal(signal.SIGTERM, terminated)
+            set_up(ROOT, lock)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if arguments[0] == "setup":
+            return 0
+        become(ROOT, arguments)
+    except SetupFailed as failure:
+        say(str(failure))
+        for line in failure.output.strip().splitlines()[-OUTPUT_TAIL_LINES:]:
+            print(f"  | {line}", file=sys.stderr)
+    except OSError as failure:
+        say(f"set-up failed ({failure}): mend that and start again.")
+    except KeyboardInterrupt:
+        say("interrupted; the next start sets up anew")
+        return 130
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
