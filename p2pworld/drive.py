@@ -1,0 +1,74 @@
+"""The order of a node's effects, decided once for the real shell and for the simulator.
+
+`effects` turns a `Ready` into a list that an executor carries out from first to last: frames and immediate sends leave
+at once, writes are made durable, and only then may what waits for them be sent. The executor only executes; it decides
+nothing, so an ordering bug exists in both worlds or in neither.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from p2pworld.messages import Frame, Ready, Send, ToPeer, Write
+
+__all__ = ["AskStore", "Effect", "Persist", "SendFrames", "SendNow", "effects", "may_leave"]
+
+
+@dataclass(frozen=True, slots=True)
+class SendFrames:
+    """Hand each frame to the play sockets it names; a socket that is full skips it and is counted."""
+
+    frames: tuple[Frame, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SendNow:
+    """Hand these to their sockets and links, in order; each is looked at by `may_leave` just before."""
+
+    sends: tuple[Send, ...]
+    lease_deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Make `writes` durable as one; then answer `Wrote(number)` and do `then`. On failure answer `WriteFailed`, drop `then`.
+
+    Persists are carried out one after another in the order they were asked for. An executor may start the next effects
+    before a Persist ends; `then` is what must wait for it.
+    """
+
+    number: int
+    writes: tuple[Write, ...]
+    then: SendNow
+    lease_deadline_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AskStore:
+    """Put one request to the coordination store; its answer comes back as an event, in any order with others."""
+
+    request: object
+
+
+Effect = SendFrames | SendNow | Persist | AskStore
+
+
+def effects(ready: Ready) -> tuple[Effect, ...]:
+    """Everything a Ready asks for, in the order it must be begun."""
+    deadline_s = ready.lease_deadline_s
+    plan: list[Effect] = []
+    if ready.frames:
+        plan.append(SendFrames(ready.frames))
+    if ready.sends:
+        plan.append(SendNow(ready.sends, deadline_s))
+    if ready.writes:
+        plan.append(Persist(ready.number, ready.writes, SendNow(ready.held, deadline_s), deadline_s))
+    elif ready.held:
+        plan.append(SendNow(ready.held, deadline_s))
+    plan.extend(AskStore(request) for request in ready.requests)
+    return tuple(plan)
+
+
+def may_leave(send: Send, lease_deadline_s: float, boot_s: float) -> bool:
+    """Whether a send may still leave at `boot_s`: what is fenced dies with the lease it was decided under."""
+    return not (isinstance(send, ToPeer) and send.fenced) or boot_s < lease_deadline_s

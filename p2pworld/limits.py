@@ -1,0 +1,72 @@
+"""Every bound of the system, with the arithmetic behind it.
+
+Units are in the names. A number that is not here is not a limit.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+# ruff: noqa: RUF022  (grouped as below)
+__all__ = [
+    "TICK_MS", "LEASE_TTL_S", "LOGIN_AHEAD_MS", "CLOCK_SKEW_MS",
+    "REACH_SLACK_CM", "REACH_SPEED_CM_S", "REACH_SECONDS", "HYSTERESIS_CM", "POSES_PER_S", "CORRECT_EVERY_S",
+    "VIEW_CM", "LEAF_LEVEL", "FRAME_AVATARS", "FRAME_BYTES_MAX", "DENSITY_CELLS", "BORDER_AVATARS", "BORDER_STEP_CM",
+    "GHOST_TTL_S", "AVATARS_MAX", "CLIENTS_MAX", "CONTROL_BYTES_MAX", "CONTROL_PER_S", "CONTROL_BURST",
+    "CONTROL_QUEUE_BYTES", "SOCKET_SEND_BUFFER_BYTES", "HELLO_WAIT_S", "LINK_BATCH_BYTES_MAX", "LINK_QUEUE_BYTES",
+    "PREPARE_S", "RESERVED_S", "HELD_S", "FLOOR_S", "DORMANT_S", "HANDOFF_RETRY_S", "DIRECTORY_REFRESH_S",
+    "DIRECTORY_TTL_S", "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED", "NEAR_COPY_CM",
+]  # fmt: skip
+
+# ---- time
+TICK_MS: Final = 100  # 10 Hz
+LEASE_TTL_S: Final = 3.0  # renewed each quarter of it; judged dead after 1.2 of it unchanged, so a failover starts within 4 s
+LOGIN_AHEAD_MS: Final = 600_000  # a device's clock may be ten minutes ahead of ours
+CLOCK_SKEW_MS: Final = 60_000  # between nodes' clocks, for stamps of objects
+
+# ---- poses
+REACH_SLACK_CM: Final = 200  # jitter: two ticks of a runner
+REACH_SPEED_CM_S: Final = (700, 2_500)  # on foot (a sprinter), riding a vehicle (90 km/h)
+REACH_SECONDS: Final = 3.0  # silence counts for at most this much way
+HYSTERESIS_CM: Final = 200  # beyond the border by this before one is handed off: no flapping on the line
+POSES_PER_S: Final = 15  # a client is asked for 10; more are dropped
+CORRECT_EVERY_S: Final = 0.5
+
+# ---- what is seen
+VIEW_CM: Final = 6_400
+LEAF_LEVEL: Final = 11  # 32 m: a leaf and its eight neighbours reach at least 32 m around everybody in it
+FRAME_AVATARS: Final = 96
+FRAME_BYTES_MAX: Final = 16 + FRAME_AVATARS * 16 + 16 + 64 * 8  # one POSES of 96 rows of 16 B, one DENSITY of 64 rows
+DENSITY_CELLS: Final = 64
+BORDER_AVATARS: Final = 96  # for each BORDER_STEP_CM of common border
+BORDER_STEP_CM: Final = 1_600
+GHOST_TTL_S: Final = 1.0
+
+# ---- people and sockets
+AVATARS_MAX: Final = 16_384  # rows of one node, ghosts and dormant ones included
+CLIENTS_MAX: Final = 8_192
+CONTROL_BYTES_MAX: Final = 4_096  # one control message from a client: a HELLO is about 500 B
+CONTROL_PER_S: Final = 10.0
+CONTROL_BURST: Final = 30
+CONTROL_QUEUE_BYTES: Final = 65_536  # control messages waiting for one client's full socket
+SOCKET_SEND_BUFFER_BYTES: Final = 8_192
+HELLO_WAIT_S: Final = 5.0
+LINK_BATCH_BYTES_MAX: Final = 20 << 20  # one whole state of a cell (16 MiB) and its envelope
+LINK_QUEUE_BYTES: Final = 64 << 20
+
+# ---- handoff
+PREPARE_S: Final = 3.0
+RESERVED_S: Final = 5.0
+HELD_S: Final = 1.0
+FLOOR_S: Final = 60.0
+DORMANT_S: Final = 3.0
+HANDOFF_RETRY_S: Final = 1.0  # after a refusal, before it is tried again
+DIRECTORY_REFRESH_S: Final = 5.0
+DIRECTORY_TTL_S: Final = 15.0
+
+# ---- objects
+OBJECTS_PER_CELL: Final = 4_096
+OBJECTS_PER_AVATAR: Final = 256  # within one cell
+PENDING_ACTS: Final = 4_096  # waiting for disk and standby on one node
+PROFILES_CACHED: Final = 32_768
+NEAR_COPY_CM: Final = 1_000  # how near to its dormant or ghost place a new login may claim to stand
