@@ -1,14 +1,15 @@
 """One quadtree over Seoul: every place, region, leaf and room is a cell of it, and a cell is one integer.
 
-The root is a square of 65 536 m in EPSG:5179 (Korea 2000 / Unified CS), with its south-west corner at 920 000 m east and
-1 920 000 m north. A cell of level L has a side of 65 536 / 2**L m and is the integer `1 << 2L | morton`: a leading 1 that
-tells the level, then two bits a level, the north bit before the east bit. Its text is its quadkey, a digit a level from
-the root down: 0 south-west, 1 south-east, 2 north-west, 3 north-east. Cells are half-open: their west and south
-borders belong to them, their east and north borders to the next.
+The root is a square of 65 536 m in EPSG:5179 (Korea 2000 / Unified CS), its south-west corner at 920 000 m
+east and 1 920 000 m north. A cell of level L has a side of 65 536 / 2**L m and is the integer `1 << 2L |
+morton`: a leading 1 that tells the level, then two bits a level, the north bit before the east bit. Its text
+is its quadkey, a digit a level from the root down: 0 south-west, 1 south-east, 2 north-west, 3 north-east.
+Cells are half-open: their west and south borders belong to them, their east and north borders to the next.
 
-Inside the system a position is `east_cm`, `north_cm`: whole centimetres from the root's south-west corner, which fit
-int32. Latitudes and longitudes exist only at the edges. Sorted Morton codes of positions make every cell one contiguous slice of
-an array (Gargantini's linear quadtree): `morton_encode` gives the codes, `cell_range` the slice.
+Inside the system a position is `east_cm`, `north_cm`: whole centimetres from the root's south-west corner,
+which fit int32. Latitudes and longitudes exist only at the edges. Sorted Morton codes of positions make every
+cell one contiguous slice of an array (Gargantini's linear quadtree): `morton_encode` gives the codes,
+`cell_range` the slice.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from __future__ import annotations
 import functools
 import math
 import re
-from collections.abc import Iterable
+from itertools import pairwise
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
     from pyproj import Transformer
 
 __all__ = [
@@ -57,15 +60,15 @@ ROOT_NORTH_M = 1_920_000
 ROOT_SIDE_M = 65_536
 ROOT_SIDE_CM = ROOT_SIDE_M * 100
 
-# 25 cm, the finest level whose borders are whole centimetres (65 536 m = 2**18 * 25 cm). A cell then has at most 37 bits:
-# it fits int64 and is exact in a double, so also in JavaScript.
+# 25 cm, the finest level whose borders are whole centimetres (65 536 m = 2**18 * 25 cm). A cell then has at
+# most 37 bits: it fits int64 and is exact in a double, so also in JavaScript.
 LEVEL_MAX = 18
 _UNIT_CM = ROOT_SIDE_CM >> LEVEL_MAX
 
 _INT32_MAX = 2**31 - 1
 
 
-# --- Morton codes: bit 2i is bit i of the column, bit 2i + 1 is bit i of the row ------------------------------------
+# --- Morton codes: bit 2i is bit i of the column, bit 2i + 1 is bit i of the row ------------------
 
 
 def _spread(x: int) -> int:
@@ -87,23 +90,42 @@ def _gather(x: int) -> int:
     return (x | x >> 16) & 0x0000_0000_FFFF_FFFF
 
 
+_SPREAD_STEPS = tuple(
+    (np.uint64(shift), np.uint64(mask))
+    for shift, mask in (
+        (16, 0x0000_FFFF_0000_FFFF),
+        (8, 0x00FF_00FF_00FF_00FF),
+        (4, 0x0F0F_0F0F_0F0F_0F0F),
+        (2, 0x3333_3333_3333_3333),
+        (1, 0x5555_5555_5555_5555),
+    )
+)
+_GATHER_STEPS = tuple(
+    (np.uint64(shift), np.uint64(mask))
+    for shift, mask in (
+        (0, 0x5555_5555_5555_5555),
+        (1, 0x3333_3333_3333_3333),
+        (2, 0x0F0F_0F0F_0F0F_0F0F),
+        (4, 0x00FF_00FF_00FF_00FF),
+        (8, 0x0000_FFFF_0000_FFFF),
+        (16, 0x0000_0000_FFFF_FFFF),
+    )
+)
+_ONE = np.uint64(1)
+
+
 def _spread_array(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """`_spread` of each element."""
-    x = (x | x << 16) & 0x0000_FFFF_0000_FFFF
-    x = (x | x << 8) & 0x00FF_00FF_00FF_00FF
-    x = (x | x << 4) & 0x0F0F_0F0F_0F0F_0F0F
-    x = (x | x << 2) & 0x3333_3333_3333_3333
-    return (x | x << 1) & 0x5555_5555_5555_5555
+    for shift, mask in _SPREAD_STEPS:
+        x = (x | x << shift) & mask
+    return x
 
 
 def _gather_array(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """`_gather` of each element."""
-    x = x & 0x5555_5555_5555_5555
-    x = (x | x >> 1) & 0x3333_3333_3333_3333
-    x = (x | x >> 2) & 0x0F0F_0F0F_0F0F_0F0F
-    x = (x | x >> 4) & 0x00FF_00FF_00FF_00FF
-    x = (x | x >> 8) & 0x0000_FFFF_0000_FFFF
-    return (x | x >> 16) & 0x0000_0000_FFFF_FFFF
+    for shift, mask in _GATHER_STEPS:
+        x = (x | x >> shift) & mask
+    return x
 
 
 def morton_encode(
@@ -111,7 +133,8 @@ def morton_encode(
 ) -> NDArray[np.uint64]:
     """The Morton code of the cell of `level` that holds each point, without the leading 1 of a cell.
 
-    `east_cm` and `north_cm` are i32[n], inside the root; the result is u64[n]. `codes | 1 << 2 * level` are the cells.
+    `east_cm` and `north_cm` are i32[n], inside the root; the result is u64[n]; `codes | 1 << 2 * level` are
+    the cells.
 
     Raises:
         ValueError: a point lies outside the root (clamp first), or no such level.
@@ -121,30 +144,28 @@ def morton_encode(
     east = np.asarray(east_cm, dtype=np.int32).view(np.uint32)
     north = np.asarray(north_cm, dtype=np.int32).view(np.uint32)
     if (east >= ROOT_SIDE_CM).any() or (north >= ROOT_SIDE_CM).any():
-        raise ValueError(
-            f"positions must be from 0 to {ROOT_SIDE_CM - 1} cm from the root's corner; clamp them first"
-        )
+        raise ValueError(f"positions are 0 to {ROOT_SIDE_CM - 1} cm from the root's corner; clamp them first")
     coarser = LEVEL_MAX - level
     column = (east // _UNIT_CM >> coarser).astype(np.uint64)
     row = (north // _UNIT_CM >> coarser).astype(np.uint64)
-    return _spread_array(column) | _spread_array(row) << 1
+    return _spread_array(column) | _spread_array(row) << _ONE
 
 
 def morton_decode(
     codes: NDArray[np.uint64], level: int = LEVEL_MAX
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The south-west corners (east_cm i32[n], north_cm i32[n]) of the cells with these Morton codes (u64[n]) of `level`.
+    """The south-west corners, east_cm and north_cm i32[n], of the cells of `level` with these codes, u64[n].
 
     Raises:
         ValueError: a code is larger than `level` has, or no such level.
     """
     _check_level(level)
     codes = np.asarray(codes, dtype=np.uint64)
-    if (codes >> 2 * level != 0).any():
+    if (codes >> np.uint64(2 * level) != 0).any():
         raise ValueError(f"a Morton code of level {level} has at most {2 * level} bits")
     side_cm = ROOT_SIDE_CM >> level
-    east_cm = (_gather_array(codes) * side_cm).astype(np.int32)
-    north_cm = (_gather_array(codes >> 1) * side_cm).astype(np.int32)
+    east_cm = _gather_array(codes).astype(np.int32) * np.int32(side_cm)
+    north_cm = _gather_array(codes >> _ONE).astype(np.int32) * np.int32(side_cm)
     return east_cm, north_cm
 
 
@@ -153,15 +174,15 @@ def _check_level(level: int) -> None:
         raise ValueError(f"a level is from 0 (the root) to {LEVEL_MAX} (25 cm), not {level}")
 
 
-# --- Cells ---------------------------------------------------------------------------------------------------------
+# --- Cells ----------------------------------------------------------------------------------------
 
 
 class Cell(int):
     """One cell of the quadtree, as the integer `1 << 2L | morton`.
 
-    A cell is an int: it hashes, compares, packs and crosses into numpy as its number, and hot paths may hold the bare
-    number. The order of ints puts coarser cells first and follows the Morton curve within a level; `curve_key` orders
-    cells of mixed levels along the curve.
+    A cell is an int: it hashes, compares, packs and crosses into numpy as its number, and hot paths may hold
+    the bare number. The order of ints puts coarser cells first and follows the Morton curve within a level;
+    `curve_key` orders cells of mixed levels along the curve.
     """
 
     __slots__ = ()
@@ -170,12 +191,12 @@ class Cell(int):
         """The cell with this number.
 
         Raises:
-            ValueError: not the number of a cell: below 1, of an odd number of bits after the 1, or finer than LEVEL_MAX.
+            ValueError: below 1, an odd number of bits after the leading 1, or finer than LEVEL_MAX.
         """
         bits = int(number).bit_length()
         if number < 1 or bits % 2 == 0 or bits > 2 * LEVEL_MAX + 1:
             raise ValueError(
-                f"{int(number)} is no cell: a cell is 1 followed by two bits a level, at most {LEVEL_MAX} levels"
+                f"{int(number)} is no cell: a cell is a 1, then two bits a level for up to {LEVEL_MAX} levels"
             )
         return super().__new__(cls, number)
 
@@ -198,7 +219,7 @@ class Cell(int):
         """The cell with this quadkey: a digit 0 to 3 a level from the root down; the root is written `root`.
 
         Raises:
-            ValueError: other characters, too many digits, or nothing (which is more often a missing field than the root).
+            ValueError: other characters, too many digits, or none (more often a lost field than the root).
         """
         if text == "root":
             return cls(1)
@@ -283,7 +304,7 @@ class Cell(int):
         return () if self == 1 else tuple(c for c in self.parent().children() if c != self)
 
     def neighbours(self) -> tuple[Self, ...]:
-        """The up to 8 cells of the same level around this one, those inside the root, from the south-west eastwards."""
+        """The up to 8 cells of the same level around this one in the root, from the south-west eastwards."""
         level, column, row = self.level, self.column, self.row
         return tuple(
             self._of(column + dx, row + dy, level)
@@ -303,7 +324,7 @@ class Cell(int):
         return west <= east_cm < east and south <= north_cm < north
 
     def touches(self, other: Cell) -> bool:
-        """Whether the two cells, of any levels, share a piece of border or a corner and neither contains the other."""
+        """Whether the two cells, of any levels, share a piece of border or a corner but no inner point."""
         return not (self.contains(other) or other.contains(self)) and self.distance_cm_to(other) == 0
 
     def distance_cm_to(self, other: Cell) -> float:
@@ -331,7 +352,7 @@ def level_of_side_m(side_m: float) -> int:
         if ROOT_SIDE_CM >> level == side_m * 100:
             return level
     raise ValueError(
-        f"no cell has a side of {side_m} m: sides are {ROOT_SIDE_M} m halved up to {LEVEL_MAX} times"
+        f"no cell has a side of {side_m} m: sides are {ROOT_SIDE_M} m halved 0 to {LEVEL_MAX} times"
     )
 
 
@@ -345,17 +366,17 @@ def cell_range(cell: Cell, level: int = LEVEL_MAX) -> tuple[int, int]:
     finer = 2 * (level - cell.level)
     if finer < 0:
         raise ValueError(
-            f"cell {cell} is finer than level {level}, so no range of codes of that level is the cell"
+            f"cell {cell} is finer than level {level}: no range of codes of that level is the cell"
         )
     lo = cell.morton << finer
     return lo, lo + (1 << finer)
 
 
-# --- Partitions ----------------------------------------------------------------------------------------------------
+# --- Partitions -----------------------------------------------------------------------------------
 
 
 def curve_key(cell: Cell) -> tuple[int, int]:
-    """A sort key that puts cells of mixed levels in the order of the Morton curve, a cell before what it contains."""
+    """A sort key that puts cells of mixed levels along the Morton curve, a cell before what it contains."""
     level = cell.level
     return cell.morton << 2 * (LEVEL_MAX - level), level
 
@@ -367,7 +388,7 @@ def partition_around(cells: Iterable[Cell]) -> list[Cell]:
         ValueError: two of the cells overlap (or are the same).
     """
     leaves = sorted(cells, key=curve_key)
-    for before, after in zip(leaves, leaves[1:], strict=False):
+    for before, after in pairwise(leaves):
         if before.contains(after):
             raise ValueError(f"cells {before} and {after} overlap, so no partition has both")
     split = {leaf.parent(level) for leaf in leaves for level in range(leaf.level)}
@@ -377,7 +398,7 @@ def partition_around(cells: Iterable[Cell]) -> list[Cell]:
 
 
 def cover_gaps(cells: Iterable[Cell]) -> list[Cell]:
-    """The fewest cells that, with the given ones, cover the root exactly once, in curve order; none given: the root.
+    """The fewest cells that, with the given ones, cover the root exactly once, in curve order.
 
     Raises:
         ValueError: two of the cells overlap (or are the same).
@@ -397,14 +418,23 @@ def is_partition(cells: Iterable[Cell]) -> bool:
 
 
 def neighbours_in(cells: Iterable[Cell], cell: Cell) -> list[Cell]:
-    """Those of the (disjoint) `cells` that share a piece of border or a corner with `cell`, in curve order.
+    """Those of the cells that share a border or a corner with `cell` but no inner point, in curve order.
 
-    One pass with a few comparisons a cell: about 2 µs each.
+    One vectorised pass over all of them: some 100 µs for 300.
     """
-    return sorted((other for other in cells if cell.touches(other)), key=curve_key)
+    numbers = np.fromiter(cells, dtype=np.uint64)
+    level = (np.frexp(numbers.astype(np.float64))[1] - 1) // 2
+    bits = (2 * level).astype(np.uint64)
+    morton: NDArray[np.uint64] = numbers ^ _ONE << bits
+    west, south = morton_decode(morton << np.uint64(2 * LEVEL_MAX) - bits)
+    east, north = west + (ROOT_SIDE_CM >> level), south + (ROOT_SIDE_CM >> level)
+    own_west, own_south, own_east, own_north = cell.bounds_cm()
+    meets = (west <= own_east) & (east >= own_west) & (south <= own_north) & (north >= own_south)
+    overlaps = (west < own_east) & (east > own_west) & (south < own_north) & (north > own_south)
+    return sorted((Cell(int(number)) for number in numbers[meets & ~overlaps]), key=curve_key)
 
 
-# --- Positions -----------------------------------------------------------------------------------------------------
+# --- Positions ------------------------------------------------------------------------------------
 
 
 def inside_root(east_cm: int, north_cm: int) -> bool:
@@ -443,14 +473,14 @@ def _wgs84_to_5179() -> Transformer:
 
 
 def from_wgs84(lat: float, lon: float) -> tuple[int, int]:
-    """The position (east_cm, north_cm) nearest to this WGS 84 latitude and longitude; it may lie outside the root.
+    """The position (east_cm, north_cm) nearest to this WGS 84 point in degrees; it may lie outside the root.
 
     Raises:
         ValueError: not a latitude and longitude in degrees, or one that the projection does not reach.
     """
     if not (-90 <= lat <= 90 and -180 <= lon <= 180):
         raise ValueError(
-            f"({lat}, {lon}) is not a latitude from -90 to 90 and a longitude from -180 to 180 degrees"
+            f"({lat}, {lon}) is not a latitude (-90 to 90) and a longitude (-180 to 180) in degrees"
         )
     e_m, n_m = _wgs84_to_5179().transform(lon, lat)
     return from_5179(e_m, n_m)
@@ -462,10 +492,10 @@ def to_wgs84(east_cm: int, north_cm: int) -> tuple[float, float]:
     return float(lat), float(lon)
 
 
-# --- National point numbers ----------------------------------------------------------------------------------------
+# --- National point numbers -----------------------------------------------------------------------
 
-# Squares of 100 km, lettered in Korean alphabetical order eastwards from 700 km and northwards from 1 300 km (the
-# 국가지점번호 grid of Korea's road-name address law).
+# Squares of 100 km, lettered in Korean alphabetical order eastwards from 700 km and northwards from 1 300 km:
+# the grid of the national point numbers (국가지점번호) under Korea's road-name address law.
 _POINT_LETTERS_EAST = "가나다라마바사"
 _POINT_LETTERS_NORTH = "가나다라마바사아"
 _POINT_EAST_M = 700_000
