@@ -1,7 +1,8 @@
 """Which cells of the quadtree Seoul touches.
 
-A cell touches Seoul if they share an inner point: a border that only runs along the cell's edge does not count. By the
-simplified outlines Seoul touches 19 cells of 8 192 m and 2 517 of 512 m; by the surveyed line it is 2 519 of 512 m.
+A cell touches Seoul if they share an inner point: a border that only runs along the cell's edge does not count. By
+these outlines Seoul touches 19 cells of 8 192 m and 2 517 of 512 m. They are simplified: the surveyed line, up to
+160 m away, touches 2 519 of 512 m, so a few cells at the rim differ.
 """
 
 from __future__ import annotations
