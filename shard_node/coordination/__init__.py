@@ -1,0 +1,25 @@
+"""Where the nodes of a city agree: on incarnations, leases and the newest city map."""
+
+from __future__ import annotations
+
+from shard_node.coordination.interface import (
+    Coordination,
+    CoordinationDown,
+    Lease,
+    OutcomeUnknown,
+    Proposed,
+    Registration,
+    Snapshot,
+)
+from shard_node.coordination.sqlite import SqliteCoordination
+
+__all__ = [
+    "Coordination",
+    "CoordinationDown",
+    "Lease",
+    "OutcomeUnknown",
+    "Proposed",
+    "Registration",
+    "Snapshot",
+    "SqliteCoordination",
+]

@@ -1,0 +1,326 @@
+"""A coordination store in one SQLite file: for all the nodes of one machine.
+
+Every write is one `BEGIN IMMEDIATE` transaction, synced to the disk (WAL, synchronous FULL) before it is answered, so
+the file's lock is what orders the city. All SQLite work runs in worker threads, one call at a time, bounded by the busy
+timeout. A call that is cancelled is either not begun or finished: it never leaves a transaction open. After a failure
+whose outcome is not certain the connection is dropped, and the next call opens the file anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import trio
+
+from p2pworld.errors import LocalError, RemoteError
+from p2pworld.ids import Incarnation
+from p2pworld.membership import Lease
+from p2pworld.world.citymap import EMPTY, CityMap, decode, encode
+from shard_node.coordination.interface import (
+    CoordinationDown,
+    OutcomeUnknown,
+    Proposed,
+    Registration,
+    Snapshot,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ["HISTORY_KEPT", "SCHEMA", "SqliteCoordination"]
+
+SCHEMA: Final = 1  # newer is refused
+HISTORY_KEPT: Final = 64  # maps, to look back at what happened: at most 64 * 330 kB
+_LEASES_PER_NODE: Final = 16  # unlisted, the newest; older ones end by being forgotten
+_BUSY_S: Final = 0.25  # within one renewal interval, so that a locked store is noticed before the next
+_POLL_S: Final = 0.1  # how soon a change by another process is seen
+_APPLICATION_ID: Final = 0x70327063  # "p2pc"
+_GENERATION_NUMBERS: Final = 32  # bits of an incarnation number below the generation
+
+_TABLES: Final = """
+CREATE TABLE node (key BLOB PRIMARY KEY, last_number INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE lease (
+    node BLOB NOT NULL, number INTEGER NOT NULL, counter INTEGER NOT NULL, ended INTEGER NOT NULL, ttl_s REAL NOT NULL,
+    link_url TEXT NOT NULL, play_url TEXT NOT NULL, web_url TEXT NOT NULL,
+    PRIMARY KEY (node, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE map (version INTEGER PRIMARY KEY, form BLOB NOT NULL) STRICT;
+"""
+
+T = TypeVar("T")
+
+
+class SqliteCoordination:
+    """The Coordination of one file; any number of processes may open it."""
+
+    def __init__(self, path: Path, *, busy_s: float = _BUSY_S, poll_s: float = _POLL_S) -> None:
+        self._path = path
+        self._busy_s = busy_s
+        self._poll_s = poll_s
+        self._limiter = trio.CapacityLimiter(1)
+        self._closed = False
+        self._changed = trio.Event()
+        # Only the thread that holds the limiter touches these two.
+        self._connection: sqlite3.Connection | None = None
+        self._decoded: tuple[bytes, CityMap] = (b"", EMPTY)
+
+    # ---- the interface
+
+    async def register(self, record: Registration, ttl_s: float, ends: Incarnation | None) -> int:
+        """See `Coordination.register`."""
+        if ends is not None and ends.node != record.node:
+            raise LocalError("a registration can end only older incarnations of the same node")
+
+        def work(db: sqlite3.Connection) -> int:
+            city = self._newest(db)
+            for node, number, other_s in db.execute("SELECT node, number, ttl_s FROM lease WHERE NOT ended"):
+                if other_s != ttl_s and node != record.node and city.is_listed(Incarnation(node, number)):
+                    raise LocalError(
+                        f"leases of this city last {other_s} s and this node's are set to {ttl_s} s; set the same"
+                    )
+            row = db.execute("SELECT last_number FROM node WHERE key = ?", [record.node]).fetchone()
+            number = max(row[0] if row else 0, city.generation << _GENERATION_NUMBERS) + 1
+            db.execute("INSERT OR REPLACE INTO node VALUES (?, ?)", [record.node, number])
+            if ends is not None:
+                db.execute(
+                    "UPDATE lease SET ended = 1 WHERE node = ? AND number <= ?", [record.node, ends.number]
+                )
+            listed = city.members.get(record.node)
+            db.execute(
+                "DELETE FROM lease WHERE node = ? AND number != ? AND number <= ?",
+                [record.node, listed.incarnation if listed else 0, number - _LEASES_PER_NODE],
+            )
+            db.execute(
+                "INSERT INTO lease VALUES (?, ?, 0, 0, ?, ?, ?, ?)",
+                [record.node, number, ttl_s, record.link_url, record.play_url, record.web_url],
+            )
+            return number
+
+        return await self._write(work)
+
+    async def renew(self, who: Incarnation) -> bool:
+        """See `Coordination.renew`."""
+
+        def work(db: sqlite3.Connection) -> bool:
+            found = db.execute(
+                "UPDATE lease SET counter = counter + 1 WHERE node = ? AND number = ? AND NOT ended", [*who]
+            )
+            return found.rowcount == 1
+
+        return await self._write(work)
+
+    async def read(self, known_version: int) -> Snapshot:
+        """See `Coordination.read`."""
+
+        def work(db: sqlite3.Connection) -> Snapshot:
+            db.execute("BEGIN")  # one snapshot for map and leases
+            version = _version(db)
+            city = None if version == known_version else self._newest(db)
+            rows = db.execute(
+                "SELECT node, number, counter, ended FROM lease ORDER BY node, number"
+            ).fetchall()
+            db.execute("COMMIT")
+            leases = tuple(
+                Lease(Incarnation(node, number), n, bool(ended)) for node, number, n, ended in rows
+            )
+            return Snapshot(version, city, leases)
+
+        return await self._run(work)
+
+    async def propose(self, city: CityMap, expected_version: int, victim: Lease | None = None) -> Proposed:
+        """See `Coordination.propose`."""
+        city.check()
+        if city.version <= expected_version:
+            raise LocalError(f"a map of version {city.version} cannot follow version {expected_version}")
+        form = encode(city)
+
+        def work(db: sqlite3.Connection) -> Proposed:
+            version = _version(db)
+            if version != expected_version:
+                return Proposed(False, version, "version")
+            if victim is not None and _counter(db, victim.who) not in (None, victim.counter):
+                return Proposed(False, version, "renewed")
+            before = self._newest(db)
+            listing = [m.who for m in city.members.values() if not before.is_listed(m.who)]
+            if any(not _lives(db, who) or (victim is not None and who == victim.who) for who in listing):
+                return Proposed(False, version, "ended")
+            if victim is not None:
+                db.execute("UPDATE lease SET ended = 1 WHERE node = ? AND number = ?", [*victim.who])
+            for node, number in db.execute("SELECT node, number FROM lease WHERE ended").fetchall():
+                if not city.is_listed(Incarnation(node, number)):
+                    db.execute("DELETE FROM lease WHERE node = ? AND number = ?", [node, number])
+            db.execute("INSERT INTO map VALUES (?, ?)", [city.version, form])
+            db.execute(
+                "DELETE FROM map WHERE version NOT IN (SELECT version FROM map ORDER BY version DESC LIMIT ?)",
+                [HISTORY_KEPT],
+            )
+            return Proposed(True, city.version)
+
+        proposed = await self._write(work, proposing=True)
+        if proposed.ok:
+            self._changed.set()
+            self._changed = trio.Event()
+        return proposed
+
+    async def wait_change(self, after_version: int, timeout_s: float) -> int:
+        """See `Coordination.wait_change`."""
+        version = after_version
+        with trio.move_on_after(timeout_s):
+            while True:
+                changed = self._changed
+                version = await self._run(_version)
+                if version != after_version:
+                    return version
+                with trio.move_on_after(self._poll_s):
+                    await changed.wait()
+        return version
+
+    async def end(self, who: Incarnation) -> None:
+        """See `Coordination.end`."""
+
+        def work(db: sqlite3.Connection) -> None:
+            db.execute("UPDATE lease SET ended = 1 WHERE node = ? AND number = ?", [*who])
+
+        await self._write(work)
+
+    async def close(self) -> None:
+        """See `Coordination.close`; it is done even if the caller is being cancelled."""
+        self._closed = True
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(self._drop, limiter=self._limiter)
+
+    # ---- in the worker thread, one call at a time
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T], *, proposing: bool = False) -> T:
+        """Run `work` in one transaction, durable before its result is returned."""
+
+        def transaction(db: sqlite3.Connection) -> T:
+            db.execute("BEGIN IMMEDIATE")
+            result = work(db)
+            try:
+                db.execute("COMMIT")
+            except sqlite3.Error as error:
+                # Its frames may be in the log file whole, to be found there after a crash: nobody knows.
+                self._drop()
+                if proposing:
+                    raise OutcomeUnknown(
+                        f"the coordination store failed while it committed: {error}"
+                    ) from error
+                raise
+            return result
+
+        return await self._run(transaction)
+
+    async def _run(self, call: Callable[[sqlite3.Connection], T]) -> T:
+        def in_thread() -> T:
+            if self._closed:
+                raise CoordinationDown("closed", "the coordination store has been closed")
+            try:
+                return call(self._open())
+            except sqlite3.Error as error:
+                down = _down(error, self._path)
+                if down.reason not in ("busy", "full"):
+                    self._drop()
+                raise down from error
+            except RemoteError as error:
+                reason = "newer_schema" if error.reason == "newer_format" else "corrupt"
+                raise CoordinationDown(reason, f"the map in {self._path} cannot be read: {error}") from error
+            finally:
+                if self._connection is not None and self._connection.in_transaction:
+                    self._roll_back(self._connection)
+
+        return await trio.to_thread.run_sync(in_thread, limiter=self._limiter)
+
+    def _roll_back(self, db: sqlite3.Connection) -> None:
+        try:
+            db.execute("ROLLBACK")
+        except sqlite3.Error:  # closing the connection rolls back, too
+            self._drop()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            db = sqlite3.connect(
+                self._path, timeout=self._busy_s, isolation_level=None, check_same_thread=False
+            )
+            try:
+                _prepare(db, self._path)
+            except BaseException:
+                db.close()
+                raise
+            self._connection = db
+        return self._connection
+
+    def _drop(self) -> None:
+        db, self._connection = self._connection, None
+        if db is not None:
+            db.close()
+
+    def _newest(self, db: sqlite3.Connection) -> CityMap:
+        row = db.execute("SELECT form FROM map ORDER BY version DESC LIMIT 1").fetchone()
+        if row is None:
+            return EMPTY
+        if row[0] != self._decoded[0]:
+            self._decoded = row[0], decode(row[0])
+        return self._decoded[1]
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT coalesce(max(version), 0) FROM map").fetchone()[0])
+
+
+def _counter(db: sqlite3.Connection, who: Incarnation) -> int | None:
+    row = db.execute("SELECT counter FROM lease WHERE node = ? AND number = ?", [*who]).fetchone()
+    return None if row is None else int(row[0])
+
+
+def _lives(db: sqlite3.Connection, who: Incarnation) -> bool:
+    found = db.execute("SELECT 1 FROM lease WHERE node = ? AND number = ? AND NOT ended", [*who])
+    return found.fetchone() is not None
+
+
+def _prepare(db: sqlite3.Connection, path: Path) -> None:
+    """Make a new file a store, and refuse what is none or is a newer one's before anything in it is changed."""
+    if not _recognised(db, path):
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("BEGIN IMMEDIATE")
+        if not _recognised(db, path):  # another process may have been faster
+            for statement in _TABLES.split(";\n"):
+                db.execute(statement)
+            db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+            db.execute(f"PRAGMA user_version = {SCHEMA}")
+        db.execute("COMMIT")
+    db.execute("PRAGMA synchronous = FULL")
+
+
+def _recognised(db: sqlite3.Connection, path: Path) -> bool:
+    """Whether the file is a store of this schema; False if it is empty."""
+    (application_id,) = db.execute("PRAGMA application_id").fetchone()
+    (schema,) = db.execute("PRAGMA user_version").fetchone()
+    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application_id == 0 and schema == 0 and tables == 0:
+        return False
+    if application_id != _APPLICATION_ID:
+        raise CoordinationDown("not_a_store", f"{path} is a database of another program")
+    if schema > SCHEMA:
+        raise CoordinationDown(
+            "newer_schema",
+            f"{path} was written by a newer release (schema {schema}, this one reads up to {SCHEMA}); update this node",
+        )
+    return True
+
+
+_REASONS: Final = {
+    sqlite3.SQLITE_BUSY: ("busy", "is locked by another process"),
+    sqlite3.SQLITE_LOCKED: ("busy", "is locked by another process"),
+    sqlite3.SQLITE_FULL: ("full", "cannot grow: the disk is full"),
+    sqlite3.SQLITE_CORRUPT: ("corrupt", "is damaged; restore it from a copy and start a new generation"),
+    sqlite3.SQLITE_NOTADB: ("not_a_store", "is no database"),
+}
+
+
+def _down(error: sqlite3.Error, path: Path) -> CoordinationDown:
+    code = getattr(error, "sqlite_errorcode", None)
+    reason, what = _REASONS.get((code or 0) & 0xFF, ("io", f"cannot be used: {error}"))
+    return CoordinationDown(reason, f"the coordination store {path} {what}")
