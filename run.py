@@ -3,7 +3,8 @@
 
 Set-up installs the locked requirements, each checked against its hashes, and leaves a stamp: the hash of the lock, the
 Python and the place. While the stamp holds, a start does nothing but exec, so signals and exit codes are those of the
-program itself. Set-up that was cut short leaves no stamp and is done anew; two at once wait for each other.
+program itself. Set-up that was cut short leaves no stamp and is done anew; one that fails puts back what was there; two
+at once wait for each other.
 
 Only the standard library is used, and only syntax that old Pythons can read: they must get as far as the first lines,
 which look for a Python that is new enough.
@@ -157,17 +158,38 @@ def run_tool(lock_fd: int, argv: list[str]) -> None:
         raise SetupFailed(why_it_failed(done.stdout), done.stdout)
 
 
+def remove(path: Path) -> None:
+    """Leaves nothing at `path`, whatever was there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def set_aside(root: Path) -> None:
+    """Makes room for a new `.venv`; the first one set aside is kept until `settle`."""
+    if os.path.lexists(root / ".venv.old"):
+        remove(root / ".venv")
+    elif os.path.lexists(root / ".venv"):
+        (root / ".venv").rename(root / ".venv.old")
+
+
+def settle(root: Path, succeeded: bool) -> None:
+    """Ends what `set_aside` began: drops the old `.venv`, or puts it back in the place of a half-made one."""
+    if os.path.lexists(root / ".venv.old"):
+        if succeeded:
+            remove(root / ".venv.old")
+        else:
+            remove(root / ".venv")
+            (root / ".venv.old").rename(root / ".venv")
+
+
 def install(root: Path, lock: str, keep: bool, uv: str | None, run: Callable[[list[str]], None]) -> None:
     """Makes `.venv` (or adds to it, if `keep`) and installs what `lock` pins, with uv or with venv and pip."""
     venv, python = str(root / ".venv"), str(venv_python(root))
-    base = str(
-        getattr(sys, "_base_executable", sys.executable)
-    )  # not the `.venv` that is about to be removed
+    base = str(getattr(sys, "_base_executable", sys.executable))  # not that of the `.venv` being replaced
     if not keep:
-        if os.path.islink(venv):
-            os.unlink(venv)
-        elif os.path.exists(venv):
-            shutil.rmtree(venv)
+        set_aside(root)
         run([uv, "venv", "--quiet", "--python", base, venv] if uv else [base, "-I", "-m", "venv", venv])
     tool = [uv, "pip", "install", "--python", python] if uv else [python, "-I", "-m", "pip", "install"]
     quiet = [] if uv else ["--no-input", "--progress-bar=off", "--disable-pip-version-check"]
@@ -187,7 +209,8 @@ def set_up(root: Path, lock: str) -> None:
     """Leaves a `.venv` with what `lock` pins, and its stamp.
 
     `.venv.lock` keeps others out meanwhile. Its content says that a set-up is under way: one that finds it written has
-    followed a set-up that was cut short, and starts from nothing.
+    followed a set-up that was cut short or failed, and starts from nothing. Adding the tests' tools to a whole `.venv`
+    changes nothing that its stamp speaks of, so that stays.
 
     Raises SetupFailed.
     """
@@ -197,14 +220,13 @@ def set_up(root: Path, lock: str) -> None:
         except BlockingIOError:
             say("waiting for another start to finish its set-up")
             fcntl.flock(guard, fcntl.LOCK_EX)
+        settle(root, succeeded=False)  # of a set-up that was killed
         if is_set_up(root, lock):
             return
         guard.seek(0)
         keep = guard.read() == "" and can_be_kept(root)
         guard.write("set-up under way\n")
         guard.flush()
-        for name in (RUNTIME_LOCK, DEV_LOCK):
-            stamp_path(root, name).unlink(missing_ok=True)
         start, uv = time.monotonic(), shutil.which("uv")
         version = "{}.{}.{}".format(*sys.version_info)
         say(
@@ -215,16 +237,21 @@ def set_up(root: Path, lock: str) -> None:
             run_tool(guard.fileno(), argv)
 
         try:
-            install(root, lock, keep, uv, run)
+            try:
+                install(root, lock, keep, uv, run)
+            except SetupFailed:
+                if not uv:
+                    raise
+                say("uv could not do it; trying again with venv and pip")
+                install(root, lock, False, None, run)
         except SetupFailed:
-            if not keep and not uv:
-                raise
-            say("that did not work; trying again from nothing, with venv and pip")
-            install(root, lock, False, None, run)
+            settle(root, succeeded=False)
+            raise
         link_project(root)
         for name in (RUNTIME_LOCK, lock):
             stamp_path(root, name).write_text(stamp_text(root, name))
         guard.truncate(0)
+        settle(root, succeeded=True)
         say(f"ready in {time.monotonic() - start:.0f} s")
 
 

@@ -49,8 +49,31 @@ UPWARD_ALLOWED = {("p2pworld.grants", "p2pworld.crypto")}  # a grant is a value 
 
 PURE_STDLIB = {
     *("__future__", "abc", "array", "base64", "binascii", "bisect", "collections", "contextlib", "copy"),
-    *("dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "graphlib", "hashlib", "heapq"),
-    *("hmac", "itertools", "json", "keyword", "math", "numbers", "operator", "re", "reprlib", "string"),
+    *(
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "difflib",
+        "enum",
+        "fractions",
+        "functools",
+        "graphlib",
+        "hashlib",
+        "heapq",
+    ),
+    *(
+        "hmac",
+        "itertools",
+        "json",
+        "keyword",
+        "math",
+        "numbers",
+        "operator",
+        "re",
+        "reprlib",
+        "statistics",
+        "string",
+    ),
     *("struct", "textwrap", "types", "typing", "unicodedata", "zlib"),
 }
 CORE_THIRD_PARTY = {  # what the layers below the shell take from others, and where
@@ -64,7 +87,7 @@ CORE_THIRD_PARTY = {  # what the layers below the shell take from others, and wh
         "p2pworld.world.region",
     },
     "pyproj": {"p2pworld.geometry"},
-    "msgpack": {"p2pworld.wire", "p2pworld.crdt.plain", "p2pworld.world.citymap.form"},
+    "msgpack": {"p2pworld.wire", "p2pworld.crdt", "p2pworld.world.citymap.form"},
     "cryptography": {"p2pworld.crypto"},
     "nacl": {"p2pworld.crypto"},
 }

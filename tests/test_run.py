@@ -100,20 +100,11 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> Path:
 # ---- set-up
 
 
-def test_set_up_from_nothing_through_failure_and_interruption(tmp_path: Path) -> None:
+def test_set_up_after_an_interruption_then_adding_then_failing(tmp_path: Path) -> None:
     root = plant(tmp_path / "tree")
-    lock = root / RUNTIME_LOCK
-
-    lock.write_text(f"no-such-package-here==1 --hash=sha256:{'0' * 64}\n")
-    failed = start(root, "7")
-    assert failed.returncode == 2
-    assert "the packages could not be fetched: check the network" in failed.stderr
-    assert "no-such-package-here==1" in failed.stderr  # what pip said
-    assert not list((root / ".venv").glob("*.stamp"))
-    assert failed.stdout == ""
-
-    lock.write_text("# nothing\n")
+    (root / ".venv").mkdir()
     (root / ".venv" / "half-made").touch()
+    (root / ".venv.lock").write_text("set-up under way\n")
     first = start(root, "7")
     assert first.returncode == 7
     assert "with ['7']" in first.stdout
@@ -123,10 +114,45 @@ def test_set_up_from_nothing_through_failure_and_interruption(tmp_path: Path) ->
     again = start(root, "8")
     assert (again.returncode, again.stderr) == (8, "")
 
-    for_tests = start(root, "setup")  # what is there is whole, and is added to
-    assert for_tests.returncode == 0
-    assert "run.py: adding to .venv" in for_tests.stderr
-    assert start(root, "setup").stderr == ""
+    (root / DEV_LOCK).write_text(f"no-such-package-here==1 --hash=sha256:{'0' * 64}\n")
+    failed = start(root, "setup")  # what is there is whole, and is added to
+    assert failed.returncode == 2
+    assert failed.stdout == ""
+    assert "run.py: adding to .venv" in failed.stderr
+    assert "the packages could not be fetched: check the network" in failed.stderr
+    assert "no-such-package-here==1" in failed.stderr  # what pip said
+    assert not load(root).is_set_up(root, DEV_LOCK)
+
+    after = start(root, "9")  # what was whole still is
+    assert (after.returncode, after.stderr) == (9, "")
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_failed_replacement_puts_back_what_was_there(tmp_path: Path, killed: bool) -> None:
+    root = finish(plant(tmp_path / "tree"))
+    run = load(root)
+    for _ in range(2):  # uv's attempt, then pip's
+        run.set_aside(root)
+        assert not (root / ".venv").exists()
+        (root / ".venv").mkdir()
+        (root / ".venv" / "half-made").touch()
+    if killed:  # the next start finds it so
+        assert start(root, "4").returncode == 4
+    else:
+        run.settle(root, succeeded=False)
+    assert run.is_set_up(root, RUNTIME_LOCK)
+    assert not (root / ".venv" / "half-made").exists()
+    assert not (root / ".venv.old").exists()
+
+
+def test_a_replacement_that_succeeds_leaves_nothing_of_the_old(tmp_path: Path) -> None:
+    root = finish(plant(tmp_path / "tree"))
+    run = load(root)
+    run.set_aside(root)
+    (root / ".venv").mkdir()
+    run.settle(root, succeeded=True)
+    assert list((root / ".venv").iterdir()) == []
+    assert not (root / ".venv.old").exists()
 
 
 def test_a_second_start_does_nothing_but_start(ready: Path) -> None:
