@@ -10,7 +10,6 @@ facts, on which no licence is claimed.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Literal
 
 from p2pworld.geometry import from_5179
@@ -80,11 +79,12 @@ def landmark(name: str) -> Landmark:
     """The landmark with this Korean or English name (any case; what stands in brackets may be left out).
 
     Raises:
-        ValueError: no landmark has it; the sentence names the nearest ones.
+        ValueError: no landmark has it; the sentence names those whose names hold this one.
     """
-    place = _BY_NAME.get(name.strip().casefold())
+    key = name.strip().casefold()
+    place = _BY_NAME.get(key)
     if place is None:
-        near = [_BY_NAME[key].name_en for key in get_close_matches(name.casefold(), _BY_NAME)]
-        hint = f"; did you mean {' or '.join(dict.fromkeys(near))}?" if near else ""
+        near = dict.fromkeys(place.name_en for known, place in _BY_NAME.items() if key and key in known)
+        hint = f"; did you mean {' or '.join(near)}?" if near else ""
         raise ValueError(f"no landmark is called {name!r}{hint}")
     return place
