@@ -353,7 +353,7 @@ class ObjectCell:
         """The cell so written; raises RemoteError if it is none."""
         try:
             plain = msgpack.unpackb(packed)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise malformed("a cell is not msgpack") from error
         return cls.from_plain(plain)
 
