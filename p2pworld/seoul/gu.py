@@ -162,7 +162,8 @@ def gu_at(east_cm: int, north_cm: int) -> Gu | None:
     """The gu that holds this position, or None outside Seoul; never two.
 
     Counts the edges crossed on the way west, in exact integers: an edge holds its lower end and not its upper one, and
-    a point on an edge belongs to the side east of it. Neighbours share edges, so each point falls to one gu only.
+    a point on an edge belongs to the side east of it, or north of an edge that runs due east. Neighbours share edges,
+    so each point falls to one gu only.
     """
     for gu, (west, south, east, north), edges in _shapes():
         if not (west <= east_cm <= east and south <= north_cm <= north):
