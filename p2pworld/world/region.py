@@ -1,0 +1,282 @@
+"""Whose ground is it: one node's view of the city map, made for arrays of positions.
+
+A `RegionIndex` is built once for each map version. A position becomes a Morton code at the finest level any
+leaf of the map has, and a binary search in the leaves' first codes finds its leaf (Gargantini's linear
+quadtree). Holders are small numbers here: -1 is nobody, 0 is this node, and `holders` names the rest.
+
+`Border` is the geometry of the lines this node's ground shares with other holders': pieces of at most 16 m,
+and which pieces are near to which cells of the interest grid, so that nothing has to be searched in a tick.
+"""
+
+from __future__ import annotations
+
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from p2pworld.geometry import LEVEL_MAX, ROOT, ROOT_SIDE_CM, Cell, cell_range, morton_encode
+from p2pworld.limits import BORDER_STEP_CM, HYSTERESIS_CM, LEAF_LEVEL, VIEW_CM
+from p2pworld.world.crowd import MINE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from p2pworld.ids import Incarnation
+    from p2pworld.world.citymap import CityMap
+    from p2pworld.world.crowd import Crowd
+
+__all__ = ["BLOCK_LEVEL", "ME", "NOBODY", "Border", "RegionIndex", "spread_table"]
+
+NOBODY: Final = -1
+ME: Final = 0
+
+LEAF_CM: Final = ROOT_SIDE_CM >> LEAF_LEVEL
+BLOCK_LEVEL: Final = 8  # 256 m: as far as density is told across a border
+BLOCK_CM: Final = ROOT_SIDE_CM >> BLOCK_LEVEL
+
+_EDGE = ROOT_SIDE_CM - 1
+# The square around a place has 401 whole centimetres a side: a cell of 400 that meets it holds a corner of it.
+_WIDE_LEVEL: Final = next(
+    level for level in range(LEVEL_MAX, -1, -1) if ROOT_SIDE_CM >> level >= 2 * HYSTERESIS_CM
+)
+
+
+@cache
+def spread_table(level: int) -> NDArray[np.uint64]:
+    """The bits of each column of `level` with a zero above each, u64[2**level]: a Morton code is two look-ups."""
+    columns = np.arange(1 << level, dtype=np.int32) * np.int32(ROOT_SIDE_CM >> level)
+    table = morton_encode(columns, np.zeros_like(columns), level)
+    table.setflags(write=False)
+    return table
+
+
+class RegionIndex:
+    """The city map as `me` sees it, for arrays of positions inside the root.
+
+    `cells` are the leaves, u64 in curve order; `holder` is who holds each, i32: NOBODY, ME, or an index into
+    `holders`, whose first is `me` whether it holds anything or not. A map without cells counts as one leaf
+    that nobody holds.
+    """
+
+    def __init__(self, city_map: CityMap, me: Incarnation) -> None:
+        self.city_map = city_map
+        self.me = me
+        leaves = city_map.leaves or (ROOT,)
+        held = [city_map.holder_of(leaf) for leaf in leaves]
+        self.holders: tuple[Incarnation, ...] = (
+            me,
+            *sorted({who for who in held if who is not None and who != me}),
+        )
+        self.number_of: dict[Incarnation, int] = {who: number for number, who in enumerate(self.holders)}
+        self.cells: NDArray[np.uint64] = np.array(leaves, dtype=np.uint64)
+        self.holder: NDArray[np.int32] = np.array(
+            [NOBODY if who is None else self.number_of[who] for who in held], dtype=np.int32
+        )
+        level = max(leaf.level for leaf in leaves)
+        self._side_cm = np.int32(ROOT_SIDE_CM >> level)
+        self._east_bits = spread_table(level)
+        self._north_bits = self._east_bits << np.uint64(1)
+        self._starts = np.array([cell_range(leaf, level)[0] for leaf in leaves], dtype=np.uint64)
+        self._any_unheld = bool((self.holder == NOBODY).any())
+        self._fine_boxes = _boxes(
+            leaf
+            for leaf, number in zip(leaves, self.holder.tolist(), strict=True)
+            if number <= ME and leaf.level > _WIDE_LEVEL
+        )
+        self._boxes_of: dict[int, NDArray[np.int64]] = {}
+
+    # ---- looking up
+
+    def leaf_at(self, east_cm: NDArray[np.int32], north_cm: NDArray[np.int32]) -> NDArray[np.intp]:
+        """The index in `cells` of the leaf that holds each point; the points lie inside the root."""
+        code = self._east_bits[east_cm // self._side_cm] | self._north_bits[north_cm // self._side_cm]
+        leaf: NDArray[np.intp] = self._starts.searchsorted(code, side="right") - 1
+        return leaf
+
+    def holder_at(self, east_cm: NDArray[np.int32], north_cm: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Who holds the ground under each point: NOBODY, ME or an index into `holders`."""
+        return self.holder[self.leaf_at(east_cm, north_cm)]
+
+    def enters_closed(
+        self,
+        old_east_cm: NDArray[np.int32],
+        old_north_cm: NDArray[np.int32],
+        east_cm: NDArray[np.int32],
+        north_cm: NDArray[np.int32],
+    ) -> NDArray[np.bool_]:
+        """Whether each step enters ground that nobody holds; who stands in such a leaf may move in it and leave."""
+        if not self._any_unheld:
+            return np.zeros(len(east_cm), dtype=np.bool_)
+        leaf = self.leaf_at(east_cm, north_cm)
+        closed: NDArray[np.bool_] = self.holder[leaf] == NOBODY
+        if closed.any():
+            closed &= self.leaf_at(old_east_cm, old_north_cm) != leaf
+        return closed
+
+    def within(
+        self, holder: int, east_cm: NDArray[np.int32], north_cm: NDArray[np.int32], reach_cm: int
+    ) -> NDArray[np.bool_]:
+        """Whether each point lies in a cell of this holder or at most `reach_cm` (straight) from one."""
+        near: NDArray[np.bool_] = self.holder_at(east_cm, north_cm) == holder
+        if not near.all():
+            boxes = self._boxes_of.get(holder)
+            if boxes is None:
+                found = self.cells[self.holder == holder].tolist()
+                boxes = self._boxes_of[holder] = _boxes(Cell(number) for number in found)
+            doubtful = np.flatnonzero(~near)
+            east = east_cm[doubtful].astype(np.int64)[:, None]
+            north = north_cm[doubtful].astype(np.int64)[:, None]
+            de = np.maximum(np.maximum(boxes[:, 0] - east, east - boxes[:, 2]), 0)
+            dn = np.maximum(np.maximum(boxes[:, 1] - north, north - boxes[:, 3]), 0)
+            near[doubtful] = (de * de + dn * dn <= reach_cm * reach_cm).any(axis=1)
+        return near
+
+    # ---- who has left
+
+    def crossers(self, crowd: Crowd) -> tuple[NDArray[np.int32], NDArray[np.uint64], NDArray[np.int32]]:
+        """My rows that stand beyond my ground by more than the hysteresis, by rising id: rows, leaf cells and holders.
+
+        The whole square of HYSTERESIS_CM on each side of such an avatar lies on ground that others hold; the
+        leaf is the one it stands in itself. Ground that nobody holds is no place to be handed to, see
+        `strangers`.
+        """
+        rows = crowd.rows(MINE)
+        if len(rows):
+            east, north = crowd.east_cm[rows], crowd.north_cm[rows]
+            leaf = self.leaf_at(east, north)
+            abroad = np.flatnonzero(self.holder[leaf] > ME)
+            if len(abroad):
+                clear = abroad[self._clear(east[abroad], north[abroad])]
+                found = rows[clear]
+                order = crowd.id[found].argsort()
+                leaf = leaf[clear[order]]
+                return found[order], self.cells[leaf], self.holder[leaf]
+        return np.empty(0, np.int32), np.empty(0, np.uint64), np.empty(0, np.int32)
+
+    def strangers(self, crowd: Crowd) -> NDArray[np.int32]:
+        """My rows that stand on ground nobody holds, by rising id."""
+        rows = crowd.rows(MINE)
+        if len(rows) and self._any_unheld:
+            lost = self.holder_at(crowd.east_cm[rows], crowd.north_cm[rows]) == NOBODY
+            found: NDArray[np.int32] = rows[lost]
+            return found[crowd.id[found].argsort()]
+        return rows[:0]
+
+    def _clear(self, east: NDArray[np.int32], north: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Whether the square around each point lies wholly on ground of other holders; beyond the root is no ground."""
+        west, south = np.maximum(east - HYSTERESIS_CM, 0), np.maximum(north - HYSTERESIS_CM, 0)
+        east, north = np.minimum(east + HYSTERESIS_CM, _EDGE), np.minimum(north + HYSTERESIS_CM, _EDGE)
+        corners = self.holder_at(
+            np.concatenate((west, east, west, east)), np.concatenate((south, south, north, north))
+        )
+        clear: NDArray[np.bool_] = np.logical_and.reduce((corners > ME).reshape(4, -1))
+        if len(self._fine_boxes) and clear.any():
+            boxes = self._fine_boxes  # leaves so small that they fit between the corners
+            meets = (boxes[:, 0] <= east[:, None]) & (boxes[:, 2] > west[:, None])
+            meets &= (boxes[:, 1] <= north[:, None]) & (boxes[:, 3] > south[:, None])
+            clear &= ~meets.any(axis=1)
+        return clear
+
+    @cached_property
+    def border(self) -> Border:
+        """The lines my ground shares with other holders'."""
+        return Border(self)
+
+
+def _boxes(cells: Iterable[Cell]) -> NDArray[np.int64]:
+    """West, south, east, north of each cell, i64[n, 4]."""
+    return np.array([cell.bounds_cm() for cell in cells], dtype=np.int64).reshape(-1, 4)
+
+
+class Border:
+    """The shared border of one node's ground with each other holder's, in pieces.
+
+    `neighbours` are the holders met, rising; a *slot* is an index into it. Piece p belongs to `slot[p]` and
+    is the box `west`..`north` [p] without width: at most BORDER_STEP_CM of a straight line, or the point
+    where two cells meet at their corners. `cell_keys` are the interest leaves (row << LEAF_LEVEL | column,
+    rising) within VIEW_CM of a piece, and the pieces of the i-th are `pieces[first[i] : first[i + 1]]`.
+    `block_keys` are the blocks of 256 m (row << BLOCK_LEVEL | column, rising) that touch a piece, and the
+    eight around each; `block_slots[i]` tells for which slots, bool.
+    """
+
+    def __init__(self, index: RegionIndex) -> None:
+        found = _pieces(index)
+        self.neighbours: NDArray[np.int32] = np.array(sorted({piece[0] for piece in found}), dtype=np.int32)
+        columns = np.array(found, dtype=np.int64).reshape(-1, 5)
+        self.slot: NDArray[np.intp] = self.neighbours.searchsorted(columns[:, 0])
+        self.west, self.south, self.east, self.north = (columns[:, i].astype(np.int32) for i in range(1, 5))
+
+        keys, pieces = self._raster(LEAF_LEVEL, VIEW_CM)
+        order = keys.argsort(kind="stable")
+        self.cell_keys, first = np.unique(keys[order], return_index=True)
+        self.first: NDArray[np.intp] = np.append(first, len(keys)).astype(np.intp)
+        self.pieces: NDArray[np.intp] = pieces[order]
+
+        keys, pieces = self._raster(BLOCK_LEVEL, BLOCK_CM)
+        self.block_keys, at = np.unique(keys, return_inverse=True)
+        self.block_slots: NDArray[np.bool_] = np.zeros((len(self.block_keys), len(self.neighbours)), np.bool_)
+        self.block_slots[at, self.slot[pieces]] = True
+
+    def _raster(self, level: int, reach_cm: int) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+        """Each cell of `level` that meets the square of `reach_cm` around a piece: the cell's key, and the piece."""
+        side = ROOT_SIDE_CM >> level
+        low_column, low_row = (self.west - reach_cm) // side, (self.south - reach_cm) // side
+        high_column, high_row = (self.east + reach_cm) // side, (self.north + reach_cm) // side
+        keys: list[NDArray[np.int64]] = []
+        pieces: list[NDArray[np.intp]] = []
+        for right in range(int((high_column - low_column).max(initial=-1)) + 1):
+            for up in range(int((high_row - low_row).max(initial=-1)) + 1):
+                column, row = low_column + right, low_row + up
+                there = (column <= high_column) & (row <= high_row)
+                there &= (column >= 0) & (row >= 0) & (column < 1 << level) & (row < 1 << level)
+                keys.append(row[there].astype(np.int64) << level | column[there])
+                pieces.append(np.flatnonzero(there))
+        if not keys:
+            return np.empty(0, np.int64), np.empty(0, np.intp)
+        return np.concatenate(keys), np.concatenate(pieces)
+
+
+def _pieces(index: RegionIndex) -> list[tuple[int, int, int, int, int]]:
+    """(holder, west, south, east, north) of each piece of my border with ground that others hold, sorted."""
+    # (holder, whether it runs north, the line, which stretch of BORDER_STEP_CM) -> from, to
+    edges: dict[tuple[int, bool, int, int], tuple[int, int]] = {}
+    corners: set[tuple[int, int, int]] = set()
+    city = index.city_map
+    for mine in city.cells_of(index.me):
+        west, south, east, north = mine.bounds_cm()
+        for other in city.neighbours(mine):
+            who = city.holder_of(other)
+            if who is None or who == index.me:
+                continue
+            number = index.number_of[who]
+            w, s, e, n = other.bounds_cm()
+            w, s, e, n = max(w, west), max(s, south), min(e, east), min(n, north)
+            if w == e and s == n:
+                corners.add((number, w, s))
+                continue
+            runs_north = w == e
+            line, low, high = (w, s, n) if runs_north else (s, w, e)
+            for stretch in range(low // BORDER_STEP_CM, (high - 1) // BORDER_STEP_CM + 1):
+                begin = max(low, stretch * BORDER_STEP_CM)
+                end = min(high, (stretch + 1) * BORDER_STEP_CM)
+                key = number, runs_north, line, stretch
+                known = edges.get(key, (begin, end))
+                edges[key] = min(begin, known[0]), max(end, known[1])
+    found = [
+        (number, line, low, line, high) if runs_north else (number, low, line, high, line)
+        for (number, runs_north, line, _), (low, high) in edges.items()
+    ]
+
+    def on_edge(number: int, east: int, north: int) -> bool:
+        return any(
+            low <= along <= high
+            for runs_north, line, along in ((True, east, north), (False, north, east))
+            for stretch in {along // BORDER_STEP_CM, (along - 1) // BORDER_STEP_CM}
+            for low, high in (edges.get((number, runs_north, line, stretch), (1, 0)),)
+        )
+
+    found += [(number, e, n, e, n) for number, e, n in corners if not on_edge(number, e, n)]
+    return sorted(found)
