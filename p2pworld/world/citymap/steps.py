@@ -277,7 +277,7 @@ def _next(
     cells: Mapping[Cell, Holding] | None = None,
     streams: Mapping[str, Holding] | None = None,
 ) -> CityMap:
-    if cells is not None and cells.keys() != city.cells.keys():
+    if cells is not None and [*cells] != [*city.cells]:
         cells = {cell: cells[cell] for cell in sorted(cells, key=curve_key)}
     return CityMap(
         city.version + 1,
