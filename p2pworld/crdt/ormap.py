@@ -127,7 +127,7 @@ class ORMap(Generic[K, V]):
         for dot, (key, theirs) in list(other._live.items()):
             if held := self._live.get(dot):
                 mine = held[1]
-                if not theirs.leq(mine):
+                if theirs is not mine and not theirs.leq(mine):
                     self._live[dot] = (key, mine.merge(theirs))
                     changed.add(key)
             elif dot not in self.context:
