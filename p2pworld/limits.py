@@ -21,7 +21,9 @@ __all__ = [
 
 # ---- time
 TICK_MS: Final = 100  # 10 Hz
-LEASE_TTL_S: Final = 3.0  # renewed each quarter of it; judged dead after 1.2 of it unchanged, so a failover starts within 4 s
+LEASE_TTL_S: Final = (
+    3.0  # renewed each quarter of it; judged dead after 1.2 of it unchanged, so a failover starts within 4 s
+)
 LOGIN_AHEAD_MS: Final = 600_000  # a device's clock may be ten minutes ahead of ours
 CLOCK_SKEW_MS: Final = 60_000  # between nodes' clocks, for stamps of objects
 
@@ -37,7 +39,9 @@ CORRECT_EVERY_S: Final = 0.5
 VIEW_CM: Final = 6_400
 LEAF_LEVEL: Final = 11  # 32 m: a leaf and its eight neighbours reach at least 32 m around everybody in it
 FRAME_AVATARS: Final = 96
-FRAME_BYTES_MAX: Final = 16 + FRAME_AVATARS * 16 + 16 + 64 * 8  # one POSES of 96 rows of 16 B, one DENSITY of 64 rows
+FRAME_BYTES_MAX: Final = (
+    16 + FRAME_AVATARS * 16 + 16 + 64 * 8
+)  # one POSES of 96 rows of 16 B, one DENSITY of 64 rows
 DENSITY_CELLS: Final = 64
 BORDER_AVATARS: Final = 96  # for each BORDER_STEP_CM of common border
 BORDER_STEP_CM: Final = 1_600
@@ -53,8 +57,12 @@ CONTROL_QUEUE_BYTES: Final = 65_536  # control messages waiting for one client's
 SOCKET_SEND_BUFFER_BYTES: Final = 8_192
 HELLO_WAIT_S: Final = 5.0
 LINK_BATCH_BYTES_MAX: Final = 20 << 20  # one whole state of a cell (16 MiB) and its envelope
-LINK_BATCH_MESSAGES_MAX: Final = 65_536  # a decoded one is under 3 kB, so a batch is under 200 MB whatever it says
-LINK_HELLO_BYTES_MAX: Final = 16_384  # one message of the link handshake: a chain of 4 grants is at most 14 kB
+LINK_BATCH_MESSAGES_MAX: Final = (
+    65_536  # a decoded one is under 3 kB, so a batch is under 200 MB whatever it says
+)
+LINK_HELLO_BYTES_MAX: Final = (
+    16_384  # one message of the link handshake: a chain of 4 grants is at most 14 kB
+)
 LINK_QUEUE_BYTES: Final = 64 << 20
 
 # ---- handoff

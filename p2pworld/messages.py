@@ -187,13 +187,18 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Do something that lasts: `verb` is `hang` (a lantern, `text` its wish) or `ring` (a bell). `n` makes retries safe."""
+    """Do something that lasts: `verb` is `hang` (a lantern, `text` its wish) or `ring` (the bell `target`, or the place's).
+
+    A retry with the same `n` under the same login does nothing twice. `name`, the client's own random name for the act,
+    makes that so under a later login too.
+    """
 
     KIND: ClassVar[int] = 0x46
     n: U32
     verb: Code
     text: Annotated[str, Size(0, 200)] = ""
     target: Annotated[bytes, Size(0, 16)] = b""
+    name: Annotated[bytes, Size(0, 16)] = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +290,20 @@ class Bye:
 
 
 PlayMessage = (
-    Hello | Challenge | Welcome | Moved | Act | Done | Objects | Who | Profiles | Correct | Notice | Go | Pace | Bye
+    Hello
+    | Challenge
+    | Welcome
+    | Moved
+    | Act
+    | Done
+    | Objects
+    | Who
+    | Profiles
+    | Correct
+    | Notice
+    | Go
+    | Pace
+    | Bye
 )
 PLAY_MESSAGES: tuple[type, ...] = (
     Hello, Challenge, Welcome, Moved, Act, Done, Objects, Who, Profiles, Correct, Notice, Go, Pace, Bye,

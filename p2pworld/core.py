@@ -1,0 +1,585 @@
+"""One node as one machine: everything it hears goes in, everything it wants done comes out.
+
+The `Node` composes the machines of the layers below: ownership (which ground is mine, and am I still allowed to act),
+people (logins and handoffs), the crowd (poses), objects. It holds no socket, file, clock or task: its shell feeds it
+events with the time, asks for `ready()`, carries that out in the order of `drive`, and tells it what became durable.
+After every call the shell drains `ready()` until it is None.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from p2pworld.crypto.keys import Signer
+from p2pworld.errors import RemoteError
+from p2pworld.geometry import Cell
+from p2pworld.ids import Incarnation
+from p2pworld.limits import AVATARS_MAX, CLIENTS_MAX, LEASE_TTL_S, TICK_MS
+from p2pworld.messages import (
+    Act,
+    Attached,
+    Border,
+    Bye,
+    Cancel,
+    CellDelta,
+    CellRefused,
+    CellState,
+    CellStored,
+    ClientLost,
+    ClientOpened,
+    ClientSaid,
+    Commit,
+    CommitAck,
+    CommitNak,
+    Correct,
+    DirectoryNews,
+    DirectoryPut,
+    Frame,
+    Go,
+    HangUp,
+    Hello,
+    Instant,
+    LinkDown,
+    LinkMessage,
+    LinkUp,
+    Notice,
+    PeerSaid,
+    PlayMessage,
+    Pose,
+    Prepare,
+    Profiles,
+    Ready,
+    SeatReady,
+    SeatRefused,
+    ToClient,
+    ToPeer,
+    Who,
+    WhoAsk,
+    WhoTell,
+    WriteFailed,
+    Wrote,
+)
+from p2pworld.seoul.landmarks import LANDMARKS
+from p2pworld.wire.frames import decode_rows
+from p2pworld.world.borders import border_batches
+from p2pworld.world.citymap import CityMap, Member
+from p2pworld.world.crowd import MINE, Crowd
+from p2pworld.world.interest import leaf_frames
+from p2pworld.world.objects import Objects, SavedCell
+from p2pworld.world.outbox import Outbox
+from p2pworld.world.ownership import (
+    Began,
+    Ended,
+    MapNews,
+    MapRead,
+    Ownership,
+    ProposalUnknown,
+    Proposed,
+    Registered,
+    Renewed,
+    StandbyProposed,
+    StoreFailed,
+)
+from p2pworld.world.people import People
+from p2pworld.world.presence import Nonces
+from p2pworld.world.region import RegionIndex
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Event", "Node", "NodeConfig", "StoreAnswer"]
+
+StoreAnswer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | StoreFailed
+Event = ClientOpened | ClientSaid | ClientLost | LinkUp | LinkDown | PeerSaid | StoreAnswer
+
+_ASKED_MAX = 4096  # avatars asked about at neighbours and not yet answered
+_DEFERRED_MAX = 1024  # PREPAREs that wait for a newer map to be read
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """What a node is told about itself: the addresses others reach it at, and how it takes part.
+
+    `claims` are the regions it takes at first start if nobody holds them; with `take_orphans` it also takes regions
+    that stay without a holder.
+    """
+
+    link_url: str
+    play_url: str
+    web_url: str
+    claims: tuple[Cell, ...] = ()
+    tick_ms: int = TICK_MS
+    ttl_s: float = LEASE_TTL_S
+    clients_max: int = CLIENTS_MAX
+    take_orphans: bool = True
+
+
+class Node:
+    """One life of a node's process. `entropy` is 32 secret bytes; `journal` what its disk held; `ends` names an earlier
+    incarnation of this node whose process is proven dead, or is 0."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        keys: Signer,
+        entropy: bytes,
+        journal: Mapping[int, SavedCell],
+        ends: int,
+        now: Instant,
+    ) -> None:
+        self.config = config
+        self.counters: Counter[str] = Counter()
+        self._keys = keys
+        self._out = Outbox()
+        self._frames: list[Frame] = []
+        self._ready_number = 0
+        self._crowd = Crowd(AVATARS_MAX)
+        self._ownership = Ownership(
+            keys.public,
+            config.link_url,
+            config.play_url,
+            config.web_url,
+            config.claims,
+            config.ttl_s,
+            ends,
+            config.take_orphans,
+        )
+        self._people = People(
+            keys,
+            config.play_url,
+            self._crowd,
+            Nonces(hashlib.sha256(entropy).digest()),
+            config.clients_max,
+            self._out,
+            lambda: config.tick_ms,
+        )
+        self._objects = Objects(self.who, journal)
+        self._index = RegionIndex(self.city_map, self.who)
+        self._links: dict[Incarnation, int] = {}
+        self._links_made = 0
+        self._densities: dict[Incarnation, tuple[float, bytes]] = {}
+        self._waiting: dict[int, tuple[float, np.void]] = {}
+        self._asked: dict[int, list[int]] = {}
+        self._deferred: list[tuple[float, Incarnation, int, Prepare]] = []
+        self._cell_of: NDArray[np.uint64] = np.zeros(AVATARS_MAX, np.uint64)
+        self._ticks = 0
+        self._lapsed_since_s: float | None = None
+        self._started_s = now.boot_s
+
+    # ------------------------------------------------------------------------------------------------- looking
+
+    @property
+    def who(self) -> Incarnation:
+        """This incarnation; its number is 0 until the coordination store has given one."""
+        return self._ownership.who
+
+    @property
+    def city_map(self) -> CityMap:
+        """The newest city map this node has read."""
+        return self._ownership.city
+
+    @property
+    def map_version(self) -> int:
+        """The version of `city_map`."""
+        return self._ownership.city.version
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether this node's lease has run out, as of the last step or tick."""
+        return self._people.lapsed
+
+    def peers(self) -> tuple[Member, ...]:
+        """Whom to be linked with: every other member of the city map."""
+        return tuple(m for m in self.city_map.members.values() if m.node != self.who.node)
+
+    # ------------------------------------------------------------------------------------------------- going in
+
+    def step(self, event: Event, now: Instant) -> None:
+        """One event: from a play socket, a link, or the coordination store."""
+        self._people.lapsed = self._ownership.lapsed(now)
+        match event:
+            case ClientOpened():
+                self._people.opened(event.conn)
+            case ClientSaid():
+                self._client_said(event.conn, event.message, now)
+            case ClientLost():
+                self._people.lost(event.conn, now)
+                self._waiting.pop(event.conn, None)
+            case LinkUp():
+                self._link_up(event.peer)
+            case LinkDown():
+                self._link_down(event.peer)
+            case PeerSaid():
+                self._peer_said(event, now)
+            case _:
+                self._ownership.step(event, now)
+                self._follow_ownership(now)
+        self._settle(now)
+
+    def poses(self, conns: NDArray[np.int32], rows: NDArray[np.void], now: Instant) -> None:
+        """The hot path: row i (POSE_DTYPE) came from play socket `conns[i]`, in the order of arrival."""
+        if self._people.seated:
+            seated = np.fromiter(self._people.seated, np.int32)
+            for i in np.flatnonzero(np.isin(conns, seated)).tolist():
+                self._waiting[int(conns[i])] = (now.boot_s, rows[i].copy())
+        applied = self._crowd.apply_poses(conns, rows, self._index, now.boot_s)
+        self.counters["poses"] += applied.accepted
+        for reason, count in applied.dropped.items():
+            self.counters[f"pose-{reason}"] += count
+        for conn, seq, pose, reason in applied.corrections:
+            self.counters[f"correct-{reason}"] += 1
+            self._out.sends.append(ToClient(conn, Correct(seq, pose, reason)))
+
+    def tick(self, now: Instant) -> None:
+        """Every `tick_ms`: leases, timers, borders, frames."""
+        self._ticks += 1
+        self._ownership.tick(now)
+        self._follow_ownership(now)
+        self._lapse(self._ownership.lapsed(now), now)
+        people, crowd, index = self._people, self._crowd, self._index
+        people.tick(now)
+        self.counters["ghosts-expired"] += crowd.expire(now.boot_s)
+        self._walkers(now)
+        self._settle(now)
+        t_ms = int(now.boot_s * 1000)
+        for holder, (rows, density) in border_batches(crowd, index, t_ms).items():
+            peer = index.holders[holder]
+            if peer in self._links:
+                self._out.sends.append(ToPeer(peer, Border(t_ms, rows.tobytes(), density)))
+        far = [density for heard_s, density in self._densities.values() if now.boot_s - heard_s < 1.0]
+        for conns, payloads in leaf_frames(crowd, index, t_ms & 0xFFFFFFFF, far):
+            self._frames.append(Frame(tuple(conns.tolist()), tuple(payloads)))
+        self._tend_objects(now)
+
+    def advance(self, done: Wrote | WriteFailed, now: Instant) -> None:
+        """The disk's answer to the writes of one Ready."""
+        self._objects.advance(done, self._out, now)
+        self._tell_changes()
+
+    # ------------------------------------------------------------------------------------------------- coming out
+
+    def ready(self) -> Ready | None:
+        """All that is wanted since the last call, or None."""
+        out, requests = self._out, self._ownership.take_requests()
+        if not (self._frames or out.sends or out.writes or out.held or requests):
+            return None
+        self._ready_number += 1
+        if out.writes:
+            self._objects.leaving(self._ready_number)
+        ready = Ready(
+            self._ready_number,
+            tuple(self._frames),
+            tuple(out.sends),
+            tuple(out.writes),
+            tuple(out.held),
+            requests,
+            self._ownership.deadline_s,
+        )
+        self._frames.clear()
+        out.sends.clear()
+        out.writes.clear()
+        out.held.clear()
+        return ready
+
+    # ------------------------------------------------------------------------------------------------- clients
+
+    def _client_said(self, conn: int, message: PlayMessage, now: Instant) -> None:
+        if isinstance(message, Hello):
+            self._people.hello(conn, message, now)
+            return
+        avatar = self._people.avatar_on(conn)
+        if avatar == 0:
+            self.counters["client-early"] += 1  # a seat is waiting, or a goodbye is on its way
+            return
+        row = self._crowd.row_of[avatar]
+        match message:
+            case Act():
+                pose = self._crowd.pose(row)
+                cell = self.city_map.leaf_at(pose.east_cm, pose.north_cm)
+                login = self._people.login_on(conn)
+                self._objects.act(avatar, login, conn, message, pose, cell, self.lapsed, self._out, now)
+                self._tell_changes()
+            case Go():
+                self._go(conn, row, message.place)
+            case Who():
+                self._who(conn, message.ids)
+            case _:
+                self.counters["client-kind"] += 1
+                sentence = f"A client does not send {type(message).__name__.upper()}."
+                self._out.sends.append(HangUp(conn, Bye("malformed", sentence)))
+
+    def _go(self, conn: int, row: int, place: str) -> None:
+        """Teleport: the row stands there from now on; if that ground is another node's, it is handed off as always."""
+        found = next((mark for mark in LANDMARKS if place in (mark.name_en, mark.name_ko)), None)
+        if found is None:
+            self._out.sends.append(
+                ToClient(conn, Notice("no-such-place", f"There is no place called {place}."))
+            )
+            return
+        east_cm, north_cm = found.position_cm
+        pose = self._crowd.pose(row)
+        seq = int(self._crowd.seq[row])
+        self._crowd.set_pose(row, Pose(east_cm, north_cm, 0, pose.yaw, pose.state), seq)
+        self._out.sends.append(ToClient(conn, Correct(seq, self._crowd.pose(row), "go")))
+
+    def _who(self, conn: int, ids: tuple[int, ...]) -> None:
+        """Answer what is known here, and ask the neighbours whose ghosts the others are."""
+        known = [(avatar, profile) for avatar in ids if (profile := self._people.profile(avatar)) is not None]
+        if known:
+            answer = Profiles(tuple(a for a, _ in known), tuple(p for _, p in known))
+            self._out.sends.append(ToClient(conn, answer))
+        sources = {number: peer for peer, number in self._links.items()}
+        ask: defaultdict[Incarnation, list[int]] = defaultdict(list)
+        for avatar in set(ids).difference(a for a, _ in known):
+            row = self._crowd.row_of.get(avatar)
+            peer = None if row is None else sources.get(int(self._crowd.source[row]))
+            if peer is not None and len(self._asked) < _ASKED_MAX:
+                self._asked.setdefault(avatar, []).append(conn)
+                ask[peer].append(avatar)
+        for peer, avatars in ask.items():
+            self._out.sends.append(ToPeer(peer, WhoAsk(tuple(sorted(avatars)))))
+
+    # ------------------------------------------------------------------------------------------------- peers
+
+    def _link_up(self, peer: Incarnation) -> None:
+        self._links_made += 1
+        self._links[peer] = self._links_made
+        self._objects.apply_map(self.city_map, self.who, self._links.keys(), self._out)
+
+    def _link_down(self, peer: Incarnation) -> None:
+        number = self._links.pop(peer, None)
+        self._densities.pop(peer, None)
+        if number is not None:
+            self._crowd.drop_source(number)
+            self._objects.apply_map(self.city_map, self.who, self._links.keys(), self._out)
+
+    def _peer_said(self, said: PeerSaid, now: Instant) -> None:
+        if said.peer not in self._links:
+            self.counters["peer-unlinked"] += len(said.batch.messages)
+            return
+        if said.batch.map_version > self.map_version:
+            self._ownership.hint(said.batch.map_version)
+        for message in said.batch.messages:
+            self._peer_message(said.peer, said.batch.map_version, message, now)
+
+    def _peer_message(self, peer: Incarnation, version: int, message: LinkMessage, now: Instant) -> None:
+        match message:
+            case Prepare() if version > self.map_version:
+                if len(self._deferred) < _DEFERRED_MAX:
+                    self._deferred.append((now.boot_s, peer, version, message))
+            case (
+                Prepare()
+                | SeatReady()
+                | SeatRefused()
+                | Attached()
+                | Commit()
+                | CommitAck()
+                | CommitNak()
+                | Cancel()
+            ):
+                self._people.peer_said(peer, message, now)
+            case Border():
+                self._border(peer, message, now)
+            case DirectoryPut():
+                self._people.directory_put(peer, message.avatar, message.hello, now)
+            case DirectoryNews():
+                self._people.outlived(message.avatar, message.hello, now)
+            case CellDelta() | CellState():
+                self._objects.from_holder(peer, message, self.city_map, self._out, now)
+            case CellStored() | CellRefused():
+                self._objects.from_standby(peer, message, self._out, now)
+                self._tell_changes()
+            case WhoAsk():
+                known = [(a, p) for a in message.ids if (p := self._people.profile(a)) is not None]
+                answer = WhoTell(tuple(a for a, _ in known), tuple(p for _, p in known))
+                self._out.sends.append(ToPeer(peer, answer))
+            case WhoTell():
+                for avatar, profile in zip(message.ids, message.profiles, strict=False):
+                    self._people.learn_profile(avatar, profile)
+                    for conn in self._asked.pop(avatar, ()):
+                        if self._people.avatar_on(conn):
+                            self._out.sends.append(ToClient(conn, Profiles((avatar,), (profile,))))
+
+    def _border(self, peer: Incarnation, message: Border, now: Instant) -> None:
+        holder = self._index.number_of.get(peer)
+        if holder is None:
+            self.counters["border-not-a-holder"] += 1
+            return
+        try:
+            rows = decode_rows(message.rows)
+        except RemoteError as error:
+            self.counters[f"border-{error.reason}"] += 1
+            return
+        dropped = self._crowd.merge_ghosts(self._links[peer], rows, self._index, holder, now.boot_s)
+        for reason, count in dropped.items():
+            self.counters[f"ghost-{reason}"] += count
+        self._densities[peer] = (now.boot_s, message.density)
+
+    # ------------------------------------------------------------------------------------------------- ground
+
+    def _follow_ownership(self, now: Instant) -> None:
+        for news in self._ownership.take_news():
+            match news:
+                case Began():
+                    self._people.begin(news.who, self._fits)
+                    self._objects.begin(news.who)
+                    self._index = RegionIndex(self.city_map, self.who)
+                case Ended():
+                    self.counters["incarnations-ended"] += 1
+                    self._people.lapsed = True
+                    self._people.hang_up_all(Bye("again", "This node lost its lease; log in at another."))
+                case StandbyProposed():
+                    for cell in news.cells:
+                        self._objects.count_as_standby(cell, news.peer)
+                case MapNews():
+                    self._map_changed(news, now)
+        self._people.lapsed = self._ownership.lapsed(now)
+
+    def _map_changed(self, news: MapNews, now: Instant) -> None:
+        self.counters["map-changes"] += 1
+        self._index = RegionIndex(news.new, self.who)
+        self._people.map_changed(news.new, news.ended, now)
+        self._objects.apply_map(news.new, self.who, self._links.keys(), self._out)
+        self._cell_of[:] = 0
+        deferred, self._deferred = self._deferred, []
+        for heard_s, peer, version, message in deferred:
+            if now.boot_s - heard_s < 3.0:
+                self._peer_message(peer, version, message, now)
+
+    def _fits(self, cell: int) -> bool:
+        return self.city_map.holder_of(Cell(cell)) == self.who
+
+    def _lapse(self, lapsed: bool, now: Instant) -> None:
+        """Say so when the lease runs out, and after twice its length send the clients to other nodes."""
+        self._people.lapsed = lapsed
+        if not lapsed or self.who.number == 0:
+            self._lapsed_since_s = None
+        elif self._lapsed_since_s is None:
+            self._lapsed_since_s = now.boot_s
+            self.counters["lapses"] += 1
+            notice = Notice("lapsed", "This part of the city cannot confirm anything just now.")
+            conns = self._crowd.conn[self._crowd.rows(MINE)]
+            self._out.sends.extend(ToClient(conn, notice) for conn in conns[conns >= 0].tolist())
+        elif now.boot_s - self._lapsed_since_s > 2 * self.config.ttl_s and self.peers():
+            self._people.hang_up_all(Bye("again", "This node lost its lease; log in at another."))
+            self._lapsed_since_s = now.boot_s
+
+    def _walkers(self, now: Instant) -> None:
+        """Who has left my ground is handed off; who turned back in time stays."""
+        people, crowd, index = self._people, self._crowd, self._index
+        rows, _, holders = index.crossers(crowd)
+        for row, holder in zip(rows.tolist(), holders.tolist(), strict=True):
+            people.crossed(row, index.holders[holder], now)
+        leaving = people.leaving_rows()
+        if leaving:
+            at = np.array(leaving, np.int32)
+            home = index.holder_at(crowd.east_cm[at], crowd.north_cm[at]) == 0
+            for row in at[home].tolist():
+                people.came_back(row, now)
+
+    def _settle(self, now: Instant) -> None:
+        """Those who have just become mine: their waiting pose, and the objects around them."""
+        while self._people.welcomed:
+            avatar = self._people.welcomed.pop()
+            row = self._crowd.row_of.get(avatar)
+            if row is None or self._crowd.conn[row] < 0:
+                continue
+            conn = int(self._crowd.conn[row])
+            self._cell_of[row] = 0
+            heard_s, pose = self._waiting.pop(conn, (0.0, None))
+            if pose is not None and now.boot_s - heard_s < 1.0:
+                applied = self._crowd.apply_poses(
+                    np.array([conn], np.int32), pose.reshape(1), self._index, now.boot_s
+                )
+                self.counters["poses-kept"] += applied.accepted
+
+    # ------------------------------------------------------------------------------------------------- objects
+
+    def _tend_objects(self, now: Instant) -> None:
+        self._objects.tick(self._out, now)
+        rows = self._crowd.rows(MINE)
+        if len(rows):
+            cells = self._index.cells[
+                self._index.leaf_at(self._crowd.east_cm[rows], self._crowd.north_cm[rows])
+            ]
+            entered = rows[cells != self._cell_of[rows]]
+            self._cell_of[rows] = cells
+            for row in entered.tolist():
+                if (conn := int(self._crowd.conn[row])) >= 0:
+                    for message in self._objects.objects_message(Cell(int(self._cell_of[row]))):
+                        self._out.sends.append(ToClient(conn, message))
+        self._tell_changes()
+        if self._ticks % 5 == 0:
+            self._seek_standbys(now)
+
+    def _tell_changes(self) -> None:
+        """Changes of objects that became durable, to everybody who stands in their cell."""
+        changes = self._objects.drain_changes()
+        if not changes:
+            return
+        rows = self._crowd.rows(MINE)
+        for cell, message in changes:
+            conns = self._crowd.conn[rows[self._cell_of[rows] == cell]]
+            self._out.sends.extend(ToClient(conn, message) for conn in conns[conns >= 0].tolist())
+
+    def _seek_standbys(self, now: Instant) -> None:
+        """Every cell of mine should have a standby in step with it; one that is slow or full is taken off the list."""
+        add: defaultdict[Incarnation, set[Cell]] = defaultdict(set)
+        drop: defaultdict[Incarnation, set[Cell]] = defaultdict(set)
+        for cell, standby in self._objects.wants_drop:
+            drop[standby].add(Cell(cell))
+        if not self.lapsed:
+            for cell in self.city_map.cells_of(self.who):
+                if self.city_map.cells[cell].standbys:
+                    continue
+                linked = [p for p in self._links if self.city_map.is_listed(p)]
+                if not linked:
+                    break
+                peer = min(linked, key=lambda p: (self.city_map.rank(cell, p), p))
+                if self._objects.synced_with(cell, peer):
+                    add[peer].add(cell)
+                else:
+                    self._objects.offer(cell, peer, self._out, now)
+        self._ownership.wants(
+            {p: frozenset(cells) for p, cells in add.items()}, {p: frozenset(c) for p, c in drop.items()}
+        )
+
+    # ------------------------------------------------------------------------------------------------- status
+
+    def status(self, now: Instant) -> dict[str, object]:
+        """Plain values for the operator: who this is, what it holds, how it is."""
+        crowd, city = self._crowd, self.city_map
+        return {
+            "node": self.who.node.hex(),
+            "incarnation": self.who.number,
+            "map_version": city.version,
+            "lapsed": self._ownership.lapsed(now),
+            "lease_left_s": round(max(0.0, self._ownership.deadline_s - now.boot_s), 3),
+            "cells_held": len(city.cells_of(self.who)),
+            "cells_standby": len(city.standby_cells(self.who)),
+            "clients": self._people.clients,
+            "avatars": len(crowd.rows(MINE)),
+            "rows": crowd.count,
+            "links": len(self._links),
+            "uptime_s": round(now.boot_s - self._started_s, 1),
+            "directory": len(self._people.directory),
+            "objects": self._objects.status(),
+            "ownership": self._ownership.status(now),
+        }
+
+    def people_by_cell(self) -> dict[Cell, int]:
+        """How many avatars of mine stand in each cell of the map."""
+        rows = self._crowd.rows(MINE)
+        leaves = self._index.leaf_at(self._crowd.east_cm[rows], self._crowd.north_cm[rows])
+        found, counts = np.unique(self._index.cells[leaves], return_counts=True)
+        return {Cell(int(cell)): int(count) for cell, count in zip(found, counts, strict=True)}
+
+    def all_counters(self) -> Counter[str]:
+        """Everything counted here, by what it is."""
+        return self.counters + self._people.counters + self._objects.counters + self._ownership.counters

@@ -1,0 +1,653 @@
+"""The people of one node: their play sockets, their logins, and their handoffs, as one machine.
+
+It feeds each avatar's events to the tables of `handoff` and carries out what they decide: messages into the outbox,
+rows of the crowd, sockets given to rows and seats, timers. It reads no clock and draws its nonces from a seed. Poses
+do not pass here, except those of a client that waits on a seat: the newest is kept until the commit.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+
+from p2pworld.crypto.keys import Signer, login_of, sign_challenge, verify_hello
+from p2pworld.ids import NO_LOGIN, Incarnation, Login, Version, avatar_id
+from p2pworld.limits import (
+    DIRECTORY_REFRESH_S,
+    DORMANT_S,
+    FLOOR_S,
+    HANDOFF_RETRY_S,
+    HELD_S,
+    PREPARE_S,
+    PROFILES_CACHED,
+    RESERVED_S,
+)
+from p2pworld.messages import (
+    PROTOCOL,
+    Attached,
+    Bye,
+    Cancel,
+    Challenge,
+    Commit,
+    CommitAck,
+    CommitNak,
+    DirectoryNews,
+    DirectoryPut,
+    HangUp,
+    Hello,
+    Instant,
+    LinkMessage,
+    Moved,
+    Pose,
+    Prepare,
+    Profile,
+    SeatReady,
+    SeatRefused,
+    SignedHello,
+    ToClient,
+    ToPeer,
+    Welcome,
+)
+from p2pworld.seoul.landmarks import landmark
+from p2pworld.world.citymap import EMPTY, CityMap
+from p2pworld.world.crowd import DORMANT, GHOST, MINE, Crowd
+from p2pworld.world.handoff import (
+    NOBODY,
+    Act,
+    Arrived,
+    CameBack,
+    Event,
+    GotAck,
+    GotAttached,
+    GotCancel,
+    GotCommit,
+    GotNak,
+    GotPrepare,
+    GotReady,
+    GotRefused,
+    Left,
+    NodeEnded,
+    Out,
+    Outlived,
+    Person,
+    RowAt,
+    RowTimer,
+    SeatAt,
+    SeatTimer,
+    SocketLost,
+    TicketShown,
+    step,
+)
+from p2pworld.world.outbox import Outbox
+from p2pworld.world.presence import Directory, Nonces, login_fault
+
+__all__ = ["HandoffMessage", "People"]
+
+HandoffMessage = Prepare | SeatReady | SeatRefused | Attached | Commit | CommitAck | CommitNak | Cancel
+
+_ROW_SECONDS = {
+    RowAt.DORMANT: DORMANT_S,
+    RowAt.PREPARING: PREPARE_S,
+    RowAt.INVITED: PREPARE_S,
+    RowAt.RELEASED: PREPARE_S,
+}
+_SEAT_SECONDS = {SeatAt.RESERVED: RESERVED_S, SeatAt.ATTACHED: HELD_S}
+_URLS_TOLD = 8
+_HEART = Pose(*landmark("Gwanghwamun Square").position_cm)
+
+
+@dataclass(slots=True)
+class _Papers:
+    """What stands beside an avatar's row: its key, the proof of its login, and where it was when given away."""
+
+    hello: SignedHello
+    seq: int = 0
+    pose: Pose = field(default_factory=lambda: Pose(0, 0))
+
+
+@dataclass(slots=True)
+class _Conn:
+    nonce: bytes
+    avatar: int = 0
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What a seat was prepared with."""
+
+    hello: SignedHello
+    k: int
+
+
+class People:
+    """Everybody this node simulates, keeps a seat for, or has just let go."""
+
+    def __init__(
+        self,
+        signer: Signer,
+        play_url: str,
+        crowd: Crowd,
+        nonces: Nonces,
+        clients_max: int,
+        out: Outbox,
+        tick_ms: Callable[[], int],
+    ) -> None:
+        self.me = Incarnation(signer.public, 0)
+        self.city = EMPTY
+        self.directory = Directory()
+        self.counters: Counter[str] = Counter()
+        self.lapsed = True
+        self._signer, self._url, self._urls = signer, play_url, frozenset((play_url,))
+        self._crowd, self._nonces, self._clients_max, self._out = crowd, nonces, clients_max, out
+        self._tick_ms = tick_ms
+        self._conns: dict[int, _Conn] = {}
+        self._persons: dict[int, Person] = {}
+        self._papers: dict[int, _Papers] = {}
+        self._kept: dict[int, _Kept] = {}
+        self._floors: deque[tuple[float, int]] = deque()
+        self._floor_s: dict[int, float] = {}
+        self._timers: list[tuple[float, int, int, bool]] = []
+        self._stamps: dict[tuple[int, bool], int] = {}
+        self._stamp = 0
+        self._attempt = 0
+        self._retry_s: dict[int, float] = {}
+        self._leaving: set[int] = set()
+        self._refresh: dict[int, None] = {}
+        self._refresh_owed = 0.0
+        self._profiles: dict[int, Profile] = {}
+        self._fits: Callable[[int], bool] = lambda cell: False
+        self.seated: dict[int, int] = {}  # play socket -> avatar, of clients that wait on a seat
+        self.welcomed: list[int] = []  # avatars that became mine since the core last looked
+
+    # ------------------------------------------------------------------------------------------- the node's life
+
+    def begin(self, me: Incarnation, fits: Callable[[int], bool]) -> None:
+        """A new incarnation owns nobody: every socket is asked to log in again, every row and seat is forgotten."""
+        for conn in list(self._conns):
+            self._hang_up(
+                conn, Bye("again", "This node started anew; log in again.", urls=self._other_urls())
+            )
+        for row in list(self._crowd.row_of.values()):
+            self._crowd.remove(row)
+        self._persons.clear()
+        self._papers.clear()
+        self._kept.clear()
+        self._leaving.clear()
+        self._retry_s.clear()
+        self._refresh.clear()
+        self._stamps.clear()
+        self._timers.clear()
+        self._floors.clear()
+        self._floor_s.clear()
+        self.seated.clear()
+        self.directory = Directory()
+        self.me, self._fits = me, fits
+
+    def map_changed(self, city: CityMap, ended: Collection[Incarnation], now: Instant) -> None:
+        """A newer city map: handoffs to incarnations that are no longer listed have no destination now."""
+        self.city = city
+        for peer in ended:
+            for avatar in [a for a, p in self._persons.items() if p.row.to == peer]:
+                self._on(avatar, NodeEnded(peer), now)
+        for avatar in list(self._refresh):
+            self._tell_homes(avatar, now)
+
+    # ------------------------------------------------------------------------------------------- play sockets
+
+    @property
+    def clients(self) -> int:
+        """Open play sockets."""
+        return len(self._conns)
+
+    def avatar_on(self, conn: int) -> int:
+        """The avatar whose row this socket steers, or 0."""
+        entry = self._conns.get(conn)
+        if entry is None or entry.avatar == 0:
+            return 0
+        return entry.avatar if self.person(entry.avatar).row.conn == conn else 0
+
+    def login_on(self, conn: int) -> Login:
+        """The login that this socket carries."""
+        entry = self._conns.get(conn)
+        person = self._persons.get(entry.avatar) if entry else None
+        return person.row.login if person else NO_LOGIN
+
+    def opened(self, conn: int) -> None:
+        """Speak first: the challenge."""
+        if len(self._conns) >= self._clients_max:
+            self._conns[conn] = _Conn(b"")
+            self._hang_up(conn, Bye("full", "This node is full; try another.", urls=self._other_urls()))
+            return
+        nonce = self._nonces.draw(32)
+        self._conns[conn] = _Conn(nonce)
+        sig = sign_challenge(self._signer, nonce, self._url)
+        self._out.sends.append(
+            ToClient(conn, Challenge(PROTOCOL, self._signer.public, nonce, self._url, sig))
+        )
+
+    def hello(self, conn: int, hello: Hello, now: Instant) -> None:
+        """A HELLO: a fresh login, or a ticket for a seat. What cannot be admitted is answered with BYE and its reason."""
+        entry = self._conns.get(conn)
+        if entry is None or not entry.nonce:
+            return
+        if entry.avatar:
+            self._hang_up(conn, Bye("malformed", "A connection carries one HELLO."))
+            return
+        fault = login_fault(hello, self._urls, now.wall_ms)
+        signed = SignedHello(self.me.node, entry.nonce, hello)
+        if fault is None and not verify_hello(signed):
+            fault = "signature", "The signature of the HELLO does not fit its content."
+        if fault is not None:
+            self.counters[f"hello-{fault[0]}"] += 1
+            self._hang_up(conn, Bye(*fault))
+            return
+        avatar = avatar_id(hello.key)
+        bound = self._papers.get(avatar)
+        if bound is not None and bound.hello.hello.key != hello.key:
+            self.counters["hello-key"] += 1
+            self._hang_up(conn, Bye("key", "This id is bound to another key."))
+            return
+        entry.avatar = avatar
+        if hello.ticket:
+            kept = self._kept.get(avatar)
+            if kept is not None and kept.hello.hello.key != hello.key:
+                self._hang_up(conn, Bye("key", "This id is bound to another key."))
+                return
+            self._on(avatar, TicketShown(hello.ticket, Login(hello.login_ms, hello.birth), conn), now)
+            return
+        known = self._persons.get(avatar, NOBODY).known[0]
+        after = Login(hello.after_ms, hello.after_birth) if len(hello.after_birth) == 16 else None
+        if after is not None and known > after:
+            self.counters["hello-after"] += 1
+            self._hang_up(conn, self._elsewhere(avatar))
+            return
+        if self._crowd.full and avatar not in self._crowd.row_of:
+            self._hang_up(conn, Bye("full", "This node is full; try another.", urls=self._other_urls()))
+            return
+        self._on(avatar, Arrived(login_of(signed), conn), now, signed)
+
+    def lost(self, conn: int, now: Instant) -> None:
+        """The socket is gone."""
+        entry = self._conns.pop(conn, None)
+        self.seated.pop(conn, None)
+        if entry is not None and entry.avatar in self._persons:
+            self._on(entry.avatar, SocketLost(conn), now)
+
+    def hang_up_all(self, bye: Bye) -> None:
+        """Close every play socket with the same goodbye and the other nodes' urls."""
+        for conn in list(self._conns):
+            self._hang_up(conn, Bye(bye.code, bye.reason, urls=self._other_urls()))
+
+    # ------------------------------------------------------------------------------------------- peers
+
+    def peer_said(self, peer: Incarnation, message: HandoffMessage, now: Instant) -> None:
+        """One handoff message from the incarnation that this link belongs to."""
+        avatar = message.avatar
+        match message:
+            case Prepare():
+                if not self._proof_fits(avatar, message.hello):
+                    self.counters["prepare-proof"] += 1
+                    self._send(peer, SeatRefused(avatar, message.k, "signature"))
+                    return
+                fits = self._fits(message.to) and (avatar in self._crowd.row_of or not self._crowd.full)
+                login = login_of(message.hello)
+                prepare = GotPrepare(peer, message.k, login, fits, self._nonces.draw(16))
+                self._on(avatar, prepare, now, message.hello)
+            case SeatReady():
+                self._on(avatar, GotReady(peer, message.k, message.r), now)
+            case SeatRefused():
+                self.counters[f"refused-{message.reason}"] += 1
+                self._retry_s[avatar] = now.boot_s + HANDOFF_RETRY_S
+                self._on(avatar, GotRefused(peer, message.k), now)
+            case Attached():
+                self._on(avatar, GotAttached(peer, message.k, message.r), now)
+            case Commit():
+                login = Login(message.login_ms, message.birth)
+                event = GotCommit(peer, message.k, message.r, message.to_incarnation, login, message.hop)
+                self._on(avatar, event, now, commit=message)
+            case CommitAck():
+                self._on(avatar, GotAck(peer, message.k, message.r), now)
+            case CommitNak():
+                self._on(avatar, GotNak(peer, message.k, message.r), now)
+            case Cancel():
+                self._on(avatar, GotCancel(peer, message.k, message.r), now)
+
+    def directory_put(self, peer: Incarnation, avatar: int, hello: SignedHello, now: Instant) -> None:
+        """Another node (or this one) says where this avatar is logged in; this node is one of its homes."""
+        if not self.directory.knows(avatar, hello) and not self._proof_fits(avatar, hello):
+            self.counters["directory-proof"] += 1
+            return
+        for to, winner in self.directory.put(avatar, hello, peer, now.boot_s):
+            self.counters["directory-news"] += 1
+            if to == self.me:
+                self.outlived(avatar, winner, now)
+            else:
+                self._send(to, DirectoryNews(avatar, winner))
+        self.outlived(avatar, hello, now, verified=True)
+
+    def outlived(self, avatar: int, hello: SignedHello, now: Instant, *, verified: bool = False) -> None:
+        """A signed HELLO of this avatar: whatever older login is here ends."""
+        person = self._persons.get(avatar)
+        if person is None or login_of(hello) <= person.known[0]:
+            return
+        if verified or self._proof_fits(avatar, hello):
+            self._on(avatar, Outlived(login_of(hello)), now)
+
+    # ------------------------------------------------------------------------------------------- movement and time
+
+    def crossed(self, row: int, to: Incarnation, now: Instant) -> None:
+        """This row stands in a region of `to`, beyond the hysteresis."""
+        avatar = int(self._crowd.id[row])
+        person = self._persons.get(avatar)
+        if person is None or person.row.at is not RowAt.OWNED:
+            return
+        if now.boot_s < self._retry_s.get(avatar, 0.0) or self.city.member(to) is None:
+            return
+        self._attempt += 1
+        self._on(avatar, Left(to, self._attempt), now)
+
+    def leaving_rows(self) -> list[int]:
+        """The rows whose handoff is under way and could be called off."""
+        return [self._crowd.row_of[avatar] for avatar in self._leaving]
+
+    def came_back(self, row: int, now: Instant) -> None:
+        """This row stands in a region of mine again."""
+        self._on(int(self._crowd.id[row]), CameBack(), now)
+
+    def tick(self, now: Instant) -> None:
+        """Timers that ran out, floors that may be forgotten, and a share of the directory's refreshing."""
+        while self._timers and self._timers[0][0] <= now.boot_s:
+            _, stamp, avatar, of_row = heapq.heappop(self._timers)
+            if self._stamps.get((avatar, of_row)) == stamp:
+                self.counters["timer-row" if of_row else "timer-seat"] += 1
+                self._on(avatar, RowTimer() if of_row else SeatTimer(), now)
+        while self._floors and self._floors[0][0] <= now.boot_s:
+            until_s, avatar = self._floors.popleft()
+            if self._floor_s.get(avatar) == until_s:
+                del self._floor_s[avatar]
+                self._forget(avatar)
+        self._refresh_owed += len(self._refresh) * self._tick_ms() / (DIRECTORY_REFRESH_S * 1000)
+        while self._refresh_owed >= 1 and self._refresh:
+            self._refresh_owed -= 1
+            avatar = next(iter(self._refresh))
+            del self._refresh[avatar]
+            if self.person(avatar).row.at.owns:
+                self._refresh[avatar] = None
+                self._tell_homes(avatar, now)
+        self.directory.expire(now.boot_s)
+
+    def next_timer_s(self) -> float:
+        """When the earliest timer runs out (boot clock), or infinity."""
+        return self._timers[0][0] if self._timers else float("inf")
+
+    # ------------------------------------------------------------------------------------------- looking
+
+    def person(self, avatar: int) -> Person:
+        """Where the machines of this avatar stand."""
+        return self._persons.get(avatar, NOBODY)
+
+    def persons(self) -> Iterator[tuple[int, Person]]:
+        """Every avatar with its row and seat."""
+        return iter(self._persons.items())
+
+    def profile(self, avatar: int) -> Profile | None:
+        """How this avatar wishes to be shown, if it is known here."""
+        papers = self._papers.get(avatar)
+        return papers.hello.hello.profile if papers else self._profiles.get(avatar)
+
+    def learn_profile(self, avatar: int, profile: Profile) -> None:
+        """Remember what a neighbour told; the oldest is forgotten when there are too many."""
+        if len(self._profiles) >= PROFILES_CACHED:
+            del self._profiles[next(iter(self._profiles))]
+        self._profiles[avatar] = profile
+
+    # ------------------------------------------------------------------------------------------- carrying out
+
+    def _on(
+        self,
+        avatar: int,
+        event: Event,
+        now: Instant,
+        hello: SignedHello | None = None,
+        commit: Commit | None = None,
+    ) -> None:
+        before = self._persons.get(avatar, NOBODY)
+        after, outs = step(before, event, me=self.me, lapsed=self.lapsed)
+        if after == NOBODY and before == NOBODY:
+            self._persons.pop(avatar, None)
+        else:
+            self._persons[avatar] = after
+        for out in outs:
+            self._carry_out(avatar, out, after, now, hello, commit)
+        self._follow_row(avatar, before, after, now)
+        self._follow_seat(avatar, before, after, now)
+
+    def _carry_out(
+        self,
+        avatar: int,
+        out: Out,
+        after: Person,
+        now: Instant,
+        hello: SignedHello | None,
+        commit: Commit | None,
+    ) -> None:
+        self.counters[f"handoff-{out.act.name.lower()}"] += 1
+        peer = out.peer
+        match out.act:
+            case Act.PREPARE:
+                assert peer is not None
+                row = self._crowd.row_of[avatar]
+                pose, papers = self._crowd.pose(row), self._papers[avatar]
+                seq = int(self._crowd.seq[row])
+                cell = self.city.leaf_at(pose.east_cm, pose.north_cm)
+                self._send(peer, Prepare(avatar, out.k, papers.hello, after.row.hop, seq, pose, cell))
+            case Act.INVITE:
+                assert peer is not None
+                member = self.city.member(peer)
+                if out.conn >= 0 and member is not None:
+                    self._out.sends.append(ToClient(out.conn, Moved(peer.node, member.play_url, out.r)))
+            case Act.CANCEL:
+                if peer is not None:
+                    self._send(peer, Cancel(avatar, out.k, out.r))
+            case Act.COMMIT:
+                assert peer is not None
+                papers = self._papers[avatar]
+                row_index = self._crowd.row_of.get(avatar)
+                if row_index is not None and self._crowd.kind[row_index] == MINE:
+                    papers.seq, papers.pose = int(self._crowd.seq[row_index]), self._crowd.pose(row_index)
+                login = after.row.login
+                message = Commit(
+                    avatar, out.k, out.r, peer.number, login.ms, login.birth, out.hop, papers.seq, papers.pose
+                )
+                self._out.sends.append(ToPeer(peer, message, fenced=True))
+            case Act.CLOSE:
+                self._hang_up(out.conn, Bye("moved", "You are on another node now."))
+            case Act.CLOSE_AGAIN:
+                self._hang_up(out.conn, Bye("again", "Please log in again.", urls=self._other_urls()))
+            case Act.CLOSE_ELSEWHERE | Act.CLOSE_HELD_ELSEWHERE | Act.REFUSE_ELSEWHERE:
+                self._hang_up(out.conn, self._elsewhere(avatar, after))
+            case Act.REFUSE_LAPSED:
+                urls = self._other_urls()
+                self._hang_up(out.conn, Bye("lapsed", "This node may not take anybody now.", urls=urls))
+            case Act.CLOSE_HELD | Act.EXPIRED:
+                self._hang_up(out.conn, Bye("expired", "No seat is kept under this ticket."))
+            case Act.ADOPT:
+                assert hello is not None
+                self._adopt(avatar, out.conn, hello, after, now)
+            case Act.RESERVE:
+                assert peer is not None
+                assert hello is not None
+                self._kept[avatar] = _Kept(hello, out.k)
+                self._send(peer, SeatReady(avatar, out.k, out.r))
+            case Act.REFUSE:
+                if peer is not None:
+                    reason = "lapsed" if self.lapsed else "closed"
+                    self._send(peer, SeatRefused(avatar, out.k, reason))
+            case Act.HOLD:
+                assert peer is not None
+                self.seated[out.conn] = avatar
+                self._send(peer, Attached(avatar, out.k, out.r))
+            case Act.ACK:
+                assert peer is not None
+                self._send(peer, CommitAck(avatar, out.k, out.r))
+            case Act.NAK:
+                assert peer is not None
+                self._send(peer, CommitNak(avatar, out.k, out.r))
+            case Act.TAKE:
+                assert commit is not None
+                self._take(avatar, out.conn, commit, after, now)
+            case _:
+                raise AssertionError(f"{out.act} is carried out by the tables' interpreter")
+
+    def _adopt(self, avatar: int, conn: int, hello: SignedHello, after: Person, now: Instant) -> None:
+        """A fresh login is mine: where its row stood, if it stood here, else where it wishes, else at the city's heart."""
+        self._papers[avatar] = _Papers(hello)
+        row = self._crowd.row_of.get(avatar)
+        pose = hello.hello.want or (_HEART if row is None else self._crowd.pose(row))
+        if self._crowd.conn_row[conn] >= 0:
+            self._crowd.detach(int(self._crowd.conn_row[conn]))
+        self._place(avatar, MINE, Version(after.row.login, 0, 0), pose, conn, now)
+        self._welcome(avatar, conn, now)
+
+    def _take(self, avatar: int, conn: int, commit: Commit, after: Person, now: Instant) -> None:
+        """A commit is mine: the row stands where the source saw it last."""
+        kept = self._kept.pop(avatar)
+        self._papers[avatar] = _Papers(kept.hello)
+        version = Version(after.row.login, commit.hop, commit.seq)
+        self._place(avatar, MINE, version, commit.pose, conn, now)
+        self.seated.pop(conn, None)
+        self._welcome(avatar, conn, now)
+
+    def _place(self, avatar: int, kind: int, version: Version, pose: Pose, conn: int, now: Instant) -> None:
+        crowd = self._crowd
+        row = crowd.row_of.get(avatar)
+        if row is None:
+            row = crowd.add(avatar, version.login, version.hop, version.seq, pose, kind, now.boot_s)
+        else:
+            crowd.detach(row)
+            crowd.set_version(row, version)
+            crowd.set_pose(row, pose, version.seq)
+            self._set_kind(row, kind, now)
+        if conn >= 0:
+            crowd.attach(row, conn)
+
+    def _set_kind(self, row: int, kind: int, now: Instant) -> None:
+        self._crowd.kind[row] = kind
+        self._crowd.source[row] = -1
+        self._crowd.heard_s[row] = now.boot_s
+
+    def _welcome(self, avatar: int, conn: int, now: Instant) -> None:
+        crowd = self._crowd
+        row = crowd.row_of[avatar]
+        version, pose = crowd.version(row), crowd.pose(row)
+        welcome = Welcome(
+            avatar,
+            version.login.ms,
+            version.login.birth,
+            pose,
+            version.seq,
+            self._tick_ms(),
+            int(now.boot_s * 1000) & 0xFFFFFFFF,
+            now.wall_ms,
+            self.city.leaf_at(pose.east_cm, pose.north_cm),
+            self._other_urls(),
+        )
+        self._out.sends.append(ToClient(conn, welcome))
+        self.welcomed.append(avatar)
+        self._refresh[avatar] = None
+        self._tell_homes(avatar, now)
+
+    def _follow_row(self, avatar: int, before: Person, after: Person, now: Instant) -> None:
+        """Bring the crowd, timers and floors in line with where the row stands now."""
+        row, old = after.row, before.row
+        if row.at in (RowAt.PREPARING, RowAt.INVITED):
+            self._leaving.add(avatar)
+        else:
+            self._leaving.discard(avatar)
+        index = self._crowd.row_of.get(avatar)
+        if index is not None and row.conn < 0 and self._crowd.conn[index] >= 0:
+            self._crowd.detach(index)
+        if (row.at, row.k, row.login) == (old.at, old.k, old.login):
+            return
+        self._arm(avatar, True, _ROW_SECONDS.get(row.at), now)
+        if index is not None and self._crowd.kind[index] != GHOST and not row.at.owns:
+            if row.at is RowAt.DORMANT:
+                self._set_kind(index, DORMANT, now)
+            elif row.at is RowAt.RELEASED:
+                self._set_kind(index, GHOST, now)
+            else:
+                self._crowd.remove(index)
+        if row.at is RowAt.NONE and old.at is not RowAt.NONE:
+            self._retry_s.pop(avatar, None)
+            self._keep_floor(avatar, now)
+
+    def _follow_seat(self, avatar: int, before: Person, after: Person, now: Instant) -> None:
+        seat, old = after.seat, before.seat
+        if old.conn >= 0 and old.conn != seat.conn:
+            self.seated.pop(old.conn, None)
+        if (seat.at, seat.r) == (old.at, old.r):
+            return
+        self._arm(avatar, False, _SEAT_SECONDS.get(seat.at), now)
+        if seat.at is SeatAt.EMPTY:
+            self._kept.pop(avatar, None)
+            if after.row.at is RowAt.NONE:
+                self._keep_floor(avatar, now)
+
+    def _arm(self, avatar: int, of_row: bool, seconds: float | None, now: Instant) -> None:
+        if seconds is None:
+            self._stamps.pop((avatar, of_row), None)
+            return
+        self._stamp += 1
+        self._stamps[avatar, of_row] = self._stamp
+        heapq.heappush(self._timers, (now.boot_s + seconds, self._stamp, avatar, of_row))
+
+    def _keep_floor(self, avatar: int, now: Instant) -> None:
+        self._floor_s[avatar] = now.boot_s + FLOOR_S
+        self._floors.append((now.boot_s + FLOOR_S, avatar))
+
+    def _forget(self, avatar: int) -> None:
+        """Forget the floor of one who has been gone long enough; whoever is here, or left later, keeps it."""
+        person = self._persons.get(avatar)
+        if person is None or person.row.at is not RowAt.NONE or person.seat.at is not SeatAt.EMPTY:
+            return
+        del self._persons[avatar]
+        self._papers.pop(avatar, None)
+
+    # ------------------------------------------------------------------------------------------- telling
+
+    def _proof_fits(self, avatar: int, hello: SignedHello) -> bool:
+        papers, kept = self._papers.get(avatar), self._kept.get(avatar)
+        if (papers is not None and papers.hello == hello) or (kept is not None and kept.hello == hello):
+            return True
+        fresh = not hello.hello.ticket and not hello.hello.birth
+        return fresh and avatar_id(hello.hello.key) == avatar and verify_hello(hello)
+
+    def _tell_homes(self, avatar: int, now: Instant) -> None:
+        papers = self._papers.get(avatar)
+        if papers is None:
+            return
+        for home in self.city.directory_homes(avatar):
+            if home.who == self.me:
+                self.directory_put(self.me, avatar, papers.hello, now)
+            else:
+                self._send(home.who, DirectoryPut(avatar, papers.hello))
+
+    def _elsewhere(self, avatar: int, person: Person | None = None) -> Bye:
+        login = (person or self.person(avatar)).known[0]
+        return Bye("elsewhere", "You are logged in on a newer device.", login.ms, login.birth)
+
+    def _other_urls(self) -> tuple[str, ...]:
+        others = [m.play_url for m in self.city.members.values() if m.node != self.me.node]
+        return tuple(others[:_URLS_TOLD])
+
+    def _send(self, peer: Incarnation, message: LinkMessage) -> None:
+        self._out.sends.append(ToPeer(peer, message))
+
+    def _hang_up(self, conn: int, bye: Bye) -> None:
+        entry = self._conns.get(conn)
+        if entry is not None:
+            entry.nonce = b""  # nothing more is read from it
+            self.counters[f"bye-{bye.code}"] += 1
+            self._out.sends.append(HangUp(conn, bye))
