@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from p2pworld.crypto.keys import Signer
 from p2pworld.errors import RemoteError
 from p2pworld.geometry import Cell
-from p2pworld.ids import Incarnation
 from p2pworld.limits import AVATARS_MAX, CLIENTS_MAX, LEASE_TTL_S, TICK_MS
 from p2pworld.messages import (
     Act,
@@ -68,7 +65,6 @@ from p2pworld.messages import (
 from p2pworld.seoul.landmarks import LANDMARKS
 from p2pworld.wire.frames import decode_rows
 from p2pworld.world.borders import border_batches
-from p2pworld.world.citymap import CityMap, Member
 from p2pworld.world.crowd import MINE, Crowd
 from p2pworld.world.interest import leaf_frames
 from p2pworld.world.objects import Objects, SavedCell
@@ -91,7 +87,13 @@ from p2pworld.world.presence import Nonces
 from p2pworld.world.region import RegionIndex
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
+
+    from p2pworld.crypto.keys import Signer
+    from p2pworld.ids import Incarnation
+    from p2pworld.world.citymap import CityMap, Member
 
 __all__ = ["Event", "Node", "NodeConfig", "StoreAnswer"]
 

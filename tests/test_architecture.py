@@ -45,7 +45,8 @@ LAYERS = {  # a module or package and its layer; the longest name that fits coun
     "client": SHELL,
     "simulations": SHELL,
 }
-UPWARD_ALLOWED = {("p2pworld.grants", "p2pworld.crypto")}  # a grant is a value that carries its own proof
+# a grant is a value that carries its own proof, so it needs signatures and canonical bytes
+UPWARD_ALLOWED = {("p2pworld.grants", "p2pworld.crypto"), ("p2pworld.grants", "p2pworld.wire")}
 
 PURE_STDLIB = {
     *("__future__", "abc", "array", "base64", "binascii", "bisect", "collections", "contextlib", "copy"),

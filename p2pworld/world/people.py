@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from p2pworld.crypto.keys import Signer, login_of, sign_challenge, verify_hello
 from p2pworld.ids import NO_LOGIN, Incarnation, Login, Version, avatar_id
@@ -80,8 +80,12 @@ from p2pworld.world.handoff import (
     TicketShown,
     step,
 )
-from p2pworld.world.outbox import Outbox
 from p2pworld.world.presence import Directory, Nonces, login_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from p2pworld.world.outbox import Outbox
 
 __all__ = ["HandoffMessage", "People"]
 
@@ -228,7 +232,7 @@ class People:
         )
 
     def hello(self, conn: int, hello: Hello, now: Instant) -> None:
-        """A HELLO: a fresh login, or a ticket for a seat. What cannot be admitted is answered with BYE and its reason."""
+        """A HELLO: a fresh login, or a ticket for a seat. What cannot be admitted is answered with BYE and why."""
         entry = self._conns.get(conn)
         if entry is None or not entry.nonce:
             return
@@ -502,7 +506,7 @@ class People:
                 raise AssertionError(f"{out.act} is carried out by the tables' interpreter")
 
     def _adopt(self, avatar: int, conn: int, hello: SignedHello, after: Person, now: Instant) -> None:
-        """A fresh login is mine: where its row stood, if it stood here, else where it wishes, else at the city's heart."""
+        """A fresh login is mine: where it wishes, else where its row stood, else at the heart of the city."""
         self._papers[avatar] = _Papers(hello)
         row = self._crowd.row_of.get(avatar)
         pose = hello.hello.want or (_HEART if row is None else self._crowd.pose(row))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from p2pworld.world.citymap import CityMap
     from p2pworld.world.crowd import Crowd
 
-__all__ = ["BLOCK_LEVEL", "ME", "NOBODY", "Border", "RegionIndex", "spread_table"]
+__all__ = ["BLOCK_CM", "BLOCK_LEVEL", "LEAF_CM", "ME", "NOBODY", "Border", "RegionIndex", "spread_table"]
 
 NOBODY: Final = -1
 ME: Final = 0
