@@ -1,0 +1,281 @@
+"""A node's configuration: one TOML file, read once, checked whole, frozen.
+
+Everything wrong is said in one sentence that names the key by its dotted path and says what to do. Unknown keys are
+refused, so that a slip of the pen never becomes a default. Relative paths are relative to the file.
+
+    [node]          name, data_dir, key_file, grant_file, roots = ["64 hex digits", ...], clients_max
+    [listen]        play, link, web = "host:port"
+    [advertise]     play_url, link_url, web_url         (default: made from [listen])
+    [coordination]  engine = "sqlite", path
+    [city]          claim = ["quadkey", ...], tick_ms, ttl_s, take_orphans
+    [tls]           play_cert, play_key                 (PEM; play sockets become wss)
+    [log]           level = "info", format = "json" | "text"
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from p2pworld.geometry import Cell
+from p2pworld.limits import CLIENTS_MAX, LEASE_TTL_S, TICK_MS
+
+__all__ = ["Address", "Config", "ConfigError", "LogConfig", "TlsConfig", "load", "parse"]
+
+CONFIG_BYTES_MAX = 1 << 20
+LEVELS = ("debug", "info", "warning", "error")
+FORMATS = ("json", "text")
+WILDCARD_HOSTS = ("", "0.0.0.0", "::")
+
+
+class ConfigError(Exception):
+    """The configuration cannot be used; the message is one sentence that says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen: a host name or number, and a TCP port (0: any free one)."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """The ordinary web certificate that browsers see on play sockets."""
+
+    play_cert: Path
+    play_key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """How much is logged, and whether for programs (`json`) or for eyes (`text`)."""
+
+    level: str = "info"
+    format: str = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything a node is told at its start. An empty url means: made from the address listened on."""
+
+    name: str
+    data_dir: Path
+    key_file: Path
+    grant_file: Path
+    roots: frozenset[bytes]
+    play: Address
+    link: Address
+    web: Address
+    store_path: Path
+    store_engine: str = "sqlite"
+    play_url: str = ""
+    link_url: str = ""
+    web_url: str = ""
+    claims: tuple[Cell, ...] = ()
+    clients_max: int = CLIENTS_MAX
+    tick_ms: int = TICK_MS
+    ttl_s: float = LEASE_TTL_S
+    take_orphans: bool = True
+    tls: TlsConfig | None = None
+    log: LogConfig = LogConfig()
+
+
+class _Table:
+    """One table of the file, emptied key by key, so that what is left over is unknown."""
+
+    def __init__(self, name: str, values: object, base: Path) -> None:
+        if not isinstance(values, Mapping):
+            raise ConfigError(f"{name} must be a table: write [{name}] on a line of its own.")
+        self.name, self.base = name, base
+        self.values = dict(values)
+
+    def key(self, key: str) -> str:
+        return f"{self.name}.{key}"
+
+    def text(self, key: str, default: str | None = None) -> str:
+        value = self.values.pop(key, default)
+        if value is None:
+            raise ConfigError(f'{self.key(key)} is missing: add {key} = "..." under [{self.name}].')
+        if not isinstance(value, str) or (not value and default is None):
+            raise ConfigError(f'{self.key(key)} must be text: write {key} = "...".')
+        return value
+
+    def one_of(self, key: str, allowed: Iterable[str], default: str) -> str:
+        value = self.text(key, default)
+        if value not in allowed:
+            raise ConfigError(f"{self.key(key)} is {value!r}: use one of {', '.join(allowed)}.")
+        return value
+
+    def number(self, key: str, low: float, high: float, default: float) -> float:
+        value = self.values.pop(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise ConfigError(f"{self.key(key)} must be a number from {low:g} to {high:g}, not {value!r}.")
+        return value
+
+    def whole(self, key: str, low: int, high: int, default: int) -> int:
+        value = self.number(key, low, high, default)
+        if not isinstance(value, int):
+            raise ConfigError(f"{self.key(key)} must be a whole number from {low} to {high}, not {value!r}.")
+        return value
+
+    def flag(self, key: str, default: bool) -> bool:
+        value = self.values.pop(key, default)
+        if not isinstance(value, bool):
+            raise ConfigError(f"{self.key(key)} must be true or false, not {value!r}.")
+        return value
+
+    def texts(self, key: str, at_least: int = 0) -> tuple[str, ...]:
+        value = self.values.pop(key, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise ConfigError(f'{self.key(key)} must be a list of texts: write {key} = ["...", "..."].')
+        if len(value) < at_least:
+            raise ConfigError(
+                f'{self.key(key)} is missing or empty: add {key} = ["..."] under [{self.name}].'
+            )
+        return tuple(value)
+
+    def path(self, key: str, must_exist: bool = False) -> Path:
+        path = self.base / self.text(key)
+        if must_exist and not path.is_file():
+            raise ConfigError(f"{self.key(key)} names {path}, which is no file: make it or correct the path.")
+        return path
+
+    def address(self, key: str) -> Address:
+        text = self.text(key)
+        host, colon, port = text.rpartition(":")
+        host = host.removeprefix("[").removesuffix("]")
+        if not colon or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
+            raise ConfigError(
+                f'{self.key(key)} is {text!r}: write "host:port" with a port from 0 to 65535 '
+                '(0 takes any free one), such as "0.0.0.0:7800".'
+            )
+        return Address(host, int(port))
+
+    def url(self, key: str, schemes: tuple[str, ...]) -> str:
+        url = self.text(key, "")
+        if url and (not url.startswith(schemes) or len(url) > 200 or any(c.isspace() for c in url)):
+            raise ConfigError(
+                f"{self.key(key)} is {url!r}: write an address of at most 200 characters "
+                f"that begins with {' or '.join(schemes)}."
+            )
+        return url
+
+    def done(self) -> None:
+        for key in self.values:
+            raise ConfigError(f"{self.key(key)} is not a known key: remove it or correct its spelling.")
+
+
+def _roots(texts: tuple[str, ...]) -> frozenset[bytes]:
+    roots = set()
+    for text in texts:
+        try:
+            root = bytes.fromhex(text)
+        except ValueError:
+            root = b""
+        if len(root) != 32:
+            raise ConfigError(
+                f"node.roots holds {text!r}: each root is the 64 hex digits that `p2pworld keys show` prints."
+            )
+        roots.add(root)
+    return frozenset(roots)
+
+
+def _claims(quadkeys: tuple[str, ...]) -> tuple[Cell, ...]:
+    cells = []
+    for text in quadkeys:
+        if not text or set(text) - set("0123") or len(text) > 16:
+            raise ConfigError(
+                f"city.claim holds {text!r}: each region is a quadkey, 1 to 16 digits of 0 to 3, "
+                'such as "31203120".'
+            )
+        cells.append(Cell.from_quadkey(text))
+    for i, a in enumerate(quadkeys):
+        for b in quadkeys[i + 1 :]:
+            if a.startswith(b) or b.startswith(a):
+                raise ConfigError(f"city.claim holds {a!r} and {b!r}, which overlap: keep one of them.")
+    return tuple(cells)
+
+
+def _no_wildcard(address: Address, listen: str, advertise: str, url: str) -> None:
+    if not url and address.host in WILDCARD_HOSTS:
+        raise ConfigError(
+            f"advertise.{advertise} is missing: listen.{listen} listens on every address of this machine, "
+            "so say under which address others reach it."
+        )
+
+
+def parse(text: str, base: Path) -> Config:
+    """The configuration in `text`; relative paths start at `base`.
+
+    Raises ConfigError, one sentence that names the key and says what to do.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the configuration is not valid TOML: {error}.") from None
+    tables = {
+        name: _Table(name, document.pop(name, {}), base)
+        for name in ("node", "listen", "advertise", "coordination", "city", "log")
+    }
+    tls_table = _Table("tls", document.pop("tls"), base) if "tls" in document else None
+    for key in document:
+        raise ConfigError(f"{key} is not a known table: remove it or correct its spelling.")
+    node, listen, advertise = tables["node"], tables["listen"], tables["advertise"]
+    coordination, city, log = tables["coordination"], tables["city"], tables["log"]
+    tls = None
+    if tls_table:
+        tls = TlsConfig(tls_table.path("play_cert", True), tls_table.path("play_key", True))
+    config = Config(
+        name=node.text("name"),
+        data_dir=node.path("data_dir"),
+        key_file=node.path("key_file", must_exist=True),
+        grant_file=node.path("grant_file", must_exist=True),
+        roots=_roots(node.texts("roots", at_least=1)),
+        clients_max=node.whole("clients_max", 1, CLIENTS_MAX, CLIENTS_MAX),
+        play=listen.address("play"),
+        link=listen.address("link"),
+        web=listen.address("web"),
+        play_url=advertise.url("play_url", ("wss://",) if tls else ("ws://", "wss://")),
+        link_url=advertise.url("link_url", ("tls://",)),
+        web_url=advertise.url("web_url", ("http://", "https://")),
+        store_engine=coordination.one_of("engine", ("sqlite",), "sqlite"),
+        store_path=coordination.path("path"),
+        claims=_claims(city.texts("claim")),
+        tick_ms=city.whole("tick_ms", 20, 1_000, TICK_MS),
+        ttl_s=city.number("ttl_s", 0.5, 60.0, LEASE_TTL_S),
+        take_orphans=city.flag("take_orphans", True),
+        tls=tls,
+        log=LogConfig(log.one_of("level", LEVELS, "info"), log.one_of("format", FORMATS, "text")),
+    )
+    for table in (*tables.values(), *([tls_table] if tls_table else [])):
+        table.done()
+    _no_wildcard(config.play, "play", "play_url", config.play_url)
+    _no_wildcard(config.link, "link", "link_url", config.link_url)
+    _no_wildcard(config.web, "web", "web_url", config.web_url)
+    return config
+
+
+def load(path: Path) -> Config:
+    """The configuration in the file at `path`.
+
+    Raises ConfigError, one sentence that names the file or the key and says what to do.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}): give another --config FILE.") from None
+    if len(data) > CONFIG_BYTES_MAX:
+        raise ConfigError(f"{path} is larger than a configuration ever is: give another --config FILE.")
+    try:
+        return parse(data.decode("utf-8"), path.parent)
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8 text: give another --config FILE.") from None
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
