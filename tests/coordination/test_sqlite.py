@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
 
 from p2pworld.world import citymap
 from shard_node.coordination import Coordination, CoordinationDown, OutcomeUnknown, SqliteCoordination
@@ -216,6 +217,22 @@ async def test_the_history_of_maps_is_bounded(path: Path) -> None:
         versions = [version for (version,) in db.execute("SELECT version FROM map ORDER BY version")]
     db.close()
     assert versions == list(range(city.version - HISTORY_KEPT + 1, city.version + 1))
+
+
+async def test_a_watcher_of_the_same_process_need_not_wait_for_the_poll(path: Path) -> None:
+    store = SqliteCoordination(path, poll_s=3600.0)
+    _, _, city = await founded(store)
+    seen = []
+
+    async def watch() -> None:
+        seen.append(await store.wait_change(2, 30.0))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await store.propose(made(citymap.split(city, cell("3"))), 2)).ok
+    assert seen == [3]
+    await store.close()
 
 
 async def test_leases_that_nobody_needs_are_forgotten(path: Path) -> None:

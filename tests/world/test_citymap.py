@@ -381,6 +381,17 @@ def test_bytes_are_canonical_and_come_back(city: CityMap) -> None:
     assert citymap.encode(shuffled) == citymap.encode(city)
 
 
+@pytest.mark.parametrize("name", ["members", "cells"])
+def test_one_map_has_one_form(city: CityMap, name: str) -> None:
+    plain = citymap.to_plain(made(citymap.fail_over(city, A.who, B.who)))
+    rows = plain[name]
+    assert isinstance(rows, list)
+    for wrong in (rows[::-1], [*rows, rows[-1]]):
+        with pytest.raises(RemoteError) as caught:
+            citymap.from_plain({**plain, name: wrong})
+        assert caught.value.reason == "bad_map"
+
+
 def test_a_newer_format_is_refused_as_such(city: CityMap) -> None:
     with pytest.raises(RemoteError) as caught:
         citymap.from_plain({**citymap.to_plain(city), "format": 2, "more": 1})
