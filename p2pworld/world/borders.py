@@ -1,0 +1,116 @@
+"""What each neighbour is told of my avatars: rows near our common border, counts further in.
+
+The frame rule applied to a border. For each piece of it (at most BORDER_STEP_CM, a corner counts as one point) the
+BORDER_AVATARS of my avatars nearest to that piece are sent, none further away than VIEW_CM, united in one batch a
+neighbour. Of my others within 256 m, a neighbour gets counts per interest leaf, so it counts each of them once. The
+cost is bounded by the border's length, whatever the crowd. Ghosts are never forwarded, and dormant avatars not sent.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from p2pworld.limits import BORDER_AVATARS, LEAF_LEVEL, TICK_MS, VIEW_CM
+from p2pworld.wire.frames import encode_density
+from p2pworld.world.crowd import MINE, tie_break
+from p2pworld.world.region import BLOCK_CM, BLOCK_LEVEL, LEAF_CM, spread_table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from p2pworld.world.crowd import Crowd
+    from p2pworld.world.region import Border, RegionIndex
+
+__all__ = ["border_batches"]
+
+
+def border_batches(crowd: Crowd, index: RegionIndex, t_ms: int) -> dict[int, tuple[NDArray[Any], bytes]]:
+    """By holder, rising, a number of `index`: the rows to send, BORDER_DTYPE[n] by rising id, and a DENSITY or nothing.
+
+    A neighbour that has nothing to be told is left out. Of equally distant avatars the tie break of the tick decides.
+    """
+    border = index.border
+    if len(border.neighbours) == 0:
+        return {}
+    rows = crowd.rows(MINE)
+    if len(rows) == 0:
+        return {}
+    east, north = crowd.east_cm[rows], crowd.north_cm[rows]
+    block, hit = _look_up(border.block_keys, (north // BLOCK_CM) << BLOCK_LEVEL | east // BLOCK_CM)
+    if len(hit) == 0:
+        return {}
+    hit = hit[crowd.id[rows[hit]].argsort()]
+    rows, east, north = rows[hit], east[hit], north[hit]
+    told = _nearest(border, crowd.id[rows], east, north, t_ms)  # bool[n, slots]
+    counted = border.block_slots[block[hit]] & ~told
+    sent = told.any(axis=1)
+    packed = crowd.border_rows(rows[sent])
+    told = told[sent]
+    batches: dict[int, tuple[NDArray[Any], bytes]] = {}
+    for slot, holder in enumerate(border.neighbours.tolist()):
+        mine = packed[told[:, slot]]
+        rest = counted[:, slot].nonzero()[0]
+        density = _density(east[rest], north[rest], t_ms) if len(rest) else b""
+        if len(mine) or density:
+            batches[holder] = mine, density
+    return batches
+
+
+def _look_up(keys: NDArray[np.int64], wanted: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where in the rising `keys` each wanted one would stand, and which of the wanted are there."""
+    at = keys.searchsorted(wanted)
+    at[at == len(keys)] = 0
+    return at, (keys[at] == wanted).nonzero()[0]
+
+
+def _nearest(
+    border: Border, ids: NDArray[np.uint64], east: NDArray[np.int32], north: NDArray[np.int32], t_ms: int
+) -> NDArray[np.bool_]:
+    """Whether avatar i is among the nearest to some piece of each slot: bool[n, slots]."""
+    told = np.zeros((len(ids), len(border.neighbours)), np.bool_)
+    cell, hit = _look_up(border.cell_keys, (north // LEAF_CM) << LEAF_LEVEL | east // LEAF_CM)
+    if len(hit) == 0:
+        return told
+    # every pair of an avatar and a piece near to its cell
+    cell = cell[hit]
+    begin = border.first[cell]
+    pieces = border.first[cell + 1] - begin
+    end = pieces.cumsum()
+    avatar = hit.repeat(pieces)
+    piece = border.pieces[np.arange(end[-1]) + (begin - end + pieces).repeat(pieces)]
+    e, n = east[avatar], north[avatar]
+    de = np.maximum(np.maximum(border.west[piece] - e, e - border.east[piece]), 0)
+    dn = np.maximum(np.maximum(border.south[piece] - n, n - border.north[piece]), 0)
+    de, dn = np.minimum(de, VIEW_CM + 1), np.minimum(dn, VIEW_CM + 1)  # their squares fit 32 bits
+    squared = de * de + dn * dn
+    near = (squared <= VIEW_CM * VIEW_CM).nonzero()[0]
+    avatar, piece = avatar[near], piece[near]
+    crowded = np.bincount(piece, minlength=len(border.slot)) > BORDER_AVATARS
+    if crowded.any():
+        picked = ~crowded[piece]
+        told[avatar[picked], border.slot[piece[picked]]] = True
+        over = (~picked).nonzero()[0]
+        avatar, piece = avatar[over], piece[over]
+        # a square of 64 m in cm has 26 bits: 38 are left for the tie break
+        key = squared[near[over]].astype(np.uint64) << np.uint64(38)
+        key |= tie_break(ids, t_ms // TICK_MS)[avatar] >> np.uint64(26)
+        order = piece.argsort(kind="stable")
+        edges = np.append(piece[order[1:]] != piece[order[:-1]], True).nonzero()[0] + 1
+        start = 0
+        for stop in edges.tolist():
+            group = order[start:stop]
+            best = group[key[group].argpartition(BORDER_AVATARS - 1)[:BORDER_AVATARS]]
+            told[avatar[best], border.slot[piece[best]]] = True
+            start = stop
+    else:
+        told[avatar, border.slot[piece]] = True
+    return told
+
+
+def _density(east: NDArray[np.int32], north: NDArray[np.int32], t_ms: int) -> bytes:
+    spread = spread_table(LEAF_LEVEL)
+    codes = spread[east // LEAF_CM] | spread[north // LEAF_CM] << np.uint64(1)
+    cells, avatars = np.unique(codes, return_counts=True)
+    return encode_density(LEAF_LEVEL, t_ms, cells, avatars)
