@@ -17,7 +17,7 @@ import numpy as np
 
 from p2pworld.errors import RemoteError
 from p2pworld.geometry import Cell
-from p2pworld.limits import AVATARS_MAX, CLIENTS_MAX, LEASE_TTL_S, TICK_MS
+from p2pworld.limits import AVATARS_MAX, CLIENTS_MAX, GHOST_TTL_S, LEASE_TTL_S, TICK_MS
 from p2pworld.messages import (
     Act,
     Attached,
@@ -63,7 +63,7 @@ from p2pworld.messages import (
     Wrote,
 )
 from p2pworld.seoul.landmarks import LANDMARKS
-from p2pworld.wire.frames import decode_rows
+from p2pworld.wire.frames import DensityFrame, decode_density, decode_rows
 from p2pworld.world.borders import border_batches
 from p2pworld.world.crowd import MINE, Crowd
 from p2pworld.world.interest import leaf_frames
@@ -165,7 +165,7 @@ class Node:
         self._index = RegionIndex(self.city_map, self.who)
         self._links: dict[Incarnation, int] = {}
         self._links_made = 0
-        self._densities: dict[Incarnation, tuple[float, bytes]] = {}
+        self._densities: dict[Incarnation, tuple[float, DensityFrame]] = {}
         self._waiting: dict[int, tuple[float, np.void]] = {}
         self._asked: dict[int, list[int]] = {}
         self._deferred: list[tuple[float, Incarnation, int, Prepare]] = []
@@ -254,7 +254,7 @@ class Node:
             peer = index.holders[holder]
             if peer in self._links:
                 self._out.sends.append(ToPeer(peer, Border(t_ms, rows.tobytes(), density)))
-        far = [density for heard_s, density in self._densities.values() if now.boot_s - heard_s < 1.0]
+        far = [density for heard_s, density in self._densities.values() if now.boot_s - heard_s < GHOST_TTL_S]
         for conns, payloads in leaf_frames(crowd, index, t_ms & 0xFFFFFFFF, far):
             self._frames.append(Frame(tuple(conns.tolist()), tuple(payloads)))
         self._tend_objects(now)
@@ -415,13 +415,17 @@ class Node:
             return
         try:
             rows = decode_rows(message.rows)
+            density = decode_density(message.density) if message.density else None
         except RemoteError as error:
             self.counters[f"border-{error.reason}"] += 1
             return
         dropped = self._crowd.merge_ghosts(self._links[peer], rows, self._index, holder, now.boot_s)
         for reason, count in dropped.items():
             self.counters[f"ghost-{reason}"] += count
-        self._densities[peer] = (now.boot_s, message.density)
+        if density is None:
+            self._densities.pop(peer, None)
+        else:
+            self._densities[peer] = (now.boot_s, density)
 
     # ------------------------------------------------------------------------------------------------- ground
 
