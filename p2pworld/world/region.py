@@ -84,7 +84,7 @@ class RegionIndex:
         self._fine_boxes = _boxes(
             leaf
             for leaf, number in zip(leaves, self.holder.tolist(), strict=True)
-            if number <= ME and leaf.level > _WIDE_LEVEL
+            if number == ME and leaf.level > _WIDE_LEVEL
         )
         self._boxes_of: dict[int, NDArray[np.int64]] = {}
 
@@ -139,9 +139,9 @@ class RegionIndex:
     def crossers(self, crowd: Crowd) -> tuple[NDArray[np.int32], NDArray[np.uint64], NDArray[np.int32]]:
         """My rows that stand beyond my ground by more than the hysteresis, by rising id: rows, leaf cells and holders.
 
-        The whole square of HYSTERESIS_CM on each side of such an avatar lies on ground that others hold; the
-        leaf is the one it stands in itself. Ground that nobody holds is no place to be handed to, see
-        `strangers`.
+        Such an avatar stands on ground that another holds (`holders`; `cells` are the leaves), and the square of
+        HYSTERESIS_CM to each side of it meets none of mine. Ground that nobody holds is no place to be handed to,
+        see `strangers`.
         """
         rows = crowd.rows(MINE)
         if len(rows):
@@ -166,13 +166,13 @@ class RegionIndex:
         return rows[:0]
 
     def _clear(self, east: NDArray[np.int32], north: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """Whether the square around each point lies wholly on ground of other holders; beyond the root is no ground."""
+        """Whether the square around each point, as far as it lies in the root, meets no ground of mine."""
         west, south = np.maximum(east - HYSTERESIS_CM, 0), np.maximum(north - HYSTERESIS_CM, 0)
         east, north = np.minimum(east + HYSTERESIS_CM, _EDGE), np.minimum(north + HYSTERESIS_CM, _EDGE)
         corners = self.holder_at(
             np.concatenate((west, east, west, east)), np.concatenate((south, south, north, north))
         )
-        clear: NDArray[np.bool_] = np.logical_and.reduce((corners > ME).reshape(4, -1))
+        clear: NDArray[np.bool_] = np.logical_and.reduce((corners != ME).reshape(4, -1))
         if len(self._fine_boxes) and clear.any():
             boxes = self._fine_boxes  # leaves so small that they fit between the corners
             meets = (boxes[:, 0] <= east[:, None]) & (boxes[:, 2] > west[:, None])
