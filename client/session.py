@@ -1,0 +1,522 @@
+"""One person's presence in the city, without I/O: which sockets are open, what is said on them, where the avatar is.
+
+`client.table` decides; `Session` stands around it: it chooses urls and logins, answers challenges, keeps the pose that
+its owner steers, sends it on every socket that may own the avatar under one seq, and asks again for every act until it
+is answered. A session reads no clock and opens no socket; its owner tells it the time and carries out `take_actions`.
+
+A client is never in the city twice: a newer login of the same person, made on another device, stops it until `gesture`.
+A login of its own whose WELCOME was lost on the way is recognised and continued.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from client.table import (
+    CLIENT,
+    NO_CONN,
+    ClientAt,
+    ClientOn,
+    ClientStep,
+    Do,
+    Elsewhere,
+    Gesture,
+    Invited,
+    LogIn,
+    Lost,
+    Rule,
+    Sockets,
+    TimedOut,
+    Welcomed,
+    What,
+    step,
+)
+from p2pworld.crypto.keys import Signer, birth_of, sign_hello, verify_challenge
+from p2pworld.errors import LocalError
+from p2pworld.ids import NO_LOGIN, Login, avatar_id
+from p2pworld.messages import (
+    PROTOCOL,
+    Act,
+    Bye,
+    Challenge,
+    Correct,
+    Done,
+    Moved,
+    Pace,
+    PlayMessage,
+    Pose,
+    Profile,
+    Welcome,
+)
+from p2pworld.wire.frames import encode_pose
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# ruff: noqa: RUF022  (the table's door, then the session's)
+__all__ = [
+    "CLIENT", "ClientAt", "ClientOn", "Rule", "NO_CONN", "Sockets", "step",
+    "ClientStep", "LogIn", "Welcomed", "Invited", "Lost", "Elsewhere", "TimedOut", "Gesture", "Do", "What",
+    "JOIN_S", "HELD_WAIT_S", "SILENCE_S", "Action", "Open", "Say", "Close", "Session",
+]  # fmt: skip
+
+JOIN_S: Final = 3.0  # from connecting to WELCOME
+HELD_WAIT_S: Final = 2.0
+SEAT_S: Final = 6.0  # a seat that is neither committed nor given up after this long is given up here
+SILENCE_S: Final = 3.0  # a node that owns an avatar sends it a frame every tick
+ACT_AGAIN_S: Final = 2.0
+ACTS_MAX: Final = 32  # not yet answered
+URLS_MAX: Final = 16
+OWN_LOGINS_MAX: Final = 64
+BACKOFF_S: Final = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
+_AGAIN: Final = frozenset({"lapsed", "frozen", "moving", "pending", "busy", "unheld", "unsure"})
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Connect the new socket `conn` to `url`."""
+
+    conn: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Send a message on `conn`."""
+
+    conn: int
+    message: PlayMessage
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close `conn`; nothing more that comes from it matters."""
+
+    conn: int
+
+
+Action = Open | Say | Close
+
+
+@dataclass(slots=True)
+class _Socket:
+    """One socket as the session sees it: where it leads, whom it expects there, what it will say."""
+
+    url: str
+    opened_s: float
+    expect: bytes = b""
+    ticket: bytes = b""
+    node: bytes = b""
+    said_hello: bool = False
+
+
+class Session:
+    """One person's client. `entropy` (16 bytes or more, never used before) makes the names of its acts its own.
+
+    Public: `at`, `login` (the one last welcomed), `pose` (where the avatar is, as its owner steers it), `seq`, `node`
+    (the key of the node played on), `poses_to` (the sockets a pose goes to), `tick_ms`, `pace_ms` (how much later
+    poses should be sent than now, reset by whoever heeds it), `deadline_s` (when `tick` must be called at the latest),
+    `last_login_ms` (to be kept by whoever starts the next session of this person), `trouble` (the last goodbye's or
+    failure's code and sentence), `counters`.
+    """
+
+    def __init__(
+        self,
+        signer: Signer,
+        profile: Profile,
+        urls: Iterable[str],
+        entropy: bytes,
+        want: Pose | None = None,
+        last_login_ms: int = 0,
+    ) -> None:
+        self.signer, self.profile = signer, profile
+        self.id = avatar_id(signer.public)
+        self.login = NO_LOGIN
+        self.pose: Pose | None = want
+        self.seq = 0
+        self.tick_ms = 100
+        self.pace_ms = 0
+        self.ack = 0
+        self.heard_s = 0.0
+        self.deadline_s = math.inf
+        self.last_login_ms = last_login_ms
+        self.trouble: tuple[str, str] = ("", "")
+        self.poses_to: tuple[int, ...] = ()
+        self.counters: Counter[str] = Counter()
+        self._urls = list(dict.fromkeys(urls))[:URLS_MAX]
+        if not self._urls:
+            raise LocalError("a session needs at least one url to log in at")
+        self._entropy = entropy
+        self._sockets = Sockets()
+        self._known: dict[int, _Socket] = {}
+        self._conns_made = 0
+        self._attempt = 0
+        self._login_s = math.inf  # when OUT: the time of the next attempt
+        self._since_s = 0.0  # when the present state was entered
+        self._after = NO_LOGIN
+        self._own: deque[Login] = deque(maxlen=OWN_LOGINS_MAX)
+        self._acts: dict[int, tuple[Act, float]] = {}
+        self._acts_made = 0
+        self._actions: list[Action] = []
+
+    # ------------------------------------------------------------------------------------------- looking
+
+    @property
+    def at(self) -> ClientAt:
+        """Where the client stands."""
+        return self._sockets.at
+
+    @property
+    def main(self) -> int:
+        """The socket joined or played on, or NO_CONN."""
+        return self._sockets.main
+
+    @property
+    def held(self) -> int:
+        """The socket that waits for a commit, or NO_CONN."""
+        return self._sockets.held
+
+    @property
+    def playing(self) -> bool:
+        """Whether a node owns the avatar and is known to."""
+        return self._sockets.at in (ClientAt.PLAYING, ClientAt.BOTH)
+
+    @property
+    def node(self) -> bytes:
+        """The key of the node that owns the avatar, or nothing."""
+        return self.node_of(self._sockets.main) if self.playing else b""
+
+    def node_of(self, conn: int) -> bytes:
+        """The key that the node at the other end of `conn` proved, or nothing yet."""
+        socket = self._known.get(conn)
+        return socket.node if socket else b""
+
+    @property
+    def acts_open(self) -> int:
+        """Acts asked for and not yet answered."""
+        return len(self._acts)
+
+    def take_actions(self) -> list[Action]:
+        """What must be done since the last call, in order."""
+        actions, self._actions = self._actions, []
+        return actions
+
+    # ------------------------------------------------------------------------------------------- wishes
+
+    def gesture(self, now_s: float) -> None:
+        """The person wants to be here: starts, and starts again after another device took over."""
+        self._after = NO_LOGIN
+        self._step(Gesture(), now_s)
+        if self.at is ClientAt.OUT:
+            self._attempt = 0
+            self._login_s = now_s
+            self._set_deadline()
+
+    def leave(self) -> None:
+        """Closes everything and stays out; `gesture` begins anew."""
+        for conn in (self._sockets.main, self._sockets.held):
+            if conn != NO_CONN:
+                self._actions.append(Close(conn))
+        self._sockets = Sockets()
+        self._known.clear()
+        self._login_s = math.inf
+        self._follow()
+
+    def steer(self, pose: Pose) -> bytes:
+        """The avatar is there now: the POSE to send on every socket of `poses_to`, all under one new seq."""
+        self.pose = pose
+        self.seq = (self.seq + 1) & 0xFFFF_FFFF
+        return encode_pose(
+            self.seq, pose.east_cm, pose.north_cm, pose.up, pose.yaw, pose.state, self.ack >> 6 & 0xFF
+        )
+
+    def act(self, verb: str, now_s: float, text: str = "", target: bytes = b"") -> int:
+        """Do something that lasts, asked for again and again until DONE answers; returns its number.
+
+        Raises:
+            LocalError: too many acts are open.
+        """
+        if len(self._acts) >= ACTS_MAX:
+            raise LocalError(f"{ACTS_MAX} acts are waiting for their answer; wait for one")
+        self._acts_made += 1
+        n = self._acts_made
+        name = hashlib.sha256(b"p2pworld act" + self._entropy + n.to_bytes(4, "big")).digest()[:16]
+        act = Act(n, verb, text, target, name)
+        self._acts[n] = (act, now_s + ACT_AGAIN_S)
+        if self.playing:
+            self._actions.append(Say(self._sockets.main, act))
+        self._set_deadline()
+        return n
+
+    # ------------------------------------------------------------------------------------------- what happens
+
+    def heard(self, conn: int, t_ms: int, now_s: float) -> None:
+        """A frame of poses came on `conn`, marked `t_ms`."""
+        if conn == self._sockets.main:
+            self.ack = t_ms
+            self.heard_s = now_s
+
+    def closed(self, conn: int, now_s: float) -> None:
+        """`conn` could not be opened, or is gone."""
+        if conn in self._known:
+            self._lost(conn, now_s)
+
+    def said(self, conn: int, message: PlayMessage, now_s: float, wall_ms: int) -> bool:
+        """One control message on `conn`; whether it mattered here (that of a socket given up does not)."""
+        socket = self._known.get(conn)
+        if socket is None:
+            self.counters["late"] += 1
+            return False
+        match message:
+            case Challenge():
+                self._challenged(conn, socket, message, now_s, wall_ms)
+            case Welcome():
+                self._welcomed(conn, message, now_s)
+            case Moved():
+                self._invited(conn, message, now_s)
+            case Correct():
+                if conn == self._sockets.main and self.playing:
+                    self.pose = message.pose
+                    self.counters["corrected"] += 1
+            case Done():
+                self._done(message, now_s)
+            case Pace():
+                if conn == self._sockets.main:
+                    self.pace_ms += message.shift_ms
+            case Bye():
+                self._bye(conn, message, now_s)
+            case _:
+                return conn == self._sockets.main
+        return True
+
+    def tick(self, now_s: float) -> None:
+        """Timers; to be called at `deadline_s`, and as often as one likes."""
+        if now_s < self.deadline_s:
+            return
+        match self.at:
+            case ClientAt.OUT if now_s >= self._login_s:
+                self._login_s = math.inf
+                self._step(LogIn(self._fresh_conn()), now_s)
+            case ClientAt.JOINING if now_s >= self._since_s + JOIN_S:
+                self._trouble("timeout", "The node did not welcome us in time.")
+                self._try_others_first(self._known[self._sockets.main].url)
+                self._step(TimedOut(), now_s)
+            case ClientAt.HELD if now_s >= self._since_s + HELD_WAIT_S:
+                self._trouble("timeout", "The seat was not committed in time.")
+                self._step(TimedOut(), now_s)
+            case ClientAt.PLAYING | ClientAt.BOTH if now_s >= self.heard_s + SILENCE_S:
+                self._trouble("silence", "The node fell silent.")
+                self._try_others_first(self._known[self._sockets.main].url)
+                self._lost(self._sockets.main, now_s)
+            case ClientAt.BOTH if now_s >= self._known[self._sockets.held].opened_s + SEAT_S:
+                self._lost(self._sockets.held, now_s)
+            case _:
+                pass
+        if self.playing:
+            self._ask_again(now_s)
+        self._set_deadline()
+
+    # ------------------------------------------------------------------------------------------- messages
+
+    def _challenged(
+        self, conn: int, socket: _Socket, challenge: Challenge, now_s: float, wall_ms: int
+    ) -> None:
+        fault = _challenge_fault(challenge, socket)
+        if fault is not None:
+            self.counters[f"challenge-{fault[0]}"] += 1
+            self._trouble(*fault)
+            self._try_others_first(socket.url)
+            self._lost(conn, now_s)
+            return
+        socket.node, socket.said_hello = challenge.node, True
+        node, nonce = challenge.node, challenge.nonce
+        if socket.ticket:
+            hello = sign_hello(
+                self.signer,
+                node,
+                nonce,
+                self.login.ms,
+                socket.url,
+                self.profile,
+                birth=self.login.birth,
+                ticket=socket.ticket,
+            )
+        else:
+            self.last_login_ms = max(wall_ms, self.last_login_ms + 1)
+            self._own.append(Login(self.last_login_ms, birth_of(node, nonce)))
+            after = self._after if self._after != NO_LOGIN else None
+            hello = sign_hello(
+                self.signer,
+                node,
+                nonce,
+                self.last_login_ms,
+                socket.url,
+                self.profile,
+                after=after,
+                want=self.pose,
+            )
+        self._actions.append(Say(conn, hello))
+        self._follow()
+
+    def _welcomed(self, conn: int, welcome: Welcome, now_s: float) -> None:
+        before = self._sockets
+        fresh = before.at is ClientAt.JOINING
+        self._step(Welcomed(conn), now_s)
+        if self._sockets == before:
+            self.counters["late"] += 1
+            return
+        if fresh:
+            # a handoff goes on with our own pose and seq, which are ahead of what the new node was told
+            self.pose, self.seq = welcome.pose, welcome.seq
+            self.counters["logins"] += 1
+        else:
+            self.seq = max(self.seq, welcome.seq)
+            self.counters["handoffs"] += 1
+        self.login = self._after = Login(welcome.login_ms, welcome.birth)
+        self.last_login_ms = max(self.last_login_ms, welcome.login_ms)
+        self.tick_ms = welcome.tick_ms
+        self.ack = welcome.t_ms
+        self.heard_s = now_s
+        self.trouble = ("", "")
+        self._attempt = 0
+        url = self._known[conn].url
+        self._urls = list(dict.fromkeys((url, *welcome.urls, *self._urls)))[:URLS_MAX]
+        for n, (act, _) in self._acts.items():
+            self._acts[n] = (act, now_s)
+        self._ask_again(now_s)
+        self._set_deadline()
+
+    def _invited(self, conn: int, moved: Moved, now_s: float) -> None:
+        if conn != self._sockets.main or not self.playing:
+            return
+        held = self._fresh_conn()
+        self._known[held] = _Socket(moved.url, now_s, moved.node, moved.ticket)
+        self._step(Invited(conn, held), now_s)
+
+    def _done(self, done: Done, now_s: float) -> None:
+        entry = self._acts.get(done.n)
+        if entry is None:
+            return
+        if done.reason in _AGAIN:
+            self._acts[done.n] = (entry[0], now_s + ACT_AGAIN_S)
+            self.counters[f"act-again-{done.reason}"] += 1
+        else:
+            del self._acts[done.n]
+
+    def _bye(self, conn: int, bye: Bye, now_s: float) -> None:
+        self.counters[f"bye-{bye.code}"] += 1
+        socket = self._known[conn]
+        if bye.code == "elsewhere":
+            login = Login(bye.login_ms, bye.birth)
+            self.last_login_ms = max(self.last_login_ms, bye.login_ms)
+            if login in self._own:
+                # our own login, whose WELCOME never reached us: this is what we continue
+                self._after = max(self._after, login)
+            elif self._after != NO_LOGIN:
+                self._trouble(bye.code, bye.reason)
+                self._step(Elsewhere(conn), now_s)
+                return
+            # else: the person has just asked to be here, and only this device's clock was behind
+        elif bye.code not in ("moved", "expired"):
+            self._trouble(bye.code, bye.reason)
+        if conn == self._sockets.main and bye.urls:
+            self._try_others_first(socket.url)
+            self._urls = list(dict.fromkeys((*bye.urls, *self._urls)))[:URLS_MAX]
+        self._lost(conn, now_s)
+
+    # ------------------------------------------------------------------------------------------- inside
+
+    def _fresh_conn(self) -> int:
+        self._conns_made += 1
+        return self._conns_made
+
+    def _lost(self, conn: int, now_s: float) -> None:
+        if conn == self._sockets.main and self.at is ClientAt.JOINING:
+            self._try_others_first(self._known[conn].url)
+        self._step(Lost(conn), now_s)
+
+    def _step(self, event: ClientStep, now_s: float) -> None:
+        was = self.at
+        self._sockets, done = step(self._sockets, event)
+        for do in done:
+            match do.what:
+                case What.OPEN_MAIN:
+                    self._known[do.conn] = _Socket(self._urls[0], now_s)
+                    self._actions.append(Open(do.conn, self._urls[0]))
+                case What.OPEN_HELD:
+                    self._actions.append(Open(do.conn, self._known[do.conn].url))
+                case _:
+                    self._known.pop(do.conn, None)
+                    self._actions.append(Close(do.conn))
+        if self.at is not was:
+            self._since_s = now_s
+            if self.at is ClientAt.OUT:
+                self._login_s = now_s + self._backoff_s()
+                self._attempt += 1
+        self._follow()
+
+    def _backoff_s(self) -> float:
+        """Seconds until the next attempt: longer each time, and different for each person, so that no herd comes."""
+        longest = BACKOFF_S[min(self._attempt, len(BACKOFF_S) - 1)]
+        spread = hashlib.sha256(self.signer.public + self._attempt.to_bytes(4, "big")).digest()[0] / 255
+        return longest * (0.5 + spread / 2)
+
+    def _follow(self) -> None:
+        """Bring `poses_to` and the deadline in line with the sockets."""
+        self.poses_to = tuple(
+            conn
+            for conn in (self._sockets.main, self._sockets.held)
+            if self.at in (ClientAt.PLAYING, ClientAt.BOTH, ClientAt.HELD)
+            and (socket := self._known.get(conn)) is not None
+            and socket.said_hello
+        )
+        self._set_deadline()
+
+    def _set_deadline(self) -> None:
+        match self.at:
+            case ClientAt.OUT:
+                self.deadline_s = self._login_s
+            case ClientAt.JOINING:
+                self.deadline_s = self._since_s + JOIN_S
+            case ClientAt.HELD:
+                self.deadline_s = self._since_s + HELD_WAIT_S
+            case ClientAt.STOPPED:
+                self.deadline_s = math.inf
+            case _:
+                deadline_s = self.heard_s + SILENCE_S
+                if self.at is ClientAt.BOTH:
+                    deadline_s = min(deadline_s, self._known[self._sockets.held].opened_s + SEAT_S)
+                self.deadline_s = min([deadline_s, *(again_s for _, again_s in self._acts.values())])
+
+    def _ask_again(self, now_s: float) -> None:
+        for n, (act, again_s) in self._acts.items():
+            if now_s >= again_s:
+                self._acts[n] = (act, now_s + ACT_AGAIN_S)
+                self._actions.append(Say(self._sockets.main, act))
+
+    def _try_others_first(self, url: str) -> None:
+        if len(self._urls) > 1 and url in self._urls:
+            self._urls.remove(url)
+            self._urls.append(url)
+
+    def _trouble(self, code: str, sentence: str) -> None:
+        self.trouble = (code, sentence)
+
+
+def _challenge_fault(challenge: Challenge, socket: _Socket) -> tuple[str, str] | None:
+    """Why this challenge is not answered, as a code and a sentence."""
+    if socket.said_hello:
+        return "twice", "The node challenged us twice."
+    if challenge.v != PROTOCOL:
+        return "version", f"The node speaks version {challenge.v} of the protocol, not {PROTOCOL}."
+    if challenge.url != socket.url:
+        return "url", f"At {socket.url} answers a node that calls itself {challenge.url}."
+    if socket.expect and challenge.node != socket.expect:
+        return "node", "Another node answers there than the one that keeps our seat."
+    if not verify_challenge(challenge.node, challenge.nonce, challenge.url, challenge.sig):
+        return "signature", "The node's signature does not fit its challenge."
+    return None
