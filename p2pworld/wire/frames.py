@@ -38,8 +38,10 @@ __all__ = [
     "decode_poses",
     "decode_rows",
     "encode_density",
+    "encode_density_each",
     "encode_pose",
     "encode_poses",
+    "encode_poses_each",
     "encode_rows",
 ]
 
@@ -176,32 +178,76 @@ def encode_poses(
     Raises:
         LocalError: columns of different lengths, over 65 535 rows, a tier beyond 15, or a position outside the root.
     """
+    count = len(np.asarray(ids))
+    return encode_poses_each(tier, t_ms, [count], ids, east_cm, north_cm, up, yaw, state)[0]
+
+
+def encode_poses_each(
+    tier: int,
+    t_ms: int,
+    stops: ArrayLike,
+    ids: ArrayLike,
+    east_cm: ArrayLike,
+    north_cm: ArrayLike,
+    up: ArrayLike,
+    yaw: ArrayLike,
+    state: ArrayLike,
+) -> list[bytes]:
+    """The `encode_poses` of many frames whose rows stand one after another: frame i ends before row `stops[i]`.
+
+    One pass over all columns; Python runs once a frame. Only a lone frame may be empty.
+
+    Raises:
+        LocalError: as `encode_poses`; stops that do not rise to the number of rows.
+    """
     east = np.asarray(east_cm, np.int64)
     north = np.asarray(north_cm, np.int64)
     columns = [np.asarray(ids, "<u8"), np.asarray(up, "<i2"), np.asarray(yaw, "u1"), np.asarray(state, "u1")]
     count = len(columns[0])
-    if count > 0xFFFF or any(column.shape != (count,) for column in (east, north, *columns)):
-        raise LocalError(f"POSES takes columns of one length up to 65535, not {count} ids with others beside")
+    if any(column.shape != (count,) for column in (east, north, *columns)):
+        raise LocalError(f"POSES takes columns of one length, not {count} ids with others beside")
     if not 0 <= tier <= TIER_MAX:
         raise LocalError(f"a tier is 0 to {TIER_MAX}, not {tier}")
-    origin_east = origin_north = shift = 0
-    if count:
-        west, east_most = int(east.min()), int(east.max())
-        south, north_most = int(north.min()), int(north.max())
-        if min(west, south) < 0 or max(east_most, north_most) >= ROOT_SIDE_CM:
-            raise LocalError("POSES takes positions inside the root")
-        origin_east, origin_north = (west + east_most) // 2, (south + north_most) // 2
-        # the middle is rounded down, so the farthest is at the east or north end
-        shift = _shift_for(max(east_most - origin_east, north_most - origin_north))
-    half = (1 << shift) >> 1
-    parts = [
-        _POSES_HEADER.pack(POSES, shift << 4 | tier, count, t_ms & 0xFFFF_FFFF, origin_east, origin_north),
-        columns[0].tobytes(),
-        ((east - origin_east + half) >> shift).astype("<i2").tobytes(),
-        ((north - origin_north + half) >> shift).astype("<i2").tobytes(),
-        *(column.tobytes() for column in columns[1:]),
-    ]
-    return b"".join(parts)
+    ends = np.asarray(stops, np.intp)
+    if count == 0 and not ends.any():
+        return [_POSES_HEADER.pack(POSES, tier, 0, t_ms & 0xFFFF_FFFF, 0, 0)] * len(ends)
+    starts = np.concatenate(([0], ends[:-1]))
+    rows = ends - starts
+    if len(ends) == 0 or ends[-1] != count or rows.min() < 1 or rows.max() > 0xFFFF:
+        raise LocalError(f"frames of 1 to 65535 rows cannot end at {ends.tolist()} of {count} rows")
+    west, east_most = np.minimum.reduceat(east, starts), np.maximum.reduceat(east, starts)
+    south, north_most = np.minimum.reduceat(north, starts), np.maximum.reduceat(north, starts)
+    if min(west.min(), south.min()) < 0 or max(east_most.max(), north_most.max()) >= ROOT_SIDE_CM:
+        raise LocalError("POSES takes positions inside the root")
+    origin_east, origin_north = (west + east_most) // 2, (south + north_most) // 2
+    # the middle is rounded down, so the farthest is at the east or north end
+    reach = np.maximum(east_most - origin_east, north_most - origin_north)
+    de, dn = east - origin_east.repeat(rows), north - origin_north.repeat(rows)
+    if reach.max() <= _I16_MAX:
+        shifts = [0] * len(rows)
+    else:
+        shifts = [_shift_for(reach_cm) for reach_cm in reach.tolist()]
+        shift = np.array(shifts).repeat(rows)
+        half = (1 << shift) >> 1
+        de, dn = (de + half) >> shift, (dn + half) >> shift
+    id_bytes, up_bytes, yaw_bytes, state_bytes = (column.tobytes() for column in columns)
+    de_bytes, dn_bytes = de.astype("<i2").tobytes(), dn.astype("<i2").tobytes()
+    clock = t_ms & 0xFFFF_FFFF
+    frames: list[bytes] = []
+    a = 0
+    for b, step, e, n in zip(ends.tolist(), shifts, origin_east.tolist(), origin_north.tolist(), strict=True):
+        parts = (
+            _POSES_HEADER.pack(POSES, step << 4 | tier, b - a, clock, e, n),
+            id_bytes[8 * a : 8 * b],
+            de_bytes[2 * a : 2 * b],
+            dn_bytes[2 * a : 2 * b],
+            up_bytes[2 * a : 2 * b],
+            yaw_bytes[a:b],
+            state_bytes[a:b],
+        )
+        frames.append(b"".join(parts))
+        a = b
+    return frames
 
 
 def _shift_for(reach_cm: int) -> int:
@@ -262,17 +308,45 @@ def encode_density(level: int, t_ms: int, morton: ArrayLike, avatars: ArrayLike)
     Raises:
         LocalError: columns of different lengths, too many, a code that `level` does not have, a negative count.
     """
+    return encode_density_each(level, t_ms, [len(np.asarray(morton))], morton, avatars)[0]
+
+
+def encode_density_each(
+    level: int, t_ms: int, stops: ArrayLike, morton: ArrayLike, avatars: ArrayLike
+) -> list[bytes]:
+    """The `encode_density` of many frames whose rows stand one after another: frame i ends before row `stops[i]`.
+
+    Raises:
+        LocalError: as `encode_density`; stops that fall, or do not end at the number of rows.
+    """
     codes = np.asarray(morton, np.uint64)
     counts = np.asarray(avatars, np.int64)
-    if codes.ndim != 1 or codes.shape != counts.shape or len(codes) > 0xFFFF:
-        raise LocalError("DENSITY takes two columns of one length up to 65535")
-    if not 0 <= level <= DENSITY_LEVEL_MAX or (codes >> np.uint64(2 * level)).any() or (counts < 0).any():
-        raise LocalError(
-            f"DENSITY takes codes of its level (0 to {DENSITY_LEVEL_MAX}) and counts that are not negative"
+    ends: list[int] = np.asarray(stops, np.intp).tolist()
+    if codes.ndim != 1 or codes.shape != counts.shape:
+        raise LocalError("DENSITY takes two columns of one length")
+    if not 0 <= level <= DENSITY_LEVEL_MAX:
+        raise LocalError(f"DENSITY is of a level from 0 to {DENSITY_LEVEL_MAX}, not {level}")
+    if len(codes) and (int(codes.max()) >> 2 * level or counts.min() < 0):
+        raise LocalError("DENSITY takes codes of its level and counts that are not negative")
+    if not ends or ends[-1] != len(codes):
+        raise LocalError(f"frames cannot end at {ends} of {len(codes)} rows")
+    code_bytes = codes.astype("<u4").tobytes()
+    count_bytes = np.minimum(counts, 0xFFFF).astype("<u2").tobytes()
+    clock = t_ms & 0xFFFF_FFFF
+    frames: list[bytes] = []
+    a = 0
+    for b in ends:
+        if not a <= b <= a + 0xFFFF:
+            raise LocalError(f"a DENSITY has 0 to 65535 rows, not {b - a}")
+        parts = (
+            _DENSITY_HEADER.pack(DENSITY, level, b - a, clock),
+            code_bytes[4 * a : 4 * b],
+            count_bytes[2 * a : 2 * b],
+            bytes(-6 * (b - a) % 8),
         )
-    body = codes.astype("<u4").tobytes() + counts.clip(0, 0xFFFF).astype("<u2").tobytes()
-    header = _DENSITY_HEADER.pack(DENSITY, level, len(codes), t_ms & 0xFFFF_FFFF)
-    return header + body + bytes(-len(body) % 8)
+        frames.append(b"".join(parts))
+        a = b
+    return frames
 
 
 def decode_density(data: bytes) -> DensityFrame:
