@@ -34,7 +34,6 @@ from p2pworld.messages import (
 from p2pworld.wire.codec import encode_play
 from p2pworld.wire.frames import encode_pose
 from shard_node.play import CONTROL_DROPS_MAX, FULL_MAX_S
-from shard_node.play import Frame as PlayFrame
 from tests.shard_node.playing import Client, Stage, stage
 
 HELLO = Hello(v=1, key=bytes(32), login_ms=1, url="ws://x/play", profile=Profile("하늘"), sig=bytes(64))
@@ -310,7 +309,7 @@ async def fill(on: Stage) -> int:
     """Sends frames to client 0 until its socket is full and one was skipped; returns how many were sent."""
     while not on.play.counters["frames_skipped"]:
         before = on.play.counters["frames_sent"] + on.play.counters["frames_skipped"]
-        on.play.send_frames((PlayFrame((0,), (b"\x02" + bytes(3_000),)),))
+        on.play.send_frames((Frame((0,), (b"\x02" + bytes(3_000),)),))
         while on.play.counters["frames_sent"] + on.play.counters["frames_skipped"] == before:
             await trio.lowlevel.checkpoint()
     return on.play.counters["frames_sent"]
@@ -333,7 +332,7 @@ async def test_a_full_socket_skips_frames_and_keeps_messages_whole_and_in_order(
         for _ in range(sent):
             assert await client.payload() == b"\x02" + bytes(3_000)
         assert [await client.control() for _ in range(5)] == [Notice(f"n{i}") for i in range(5)]
-        on.play.send_frames((PlayFrame((0,), (b"\x02again",)),))
+        on.play.send_frames((Frame((0,), (b"\x02again",)),))
         assert await client.payload() == b"\x02again"
         assert on.play._full == {}
 
