@@ -264,6 +264,12 @@ class Node:
         self._objects.advance(done, self._out, now)
         self._tell_changes()
 
+    def leave(self, now: Instant) -> None:
+        """Orderly shutdown: act on no ground any more, and send every client to the other nodes."""
+        self._ownership.leave(now)
+        self._people.lapsed = True
+        self._people.hang_up_all(Bye("leaving", "This node is being shut down; log in at another."))
+
     # ------------------------------------------------------------------------------------------------- coming out
 
     def ready(self) -> Ready | None:
