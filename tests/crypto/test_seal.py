@@ -1,0 +1,45 @@
+"""Sealed boxes: only the holder of the key reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from p2pworld.crypto.seal import OVERHEAD_BYTES, seal, sealing_public, unseal
+from p2pworld.errors import LocalError, RemoteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECRET = b"s" * 32
+
+
+@given(st.binary(max_size=100))
+def test_what_is_sealed_is_read_by_its_holder_alone(data: bytes) -> None:
+    sealed = seal(sealing_public(SECRET), data)
+    assert len(sealed) == len(data) + OVERHEAD_BYTES
+    assert unseal(SECRET, sealed) == data
+    with pytest.raises(RemoteError):
+        unseal(b"t" * 32, sealed)
+    with pytest.raises(RemoteError):
+        unseal(SECRET, sealed[:-1] + bytes((sealed[-1] ^ 1,)))
+
+
+@given(st.binary(max_size=60))
+def test_what_was_never_sealed_is_refused(data: bytes) -> None:
+    with pytest.raises(RemoteError):
+        unseal(SECRET, data)
+
+
+def test_keys_are_32_bytes() -> None:
+    calls: list[Callable[[], bytes]] = [
+        lambda: seal(b"k", b""),
+        lambda: unseal(b"k", b""),
+        lambda: sealing_public(b"k"),
+    ]
+    for wrong in calls:
+        with pytest.raises(LocalError):
+            wrong()

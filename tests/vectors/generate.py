@@ -1,0 +1,237 @@
+"""Writes the vectors: messages as JSON beside their bytes in hex, for whoever writes a client in another language.
+
+    python -m tests.vectors.generate
+
+Each file is a list of cases with a `name`, the values that went in (bytes as hex), and the bytes that must come out.
+All keys come from seeds that are in the vectors too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from p2pworld.crypto.keys import NodeKeys, PersonKeys, birth_of, sign_challenge, sign_hello
+from p2pworld.ids import Login, avatar_id
+from p2pworld.messages import (
+    Act,
+    Batch,
+    Border,
+    Bye,
+    Challenge,
+    Commit,
+    CommitAck,
+    Correct,
+    DirectoryPut,
+    Moved,
+    Objects,
+    PlayMessage,
+    Pose,
+    Prepare,
+    Profile,
+    SeatReady,
+    SignedHello,
+    Welcome,
+    Who,
+    WorldObject,
+)
+from p2pworld.wire.codec import canonical, encode_batch, encode_play, hello_digest_input, hello_map
+from p2pworld.wire.frames import BORDER_DTYPE, encode_density, encode_pose, encode_poses, encode_rows
+
+HERE = Path(__file__).parent
+NODE_SEED, PERSON_SEED = bytes(range(32)), bytes(range(32, 64))
+NONCE, TICKET = bytes(range(64, 96)), bytes(range(96, 112))
+URL = "wss://node.example/play"
+
+
+def plain(value: Any) -> Any:
+    """A message or part of one as JSON: bytes as hex, tuples as lists."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    return value
+
+
+def poses() -> list[dict[str, Any]]:
+    one = {
+        "seq": 65_535,
+        "east_cm": 3_379_021,
+        "north_cm": 3_230_755,
+        "up": -3,
+        "yaw": 64,
+        "state": 1,
+        "ack": 200,
+    }
+    cases: list[dict[str, Any]] = [{"name": "a client's POSE", "pose": one, "hex": encode_pose(**one).hex()}]
+    near: dict[str, Any] = {
+        "tier": 0,
+        "t_ms": 4_294_967_295,
+        "ids": [1, 9_007_199_254_740_991],
+        "east_cm": [3_379_021, 3_379_622],
+        "north_cm": [3_230_755, 3_230_754],
+        "up": [0, -32_768],
+        "yaw": [0, 255],
+        "state": [0, 7],
+    }
+    far = near | {"tier": 2, "east_cm": [3_300_000, 3_400_001], "north_cm": [3_200_000, 3_200_001]}
+    empty = near | {key: [] for key in ("ids", "east_cm", "north_cm", "up", "yaw", "state")}
+    for name, frame in (("near: steps of 1 cm", near), ("far: steps of 2 cm", far), ("a heartbeat", empty)):
+        cases.append({"name": f"POSES, {name}", "poses": frame, "hex": encode_poses(**frame).hex()})
+    return cases
+
+
+def density() -> list[dict[str, Any]]:
+    frame: dict[str, Any] = {"level": 11, "t_ms": 7, "morton": [0, 5, 4_194_303], "avatars": [1, 300, 70_000]}
+    return [
+        {"name": "DENSITY, saturating and padded", "density": frame, "hex": encode_density(**frame).hex()}
+    ]
+
+
+def handshake() -> list[dict[str, Any]]:
+    node, person = NodeKeys.from_seed(NODE_SEED), PersonKeys.from_seed(PERSON_SEED)
+    profile = Profile("김서울", kind="program")
+    fresh = sign_hello(
+        person, node.public, NONCE, 1_700_000_000_123, URL, profile, want=Pose(3_379_021, 3_230_755)
+    )
+    again = sign_hello(
+        person, node.public, NONCE, 1_700_000_050_000, URL, profile, after=Login(1_700_000_000_123, bytes(16))
+    )
+    carried = sign_hello(
+        person,
+        node.public,
+        NONCE,
+        1_700_000_000_123,
+        URL,
+        profile,
+        birth=birth_of(node.public, NONCE),
+        ticket=TICKET,
+    )
+    challenge = Challenge(1, node.public, NONCE, URL, sign_challenge(node, NONCE, URL))
+    cases: list[dict[str, Any]] = [
+        {
+            "name": "keys",
+            "node_seed": NODE_SEED.hex(),
+            "node": node.public.hex(),
+            "person_seed": PERSON_SEED.hex(),
+            "key": person.public.hex(),
+            "avatar": avatar_id(person.public),
+            "birth": birth_of(node.public, NONCE).hex(),
+        },
+        {
+            "name": "CHALLENGE",
+            "message": plain(asdict(challenge)),
+            "signed": (b"p2pworld challenge v1\n" + NONCE + URL.encode()).hex(),
+            "hex": encode_play(challenge).hex(),
+        },
+    ]
+    for name, hello in (("a fresh login", fresh), ("after a loss", again), ("with a ticket", carried)):
+        canon = canonical(hello_map(hello))
+        cases.append(
+            {
+                "name": f"HELLO, {name}",
+                "message": plain(asdict(hello)),
+                "canonical": canon.hex(),
+                "sha256": hashlib.sha256(canon).hexdigest(),
+                "signed": hello_digest_input(node.public, NONCE, hello).hex(),
+                "hex": encode_play(hello).hex(),
+            }
+        )
+    return cases
+
+
+def play() -> list[dict[str, Any]]:
+    lantern = WorldObject(
+        bytes(range(16)), "lantern", 3_379_021, 3_230_755, "새해 복", 77, 0, 1_700_000_000_000
+    )
+    messages: tuple[PlayMessage, ...] = (
+        Welcome(7, 1_700_000_000_123, TICKET, Pose(1, 2, 3, 4, 5), 9, 100, 123, 1_700_000_000_000, 5, (URL,)),
+        Moved(bytes(range(32)), URL, TICKET),
+        Act(3, "hang", "새해 복"),
+        Objects(5, (lantern,), (bytes(16),), whole=True),
+        Who((7, 9_007_199_254_740_991)),
+        Correct(65_536, Pose(1, 2), "reach"),
+        Bye("elsewhere", "You are logged in on a newer device.", 1_700_000_000_123, TICKET),
+    )
+    return [
+        {
+            "name": type(m).__name__.upper(),
+            "kind": m.KIND,
+            "message": plain(asdict(m)),
+            "hex": encode_play(m).hex(),
+        }
+        for m in messages
+    ]
+
+
+def link() -> list[dict[str, Any]]:
+    node, person = NodeKeys.from_seed(NODE_SEED), PersonKeys.from_seed(PERSON_SEED)
+    avatar = avatar_id(person.public)
+    hello = sign_hello(person, node.public, NONCE, 1_700_000_000_123, URL, Profile("김서울"))
+    proof = SignedHello(node.public, NONCE, hello)
+    birth = birth_of(node.public, NONCE)
+    rows = np.zeros(2, BORDER_DTYPE)
+    rows[0] = (
+        avatar,
+        1_700_000_000_123,
+        *np.frombuffer(birth, ">u8").tolist(),
+        1,
+        65_537,
+        3_379_021,
+        3_230_755,
+        -3,
+        64,
+        1,
+    )
+    rows[1] = (7, 5, 0, 1, 0, 0, 6_553_599, 0, 0, 255, 0)
+    border = Border(4_294_967_296, encode_rows(rows), encode_density(11, 0, [5], [300]))
+    pose = Pose(3_379_021, 3_230_755, -3, 64, 1)
+    attempt = Batch(
+        12,
+        (
+            Prepare(avatar, 1, proof, 0, 65_537, pose, 1 << 22 | 5),
+            SeatReady(avatar, 1, TICKET),
+            Commit(avatar, 1, TICKET, 3, 1_700_000_000_123, birth, 1, 65_540, pose),
+            CommitAck(avatar, 1, TICKET),
+            DirectoryPut(avatar, proof),
+        ),
+    )
+    return [
+        {
+            "name": "a border batch",
+            "map_version": 12,
+            "border": {
+                "t_ms": border.t_ms,
+                "rows": [dict(zip(BORDER_DTYPE.names or (), row, strict=True)) for row in rows.tolist()],
+                "density": border.density.hex(),
+            },
+            "hex": encode_batch(Batch(12, (border,))).hex(),
+        },
+        {
+            "name": "a handoff, all its messages in one batch",
+            "map_version": 12,
+            "messages": [{"kind": m.KIND, "fields": plain(asdict(m))} for m in attempt.messages],
+            "hex": encode_batch(attempt).hex(),
+        },
+        {"name": "nothing to say", "map_version": 0, "messages": [], "hex": encode_batch(Batch(0, ())).hex()},
+    ]
+
+
+FILES = {"poses": poses, "density": density, "handshake": handshake, "play": play, "link": link}
+
+
+def text(name: str) -> str:
+    """The whole file of one family."""
+    return json.dumps(FILES[name](), indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    for family in FILES:
+        (HERE / f"{family}.json").write_text(text(family), encoding="utf-8")

@@ -1,0 +1,97 @@
+"""The vectors are what the code produces today, and what they say is what it reads."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from p2pworld.crypto.keys import verify, verify_challenge, verify_hello
+from p2pworld.messages import Border, Challenge, Hello, SignedHello
+from p2pworld.wire.codec import decode_batch, decode_play
+from p2pworld.wire.frames import BORDER_DTYPE, decode_density, decode_pose, decode_poses, decode_rows
+from tests.vectors.generate import FILES, HERE, plain, text
+
+
+def cases(family: str) -> list[dict[str, Any]]:
+    loaded: list[dict[str, Any]] = json.loads((HERE / f"{family}.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+@pytest.mark.parametrize("family", FILES)
+def test_the_file_is_what_the_code_produces_now(family: str) -> None:
+    # changed on purpose? that is a new version of the protocol, or `python -m tests.vectors.generate`
+    assert (HERE / f"{family}.json").read_text(encoding="utf-8") == text(family)
+
+
+def test_no_file_is_without_its_generator() -> None:
+    assert {path.stem for path in HERE.glob("*.json")} == set(FILES)
+
+
+def test_poses_read_back() -> None:
+    for case in cases("poses"):
+        data = bytes.fromhex(case["hex"])
+        if "pose" in case:
+            row = decode_pose(data)[0]
+            assert {name: int(row[name]) for name in case["pose"]} == case["pose"]
+        else:
+            frame, want = decode_poses(data), case["poses"]
+            assert (frame.tier, frame.t_ms) == (want["tier"], want["t_ms"])
+            for name in ("ids", "up", "yaw", "state"):
+                assert getattr(frame, name).tolist() == want[name]
+            for name in ("east_cm", "north_cm"):
+                assert all(
+                    abs(got - sent) <= frame.step_cm // 2
+                    for got, sent in zip(getattr(frame, name).tolist(), want[name], strict=True)
+                )
+
+
+def test_density_reads_back() -> None:
+    for case in cases("density"):
+        frame, want = decode_density(bytes.fromhex(case["hex"])), case["density"]
+        assert (frame.level, frame.t_ms, frame.morton.tolist()) == (
+            want["level"],
+            want["t_ms"],
+            want["morton"],
+        )
+        assert frame.avatars.tolist() == [min(count, 65_535) for count in want["avatars"]]
+
+
+def test_handshakes_read_back_and_verify() -> None:
+    keys, challenge, *hellos = cases("handshake")
+    message = decode_play(bytes.fromhex(challenge["hex"]))
+    assert isinstance(message, Challenge)
+    assert plain(asdict(message)) == challenge["message"]
+    assert verify_challenge(message.node, message.nonce, message.url, message.sig)
+    assert verify(message.node, bytes.fromhex(challenge["signed"]), message.sig)
+    assert message.node.hex() == keys["node"]
+    for case in hellos:
+        hello = decode_play(bytes.fromhex(case["hex"]))
+        assert isinstance(hello, Hello)
+        assert plain(asdict(hello)) == case["message"]
+        assert verify_hello(SignedHello(message.node, message.nonce, hello))
+        assert verify(bytes.fromhex(keys["key"]), bytes.fromhex(case["signed"]), hello.sig)
+        assert case["signed"].endswith(hashlib.sha256(bytes.fromhex(case["canonical"])).hexdigest())
+
+
+def test_play_messages_read_back() -> None:
+    for case in cases("play"):
+        message = decode_play(bytes.fromhex(case["hex"]))
+        assert (message.KIND, plain(asdict(message))) == (case["kind"], case["message"])
+
+
+def test_batches_read_back() -> None:
+    border, handoff, empty = cases("link")
+    (message,) = decode_batch(bytes.fromhex(border["hex"])).messages
+    assert isinstance(message, Border)
+    rows = [
+        dict(zip(BORDER_DTYPE.names or (), row, strict=True)) for row in decode_rows(message.rows).tolist()
+    ]
+    assert rows == border["border"]["rows"]
+    for case in (handoff, empty):
+        batch = decode_batch(bytes.fromhex(case["hex"]))
+        assert batch.map_version == case["map_version"]
+        assert [{"kind": m.KIND, "fields": plain(asdict(m))} for m in batch.messages] == case["messages"]
