@@ -1,0 +1,213 @@
+"""What an act does to the objects of a cell: lanterns are hung, bells are rung; and how objects look to a client.
+
+Pure functions over an `ObjectCell`. An act has a key, made from who acts and from the client's number or name for it,
+so that doing it again does nothing again: a lantern's id is its act's key, and a bell's count goes up in the same delta
+in which the key of the ring is remembered. That memory is part of the cell's state, on every disk that has the count:
+`ACT_SLOTS` small hidden objects, each with the last `RINGS_PER_SLOT` keys of the avatars that hash to it. So a ring
+is counted once if its retry comes to a holder that has its count, before that many later rings of its slot; if it comes
+to one that does not (cut off, or taken over without a standby's copy), both count once they meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from p2pworld.crdt import HybridClock, ObjectCell, ObjectRecord, Replica
+from p2pworld.errors import Refusal
+from p2pworld.limits import OBJECTS_PER_AVATAR, OBJECTS_PER_CELL
+from p2pworld.messages import Act, Pose, WorldObject
+
+if TYPE_CHECKING:
+    from p2pworld.crdt import Value
+    from p2pworld.geometry import Cell
+    from p2pworld.ids import Incarnation
+
+__all__ = [
+    "ACT_SLOTS",
+    "LANTERNS_PER_CELL",
+    "RINGS_PER_SLOT",
+    "Asked",
+    "Performed",
+    "bell_id",
+    "owner",
+    "perform",
+    "replica_of",
+    "view",
+]
+
+ACT_SLOTS: Final = 256
+RINGS_PER_SLOT: Final = 32  # keys of 8 B: 256 B a slot, 8 192 rings remembered in a cell
+LANTERNS_PER_CELL: Final = OBJECTS_PER_CELL - ACT_SLOTS - 1  # room for the slots and the bell
+_RING_KEY_BYTES: Final = 8
+_TEXT_CHARACTERS_MAX: Final = 200
+# Texts are shown beside others' names: nothing in them may turn the direction of what follows.
+_TURNING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An act, who asked for it under which login, and where the avatar stood."""
+
+    avatar: int
+    login_ms: int
+    message: Act
+    pose: Pose
+
+    @property
+    def key(self) -> bytes:
+        """16 bytes that are the same for each retry of this act and for no other."""
+        message = self.message
+        who = self.avatar.to_bytes(8, "big")
+        if message.name:
+            own = b"name" + message.name
+        else:
+            own = b"n" + self.login_ms.to_bytes(8, "big") + message.n.to_bytes(4, "big")
+        # The verb has no zero byte and comes last, after one: no two acts share an input.
+        return hashlib.sha256(who + own + b"\0" + message.verb.encode()).digest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """What an act came to: the object it made or changed, and the delta, None if it had been done before."""
+
+    object_id: bytes
+    delta: ObjectCell | None
+
+
+def replica_of(me: Incarnation, cell: int, epoch: int) -> Replica:
+    """The name under which one incarnation writes to one cell under one epoch: its dots are never used again.
+
+    A node that loses a cell and later gets it without what it wrote there starts to count anew: under a new name.
+    """
+    ground = me.node + cell.to_bytes(8, "big") + epoch.to_bytes(8, "big")
+    return Replica(hashlib.sha256(ground).digest()[:16], me.number)
+
+
+def bell_id(cell: int) -> bytes:
+    """The id of the bell that every cell has once it is rung."""
+    return hashlib.sha256(b"p2pworld bell" + cell.to_bytes(8, "big")).digest()[:16]
+
+
+def _slot_id(cell: int, slot: int) -> bytes:
+    return hashlib.sha256(b"p2pworld rings" + cell.to_bytes(8, "big") + slot.to_bytes(2, "big")).digest()[:16]
+
+
+def perform(
+    cell: Cell, state: ObjectCell, asked: Asked, owned: int, replica: Replica, clock: HybridClock, now_ms: int
+) -> Performed | Refusal:
+    """Do an act to `state`, in place, unless it was done before; a refused act changes nothing.
+
+    `owned` is how many objects of this cell are the avatar's.
+    """
+    match asked.message.verb:
+        case "hang":
+            return _hang(state, asked, owned, replica, clock, now_ms)
+        case "ring":
+            return _ring(cell, state, asked, replica, clock, now_ms)
+        case _:
+            return Refusal("verb", "This city does not know how to do that.")
+
+
+def _hang(
+    state: ObjectCell, asked: Asked, owned: int, replica: Replica, clock: HybridClock, now_ms: int
+) -> Performed | Refusal:
+    lantern = asked.key
+    if lantern in state:
+        return Performed(lantern, None)
+    if state.is_expunged(lantern):
+        return Refusal("expunged", "This lantern was taken down for good.")
+    if fault := _text_fault(asked.message.text):
+        return Refusal("text", fault)
+    if owned >= OBJECTS_PER_AVATAR:
+        return Refusal("yours_full", f"You have hung {OBJECTS_PER_AVATAR} lanterns here; that is the most.")
+    if len(state) >= LANTERNS_PER_CELL:
+        return Refusal("full", "No more lanterns fit here; walk on a little and try there.")
+    fields: dict[str, Value] = {
+        "kind": "lantern",
+        "text": asked.message.text,
+        "by": asked.avatar,
+        "at_ms": now_ms,
+        "east_cm": asked.pose.east_cm,
+        "north_cm": asked.pose.north_cm,
+    }
+    return Performed(lantern, state.put(replica, lantern, fields, clock.tick(now_ms)))
+
+
+def _ring(
+    cell: Cell, state: ObjectCell, asked: Asked, replica: Replica, clock: HybridClock, now_ms: int
+) -> Performed | Refusal:
+    bell = asked.message.target or bell_id(cell)
+    slot = _slot_id(cell, asked.avatar % ACT_SLOTS)
+    key = asked.key[:_RING_KEY_BYTES]
+    kept = state.get(slot)
+    recent = kept.fields.get("recent") if kept else b""
+    rung = recent if isinstance(recent, bytes) else b""
+    if key in (rung[at : at + _RING_KEY_BYTES] for at in range(0, len(rung), _RING_KEY_BYTES)):
+        return Performed(bell, None)
+    known = state.get(bell)
+    if known is None and bell != bell_id(cell):
+        return Refusal("no_target", "There is no such bell here.")
+    if known is not None and known.fields.get("kind") != "bell":
+        return Refusal("no_target", "That is not a bell.")
+    if state.is_expunged(bell) or state.is_expunged(slot):
+        return Refusal("expunged", "This bell was taken down for good.")
+    if len(state) + (known is None) + (kept is None) > OBJECTS_PER_CELL:
+        return Refusal("full", "This place is too full to remember that you rang.")
+    delta = ObjectCell()
+    if known is None:
+        east_cm, north_cm = cell.centre_cm
+        fields: dict[str, Value] = {
+            "kind": "bell",
+            "at_ms": now_ms,
+            "east_cm": east_cm,
+            "north_cm": north_cm,
+        }
+        delta.merge_in(state.put(replica, bell, fields, clock.tick(now_ms)))
+    delta.merge_in(state.add_to_counter(replica, bell, "rings", 1))
+    remembered = (rung + key)[-RINGS_PER_SLOT * _RING_KEY_BYTES :]
+    delta.merge_in(state.put(replica, slot, {"recent": remembered}, clock.tick(now_ms)))
+    return Performed(bell, delta)
+
+
+def _text_fault(text: str) -> str | None:
+    if len(text) > _TEXT_CHARACTERS_MAX:
+        return f"A lantern holds {_TEXT_CHARACTERS_MAX} characters."
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in _TURNING for c in text):
+        return "A lantern's text is one line, without control characters."
+    return None
+
+
+def view(cell: Cell, object_id: bytes, record: ObjectRecord | None) -> WorldObject | None:
+    """An object as clients see it; None for what is gone, hidden, of a kind unknown here, or not on this ground.
+
+    What is not on this ground came with a cell that was divided.
+    """
+    if record is None:
+        return None
+    fields = record.fields
+    kind, east_cm, north_cm = fields.get("kind"), fields.get("east_cm"), fields.get("north_cm")
+    text, by, at_ms = fields.get("text", ""), fields.get("by", 0), fields.get("at_ms", 0)
+    if kind not in ("lantern", "bell") or not isinstance(kind, str):
+        return None
+    if not (_is_count(east_cm) and _is_count(north_cm) and _is_count(by) and _is_count(at_ms)):
+        return None
+    assert isinstance(east_cm, int)
+    assert isinstance(north_cm, int)
+    assert isinstance(by, int)
+    assert isinstance(at_ms, int)
+    if not isinstance(text, str) or _text_fault(text) or not cell.contains_point(east_cm, north_cm):
+        return None
+    count = min(max(0, record.count("rings")), (1 << 53) - 1)
+    return WorldObject(object_id, kind, east_cm, north_cm, text, by, count, at_ms)
+
+
+def owner(shown: WorldObject | None) -> int:
+    """Whose an object is, for the bound on objects of one avatar; 0 nobody's."""
+    return shown.by if shown is not None else 0
+
+
+def _is_count(value: Value) -> bool:
+    return type(value) is int and 0 <= value < 1 << 53
