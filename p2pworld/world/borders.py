@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from p2pworld.limits import BORDER_AVATARS, LEAF_LEVEL, TICK_MS, VIEW_CM
-from p2pworld.wire.frames import encode_density
+from p2pworld.wire.frames import encode_density_each
 from p2pworld.world.crowd import MINE, tie_break
 from p2pworld.world.region import BLOCK_CM, BLOCK_LEVEL, LEAF_CM, spread_table
 
@@ -48,13 +48,12 @@ def border_batches(crowd: Crowd, index: RegionIndex, t_ms: int) -> dict[int, tup
     sent = told.any(axis=1)
     packed = crowd.border_rows(rows[sent])
     told = told[sent]
+    densities = _densities(counted, east, north, t_ms)
     batches: dict[int, tuple[NDArray[Any], bytes]] = {}
     for slot, holder in enumerate(border.neighbours.tolist()):
         mine = packed[told[:, slot]]
-        rest = counted[:, slot].nonzero()[0]
-        density = _density(east[rest], north[rest], t_ms) if len(rest) else b""
-        if len(mine) or density:
-            batches[holder] = mine, density
+        if len(mine) or densities[slot]:
+            batches[holder] = mine, densities[slot]
     return batches
 
 
@@ -109,8 +108,23 @@ def _nearest(
     return told
 
 
-def _density(east: NDArray[np.int32], north: NDArray[np.int32], t_ms: int) -> bytes:
+def _densities(
+    counted: NDArray[np.bool_], east: NDArray[np.int32], north: NDArray[np.int32], t_ms: int
+) -> list[bytes]:
+    """For each slot, how many of the avatars i with counted[i, slot] stand in each leaf: a DENSITY, or nothing."""
+    slots = counted.shape[1]
+    slot, avatar = counted.T.nonzero()
+    if len(avatar) == 0:
+        return [b""] * slots
     spread = spread_table(LEAF_LEVEL)
-    codes = spread[east // LEAF_CM] | spread[north // LEAF_CM] << np.uint64(1)
-    cells, avatars = np.unique(codes, return_counts=True)
-    return encode_density(LEAF_LEVEL, t_ms, cells, avatars)
+    codes = spread[east[avatar] // LEAF_CM] | spread[north[avatar] // LEAF_CM] << np.uint64(1)
+    codes |= slot.astype(np.uint64) << np.uint64(2 * LEAF_LEVEL)
+    codes.sort()
+    first = np.concatenate(([True], codes[1:] != codes[:-1])).nonzero()[0]
+    avatars = np.concatenate((first[1:], (len(codes),))) - first
+    codes = codes[first]
+    stops = (codes >> np.uint64(2 * LEAF_LEVEL)).searchsorted(np.arange(slots, dtype=np.uint64), side="right")
+    cells = codes & np.uint64((1 << 2 * LEAF_LEVEL) - 1)
+    frames = encode_density_each(LEAF_LEVEL, t_ms, stops, cells, avatars)
+    cuts = [0, *stops.tolist()]
+    return [frame if cuts[at] < cuts[at + 1] else b"" for at, frame in enumerate(frames)]

@@ -23,6 +23,7 @@ from p2pworld.ids import Login, Version
 from p2pworld.limits import (
     CLIENTS_MAX,
     CORRECT_EVERY_S,
+    GHOST_REACH_CM,
     GHOST_TTL_S,
     POSES_PER_S,
     REACH_SECONDS,
@@ -37,14 +38,12 @@ if TYPE_CHECKING:
 
     from p2pworld.world.region import RegionIndex
 
-__all__ = ["DORMANT", "FREE", "GHOST", "GHOST_REACH_CM", "MINE", "Applied", "Crowd", "tie_break"]
+__all__ = ["DORMANT", "FREE", "GHOST", "MINE", "Applied", "Crowd", "tie_break"]
 
 FREE: Final = 0
 GHOST: Final = 1  # a neighbour's, or mine no longer: it is only shown
 MINE: Final = 2
 DORMANT: Final = 3  # mine, its socket lost: it stands still
-
-GHOST_REACH_CM: Final = 3_200  # a handoff is under way at most this far beyond its holder's ground
 
 _NEVER: Final = -1e18
 _SEQ_MAX: Final = 2**32 - 1
@@ -341,7 +340,7 @@ class Crowd:
         """Move each of these rows, which differ, if it may go there."""
         east, north = poses["east_cm"], poses["north_cm"]
         old_east, old_north = self.east_cm[rows], self.north_cm[rows]
-        silence_s = (now_s - self.heard_s[rows]).clip(0.0, REACH_SECONDS)
+        silence_s = np.minimum(np.maximum(now_s - self.heard_s[rows], 0.0), REACH_SECONDS)
         reach_cm = REACH_SLACK_CM + _SPEED[self.mover[rows]] * silence_s
         east_way, north_way = east.astype(np.float64) - old_east, north.astype(np.float64) - old_north
         far = east_way * east_way + north_way * north_way > reach_cm * reach_cm
@@ -412,6 +411,8 @@ class Crowd:
         refused: dict[str, int] = {}
         if len(rows) == 0:
             return refused
+        if holder < 1:  # nobody, or I: then no ground is its
+            return {"astray": len(rows)}
         near = index.within(holder, rows["east_cm"], rows["north_cm"], GHOST_REACH_CM)
         if not near.all():
             rows = rows[near]

@@ -139,9 +139,9 @@ class RegionIndex:
     def crossers(self, crowd: Crowd) -> tuple[NDArray[np.int32], NDArray[np.uint64], NDArray[np.int32]]:
         """My rows that stand beyond my ground by more than the hysteresis, by rising id: rows, leaf cells and holders.
 
-        Such an avatar stands on ground that another holds (`holders`; `cells` are the leaves), and the square of
-        HYSTERESIS_CM to each side of it meets none of mine. Ground that nobody holds is no place to be handed to,
-        see `strangers`.
+        Such an avatar stands on ground that another holds (`holders`; `cells` are the leaves), and the square
+        of HYSTERESIS_CM to each side of it meets none of mine. Ground that nobody holds is no place to be
+        handed to, see `strangers`.
         """
         rows = crowd.rows(MINE)
         if len(rows):

@@ -291,6 +291,8 @@ def test_ghosts_come_only_from_the_ground_of_their_holder() -> None:
     told = ghosts([(1, 0, 100, SIDE + reach), (2, 0, 100, SIDE + reach + 1), (3, 0, 100, SIDE - 1)])
     assert crowd.merge_ghosts(1, told, INDEX, 3, 1.0) == {"astray": 1}
     assert sorted(crowd.row_of) == [1, 3]
+    for nobody in (NOBODY, 0):
+        assert crowd.merge_ghosts(1, told, INDEX, nobody, 1.0) == {"astray": 3}
 
 
 def test_ghosts_fill_half_the_rows_and_no_more() -> None:

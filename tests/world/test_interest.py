@@ -176,6 +176,14 @@ def test_nobody_to_tell_means_no_frame() -> None:
     assert leaf_frames(crowd_of([(5, 5, False)] * 3), INDEX, T_MS, [far_of({(5, 5): 3})]) == []
 
 
+def test_a_tick_may_go_without_counts() -> None:
+    crowd = crowd_of([(5, 5, True), (SIDE - 5, 5, False)])
+    ((conns, payloads),) = leaf_frames(crowd, INDEX, T_MS)
+    ((same, bare),) = leaf_frames(crowd, INDEX, T_MS, counts_too=False)
+    assert (bare, same.tolist()) == (payloads[:1], conns.tolist())
+    assert len(payloads) == 2
+
+
 def test_counts_of_another_level_are_not_mixed_in() -> None:
     crowd = crowd_of([(5, 5, True)])
     coarse = decode_density(encode_density(9, 0, [code_of(WEST, SOUTH, 4 * LEAF)], [7]))
