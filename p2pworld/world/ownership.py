@@ -559,7 +559,7 @@ class Ownership:
             )
 
         living = {
-            peer: cells
+            peer: cells - self._drop.get(peer, frozenset())
             for peer, cells in self._add.items()
             if self.city.is_listed(peer) and peer not in self._dead_since_s
         }
