@@ -57,7 +57,7 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class Gift:
-    """A whole state from somebody who does not hold the cell, to be merged in; `answer` goes back when it is durable."""
+    """A whole state from one who does not hold the cell, to be merged in; `answer` goes back when it is durable."""
 
     giver: Incarnation
     state: ObjectCell
@@ -131,8 +131,8 @@ class Held:
 class Record:
     """A cell this node holds or follows. `state`, `epoch` and `n` are what its disk has, `writing` what goes there now.
 
-    `inbox` are a holder's messages, decoded too, that wait for the disk, `tail` the (epoch, n) that the last of them, or
-    `writing`, or the disk reaches. `deltas` and `delta_bytes` measure the journal since its last whole state.
+    `inbox` are a holder's messages, decoded too, that wait for the disk, `tail` the (epoch, n) that the last of them,
+    or `writing`, or the disk reaches. `deltas` and `delta_bytes` measure the journal since its last whole state.
     """
 
     cell: Cell

@@ -167,9 +167,9 @@ class Objects:
         ]
         states = [(ObjectCell.from_bytes(self._known[o].state), self._known[o].n) for o in related]
         for record in self._records.values():
-            if record.held is None and record.cell != cell:
-                if record.cell in above or cell.contains(record.cell):
-                    states.append((record.state, record.n))
+            related_ground = record.cell in above or (record.cell != cell and cell.contains(record.cell))
+            if record.held is None and related_ground:
+                states.append((record.state, record.n))
         return states
 
     def _shelve(self, record: Record, out: Outbox) -> None:
