@@ -1,8 +1,8 @@
 """What a journal promises, whatever keeps it.
 
 A journal holds each cell's objects as one whole state and the deltas since. `append` is one transaction: when it
-returns all its writes are durable, and when it raises none of them is. What is refused is told by a `StorageFailed` with a
-reason and one sentence for the operator.
+returns all its writes are durable, and when it raises none of them is. What is refused is told by a `StorageFailed`
+with a reason and one sentence for the operator.
 """
 
 from __future__ import annotations
