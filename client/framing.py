@@ -1,8 +1,8 @@
 """WebSocket frames (RFC 6455) as a program's client reads and writes them, without I/O and lean enough for thousands.
 
-The handshake is a library's. Afterwards `ServerFrames` turns what a socket delivers, in any pieces, into whole messages;
-`masked` makes the frame of one message. The mask is one for the whole process: it protects proxies from scripts in
-browsers, and a program has none.
+The handshake is a library's. Afterwards `ServerFrames` turns what a socket delivers, in any pieces, into whole
+messages; `masked` makes the frame of one message. The mask is one for the whole process: it protects proxies from
+scripts in browsers, and a program has none.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What a crowd of bots measures of the city from outside: handoffs and their cost, ages of poses, lost and doubled people.
+"""What a crowd of bots measures of the city from outside: handoffs, ages of poses, people lost and doubled.
 
 Nothing here asks a node anything; it is told what one process full of bots sent and received, and when. Times are
 seconds of one monotonic clock of that process.
 
-- A *handoff* is MOVED and then WELCOME on the other socket; it is *between processes* if another node key answers there.
+- A *handoff* is MOVED and then WELCOME on the other socket; *between processes* if another node key answers there.
 - *handoff extra*: a player sees a frame of poses every tick. Of the gaps between one frame and the next, on whichever
   socket, from the last frame before MOVED to the first after WELCOME, the longest, less the tick: never below 0.
 - *update age*: a frame shows another bot at a place. The age is the time from that bot's sending that pose to this

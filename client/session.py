@@ -73,7 +73,7 @@ ACTS_MAX: Final = 32  # not yet answered
 URLS_MAX: Final = 16
 OWN_LOGINS_MAX: Final = 64
 BACKOFF_S: Final = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
-_AGAIN: Final = frozenset({"lapsed", "frozen", "moving", "pending", "busy", "unheld", "unsure"})
+_AGAIN: Final = frozenset({"busy", "disk", "lapsed", "moved"})  # reasons that pass
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,139 @@
+"""`p2pworld bots`: people that are programs, walking through the city, and what they measured of it.
+
+They come in over two seconds for every 300, and are counted from when all are in. The figures are the same words in the
+live line, in the JSON file and in the demo's check.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.live import Live
+
+from client.swarm import Swarm
+from client.walk import HEART, places_around
+from p2pworld.errors import LocalError
+
+__all__ = ["bots"]
+
+ALL_IN_S_MAX: Final = 20.0  # after this the counting begins with whoever is in
+REPORT_S: Final = 1.0
+WRONG_USE: Final = 2
+
+
+def live_line(figures: dict[str, Any]) -> str:
+    """One line for eyes: people, handoffs, the gap they cost, ages."""
+    extra, age = figures["handoff_extra_ms"], figures["update_age_ms"]
+    return (
+        f"{figures['playing']:>5}/{figures['bots']} people   "
+        f"{figures['handoffs']:>6} handoffs ({figures['handoffs_between_processes']} between processes)   "
+        f"gap p99 {extra['p99']:.0f} ms   poses p50 {age['p50']:.0f} ms old   "
+        f"lost {figures['avatars_lost']}  doubled {figures['avatars_twinned']}   {figures['seconds']:.0f} s"
+    )
+
+
+class Run:
+    """One run of a swarm: counts from when all are in, for `seconds`, and reports every second."""
+
+    def __init__(self, swarm: Swarm, seconds: float, lines: bool, live: Live | None) -> None:
+        self._swarm, self._seconds, self._lines, self._live = swarm, seconds, lines, live
+        self._start_s = self._reported_s = swarm.now_s()
+        self._begun_s: float | None = None
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Ends the run soon."""
+        self._stopped = True
+
+    def done(self, now_s: float) -> bool:
+        """Whether it is over; looks after counting and reporting."""
+        if self._begun_s is None and (
+            self._swarm.playing == len(self._swarm.bots) or now_s - self._start_s > ALL_IN_S_MAX
+        ):
+            self._begun_s = now_s
+            self._swarm.gauges.begin(now_s)
+            gc.collect()
+            gc.freeze()
+        if now_s - self._reported_s >= REPORT_S:
+            self._reported_s = now_s
+            self._report(now_s)
+        return self._stopped or (self._begun_s is not None and now_s - self._begun_s >= self._seconds)
+
+    def figures(self, now_s: float) -> dict[str, Any]:
+        """What was measured, and how many play now."""
+        return self._swarm.gauges.figures(now_s) | {
+            "playing": self._swarm.playing,
+            "counting": self._begun_s is not None,
+        }
+
+    def _report(self, now_s: float) -> None:
+        figures = self.figures(now_s)
+        if self._lines:
+            sys.stdout.write(json.dumps(figures) + "\n")
+            sys.stdout.flush()
+        elif self._live is not None:
+            self._live.update(live_line(figures))
+
+
+@click.command()
+@click.option("--url", "urls", multiple=True, required=True, help="A play url, ws://…/play; may be repeated.")
+@click.option(
+    "--count", default=100, show_default=True, type=click.IntRange(1, 20_000), help="How many bots."
+)
+@click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(0.1), help="For how long.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file.")
+@click.option("--seed", type=int, help="The same seed makes the same people. [default: a new one]")
+@click.option("--around", default=HEART[0], show_default=True, help="The landmark they walk around.")
+@click.option("--radius", default=HEART[1], show_default=True, help="Metres around it.")
+@click.option("--lines", is_flag=True, hidden=True, help="One JSON object a second on standard output.")
+def bots(
+    urls: tuple[str, ...],
+    count: int,
+    seconds: float,
+    json_file: Path | None,
+    seed: int | None,
+    around: str,
+    radius: float,
+    lines: bool,
+) -> None:
+    """Let COUNT programs walk between real places of the city, and measure it from outside."""
+    seed = int.from_bytes(os.urandom(4), "big") if seed is None else seed
+    try:
+        swarm = Swarm(urls, count, seed, places_around(around, radius))
+    except (ValueError, LocalError) as error:
+        click.echo(f"bots: {error}", err=True)
+        sys.exit(WRONG_USE)
+    console = Console()
+    with nullcontext() if lines or not console.is_terminal else Live(console=console) as live:
+        run = Run(swarm, seconds, lines, live)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: run.stop())
+        swarm.run(run.done)
+    figures = run.figures(swarm.now_s()) | {
+        "seed": seed,
+        "acknowledged": {"lanterns": len(swarm.lanterns), "rings": swarm.rings},
+        "counters": dict(sorted((swarm.counters + swarm.session_counters()).items())),
+    }
+    swarm.close()
+    if json_file is not None:
+        json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    if lines:
+        sys.stdout.write(json.dumps(figures | {"final": True}) + "\n")
+    else:
+        click.echo(live_line(figures))
+    if figures["playing"] == 0:
+        click.echo(f"bots: nobody is in the city: {swarm.trouble}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    bots()
