@@ -46,6 +46,7 @@ from p2pworld.messages import (
     LinkMessage,
     LinkUp,
     Notice,
+    Pace,
     PeerSaid,
     PlayMessage,
     Pose,
@@ -82,6 +83,7 @@ from p2pworld.world.ownership import (
     StandbyProposed,
     StoreFailed,
 )
+from p2pworld.world.pace import Pacer
 from p2pworld.world.people import People
 from p2pworld.world.presence import Nonces
 from p2pworld.world.region import RegionIndex
@@ -162,6 +164,7 @@ class Node:
             lambda: config.tick_ms,
         )
         self._objects = Objects(self.who, journal)
+        self._pacer = Pacer()
         self._index = RegionIndex(self.city_map, self.who)
         self._links: dict[Incarnation, int] = {}
         self._links_made = 0
@@ -208,6 +211,7 @@ class Node:
         match event:
             case ClientOpened():
                 self._people.opened(event.conn)
+                self._pacer.opened(event.conn, now.boot_s)
             case ClientSaid():
                 self._client_said(event.conn, event.message, now)
             case ClientLost():
@@ -230,6 +234,7 @@ class Node:
             seated = np.fromiter(self._people.seated, np.int32)
             for i in np.flatnonzero(np.isin(conns, seated)).tolist():
                 self._waiting[int(conns[i])] = (now.boot_s, rows[i].copy())
+        self._pacer.arrived(conns, now.boot_s)
         applied = self._crowd.apply_poses(conns, rows, self._index, now.boot_s)
         self.counters["poses"] += applied.accepted
         for reason, count in applied.dropped.items():
@@ -257,6 +262,8 @@ class Node:
         far = [density for heard_s, density in self._densities.values() if now.boot_s - heard_s < GHOST_TTL_S]
         for conns, payloads in leaf_frames(crowd, index, t_ms & 0xFFFFFFFF, far):
             self._frames.append(Frame(tuple(conns.tolist()), tuple(payloads)))
+        for conn, shift_ms in self._pacer.shifts(now.boot_s, self.config.tick_ms):
+            self._out.sends.append(ToClient(conn, Pace(shift_ms)))
         self._tend_objects(now)
 
     def advance(self, done: Wrote | WriteFailed, now: Instant) -> None:

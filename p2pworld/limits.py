@@ -11,8 +11,10 @@ from typing import Final
 __all__ = [
     "TICK_MS", "LEASE_TTL_S", "LOGIN_AHEAD_MS", "CLOCK_SKEW_MS",
     "REACH_SLACK_CM", "REACH_SPEED_CM_S", "REACH_SECONDS", "HYSTERESIS_CM", "POSES_PER_S", "CORRECT_EVERY_S",
+    "PACE_EVERY_S", "PACE_LEAD_MS", "PACE_PER_TICK", "PACE_WINDOW_MS",
     "VIEW_CM", "LEAF_LEVEL", "FRAME_AVATARS", "FRAME_BYTES_MAX", "DENSITY_CELLS", "BORDER_AVATARS", "BORDER_STEP_CM",
-    "GHOST_REACH_CM", "GHOST_TTL_S", "AVATARS_MAX", "CLIENTS_MAX", "CONTROL_BYTES_MAX", "CONTROL_PER_S", "CONTROL_BURST",
+    "GHOST_REACH_CM", "GHOST_TTL_S", "AVATARS_MAX", "CLIENTS_MAX",
+    "CONTROL_BYTES_MAX", "CONTROL_PER_S", "CONTROL_BURST",
     "CONTROL_QUEUE_BYTES", "SOCKET_SEND_BUFFER_BYTES", "HELLO_WAIT_S", "LINK_BATCH_BYTES_MAX",
     "LINK_BATCH_MESSAGES_MAX", "LINK_HELLO_BYTES_MAX", "LINK_QUEUE_BYTES",
     "PREPARE_S", "RESERVED_S", "HELD_S", "FLOOR_S", "DORMANT_S", "HANDOFF_RETRY_S", "DIRECTORY_REFRESH_S",
@@ -21,9 +23,8 @@ __all__ = [
 
 # ---- time
 TICK_MS: Final = 100  # 10 Hz
-LEASE_TTL_S: Final = (
-    3.0  # renewed each quarter of it; judged dead after 1.2 of it unchanged, so a failover starts within 4 s
-)
+# renewed each quarter of it; judged dead after 1.2 of it unchanged, so a failover starts within 4 s
+LEASE_TTL_S: Final = 3.0
 LOGIN_AHEAD_MS: Final = 600_000  # a device's clock may be ten minutes ahead of ours
 CLOCK_SKEW_MS: Final = 60_000  # between nodes' clocks, for stamps of objects
 
@@ -34,20 +35,22 @@ REACH_SECONDS: Final = 3.0  # silence counts for at most this much way
 HYSTERESIS_CM: Final = 200  # beyond the border by this before one is handed off: no flapping on the line
 POSES_PER_S: Final = 15  # a client is asked for 10; more are dropped
 CORRECT_EVERY_S: Final = 0.5
+PACE_EVERY_S: Final = 5.0
+PACE_WINDOW_MS: Final = (3, 33)  # how long before the tick a pose should arrive
+PACE_LEAD_MS: Final = 18  # the middle of that window
+PACE_PER_TICK: Final = 64  # control messages a tick: a thousand clients are in step within two seconds
 
 # ---- what is seen
 VIEW_CM: Final = 6_400
 LEAF_LEVEL: Final = 11  # 32 m: a leaf and its eight neighbours reach at least 32 m around everybody in it
 FRAME_AVATARS: Final = 96
-FRAME_BYTES_MAX: Final = (
-    16 + FRAME_AVATARS * 16 + 16 + 64 * 8
-)  # one POSES of 96 rows of 16 B, one DENSITY of 64 rows
+# one POSES of 96 rows of 16 B, one DENSITY of 64 rows
+FRAME_BYTES_MAX: Final = 16 + FRAME_AVATARS * 16 + 16 + 64 * 8
 DENSITY_CELLS: Final = 64
 BORDER_AVATARS: Final = 96  # for each BORDER_STEP_CM of common border
 BORDER_STEP_CM: Final = 1_600
-GHOST_REACH_CM: Final = (
-    3_200  # a ghost stands at most this far beyond its holder's ground: its handoff is under way
-)
+# a ghost stands at most this far beyond its holder's ground: its handoff is under way
+GHOST_REACH_CM: Final = 3_200
 GHOST_TTL_S: Final = 1.0
 
 # ---- people and sockets
@@ -60,12 +63,10 @@ CONTROL_QUEUE_BYTES: Final = 65_536  # control messages waiting for one client's
 SOCKET_SEND_BUFFER_BYTES: Final = 8_192
 HELLO_WAIT_S: Final = 5.0
 LINK_BATCH_BYTES_MAX: Final = 20 << 20  # one whole state of a cell (16 MiB) and its envelope
-LINK_BATCH_MESSAGES_MAX: Final = (
-    65_536  # a decoded one is under 3 kB, so a batch is under 200 MB whatever it says
-)
-LINK_HELLO_BYTES_MAX: Final = (
-    16_384  # one message of the link handshake: a chain of 4 grants is at most 14 kB
-)
+# a decoded one is under 3 kB, so a batch is under 200 MB whatever it says
+LINK_BATCH_MESSAGES_MAX: Final = 65_536
+# one message of the link handshake: a chain of 4 grants is at most 14 kB
+LINK_HELLO_BYTES_MAX: Final = 16_384
 LINK_QUEUE_BYTES: Final = 64 << 20
 
 # ---- handoff

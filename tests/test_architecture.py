@@ -85,6 +85,7 @@ CORE_THIRD_PARTY = {  # what the layers below the shell take from others, and wh
         "p2pworld.world.borders",
         "p2pworld.world.crowd",
         "p2pworld.world.interest",
+        "p2pworld.world.pace",
         "p2pworld.world.region",
     },
     "pyproj": {"p2pworld.geometry"},

@@ -1,0 +1,53 @@
+"""Pacing: who is asked to send later or earlier, and how often."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from p2pworld.limits import PACE_EVERY_S, PACE_LEAD_MS, PACE_PER_TICK
+from p2pworld.world.pace import Pacer
+
+TICK_S = 1_000.0
+
+
+def arrivals(pacer: Pacer, early_ms: dict[int, float], tick_s: float = TICK_S) -> None:
+    for conn, early in early_ms.items():
+        pacer.arrived(np.array([conn], np.int32), tick_s - early / 1000)
+
+
+def opened(conns: range) -> Pacer:
+    pacer = Pacer()
+    for conn in conns:
+        pacer.opened(conn, TICK_S - PACE_EVERY_S - 1)
+    return pacer
+
+
+def test_those_outside_of_the_window_are_moved_to_its_middle() -> None:
+    pacer = opened(range(4))
+    arrivals(pacer, {0: 80, 1: 20, 2: 1, 3: 34})
+    assert dict(pacer.shifts(TICK_S, 100)) == {0: 80 - PACE_LEAD_MS, 2: 1 - PACE_LEAD_MS, 3: 34 - PACE_LEAD_MS}
+
+
+def test_nobody_is_asked_again_before_the_interval_is_over() -> None:
+    pacer = opened(range(1))
+    arrivals(pacer, {0: 80})
+    assert pacer.shifts(TICK_S, 100)
+    for later_s in (0.1, PACE_EVERY_S - 0.1):
+        arrivals(pacer, {0: 80}, TICK_S + later_s)
+        assert pacer.shifts(TICK_S + later_s, 100) == []
+    arrivals(pacer, {0: 80}, TICK_S + PACE_EVERY_S)
+    assert pacer.shifts(TICK_S + PACE_EVERY_S, 100)
+
+
+def test_the_silent_and_the_new_are_left_alone() -> None:
+    pacer = opened(range(3))
+    arrivals(pacer, {0: 80, 1: 900, 2: 80})
+    pacer.opened(0, TICK_S - 0.05)
+    assert [conn for conn, _ in pacer.shifts(TICK_S, 100)] == [2]
+
+
+def test_a_tick_asks_a_bounded_number() -> None:
+    pacer = opened(range(3 * PACE_PER_TICK))
+    arrivals(pacer, dict.fromkeys(range(3 * PACE_PER_TICK), 80.0))
+    rounds = [len(pacer.shifts(TICK_S + i / 1000, 100)) for i in range(4)]
+    assert rounds == [PACE_PER_TICK] * 3 + [0]
