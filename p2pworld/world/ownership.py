@@ -20,7 +20,21 @@ from typing import TYPE_CHECKING, Final
 from p2pworld.errors import LocalError, Refusal
 from p2pworld.geometry import Cell, curve_key
 from p2pworld.ids import Incarnation
-from p2pworld.membership import Lease, LeaseJudge, OwnLease, Renewal
+from p2pworld.membership import LeaseJudge, OwnLease, Renewal
+from p2pworld.world.asking import (
+    Answer,
+    MapRead,
+    ProposalUnknown,
+    Propose,
+    Proposed,
+    ReadMap,
+    Register,
+    Registered,
+    Renew,
+    Renewed,
+    Request,
+    StoreFailed,
+)  # fmt: skip
 from p2pworld.world.citymap import (
     EMPTY,
     STANDBYS_MAX,
@@ -53,98 +67,6 @@ STANDBY_TURN_S: Final = 0.5  # between one who may take over and the next: twice
 STRANGER_WAIT_S: Final = 2.0  # before one who is no standby cleans up after the dead
 ORPHAN_WAIT_S: Final = 2.0  # before anybody takes ground without a holder: its last holder may come back
 _RETRY_S: Final = (0.25, 0.5, 1.0)  # after a failure of the store, by how many came in a row
-
-
-# ---- asked of the store
-
-
-@dataclass(frozen=True, slots=True)
-class Register:
-    """Give this node a new incarnation with a lease; `ends` is an older number proven dead, or 0."""
-
-    link_url: str
-    play_url: str
-    web_url: str
-    ttl_s: float
-    ends: int
-
-
-@dataclass(frozen=True, slots=True)
-class Renew:
-    """Count one renewal of this lease; it may overtake other requests."""
-
-    who: Incarnation
-    token: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReadMap:
-    """Read all leases and, if its version is another than this, the map, at one instant."""
-
-    known_version: int
-
-
-@dataclass(frozen=True, slots=True)
-class Propose:
-    """Make `map` the map, and end the victim, if version and the victim's counter are still the ones given."""
-
-    map: CityMap
-    expected_version: int
-    victim: tuple[Incarnation, int] | None
-
-
-Request = Register | Renew | ReadMap | Propose
-
-
-# ---- answered by the store
-
-
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """The number of the new incarnation."""
-
-    number: int
-
-
-@dataclass(frozen=True, slots=True)
-class Renewed:
-    """Whether the lease was renewed; if not, it has ended for good."""
-
-    token: int
-    ok: bool
-
-
-@dataclass(frozen=True, slots=True)
-class MapRead:
-    """The map (None if its version is the one known) and all leases, at one instant."""
-
-    version: int
-    map: CityMap | None
-    leases: tuple[Lease, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Proposed:
-    """Whether the proposal became the map, and the version that now stands."""
-
-    ok: bool
-    version: int
-
-
-@dataclass(frozen=True, slots=True)
-class ProposalUnknown:
-    """The proposal may or may not have become the map."""
-
-
-@dataclass(frozen=True, slots=True)
-class StoreFailed:
-    """The request was not carried out, for certain; only a renewal may have been counted, or a number spent."""
-
-    request: object
-    reason: str
-
-
-Answer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | StoreFailed
 
 
 # ---- told to the node
@@ -422,7 +344,6 @@ class Ownership:
         self.who = Incarnation(self.who.node, 0)
         self._lease = OwnLease(self._ttl_s)
         self._renewal = None
-        self._requests = [request for request in self._requests if not isinstance(request, Renew)]
         self._add, self._drop = {}, {}
         self._turns.clear()
         self._news.append(Ended())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -545,7 +546,7 @@ def test_a_city_that_died_whole_comes_back_with_everybodys_ground() -> None:
 
 
 def test_two_processes_of_one_key_are_never_both_in_the_city() -> None:
-    world = city_of("ab")
+    world = city_of("ab", standbys=False)
     first = world.seats.pop("a")
     second = world.start("a")  # without proof that the first is dead
     world.seats["a, too"], first.name = first, "a, too"
@@ -697,6 +698,93 @@ def test_an_incarnation_that_was_taken_off_the_map_is_over_and_its_number_is_giv
         assert machine.who == Incarnation(key("a"), 0)
         assert machine.lapsed(at(100.3))
         assert Register("l", "p", "w", TTL_S, ends) in machine.take_requests()
+
+
+def turn(
+    me: str, standbys: str, silent: str = "b", renewal_fails_s: float = math.inf
+) -> tuple[float, Propose]:
+    """When, after `b` stopped renewing at 100.0, this member proposes to take it off the map, and how.
+
+    The members are a, b, c and d; b holds a cell with these standbys. The `silent` renew no more.
+    """
+    members = {name: Member(key(name), 1, "l", "p", "w") for name in "abcd"}
+    founded = genesis({member: cells("0") if name == "b" else () for name, member in members.items()})
+    assert isinstance(founded, CityMap)
+    for standby in standbys:
+        step = add_standby(founded, cells("0"), members["b"].who, members[standby].who)
+        assert isinstance(step, CityMap)
+        founded = step
+    machine = Ownership(key(me), "l", "p", "w", (), TTL_S, 0, False)
+    for tick in range(200):
+        now_s = 100 + tick / 20
+        machine.tick(at(now_s))
+        for request in machine.take_requests():
+            match request:
+                case Register():
+                    machine.step(Registered(1), at(now_s))
+                case Renew():
+                    failed = renewal_fails_s <= now_s < renewal_fails_s + TTL_S / 4
+                    machine.step(
+                        StoreFailed(request, "io") if failed else Renewed(request.token, True), at(now_s)
+                    )
+                case ReadMap():
+                    known = request.known_version == founded.version
+                    leases = [
+                        Lease(m.who, 0 if name in silent else tick, False) for name, m in members.items()
+                    ]
+                    machine.step(
+                        MapRead(founded.version, None if known else founded, tuple(leases)), at(now_s)
+                    )
+                case Propose():
+                    return now_s - 100, request
+    raise AssertionError("it never proposed")
+
+
+@pytest.mark.parametrize(
+    ("me", "standbys", "silent", "wait_s"),
+    [
+        ("a", "ac", "b", 0.0),
+        ("a", "ca", "b", 0.5),
+        ("a", "cda", "b", 1.0),
+        ("a", "cda", "bc", 0.5),  # one that is dead itself has no turn
+        ("a", "cd", "b", 2.0),
+        ("d", "ca", "b", 3.0),
+        ("d", "", "b", 3.0),
+        ("d", "", "ba", 2.5),
+    ],
+)
+def test_each_takes_over_from_the_dead_in_its_turn(
+    me: str, standbys: str, silent: str, wait_s: float
+) -> None:
+    took_s, proposal = turn(me, standbys, silent)
+    assert 1.2 * TTL_S + wait_s <= took_s < 1.2 * TTL_S + wait_s + 0.3
+    assert proposal.victim is not None
+    assert proposal.victim[1] == 0
+    if proposal.victim[0].node == key("b"):
+        heirs = [name for name in standbys if name not in silent]
+        holder = proposal.map.holder_of(*cells("0"))
+        assert holder == (Incarnation(key(heirs[0]), 1) if heirs else None)
+
+
+def test_one_whose_own_renewal_fails_gives_everybody_their_full_time_again() -> None:
+    assert turn("a", "a")[0] < 1.2 * TTL_S + 0.3
+    failed_s = 100 + TTL_S / 2
+    assert turn("a", "a", renewal_fails_s=failed_s)[0] >= 1.2 * TTL_S + TTL_S / 2
+
+
+def test_a_lease_that_the_store_has_ended_is_over_however_it_is_learned() -> None:
+    machine, _ = founded()
+    machine.tick(at(100.6))
+    renew = next(request for request in machine.take_requests() if isinstance(request, Renew))
+    machine.step(Renewed(renew.token, False), at(100.7))
+    assert machine.lapsed(at(100.7))
+    assert machine.take_news() == (Began(Incarnation(key("a"), 1)), Ended())
+    machine, _ = founded()
+    machine.step(Proposed(False, 0), at(100.3))
+    machine.step(MapRead(0, None, (Lease(machine.who, 0, True),)), at(100.4))
+    assert machine.lapsed(at(100.4))
+    assert machine.take_news() == (Began(Incarnation(key("a"), 1)), Ended())
+    assert Register("l", "p", "w", TTL_S, 0) in machine.take_requests()
 
 
 def test_wanted_standbys_are_announced_then_proposed_together_and_dropped_again() -> None:
