@@ -21,6 +21,7 @@ from pathlib import Path
 
 from p2pworld.geometry import Cell
 from p2pworld.limits import CLIENTS_MAX, LEASE_TTL_S, TICK_MS
+from shard_node.errors import ConfigError
 
 __all__ = ["Address", "Config", "ConfigError", "LogConfig", "TlsConfig", "load", "parse"]
 
@@ -28,10 +29,6 @@ CONFIG_BYTES_MAX = 1 << 20
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("json", "text")
 WILDCARD_HOSTS = ("", "0.0.0.0", "::")
-
-
-class ConfigError(Exception):
-    """The configuration cannot be used; the message is one sentence that says what to do."""
 
 
 @dataclass(frozen=True, slots=True)

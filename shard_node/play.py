@@ -168,6 +168,7 @@ class PlaySockets:
         self._frames: tuple[Frame, ...] | None = None
         self._sending = False
         self._wake = trio.Event()
+        self._gone = trio.Event()
         self._accept_again_s = 0.0
         self._epoll = select.epoll()
         self._epoll.register(self._listener_fd, IN)
@@ -255,6 +256,12 @@ class PlaySockets:
     def lingering(self) -> int:
         """Sockets that were told BYE and have not yet closed."""
         return len(self._lingers)
+
+    async def until_gone(self) -> None:
+        """Waits until everybody who was told BYE has closed, or was closed."""
+        while self._lingers:
+            self._gone = trio.Event()
+            await self._gone.wait()
 
     def close(self) -> None:
         """Closes every socket at once, and the epoll descriptor; tells nobody."""
@@ -605,6 +612,8 @@ class PlaySockets:
             table.pop(conn, None)
         conn.out.clear()
         conn.sock.close()
+        if not self._lingers:
+            self._gone.set()
 
     def _forget(self, conn: _Conn, was: _State, reason: str) -> None:
         """Counts the end of a socket, once, and tells the sink if it had a number."""

@@ -1,0 +1,64 @@
+"""The command line `p2pworld`: each subcommand is imported when it is called, so that help is quick.
+
+A ConfigError becomes one sentence on standard error and exit code 2. Anything unexpected is let through to the edge of
+the process, with its trace.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, Final
+
+import click
+
+from shard_node.errors import ConfigError
+
+__all__ = ["main"]
+
+COMMANDS: Final = {
+    "demo": ("simulations.demo:demo", "A city of several nodes and its people, on this machine."),
+    "node": ("shard_node.commands:node", "Run one node of the city."),
+    "bots": ("client.bots:bots", "Walk people through a running city."),
+    "simulate": ("simulations.simulate:simulate", "Try to break whole cities on a virtual clock."),
+    "keys": ("shard_node.commands:keys", "Make and show keys and grants."),
+    "doctor": (
+        "shard_node.commands:doctor",
+        "Look at a node's configuration and machine, and say what is wrong.",
+    ),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its subcommands by name and imports the one that is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().main(*args, **kwargs)
+        except ConfigError as error:
+            click.echo(f"p2pworld: {error}", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="p2pworld", message="%(version)s")
+def main() -> None:
+    """A virtual Seoul that many hosts run together."""
+
+
+if __name__ == "__main__":
+    main(prog_name="p2pworld")

@@ -1,0 +1,183 @@
+"""Looks at all that a node needs before it starts: configuration, keys, grants, ports, clocks, disk, store.
+
+It changes nothing but a small file it makes and removes in the data directory. Each finding is one sentence; one thing
+wrong does not keep the others from being looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from shard_node import config as configuration
+from shard_node import serve
+from shard_node.coordination.interface import CoordinationDown
+from shard_node.coordination.sqlite import SqliteCoordination
+from shard_node.errors import ConfigError
+from shard_node.execute import now
+from shard_node.storage.journal import StorageFailed
+from shard_node.storage.lock import DataDirLock
+from shard_node.storage.sqlite import SqliteJournal
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+    from shard_node.config import Config
+
+__all__ = ["Finding", "examine"]
+
+FREE_BYTES_MIN: Final = 512 << 20
+FSYNC_S_MAX: Final = 0.25
+FSYNCS: Final = 5
+YEAR_2026_MS: Final = 1_767_225_600_000
+YEAR_2100_MS: Final = 4_102_444_800_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Whether something is as it should be, and one sentence about it."""
+
+    ok: bool
+    about: str
+    sentence: str
+
+
+async def examine(config_path: Path) -> list[Finding]:
+    """Everything found; at least one finding is not ok if the node could not run."""
+    try:
+        config = configuration.load(config_path)
+    except ConfigError as error:
+        return [Finding(False, "config", str(error))]
+    found = [Finding(True, "config", f"{config_path} is understood.")]
+    for about, look in (("key, grant", _identity), ("tls", _tls), ("ports", _ports), ("clock", _clock)):
+        found.append(_looked(about, config, look))
+    found += _machine(config)
+    found += [finding async for finding in _disk(config)]
+    found.append(await _store(config))
+    return found
+
+
+def _looked(about: str, config: Config, look: Callable[[Config], str]) -> Finding:
+    try:
+        return Finding(True, about, look(config))
+    except ConfigError as error:
+        return Finding(False, about, str(error))
+
+
+def _identity(config: Config) -> str:
+    keys = serve.read_keys(config)
+    mode = config.key_file.stat().st_mode & 0o077
+    if mode:
+        raise ConfigError(f"{config.key_file} can be read by others: chmod 600 it.")
+    grants = serve.read_grants(config, keys, now().wall_ms)
+    days = (min(grant.not_after_ms for grant in grants) - now().wall_ms) / 86_400_000
+    return f"node {keys.public.hex()[:16]} may take part for {days:.0f} more days."
+
+
+def _tls(config: Config) -> str:
+    return "play sockets speak TLS." if serve.read_tls(config) else "play sockets speak no TLS (no [tls])."
+
+
+def _ports(config: Config) -> str:
+    serve.bind(config).close()
+    return f"{config.play}, {config.link} and {config.web} are free."
+
+
+def _clock(config: Config) -> str:
+    before, boot_s = now(), time.clock_gettime(time.CLOCK_BOOTTIME)
+    if not YEAR_2026_MS <= before.wall_ms <= YEAR_2100_MS:
+        raise ConfigError("the clock is years off: set it, and keep it with NTP.")
+    if boot_s < time.clock_gettime(time.CLOCK_MONOTONIC) - 0.001:
+        raise ConfigError(
+            "the boot clock runs behind the monotonic clock: this kernel's clocks cannot be trusted."
+        )
+    return time.strftime(
+        "it is %Y-%m-%d %H:%M:%S UTC here: compare it with another machine's.", time.gmtime()
+    )
+
+
+def _machine(config: Config) -> Iterator[Finding]:
+    missing = serve.allow_files(config.clients_max)
+    if missing:
+        yield Finding(
+            False,
+            "open files",
+            f"{missing} open files short of {config.clients_max} clients: raise the hard limit (ulimit -Hn), "
+            "or lower node.clients_max.",
+        )
+    else:
+        yield Finding(True, "open files", f"enough for {config.clients_max} clients.")
+
+
+async def _disk(config: Config) -> AsyncIterator[Finding]:
+    try:
+        lock = DataDirLock.acquire(config.data_dir)
+    except StorageFailed as error:
+        yield Finding(False, "data_dir", f"node.data_dir: {error}")
+        return
+    try:
+        yield _space(config.data_dir)
+        yield _sync(config.data_dir)
+        yield await _journal(config)
+    finally:
+        lock.release()
+
+
+def _space(data_dir: Path) -> Finding:
+    free = shutil.disk_usage(data_dir).free
+    return Finding(
+        free >= FREE_BYTES_MIN, "disk space", f"{free >> 20} MiB free (512 are needed) at {data_dir}."
+    )
+
+
+def _sync(data_dir: Path) -> Finding:
+    try:
+        with tempfile.TemporaryFile(dir=data_dir) as file:
+            began_s = time.perf_counter()
+            for _ in range(FSYNCS):
+                file.write(bytes(4_096))
+                file.flush()
+                os.fsync(file.fileno())
+            each_s = (time.perf_counter() - began_s) / FSYNCS
+    except OSError as error:
+        return Finding(False, "disk sync", f"{data_dir} cannot be written: {error.strerror}.")
+    sentence = f"a synced write takes {each_s * 1000:.1f} ms (more than 250 would hold up every lantern)."
+    return Finding(each_s <= FSYNC_S_MAX, "disk sync", sentence)
+
+
+async def _journal(config: Config) -> Finding:
+    path = config.data_dir / serve.JOURNAL_NAME
+    if not path.exists():
+        return Finding(True, "journal", "none yet; the first start makes it.")
+    try:
+        journal = await SqliteJournal.open(path)
+        try:
+            cells = await journal.recover()
+        finally:
+            await journal.close()
+    except StorageFailed as error:
+        return Finding(False, "journal", str(error))
+    return Finding(True, "journal", f"holds the objects of {len(cells)} cells.")
+
+
+async def _store(config: Config) -> Finding:
+    if not config.store_path.parent.is_dir():
+        return Finding(
+            False, "store", f"coordination.path is in {config.store_path.parent}, which is no directory."
+        )
+    if not config.store_path.exists():
+        return Finding(True, "store", "none yet; the first node makes it.")
+    store = SqliteCoordination(config.store_path)
+    try:
+        seen = await store.read(-1)
+    except CoordinationDown as error:
+        return Finding(False, "store", f"coordination.path: {error}")
+    finally:
+        await store.close()
+    alive = sum(not lease.ended for lease in seen.leases)
+    return Finding(True, "store", f"city map {seen.map_version}, {alive} leases.")

@@ -1,0 +1,319 @@
+"""The executor: the one place where a node and the world touch.
+
+It owns the node and calls it one call at a time, whatever happens meanwhile: an event that arrives during a call waits
+its turn. After each call it carries out what `drive.effects` says, in that order, and decides nothing itself. Frames
+and sends go to the play sockets and links at once; writes and questions to the store go to tasks of their own, whose
+answers come back as further calls. Several writes that wait for the disk become durable together, and are answered
+in the order they were asked for.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, deque
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from p2pworld.drive import AskStore, Effect, Persist, SendFrames, SendNow, effects, may_leave
+from p2pworld.errors import LocalError
+from p2pworld.ids import Incarnation
+from p2pworld.membership import Lease
+from p2pworld.messages import HangUp, Instant, ToClient, WriteFailed, Wrote
+from p2pworld.world.ownership import (
+    Answer,
+    MapRead,
+    ProposalUnknown,
+    Propose,
+    Proposed,
+    ReadMap,
+    Register,
+    Registered,
+    Renew,
+    Renewed,
+    StoreFailed,
+)
+from shard_node.coordination.interface import CoordinationDown, OutcomeUnknown, Registration
+from shard_node.errors import ConfigError
+from shard_node.storage.journal import StorageFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from p2pworld.core import Event, Node
+    from p2pworld.messages import Write
+    from shard_node.coordination.interface import Coordination
+    from shard_node.links import Links
+    from shard_node.play import PlaySockets
+    from shard_node.storage.journal import Journal
+
+__all__ = ["Executor", "ask", "now"]
+
+PERSISTS_MAX: Final = 4_096  # waiting for the disk; as many as acts may wait
+GROUP_MAX: Final = 256  # made durable by one commit
+REQUESTS_MAX: Final = 64  # waiting for the store; a node asks one thing at a time, and renews beside it
+TEND_EVERY_S: Final = 0.5  # sockets that waited too long, links that ought to be
+URLS_TOLD: Final = 8
+
+log = logging.getLogger(__name__)
+
+
+def now() -> Instant:
+    """This machine's clocks, read together."""
+    return Instant(time.clock_gettime(time.CLOCK_BOOTTIME), time.time_ns() // 1_000_000)
+
+
+class Executor:
+    """Runs one node. Give it its sockets and links with `attach`, then run `run`."""
+
+    def __init__(
+        self,
+        node: Node,
+        journal: Journal,
+        store: Coordination,
+        on_number: Callable[[int], None] = lambda number: None,
+    ) -> None:
+        self.node = node
+        self._on_number = on_number  # told each new incarnation's number, before the node is
+        self.counters: Counter[str] = Counter()
+        self.tick_busy_s = 0.0  # how long the last tick took
+        self.writes_failing = ""  # why the disk last refused, until it accepts again
+        self._journal, self._store = journal, store
+        self._play: PlaySockets | None = None
+        self._links: Links | None = None
+        self._inbox: deque[Callable[[Instant], None]] = deque()
+        self._busy = False
+        self._persists: deque[Persist] = deque()
+        self._persisting = False
+        self._persist_wake = trio.Event()
+        self._written = trio.Event()
+        self._ask_in, self._ask_out = trio.open_memory_channel[Any](REQUESTS_MAX)
+        self._renew_in, self._renew_out = trio.open_memory_channel[Any](REQUESTS_MAX)
+        self._tended_s = 0.0
+        self._linked_version = -1
+
+    def attach(self, play: PlaySockets, links: Links) -> None:
+        """Says where frames and messages go; once, before `run`."""
+        self._play, self._links = play, links
+
+    @property
+    def play(self) -> PlaySockets:
+        """The play sockets."""
+        assert self._play is not None, "attach the sockets first"
+        return self._play
+
+    @property
+    def links(self) -> Links:
+        """The links to other nodes."""
+        assert self._links is not None, "attach the links first"
+        return self._links
+
+    async def run(self) -> None:
+        """Ticks, writes and asks for ever."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._persist_on)
+            nursery.start_soon(self._ask_on, self._ask_out)
+            nursery.start_soon(self._ask_on, self._renew_out)
+            nursery.start_soon(self._tick_on)
+
+    # ------------------------------------------------------------------------------------------------- calling
+
+    def step(self, event: Event) -> None:
+        """Hands an event to the node, after those before it."""
+        self._call(partial(self.node.step, event))
+
+    def poses(self, conns: NDArray[np.int32], rows: NDArray[Any]) -> None:
+        """Hands a drain's poses to the node."""
+        self._call(partial(self.node.poses, conns, rows))
+
+    def _call(self, call: Callable[[Instant], None]) -> None:
+        """Does one call and its effects now, or next if one is being done."""
+        self._inbox.append(call)
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            while self._inbox:
+                self._inbox.popleft()(now())
+                while (ready := self.node.ready()) is not None:
+                    for effect in effects(ready):
+                        self._execute(effect)
+        finally:
+            self._busy = False
+        self.links.flush(self.node.map_version)
+
+    def _execute(self, effect: Effect) -> None:
+        match effect:
+            case SendFrames(frames):
+                self.play.send_frames(frames)
+            case SendNow():
+                self._send(effect)
+            case Persist():
+                self._persist(effect)
+            case AskStore(request):
+                self._ask(request)
+
+    def _send(self, sends: SendNow) -> None:
+        boot_s = now().boot_s
+        for send in sends.sends:
+            if not may_leave(send, sends.lease_deadline_s, boot_s):
+                self.counters["fenced"] += 1
+            elif isinstance(send, ToClient):
+                self.play.send(send.conn, send.message)
+            elif isinstance(send, HangUp):
+                self.play.hang_up(send.conn, send.bye)
+            else:
+                self.links.send(send, sends.lease_deadline_s)
+
+    # ------------------------------------------------------------------------------------------------- ticking
+
+    async def _tick_on(self) -> None:
+        """Ticks at a fixed rate. A tick that comes too late to matter is skipped and counted, never made up for.
+
+        Ticks fall on multiples of the period since boot, so that all nodes of one machine tick together.
+        """
+        period_s = self.node.config.tick_ms / 1000
+        next_s = trio.current_time() + period_s - now().boot_s % period_s
+        while True:
+            await trio.sleep_until(next_s)
+            began_s = time.perf_counter()
+            self._call(self.node.tick)
+            self._tend()
+            self.tick_busy_s = time.perf_counter() - began_s
+            self.counters["ticks"] += 1
+            missed = max(0, int((trio.current_time() - next_s) / period_s))
+            self.counters["ticks_missed"] += missed
+            next_s += period_s * (missed + 1)
+
+    def _tend(self) -> None:
+        """Twice a second, and at every new map: who is to be linked, who has waited too long."""
+        at_s = now().boot_s
+        version = self.node.map_version
+        if version == self._linked_version and at_s - self._tended_s < TEND_EVERY_S:
+            return
+        self._tended_s, self._linked_version = at_s, version
+        members = self.node.peers()
+        self.links.want(members)
+        self.play.urls = tuple(member.play_url for member in members[:URLS_TOLD])
+        self.play.housekeep()
+
+    # ------------------------------------------------------------------------------------------------- disk
+
+    @property
+    def writes_waiting(self) -> int:
+        """Writes that are not yet durable."""
+        return len(self._persists) + self._persisting
+
+    async def until_written(self) -> None:
+        """Waits until no write is waiting for the disk."""
+        while self.writes_waiting:
+            self._written = trio.Event()
+            await self._written.wait()
+
+    def _persist(self, persist: Persist) -> None:
+        if len(self._persists) >= PERSISTS_MAX:
+            self._write_failed(persist, "busy")
+            return
+        self._persists.append(persist)
+        self._persist_wake.set()
+
+    async def _persist_on(self) -> None:
+        """Makes durable whatever waits, together."""
+        while True:
+            if not self._persists:
+                self._persist_wake = trio.Event()
+                await self._persist_wake.wait()
+            group = [self._persists.popleft() for _ in range(min(len(self._persists), GROUP_MAX))]
+            self._persisting = True
+            boot_s = now().boot_s
+            for persist in [persist for persist in group if boot_s >= persist.lease_deadline_s]:
+                group.remove(persist)
+                self._write_failed(persist, "lapsed")
+            if not await self._append(group):
+                for persist in group:  # one of them may be what does not fit
+                    await self._append([persist])
+            self._persisting = False
+            self._written.set()
+
+    async def _append(self, group: Sequence[Persist]) -> bool:
+        """Makes a group durable and answers each; False if there are several and the disk took none."""
+        writes: tuple[Write, ...] = tuple(write for persist in group for write in persist.writes)
+        if not writes:
+            return True
+        try:
+            await self._journal.append(writes)
+        except StorageFailed as error:
+            if len(group) > 1:
+                return False
+            log.error("writes failed: %s", error, extra={"reason": error.reason})
+            self.writes_failing = error.reason
+            self._write_failed(group[0], error.reason)
+            return True
+        self.writes_failing = ""
+        self.counters["commits"] += 1
+        self.counters["writes"] += len(writes)
+        for persist in group:
+            self._send(persist.then)
+            self._call(partial(self.node.advance, Wrote(persist.number)))
+        return True
+
+    def _write_failed(self, persist: Persist, reason: str) -> None:
+        self.counters[f"write_failed_{reason}"] += 1
+        self._call(partial(self.node.advance, WriteFailed(persist.number, reason)))
+
+    # ------------------------------------------------------------------------------------------------- store
+
+    def _ask(self, request: Any) -> None:
+        channel = self._renew_in if isinstance(request, Renew) else self._ask_in
+        try:
+            channel.send_nowait(request)
+        except trio.WouldBlock:
+            self.counters["store_failed_queue"] += 1
+            self.step(StoreFailed(request, "queue"))
+
+    async def _ask_on(self, requests: trio.MemoryReceiveChannel[Any]) -> None:
+        """Puts one question after another to the store; renewals have a task of their own and overtake the rest."""
+        async for request in requests:
+            try:
+                answer = await ask(self._store, self.node.who.node, request)
+            except LocalError as error:  # such as another lease time than this city's
+                raise ConfigError(
+                    f"this node cannot take part in the city of coordination.path: {error}."
+                ) from None
+            if isinstance(answer, StoreFailed):
+                self.counters[f"store_failed_{answer.reason}"] += 1
+            if isinstance(answer, Registered):
+                self._on_number(answer.number)
+            self.step(answer)
+
+
+async def ask(store: Coordination, node: bytes, request: Any) -> Answer:
+    """The store's answer to one request of the node with this key.
+
+    Raises LocalError: the store and this node can never agree.
+    """
+    try:
+        match request:
+            case Register():
+                record = Registration(node, request.link_url, request.play_url, request.web_url)
+                ends = Incarnation(node, request.ends) if request.ends else None
+                return Registered(await store.register(record, request.ttl_s, ends))
+            case Renew():
+                return Renewed(request.token, await store.renew(request.who))
+            case ReadMap():
+                seen = await store.read(request.known_version)
+                return MapRead(seen.map_version, seen.map, seen.leases)
+            case Propose():
+                victim = Lease(*request.victim, False) if request.victim else None
+                done = await store.propose(request.map, request.expected_version, victim)
+                return Proposed(done.ok, done.version)
+    except CoordinationDown as down:
+        return StoreFailed(request, down.reason)
+    except OutcomeUnknown:
+        return ProposalUnknown()
+    raise LocalError(f"{type(request).__name__} is no request to the store")

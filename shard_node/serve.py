@@ -1,0 +1,351 @@
+"""One node's process, from its configuration to its end.
+
+Start: key and grants, the lock on the data directory (which proves the earlier process dead), the journal, the store,
+the sockets, then the node and its tasks in one nursery. Whatever a person can mend is a ConfigError: one sentence.
+
+End, at SIGTERM or SIGINT: stop accepting, say BYE `leaving` with the other nodes' urls to every client, let the disk
+finish, end the lease in the store, close. A second signal ends it at once.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import resource
+import signal
+import socket
+import ssl
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from p2pworld.core import Node, NodeConfig
+from p2pworld.crypto.keys import NodeKeys
+from p2pworld.errors import LocalError
+from p2pworld.grants import Grant, grants_from_text, verify_chain
+from p2pworld.messages import Bye
+from shard_node.config import Address, Config
+from shard_node.coordination.interface import CoordinationDown
+from shard_node.coordination.sqlite import SqliteCoordination
+from shard_node.errors import ConfigError
+from shard_node.execute import Executor, now
+from shard_node.links import Links
+from shard_node.play import PlaySockets, listen_play
+from shard_node.status import Status
+from shard_node.storage.journal import StorageFailed
+from shard_node.storage.lock import DataDirLock
+from shard_node.storage.sqlite import SqliteJournal
+from shard_node.web.app import make_app
+from shard_node.web.serve import serve_web
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+__all__ = ["JOURNAL_NAME", "Bound", "allow_files", "bind", "read_grants", "read_keys", "read_tls", "serve"]
+
+JOURNAL_NAME: Final = "journal.sqlite"
+GOODBYE_S: Final = 2.0  # for clients to read BYE
+FLUSH_S: Final = 5.0  # for the disk
+END_LEASE_S: Final = 2.0
+LINK_BACKLOG: Final = 128
+FILES_BESIDE: Final = 2_048  # sockets that handshake or linger, links, HTTP, files
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """The three listening sockets, and the urls that others reach them at."""
+
+    play: socket.socket
+    link: socket.socket
+    web: socket.socket
+    play_url: str
+    link_url: str
+    web_url: str
+
+    def close(self) -> None:
+        """Lets go of all three."""
+        for listener in (self.play, self.link, self.web):
+            listener.close()
+
+
+def _text(path: Path, key: str) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{key} names {path}, which cannot be read: {error}.") from None
+
+
+def read_keys(config: Config) -> NodeKeys:
+    """The node's identity.
+
+    Raises ConfigError.
+    """
+    try:
+        return NodeKeys.from_text(_text(config.key_file, "node.key_file"))
+    except LocalError as error:
+        raise ConfigError(
+            f"node.key_file names {config.key_file}, which holds no node key ({error}): "
+            "make one with `p2pworld keys node FILE`."
+        ) from None
+
+
+def read_grants(config: Config, keys: NodeKeys, wall_ms: int) -> tuple[Grant, ...]:
+    """The chain of grants that lets this node carry a part of the city now.
+
+    Raises ConfigError.
+    """
+    try:
+        grants = grants_from_text(_text(config.grant_file, "node.grant_file"))
+    except LocalError as error:
+        raise ConfigError(
+            f"node.grant_file names {config.grant_file}, which holds no grants: {error}."
+        ) from None
+    refusal = verify_chain(grants, config.roots, keys.public, "shard", wall_ms)
+    if refusal is not None:
+        raise ConfigError(
+            f"node.grant_file does not let this node take part ({refusal.sentence}): "
+            "ask the owner of one of node.roots for a new grant."
+        )
+    return grants
+
+
+def read_tls(config: Config) -> ssl.SSLContext | None:
+    """The certificate of play sockets, if they are to be wss.
+
+    Raises ConfigError.
+    """
+    if config.tls is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(config.tls.play_cert, config.tls.play_key)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"tls.play_cert and tls.play_key are no pair of PEM files ({error}).") from None
+    return context
+
+
+def _listen(address: Address, key: str, listen: Callable[[str, int], socket.socket]) -> socket.socket:
+    try:
+        return listen(address.host, address.port)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise ConfigError(
+            f"{key} is {address}, where this node cannot listen ({why}): "
+            "stop what else listens there or choose another."
+        ) from None
+
+
+def _listen_plain(host: str, port: int) -> socket.socket:
+    family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+    listener = socket.create_server((host, port), family=family, backlog=LINK_BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+def allow_files(clients_max: int) -> int:
+    """Raises this process's limit of open files as far as it may and needs to; returns what is then missing."""
+    needed = clients_max + FILES_BESIDE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        soft = allowed
+    return 0 if soft == resource.RLIM_INFINITY else max(0, needed - soft)
+
+
+def bind(config: Config) -> Bound:
+    """The listening sockets, all or none.
+
+    Raises ConfigError.
+    """
+    with ExitStack() as opened:
+        play = opened.enter_context(_listen(config.play, "listen.play", listen_play))
+        link = opened.enter_context(_listen(config.link, "listen.link", _listen_plain))
+        web = opened.enter_context(_listen(config.web, "listen.web", _listen_plain))
+        opened.pop_all()
+
+    def url(scheme: str, address: Address, listener: socket.socket, path: str = "") -> str:
+        return f"{scheme}://{Address(address.host, listener.getsockname()[1])}{path}"
+
+    return Bound(
+        play,
+        link,
+        web,
+        config.play_url or url("wss" if config.tls else "ws", config.play, play, "/play"),
+        config.link_url or url("tls", config.link, link),
+        config.web_url or url("http", config.web, web),
+    )
+
+
+async def _open_disk(config: Config) -> tuple[DataDirLock, SqliteJournal]:
+    """The lock on the data directory and the journal in it.
+
+    Raises ConfigError.
+    """
+    try:
+        lock = DataDirLock.acquire(config.data_dir)
+    except StorageFailed as error:
+        raise ConfigError(f"node.data_dir cannot be used: {error}") from None
+    try:
+        return lock, await SqliteJournal.open(config.data_dir / JOURNAL_NAME)
+    except StorageFailed as error:
+        lock.release()
+        raise ConfigError(f"the journal in node.data_dir cannot be used: {error}") from None
+
+
+async def _open_store(config: Config) -> SqliteCoordination:
+    """The coordination store, asked once.
+
+    Raises ConfigError.
+    """
+    store = SqliteCoordination(config.store_path)
+    try:
+        await store.read(-1)
+    except CoordinationDown as error:
+        if error.lasting:
+            await store.close()
+            raise ConfigError(f"coordination.path cannot be used: {error}") from None
+        log.warning("the coordination store does not answer yet: %s", error, extra={"reason": error.reason})
+    return store
+
+
+async def serve(config: Config, task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED) -> None:
+    """Runs a node until a signal ends it.
+
+    Raises ConfigError: a person has to mend something first.
+    """
+    allow_files(config.clients_max)
+    keys = read_keys(config)
+    grants = read_grants(config, keys, now().wall_ms)
+    tls = read_tls(config)
+    bound = bind(config)
+    try:
+        lock, journal = await _open_disk(config)
+        try:
+            store = await _open_store(config)
+            try:
+                await _run(config, keys, grants, tls, bound, lock, journal, store, task_status)
+            finally:
+                with trio.CancelScope(shield=True, deadline=trio.current_time() + END_LEASE_S):
+                    await store.close()
+        finally:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + FLUSH_S):
+                await journal.close()
+            lock.release()
+    finally:
+        bound.close()
+
+
+async def _run(
+    config: Config,
+    keys: NodeKeys,
+    grants: tuple[Grant, ...],
+    tls: ssl.SSLContext | None,
+    bound: Bound,
+    lock: DataDirLock,
+    journal: SqliteJournal,
+    store: SqliteCoordination,
+    task_status: trio.TaskStatus[Bound],
+) -> None:
+    try:
+        saved = await journal.recover()
+    except StorageFailed as error:
+        raise ConfigError(f"the journal in node.data_dir cannot be used: {error}") from None
+    node_config = NodeConfig(
+        link_url=bound.link_url,
+        play_url=bound.play_url,
+        web_url=bound.web_url,
+        claims=config.claims,
+        tick_ms=config.tick_ms,
+        ttl_s=config.ttl_s,
+        clients_max=config.clients_max,
+        take_orphans=config.take_orphans,
+    )
+    node = Node(node_config, keys, os.urandom(32), saved, lock.ended, now())
+    executor = Executor(node, journal, store, on_number=lambda number: _record(lock, number))
+    play = PlaySockets(bound.play, lambda: now().boot_s, tls, config.clients_max)
+    link_listener = trio.SocketListener(trio.socket.from_stdlib_socket(bound.link))
+    links = Links([link_listener], keys, grants, config.roots, lambda: node.who, now, executor)
+    play.attach(executor)
+    executor.attach(play, links)
+    web_stop = trio.Event()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(play.run)
+            nursery.start_soon(play.run_frames)
+            nursery.start_soon(links.run)
+            nursery.start_soon(executor.run)
+            await nursery.start(serve_web, make_app(Status(executor, config.name)), bound.web, web_stop)
+            gc.collect()
+            gc.freeze()  # what lives as long as the process is not looked at again
+            log.info(
+                "node %s listens",
+                config.name,
+                extra={
+                    "node": keys.public.hex()[:16],
+                    "play_url": bound.play_url,
+                    "link_url": bound.link_url,
+                    "web_url": bound.web_url,
+                },
+            )
+            task_status.started(bound)
+            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                async for number in signals:
+                    log.info("ending", extra={"signal": signal.Signals(number).name})
+                    break
+                nursery.start_soon(_end_at_once, signals, nursery.cancel_scope)
+                await _leave(executor, play, store)
+                web_stop.set()
+                nursery.cancel_scope.cancel()
+    except BaseExceptionGroup as group:
+        told, others = group.split(ConfigError)
+        if told is None or others is not None:
+            raise
+        raise _first(told) from None
+    finally:
+        play.close()
+    log.info("ended")
+
+
+def _first(group: BaseExceptionGroup[ConfigError]) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _record(lock: DataDirLock, number: int) -> None:
+    """Writes down which incarnation lives here, for the process after this one."""
+    try:
+        lock.record(number)
+    except StorageFailed as error:
+        log.warning("the incarnation could not be written down: %s", error, extra={"reason": error.reason})
+    log.info("registered", extra={"incarnation": number})
+
+
+async def _end_at_once(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
+    async for _ in signals:
+        log.warning("ending at once")
+        scope.cancel()
+
+
+async def _leave(executor: Executor, play: PlaySockets, store: SqliteCoordination) -> None:
+    """Sends everybody elsewhere, finishes what was begun, gives the lease back."""
+    play.stop_listening()
+    play.hang_up_all(Bye("leaving", "This node is shutting down; others carry on.", urls=play.urls))
+    with trio.move_on_after(GOODBYE_S):
+        await play.until_gone()
+    with trio.move_on_after(FLUSH_S):
+        await executor.until_written()
+    if executor.node.who.number:
+        with trio.move_on_after(END_LEASE_S):
+            try:
+                await store.end(executor.node.who)
+            except CoordinationDown as error:
+                log.warning("the lease could not be given back: %s", error, extra={"reason": error.reason})

@@ -1,0 +1,123 @@
+"""What a running node says of itself: its health with reasons, the nodes and regions it knows, its figures.
+
+Plain values, made from the executor's node and sockets at the moment of asking; the web serves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from p2pworld.geometry import to_5179
+from shard_node.execute import now
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from p2pworld.geometry import Cell
+    from shard_node.execute import Executor
+
+__all__ = ["Status"]
+
+STALE_MAP_S: Final = 5.0  # the map is read four times a second
+
+
+class Status:
+    """Looks at one executor."""
+
+    def __init__(self, executor: Executor, name: str) -> None:
+        self._executor, self._name = executor, name
+
+    def health(self) -> dict[str, object]:
+        """`ok`, the `reasons` why not (a code each), and the node's own status."""
+        node = self._executor.node
+        status = node.status(now())
+        reasons = []
+        if node.who.number == 0:
+            reasons.append("not_registered")
+        elif node.lapsed:
+            reasons.append("lapsed")
+        ownership = status.get("ownership")
+        if isinstance(ownership, Mapping):
+            read_ago_s = ownership.get("read_ago_s")
+            if read_ago_s is None or read_ago_s > STALE_MAP_S:
+                reasons.append("map_stale")
+        if self._executor.writes_failing:
+            reasons.append(f"writes_fail_{self._executor.writes_failing}")
+        return {"ok": not reasons, "reasons": reasons, "name": self._name, **status}
+
+    def nodes(self) -> dict[str, object]:
+        """Every member of the city map, and whether it is linked with this node."""
+        node = self._executor.node
+        city, linked = node.city_map, set(self._executor.links.peers())
+        return {
+            "map_version": city.version,
+            "nodes": [
+                {
+                    "node": member.node.hex(),
+                    "incarnation": member.incarnation,
+                    "play_url": member.play_url,
+                    "link_url": member.link_url,
+                    "web_url": member.web_url,
+                    "cells": len(city.cells_of(member.who)),
+                    "standby_cells": len(city.standby_cells(member.who)),
+                    "self": member.who == node.who,
+                    "linked": member.who in linked,
+                }
+                for member in city.members.values()
+            ],
+        }
+
+    def regions(self) -> dict[str, object]:
+        """Every region of the city map, in curve order; `people` only where this node holds it."""
+        node = self._executor.node
+        city, people = node.city_map, node.people_by_cell()
+        return {
+            "map_version": city.version,
+            "crs": "EPSG:5179",
+            "regions": [
+                {
+                    "cell": str(cell),
+                    "bounds": _bounds(cell),
+                    "holder": holding.holder.node.hex() if holding.holder else None,
+                    "incarnation": holding.holder.number if holding.holder else None,
+                    "epoch": holding.epoch,
+                    "standbys": [standby.node.hex() for standby in holding.standbys],
+                    "people": people.get(cell, 0) if holding.holder == node.who else None,
+                }
+                for cell, holding in ((cell, city.cells[cell]) for cell in city.leaves)
+            ],
+        }
+
+    def counters(self) -> Iterator[tuple[str, str, int]]:
+        """(part, what, how often) of everything that is counted here."""
+        executor = self._executor
+        for part, counts in (
+            ("node", executor.node.all_counters()),
+            ("play", executor.play.counters),
+            ("links", executor.links.counters),
+            ("executor", executor.counters),
+        ):
+            for what, count in sorted(counts.items()):
+                yield part, what, count
+
+    def gauges(self) -> dict[str, float]:
+        """Figures that go up and down."""
+        executor = self._executor
+        status = executor.node.status(now())
+        plain = {
+            name: float(value) for name, value in status.items() if isinstance(value, bool | int | float)
+        }
+        return plain | {
+            "play_open": float(executor.play.open),
+            "play_lingering": float(executor.play.lingering),
+            "links_up": float(len(executor.links.peers())),
+            "writes_waiting": float(executor.writes_waiting),
+            "tick_busy_s": executor.tick_busy_s,
+        }
+
+
+def _bounds(cell: Cell) -> dict[str, float]:
+    west, south, east, north = cell.bounds_cm()
+    (west_m, south_m), (east_m, north_m) = to_5179(west, south), to_5179(east, north)
+    return {"west": west_m, "south": south_m, "east": east_m, "north": north_m}

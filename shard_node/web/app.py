@@ -1,0 +1,132 @@
+"""The HTTP face of a node: health, figures for Prometheus, and the city as this node knows it, as JSON.
+
+Every error is JSON too: a code and a sentence. Every answer names the request (`X-Request-Id`), as the logs do.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import TYPE_CHECKING, Protocol
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from shard_node.logs import correlation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from prometheus_client import Metric
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["StatusSource", "make_app"]
+
+REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class StatusSource(Protocol):
+    """What a node says of itself (`shard_node.status`)."""
+
+    def health(self) -> Mapping[str, object]: ...
+
+    def nodes(self) -> Mapping[str, object]: ...
+
+    def regions(self) -> Mapping[str, object]: ...
+
+    def counters(self) -> Iterator[tuple[str, str, int]]: ...
+
+    def gauges(self) -> Mapping[str, float]: ...
+
+
+class _Collector:
+    """Reads the figures when Prometheus asks."""
+
+    def __init__(self, source: StatusSource) -> None:
+        self._source = source
+
+    def collect(self) -> Iterator[Metric]:
+        counted = CounterMetricFamily(
+            "p2pworld_events", "What happened here, by part and by what it was.", labels=["part", "what"]
+        )
+        for part, what, count in self._source.counters():
+            counted.add_metric([part, what], count)
+        yield counted
+        for name, value in self._source.gauges().items():
+            yield GaugeMetricFamily(f"p2pworld_{name}", f"The node's {name}.", value)
+
+
+class _Correlate:
+    """Gives each request an id, the caller's if it is a sane one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = dict(scope["headers"]).get(b"x-request-id", b"")
+        name = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
+        correlation.set(name.decode())
+
+        async def send_named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), (b"x-request-id", name)]
+            await send(message)
+
+        await self._app(scope, receive, send_named)
+
+
+def _error(status: int, code: str, sentence: str) -> JSONResponse:
+    return JSONResponse({"error": code, "sentence": sentence}, status_code=status)
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 404:
+        return _error(404, "not_found", f"There is nothing at {request.url.path[:200]}.")
+    if error.status_code == 405:
+        return _error(405, "method_not_allowed", f"{request.method} is not possible here.")
+    return _error(error.status_code, "refused", str(error.detail))
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return _error(500, "internal", "Something went wrong here; the log names this request.")
+
+
+def make_app(source: StatusSource) -> Starlette:
+    """The application over one source of status."""
+    registry = CollectorRegistry()
+    registry.register(_Collector(source))
+
+    async def healthz(request: Request) -> Response:
+        health = source.health()
+        return JSONResponse(health, status_code=200 if health["ok"] else 503)
+
+    async def metrics(request: Request) -> Response:
+        return Response(generate_latest(registry), media_type=TEXT_FORMAT)
+
+    async def nodes(request: Request) -> Response:
+        return JSONResponse(source.nodes())
+
+    async def regions(request: Request) -> Response:
+        return JSONResponse(source.regions())
+
+    app = Starlette(
+        routes=[
+            Route("/healthz", healthz),
+            Route("/metrics", metrics),
+            Route("/api/v1/nodes", nodes),
+            Route("/api/v1/regions", regions),
+        ],
+        exception_handlers={HTTPException: _refused, 500: _failed},
+    )
+    app.add_middleware(_Correlate)
+    return app

@@ -1,0 +1,50 @@
+"""Serves the HTTP face with Hypercorn on Trio, on a socket that is already bound, until told to stop."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final, cast
+
+import trio
+from hypercorn.config import Config, Sockets
+from hypercorn.trio.run import worker_serve
+from hypercorn.utils import wrap_app
+
+if TYPE_CHECKING:
+    import socket
+
+    from hypercorn.typing import Framework
+    from starlette.applications import Starlette
+
+__all__ = ["serve_web"]
+
+HEAD_BYTES_MAX: Final = 16_384
+KEEP_ALIVE_S: Final = 5
+READ_S: Final = 10
+GRACE_S: Final = 1.0
+BACKLOG: Final = 128
+
+
+async def serve_web(
+    app: Starlette,
+    listener: socket.socket,
+    stop: trio.Event,
+    task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+) -> None:
+    """Answers requests until `stop`, then lets those under way end for a second."""
+    listener.listen(BACKLOG)
+    config = Config()
+    config.accesslog = None
+    config.errorlog = logging.getLogger(__name__)
+    config.include_server_header = False
+    config.h11_max_incomplete_size = HEAD_BYTES_MAX
+    config.keep_alive_timeout = KEEP_ALIVE_S
+    config.read_timeout = READ_S
+    config.graceful_timeout = GRACE_S
+    await worker_serve(
+        wrap_app(cast("Framework", app), config.wsgi_max_body_size, "asgi"),
+        config,
+        sockets=Sockets([], [listener], []),
+        shutdown_trigger=stop.wait,
+        task_status=task_status,
+    )
