@@ -179,14 +179,22 @@ def test_a_flood_is_taken_at_the_stated_rate() -> None:
     assert 160 <= accepted <= 166  # 15 saved up and 15 a second
 
 
+def test_a_burst_spends_what_was_saved() -> None:
+    crowd = Crowd(2)
+    row = put(crowd, 1, 100, SIDE + 100, conn=0)
+    said = [(0, k, WEST + 100, SOUTH + SIDE + 100) for k in range(1, 31)]
+    got = crowd.apply_poses(*poses(said), INDEX, 50.0)
+    assert (got.accepted, got.dropped, crowd.seq[row]) == (1, {"rate": 15, "superseded": 14}, 15)
+
+
 def test_corrections_are_at_most_two_a_second() -> None:
     crowd = Crowd(2)
     row = put(crowd, 1, 100, SIDE + 100, conn=0, now_s=50.0)
     told = [
         crowd.apply_poses(
-            *poses([(0, k, int(crowd.east_cm[row]) + 90_000, SOUTH)]), INDEX, 50 + k / 10
+            *poses([(0, k, int(crowd.east_cm[row]) + 90_000, SOUTH)]), INDEX, 50 + k / 4
         ).corrections
-        for k in range(1, 21)
+        for k in range(1, 9)
     ]
     assert sum(map(len, told)) == 4
     assert told[0] == ((0, 1, crowd.pose(row), "reach"),)

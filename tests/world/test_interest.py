@@ -176,6 +176,13 @@ def test_nobody_to_tell_means_no_frame() -> None:
     assert leaf_frames(crowd_of([(5, 5, False)] * 3), INDEX, T_MS, [far_of({(5, 5): 3})]) == []
 
 
+def test_sockets_rise_whoever_has_them() -> None:
+    crowd = Crowd(4)
+    for id, conn in ((1, 9), (2, 3), (3, 6)):
+        put(crowd, id, 5, 5, conn=conn)
+    assert leaf_frames(crowd, INDEX, T_MS)[0][0].tolist() == [3, 6, 9]
+
+
 def test_a_tick_may_go_without_counts() -> None:
     crowd = crowd_of([(5, 5, True), (SIDE - 5, 5, False)])
     ((conns, payloads),) = leaf_frames(crowd, INDEX, T_MS)
@@ -186,8 +193,8 @@ def test_a_tick_may_go_without_counts() -> None:
 
 def test_counts_of_another_level_are_not_mixed_in() -> None:
     crowd = crowd_of([(5, 5, True)])
-    coarse = decode_density(encode_density(9, 0, [code_of(WEST, SOUTH, 4 * LEAF)], [7]))
-    assert leaf_frames(crowd, INDEX, T_MS, [coarse])[0][1] == leaf_frames(crowd, INDEX, T_MS)[0][1]
+    other = decode_density(encode_density(16, 0, [code_of(WEST, SOUTH, LEAF)], [7]))
+    assert leaf_frames(crowd, INDEX, T_MS, [other])[0][1] == leaf_frames(crowd, INDEX, T_MS)[0][1]
 
 
 def test_equal_crowds_make_equal_bytes_in_whatever_order_they_came() -> None:

@@ -107,6 +107,30 @@ def test_hysteresis_at_the_corner_of_four(east: int, north: int, leaves: bool) -
     assert rows.tolist() == [row] * leaves
 
 
+@pytest.mark.parametrize(("step", "leaves"), [(0, False), (1, True)])
+def test_hysteresis_to_the_west_and_south(step: int, leaves: bool) -> None:
+    index = index_of(["110", "222"])
+    crowd = Crowd(4)
+    put(crowd, 1, 2 * SIDE - H - step, SIDE + 900)
+    put(crowd, 2, 2 * SIDE + 900, SIDE - H - step)
+    assert crowd.id[index.crossers(crowd)[0]].tolist() == [1, 2] * leaves
+
+
+def test_hysteresis_around_each_small_leaf_of_mine() -> None:
+    regions = boxes(FINE)
+    places = []
+    for (west, south, east, north), holder in regions.items():
+        if holder == 0 and east - west <= 400:
+            places += [(east + H - k, south) for k in (0, 1)] + [(west - H - k, south) for k in (0, 1)]
+            places += [(west, north + H - k) for k in (0, 1)] + [(west, south - H - k) for k in (0, 1)]
+    crowd = Crowd(512)
+    for id, (e, n) in enumerate(places, 1):
+        put(crowd, id, e - WEST, n - SOUTH)
+    want = [id for id, (e, n) in enumerate(places, 1) if slow_has_left(regions, e, n)]
+    assert crowd.id[FINE.crossers(crowd)[0]].tolist() == want
+    assert 0 < len(want) < len(places)
+
+
 def test_only_those_that_are_mine_leave() -> None:
     crowd = Crowd(4)
     put(crowd, 1, SIDE + 900, 100, GHOST)
