@@ -1,6 +1,7 @@
 """`p2pworld bots`: people that are programs, walking through the city, and what they measured of it.
 
-They come in over two seconds for every 300, and are counted from when all are in. The figures are the same words in the
+They come in over two seconds for every 300, and are counted from when all are in and stand on the nodes that hold
+their places, so that what is counted as a handoff is a walk. The figures are the same words in the
 live line, in the JSON file and in the demo's check.
 """
 
@@ -26,6 +27,7 @@ from p2pworld.errors import LocalError
 __all__ = ["bots"]
 
 ALL_IN_S_MAX: Final = 20.0  # after this the counting begins with whoever is in
+SETTLE_S: Final = 2.0  # who logged in at a node that does not hold its place has been handed on by then
 REPORT_S: Final = 1.0
 WRONG_USE: Final = 2
 
@@ -47,6 +49,7 @@ class Run:
     def __init__(self, swarm: Swarm, seconds: float, lines: bool, live: Live | None) -> None:
         self._swarm, self._seconds, self._lines, self._live = swarm, seconds, lines, live
         self._start_s = self._reported_s = swarm.now_s()
+        self._all_in_s: float | None = None
         self._begun_s: float | None = None
         self._stopped = False
 
@@ -56,9 +59,11 @@ class Run:
 
     def done(self, now_s: float) -> bool:
         """Whether it is over; looks after counting and reporting."""
-        if self._begun_s is None and (
+        if self._all_in_s is None and (
             self._swarm.playing == len(self._swarm.bots) or now_s - self._start_s > ALL_IN_S_MAX
         ):
+            self._all_in_s = now_s
+        if self._begun_s is None and self._all_in_s is not None and now_s - self._all_in_s >= SETTLE_S:
             self._begun_s = now_s
             self._swarm.gauges.begin(now_s)
             gc.collect()

@@ -87,7 +87,7 @@ def _pose(walker: Walker) -> Pose:
 class Swarm:
     """`count` bots between `places`, at home at `urls`; the same `seed` makes the same people and the same ways.
 
-    `lanterns` are those whose hanging was acknowledged, `rings` counts the bell's; `counters` everything odd, by reason.
+    `lanterns` are those whose hanging was acknowledged, `rings` counts the bell's, `counters` what is odd, by reason.
     """
 
     def __init__(

@@ -1,0 +1,295 @@
+"""A small city of real node processes on this machine: keys, grants, configurations, start, death, end.
+
+The ground around some landmarks is cut into equal cells and dealt out so that neighbours always differ: whoever walks
+along a route crosses from process to process. No process outlives the one that started it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import math
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from p2pworld.crypto.keys import NodeKeys, Signer
+from p2pworld.geometry import Cell, level_of_side_m
+from p2pworld.grants import grant_to_text, sign_grant
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from p2pworld.seoul.landmarks import Landmark
+
+__all__ = ["City", "NodeProcess", "checkerboard", "free_ports", "python_environment", "start_child"]
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+GRANT_MS: Final = 30 * 24 * 3_600_000
+MARGIN_M: Final = 64.0
+PORTS: Final = (20_000, 32_000)  # below those that outgoing connections take
+ASK_S: Final = 2.0
+TERM_WAIT_S: Final = 10.0
+PR_SET_PDEATHSIG: Final = 1
+
+_libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+
+
+def checkerboard(places: Iterable[Landmark], side_m: float, nodes: int) -> list[list[Cell]]:
+    """The cells of `side_m` around all the places, dealt to so many nodes that no two neighbours by a side are one's.
+
+    Raises:
+        ValueError: no cell has this side.
+    """
+    level = level_of_side_m(side_m)
+    east_cm, north_cm = zip(*(place.position_cm for place in places), strict=True)
+    margin_cm, side_cm = round(MARGIN_M * 100), round(side_m * 100)
+    columns = range((min(east_cm) - margin_cm) // side_cm, (max(east_cm) + margin_cm) // side_cm + 1)
+    rows = range((min(north_cm) - margin_cm) // side_cm, (max(north_cm) + margin_cm) // side_cm + 1)
+    dealt: list[list[Cell]] = [[] for _ in range(nodes)]
+    for row in rows:
+        for column in columns:
+            cell = Cell.at(column * side_cm, row * side_cm, level)
+            dealt[(column + row * (2 if nodes > 2 else 1)) % nodes].append(cell)
+    return dealt
+
+
+def free_ports(count: int) -> list[int]:
+    """So many TCP ports of this machine that nobody listens on now.
+
+    Raises:
+        OSError: there are not that many.
+    """
+    found: list[int] = []
+    for port in random.sample(range(*PORTS), PORTS[1] - PORTS[0]):
+        if len(found) == count:
+            return found
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            found.append(port)
+    raise OSError("this machine has no free TCP ports")
+
+
+def python_environment() -> dict[str, str]:
+    """The environment in which a child finds these packages."""
+    path = os.environ.get("PYTHONPATH")
+    return os.environ | {"PYTHONPATH": str(ROOT) + (os.pathsep + path if path else "")}
+
+
+def _die_with_parent() -> None:
+    if _libc is not None:
+        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def start_child(arguments: Sequence[str], stdout: Any, stderr: Any) -> subprocess.Popen[bytes]:
+    """Starts this Python with `arguments`, in a session of its own; the child is killed when its parent dies.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        env=python_environment(),
+        start_new_session=True,
+        preexec_fn=_die_with_parent,
+    )
+
+
+@dataclass(slots=True)
+class NodeProcess:
+    """One node: where it is reached, what it claims, and its process while it has one."""
+
+    name: str
+    keys: NodeKeys
+    play_url: str
+    web_url: str
+    cells: list[Cell]
+    config: Path
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def running(self) -> bool:
+        """Whether its process exists."""
+        return self.process is not None and self.process.poll() is None
+
+    def start(self) -> None:
+        """Starts it (again), with the same keys, ports and data."""
+        with self.log.open("ab") as log:
+            self.process = start_child(["-m", "shard_node", "--config", str(self.config)], log, log)
+
+    def signal(self, number: int) -> None:
+        """Sends its process a signal."""
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """Ends it without a word, and waits until it is gone."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def ask(self, path: str) -> bytes | None:
+        """What its web answers at `path`, whatever the status; None if it does not answer."""
+        try:
+            with urllib.request.urlopen(self.web_url + path, timeout=ASK_S) as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError as error:
+            return error.read()
+        except (OSError, ValueError):
+            return None
+
+    def ask_json(self, path: str) -> dict[str, Any]:
+        """The JSON object its web answers at `path`, empty if it does not."""
+        answer = self.ask(path)
+        try:
+            value = json.loads(answer) if answer else {}
+        except ValueError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def log_tail(self, lines: int = 12) -> str:
+        """The end of its log."""
+        text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
+        return "\n".join(text.splitlines()[-lines:])
+
+
+class City:
+    """Nodes over one coordination store in `folder`; as a context it ends all its processes."""
+
+    def __init__(
+        self,
+        folder: Path,
+        nodes: int,
+        places: Iterable[Landmark],
+        side_m: float = 128,
+        *,
+        ttl_s: float | None = None,
+        take_orphans: bool = True,
+    ) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        root = Signer.from_seed(os.urandom(32))
+        now_ms = time.time_ns() // 1_000_000
+        ports = free_ports(3 * nodes)
+        self.nodes: list[NodeProcess] = []
+        for number, cells in enumerate(checkerboard(places, side_m, nodes)):
+            name = f"node-{number + 1}"
+            keys = NodeKeys.from_seed(os.urandom(32))
+            play, link, web = (f"127.0.0.1:{port}" for port in ports[3 * number : 3 * number + 3])
+            grant = sign_grant(root, keys.public, "shard", ("cells:*",), now_ms - 60_000, now_ms + GRANT_MS)
+            _write_secret(folder / f"{name}.key", keys.to_pem())
+            (folder / f"{name}.grant").write_text(grant_to_text(grant) + "\n", encoding="utf-8")
+            config = folder / f"{name}.toml"
+            config.write_text(
+                f'[node]\nname = "{name}"\ndata_dir = "{name}"\nkey_file = "{name}.key"\n'
+                f'grant_file = "{name}.grant"\nroots = ["{root.public.hex()}"]\n\n'
+                f'[listen]\nplay = "{play}"\nlink = "{link}"\nweb = "{web}"\n\n'
+                f'[coordination]\nengine = "sqlite"\npath = "city.sqlite"\n\n'
+                f"[city]\nclaim = [{', '.join(json.dumps(str(cell)) for cell in cells)}]\n"
+                f"take_orphans = {str(take_orphans).lower()}\n"
+                + (f"ttl_s = {ttl_s}\n" if ttl_s is not None else ""),
+                encoding="utf-8",
+            )
+            self.nodes.append(
+                NodeProcess(
+                    name,
+                    keys,
+                    f"ws://{play}/play",
+                    f"http://{web}",
+                    cells,
+                    config,
+                    folder / f"{name}.log",
+                )
+            )
+
+    @property
+    def play_urls(self) -> list[str]:
+        """Where clients log in."""
+        return [node.play_url for node in self.nodes]
+
+    def start(self) -> None:
+        """Starts every node."""
+        for node in self.nodes:
+            node.start()
+
+    def dead(self) -> list[NodeProcess]:
+        """Nodes that were started and whose process has ended."""
+        return [node for node in self.nodes if node.process is not None and not node.running]
+
+    def not_ready(self, nodes: Iterable[NodeProcess] | None = None) -> str:
+        """What `nodes` (default: all) still wait for, as a few words; empty when they serve the whole dealt ground.
+
+        Every one of them is healthy, linked with all the others, and all dealt cells are held by them.
+        """
+        those = list(self.nodes if nodes is None else nodes)
+        for node in those:
+            health = node.ask_json("/healthz")
+            if not health.get("ok"):
+                return f"{node.name}: {', '.join(health.get('reasons', ())) or 'does not answer yet'}"
+            if health.get("links") != len(those) - 1:
+                return f"{node.name}: linked with {health.get('links')} of {len(those) - 1}"
+        holders = {
+            region["cell"]: region["holder"]
+            for region in those[0].ask_json("/api/v1/regions").get("regions", ())
+        }
+        keys = {node.keys.public.hex() for node in those}
+        open_cells = sum(
+            not any(holders.get(str(Cell(cell.parent(level)))) in keys for level in range(cell.level, -1, -1))
+            for node in self.nodes
+            for cell in node.cells
+        )
+        return f"{open_cells} regions without a holder" if open_cells else ""
+
+    def counted(self, prefix: str) -> int:
+        """The sum of everything all nodes counted whose name begins with `prefix`."""
+        total = 0.0
+        for node in self.nodes:
+            for line in (node.ask("/metrics") or b"").decode("utf-8", "replace").splitlines():
+                if line.startswith("p2pworld_events_total{") and f'what="{prefix}' in line:
+                    total += float(line.rpartition(" ")[2])
+        return round(total) if math.isfinite(total) else 0
+
+    def end(self) -> list[NodeProcess]:
+        """Ends every process, politely first; those that had to be killed."""
+        stubborn = []
+        for node in self.nodes:
+            if node.running:
+                node.signal(signal.SIGCONT)
+                node.signal(signal.SIGTERM)
+        until_s = time.monotonic() + TERM_WAIT_S
+        for node in self.nodes:
+            if node.process is None:
+                continue
+            try:
+                node.process.wait(max(0.1, until_s - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                stubborn.append(node)
+                node.kill()
+        return stubborn
+
+    def __enter__(self) -> City:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+
+def _write_secret(path: Path, text: str) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
