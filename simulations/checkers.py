@@ -1,0 +1,344 @@
+"""What must hold in every run, looked at after each event and at the end.
+
+The checkers derive everything anew from what nodes, clients, disks and the store show; they call nothing of what they
+check. A violation carries its time and the last of the run's story that names its people and nodes.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from p2pworld.geometry import Cell
+    from p2pworld.ids import Login
+    from p2pworld.messages import WorldObject
+    from p2pworld.world.citymap import CityMap
+    from p2pworld.world.handoff import Person as Whereabouts
+    from simulations.events import Agenda, Trace
+    from simulations.machine import Machine, Process
+    from simulations.store import Store
+    from simulations.workload import Deed, Device, Ledger, Person
+
+__all__ = ["Checkers", "Violation"]
+
+_OWNING: Final = frozenset({"OWNED", "PREPARING", "INVITED"})
+_OPEN_ROWS: Final = frozenset({"PREPARING", "INVITED", "RELEASED"})
+_PLAYING: Final = frozenset({"PLAYING", "BOTH"})
+_SWEEP_S: Final = 0.5
+_ORPHANED_S: Final = 8.0  # a client that plays without an owner notices within this
+_HANDOFF_S: Final = 8.0  # no attempt at a handoff lasts longer: three timers of at most 3 s in a row, less their overlap
+_STORY_LINES: Final = 60
+_VIOLATIONS_MAX: Final = 20  # of one run: the first say it all
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A promise that was broken, and what happened before."""
+
+    time_s: float
+    rule: str
+    sentence: str
+    story: tuple[str, ...] = ()
+
+
+class Inspected(Protocol):
+    """The run that is looked at."""
+
+    agenda: Agenda
+    trace: Trace
+    store: Store
+    machines: list[Machine]
+    people: list[Person]
+    devices: list[Device]
+    ledger: Ledger
+    cells: tuple[Cell, ...]
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was last seen of one process."""
+
+    persons: dict[int, Whereabouts]
+    number: int = 0
+    stamp: int = 0
+    ground: tuple[int, int, float] = (0, 0, 0.0)
+
+
+class Checkers:
+    """All rules, with what they remember of the run."""
+
+    def __init__(self, run: Inspected) -> None:
+        self.run = run
+        self.violations: list[Violation] = []
+        self.owned = 0  # how often a process came to own an avatar
+        self.handoffs = 0  # of those, by a commit
+        self._seen: dict[Process, _Seen] = {}
+        self._owners: dict[tuple[int, Login], list[Process]] = {}
+        self._last_hop: dict[tuple[int, Login], int] = {}
+        self._orphaned_s: dict[Device, float] = {}
+        self._open_since: dict[tuple[Process, int], tuple[tuple[object, ...], float]] = {}
+        self._names = {person.id: person.name for person in run.people}
+        self._stamp = 0
+
+    def begin(self) -> None:
+        """Look at what takes time to go wrong, again and again."""
+        self.run.agenda.after(_SWEEP_S, self._sweep)
+
+    def violate(self, rule: str, sentence: str, *names: str) -> None:
+        """Note a broken promise."""
+        if len(self.violations) < _VIOLATIONS_MAX:
+            now_s = self.run.agenda.now_s
+            story = self.run.trace.story(tuple(names), _STORY_LINES)
+            self.violations.append(Violation(round(now_s, 3), rule, sentence, story))
+
+    # ------------------------------------------------------------------------------------------------- each event
+
+    def looked_at(self, process: Process) -> None:
+        """Something happened to this process."""
+        seen = self._seen.get(process)
+        if not process.alive:
+            if self._seen.pop(process, None) is not None:
+                for avatar, person in seen.persons.items() if seen else ():
+                    self._no_longer(process, avatar, person)
+            return
+        if seen is None:
+            seen = self._seen[process] = _Seen({})
+        self._people(process, seen)
+        node = process.node
+        ground = node.who.number, node.city_map.stamp, process.lease_deadline_s
+        if ground != seen.ground:
+            if ground[1] < seen.ground[1]:
+                self.violate("epoch", f"{process.name} went back to an older map", process.name)
+            seen.ground = ground
+            self._ground(process)
+        disk = process.machine.disk
+        while disk.regressions:
+            self.violate("epoch", disk.regressions.pop(), process.name)
+
+    def _people(self, process: Process, seen: _Seen) -> None:
+        number = process.node.who.number
+        fresh = number != seen.number
+        seen.number = number
+        known, count = seen.persons, 0
+        for avatar, person in process.persons():
+            count += 1
+            before = known.get(avatar)
+            if before is not person:
+                known[avatar] = person
+                self._changed(process, avatar, before, person, fresh)
+        if count != len(known):
+            left = dict(process.persons())
+            for avatar in [one for one in known if one not in left]:
+                self._no_longer(process, avatar, known.pop(avatar))
+
+    def _changed(
+        self,
+        process: Process,
+        avatar: int,
+        before: Whereabouts | None,
+        person: Whereabouts,
+        fresh: bool,
+    ) -> None:
+        name = self._names.get(avatar, str(avatar))
+        if before is None or before.row != person.row or before.seat != person.seat:
+            row = person.row
+            line = (
+                f"{process.name}: {name} is {row.at.name} ({row.login.ms}.{row.login.birth.hex()[:4]}, hop {row.hop},"
+                f" socket {row.conn}), seat {person.seat.at.name}"
+            )
+            self.run.trace.say(self.run.agenda.now_s, line)
+        if before is not None and not fresh and person.known < before.known:
+            sentence = f"{process.name} accepted an older login or hop of {name} than it knew"
+            self.violate("older", sentence, name)
+        was = before is not None and before.row.at.name in _OWNING
+        owns = person.row.at.name in _OWNING
+        if before is not None and was and (not owns or before.row.login != person.row.login):
+            self._no_longer(process, avatar, before)
+            was = False
+        if owns and not was:
+            self._owns(process, avatar, person, name)
+
+    def _owns(self, process: Process, avatar: int, person: Whereabouts, name: str) -> None:
+        key = avatar, person.row.login
+        if (person.row.login, person.row.hop) < person.known:
+            self.violate("older", f"{process.name} owns {name} under less than it knows", name)
+        last = self._last_hop.get(key)
+        if last is not None and person.row.hop <= last:
+            sentence = f"{process.name} came to own {name} at hop {person.row.hop}, which somebody owned before"
+            self.violate("hop", sentence, name)
+        self._last_hop[key] = max(last or 0, person.row.hop)
+        self.owned += 1
+        self.handoffs += person.row.hop > 0
+        owners = self._owners.setdefault(key, [])
+        owners.append(process)
+        if len(owners) > 1:
+            both = " and ".join(owner.name for owner in owners)
+            self.violate("owner", f"{both} own the same login of {name}", name)
+
+    def _no_longer(self, process: Process, avatar: int, person: Whereabouts) -> None:
+        owners = self._owners.get((avatar, person.row.login))
+        if owners is not None and person.row.at.name in _OWNING and process in owners:
+            owners.remove(process)
+            if not owners:
+                del self._owners[avatar, person.row.login]
+
+    def _ground(self, process: Process) -> None:
+        """Whoever may act by its own clock holds no ground that another holds who may."""
+        mine = self._held(process)
+        if not mine:
+            return
+        for machine in self.run.machines:
+            other = machine.process
+            if other is None or other is process:
+                continue
+            for cell in self._held(other):
+                for own in mine:
+                    if own == cell or own.contains(cell) or cell.contains(own):
+                        sentence = f"{process.name} and {other.name} both hold cell {own}"
+                        self.violate("ground", sentence, process.name, other.name)
+                        return
+
+    def _held(self, process: Process) -> tuple[Cell, ...]:
+        if process.now().boot_s >= process.lease_deadline_s:
+            return ()
+        node = process.node
+        return tuple(c for c, holding in node.city_map.cells.items() if holding.holder == node.who)
+
+    def map_stored(self, city: CityMap) -> None:
+        """The store has a new map: a partition of the root, each epoch no older than before."""
+        area = sum(1 << 2 * (25 - cell.level) for cell in city.cells)
+        if area != 1 << 50:
+            self.violate("map", f"map {city.version} is no partition")
+        if city.stamp <= self._stamp:
+            self.violate("map", f"map {city.version} does not follow the one before")
+        self._stamp = city.stamp
+
+    # ------------------------------------------------------------------------------------------------- with time
+
+    def _sweep(self) -> None:
+        run = self.run
+        run.agenda.after(_SWEEP_S, self._sweep)
+        now_s = run.agenda.now_s
+        for device in run.devices:
+            session = device.session
+            key = session.id, session.login
+            if session.at.name not in _PLAYING or key in self._owners:
+                self._orphaned_s.pop(device, None)
+            elif now_s - self._orphaned_s.setdefault(device, now_s) > _ORPHANED_S:
+                self._orphaned_s[device] = now_s + 1e9
+                self.violate("lost", f"{device.name} plays, and nobody owns it", device.person.name)
+        self._open_handoffs(now_s)
+
+    def _open_handoffs(self, now_s: float) -> None:
+        still: dict[tuple[Process, int], tuple[tuple[object, ...], float]] = {}
+        for process, seen in self._seen.items():
+            if process.paused:
+                continue
+            for avatar, person in seen.persons.items():
+                row, seat = person.row, person.seat
+                if row.at.name not in _OPEN_ROWS and seat.at.name == "EMPTY":
+                    continue
+                key = process, avatar
+                what = (row.at, row.k, seat.at, seat.r)
+                before = self._open_since.get(key)
+                since_s = before[1] if before is not None and before[0] == what else now_s
+                still[key] = what, since_s
+                if now_s - since_s > _HANDOFF_S:
+                    name = self._names.get(avatar, str(avatar))
+                    sentence = f"a handoff of {name} at {process.name} neither finishes nor fails"
+                    self.violate("handoff", sentence, name)
+                    still[key] = what, now_s + 1e9
+        self._open_since = still
+
+    # ------------------------------------------------------------------------------------------------- the end
+
+    def at_end(self, disks_lost: bool) -> None:
+        """The city has had time to recover: everything is in order again, and all that was confirmed is there."""
+        self._all_held()
+        self._all_in()
+        self._no_handoffs()
+        self._objects(disks_lost)
+
+    def _all_held(self) -> None:
+        run, city = self.run, self.run.store.map
+        for machine in run.machines:
+            process = machine.process
+            if process is None or process.now().boot_s >= process.lease_deadline_s:
+                self.violate("recovery", f"{machine.name} has no lease", machine.name)
+            elif process.node.city_map.version != city.version:
+                self.violate("recovery", f"{machine.name} has an old map", machine.name)
+        for cell in run.cells:
+            holder = next((h.holder for c, h in city.cells.items() if c == cell or c.contains(cell)), None)
+            lives = any(m.process is not None and m.process.node.who == holder for m in run.machines)
+            if holder is None or not lives:
+                self.violate("recovery", f"nobody who lives holds cell {cell}")
+
+    def _all_in(self) -> None:
+        for person in self.run.people:
+            playing = [device for device in person.devices if device.session.at.name in _PLAYING]
+            wanting = [device for device in person.devices if device.wanted]
+            for device in wanting:
+                if device not in playing and device.session.at.name != "STOPPED":
+                    sentence = f"{device.name} is {device.session.at.name}: {device.session.trouble}"
+                    self.violate("recovery", sentence, person.name)
+            if wanting and len(playing) != 1:
+                self.violate("recovery", f"{len(playing)} devices of {person.name} play", person.name)
+            for device in playing:
+                session = device.session
+                owners = self._owners.get((session.id, session.login), [])
+                if len(owners) != 1:
+                    self.violate("recovery", f"{len(owners)} nodes own {device.name}", person.name)
+
+    def _no_handoffs(self) -> None:
+        for process, seen in self._seen.items():
+            for avatar, person in seen.persons.items():
+                if person.row.at.name in _OPEN_ROWS or person.seat.at.name != "EMPTY":
+                    name = self._names.get(avatar, str(avatar))
+                    self.violate("recovery", f"a handoff of {name} is open at {process.name}", name)
+
+    def _objects(self, disks_lost: bool) -> None:
+        shown: dict[bytes, list[WorldObject]] = {}
+        for machine in self.run.machines:
+            process = machine.process
+            if process is None:
+                continue
+            node = process.node
+            for cell, holding in node.city_map.cells.items():
+                if holding.holder == node.who:
+                    for message in process.objects_in(cell):
+                        for one in message.objects:
+                            shown.setdefault(one.id, []).append(one)
+        rung: Counter[bytes] = Counter()
+        for deed in self.run.ledger.deeds:
+            if deed.durable == "disk" and disks_lost:
+                continue
+            if deed.durable and deed.verb == "hang":
+                self._lantern(deed, shown.get(deed.object_id, []))
+            elif deed.durable:
+                rung[deed.object_id] += 1
+        for bell, times in rung.items():
+            count = sum(one.count for one in shown.get(bell, []))
+            if count < times:
+                self.violate("object", f"a bell counts {count} and confirmed {times} rings")
+        self._counts(shown)
+
+    def _lantern(self, deed: Deed, found: list[WorldObject]) -> None:
+        name = self._names.get(deed.avatar, str(deed.avatar))
+        if len(found) != 1:
+            sentence = f"the lantern {deed.text!r} of {name}, safe on {deed.durable}, is there {len(found)} times"
+            self.violate("object", sentence, name)
+        elif found[0].text != deed.text or found[0].by != deed.avatar:
+            self.violate("object", f"the lantern {deed.text!r} of {name} has changed", name)
+
+    def _counts(self, shown: dict[bytes, list[WorldObject]]) -> None:
+        """No ring counts twice, no lantern hangs twice, whatever was retried."""
+        rings = sum(one.count for found in shown.values() for one in found if one.kind == "bell")
+        asked = sum(deed.verb == "ring" for deed in self.run.ledger.deeds)
+        if rings > asked:
+            self.violate("object", f"bells count {rings}, and only {asked} rings were asked for")
+        texts = Counter(one.text for found in shown.values() for one in found if one.kind == "lantern")
+        for text, times in sorted(texts.items()):
+            if times > 1:
+                self.violate("object", f"the lantern {text!r} hangs {times} times", text.split(".")[0])

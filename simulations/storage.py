@@ -1,0 +1,126 @@
+"""A disk as it is on a bad day: writes take time, fail while it is full, and a crash may end one anywhere.
+
+The journal has the meaning of the real one: a `SaveState` replaces what is kept of a cell, a `SaveDelta` is merged to
+it, all writes of one `Persist` happen together or not at all. Persists are carried out one after another. What was
+under way when the process died is lost, torn (which a checksum shows, so lost as well), or done without anybody knowing.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from p2pworld.crdt import ObjectCell
+from p2pworld.messages import SaveDelta, SaveState, Write
+from p2pworld.world.objects import SavedCell
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+    from p2pworld.drive import Persist
+    from simulations.events import Agenda, Trace
+
+__all__ = ["Disk", "DiskOptions"]
+
+
+@dataclass(frozen=True, slots=True)
+class DiskOptions:
+    """How long a write takes, and how often a crash finds the write under way done."""
+
+    write_s: float = 0.002
+    jitter_s: float = 0.004
+    done_in_crash: float = 0.4  # probability
+
+
+@dataclass(slots=True)
+class _Cell:
+    epoch: int
+    n: int
+    state: bytes
+    deltas: list[bytes]
+
+
+class Disk:
+    """One machine's disk; it outlives the processes that write to it."""
+
+    def __init__(
+        self, name: str, options: DiskOptions, agenda: Agenda, rng: random.Random, trace: Trace
+    ) -> None:
+        self.full = False
+        self.slow = 1.0  # how many times longer a write takes
+        self.writes = 0
+        self.regressions: list[str] = []  # writes under an epoch below one already written
+        self.name, self._options, self._agenda, self._rng, self._trace = name, options, agenda, rng, trace
+        self._cells: dict[int, _Cell] = {}
+        self._queue: deque[tuple[Persist, Callable[[str], None]]] = deque()
+        self._life = 0
+        self._busy = False
+
+    def persist(self, job: Persist, done: Callable[[str], None]) -> None:
+        """Queue a job; `done` is told an empty text once it is durable, or why it failed."""
+        self._queue.append((job, done))
+        if not self._busy:
+            self._begin()
+
+    def crash(self) -> None:
+        """The process died: what waited is gone, what was under way may have been done."""
+        self._life += 1
+        if self._busy and self._rng.random() < self._options.done_in_crash and not self.full:
+            self._apply(self._queue[0][0].writes)
+        self._busy = False
+        self._queue.clear()
+
+    def lose(self) -> None:
+        """The disk itself is lost, with everything on it."""
+        self._cells.clear()
+
+    def recover(self) -> dict[int, SavedCell]:
+        """What a new process reads."""
+        recovered: dict[int, SavedCell] = {}
+        for number in sorted(self._cells):
+            kept = self._cells[number]
+            state = ObjectCell.from_bytes(kept.state) if kept.state else ObjectCell()
+            for delta in kept.deltas:
+                state.merge_in(ObjectCell.from_bytes(delta))
+            recovered[number] = SavedCell(kept.epoch, kept.n, state.to_bytes())
+        return recovered
+
+    def _begin(self) -> None:
+        self._busy = True
+        took_s = (self._options.write_s + self._rng.random() * self._options.jitter_s) * self.slow
+        life = self._life
+        self._agenda.after(took_s, lambda: self._end(life))
+
+    def _end(self, life: int) -> None:
+        if life != self._life:
+            return
+        job, done = self._queue.popleft()
+        self._busy = False
+        if self._queue:
+            self._begin()
+        if self.full:
+            done("full")
+            return
+        self._apply(job.writes)
+        done("")
+
+    def _apply(self, writes: tuple[Write, ...]) -> None:
+        self.writes += len(writes)
+        for write in writes:
+            data = write.state if isinstance(write, SaveState) else write.delta
+            head = b"%s %d %d %d" % (self.name.encode(), write.cell, write.epoch, write.n)
+            self._trace.add(self._agenda.now_s, b"W", head, data)
+            kept = self._cells.get(write.cell)
+            if kept is not None and write.epoch < kept.epoch:
+                self.regressions.append(
+                    f"{self.name} wrote cell {write.cell} under epoch {write.epoch} after {kept.epoch}"
+                )
+            if isinstance(write, SaveDelta) and kept is not None:
+                kept.epoch, kept.n = write.epoch, write.n
+                kept.deltas.append(write.delta)
+            elif isinstance(write, SaveDelta):
+                self._cells[write.cell] = _Cell(write.epoch, write.n, b"", [write.delta])
+            else:
+                self._cells[write.cell] = _Cell(write.epoch, write.n, write.state, [])
