@@ -216,6 +216,7 @@ class Node:
                 self._client_said(event.conn, event.message, now)
             case ClientLost():
                 self._people.lost(event.conn, now)
+                self._objects.lost(event.conn)
                 self._waiting.pop(event.conn, None)
             case LinkUp():
                 self._link_up(event.peer)

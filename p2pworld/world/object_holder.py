@@ -353,7 +353,7 @@ class Holder:
     def settle(self, record: Record, out: Outbox) -> None:
         """Confirm every act that is on this disk and on those of all required followers."""
         held = record.held
-        if held is None or not held.based:
+        if held is None:
             return
         required = [follower.acked for follower in held.followers.values() if follower.required]
         upto = min(required, default=record.n)

@@ -178,6 +178,21 @@ def test_a_standby_with_a_full_disk_is_dropped_before_anything_is_confirmed_with
     assert not city.faults
 
 
+def test_a_standby_whose_disk_has_room_again_can_come_back() -> None:
+    city, a, b = pair()
+    a.ask(1)
+    a.persist()
+    city.deliver()
+    b.persist(ok=False)
+    city.settle()
+    city.see(took(drop_standby(a.map, [PLACE], a.who, b.who)))
+    enlist(city, a, b)
+    a.ask(2)
+    city.settle()
+    assert a.answers() == [(1, "disk", ""), (2, "standby", "")]
+    assert a.disk.ids() == b.disk.ids()
+
+
 def test_a_slow_standby_is_sent_it_again_then_dropped_unless_it_answers() -> None:
     city, a, b = pair()
     a.ask(1)
@@ -317,6 +332,12 @@ def test_a_ring_is_counted_once_also_after_a_takeover_under_a_new_login() -> Non
     city.settle()
     assert b.answers() == [(7, "disk", ""), (2, "disk", ""), (3, "disk", "")]
     assert b.rings() == 3
+
+
+def test_each_holding_of_each_cell_writes_under_its_own_name() -> None:
+    me, later = Incarnation(b"a" * 32, 1), Incarnation(b"a" * 32, 2)
+    names = {acts.replica_of(who, cell, epoch) for who in (me, later) for cell in (5, 20) for epoch in (1, 2)}
+    assert len(names) == 8
 
 
 def test_different_acts_have_different_keys() -> None:
@@ -480,6 +501,7 @@ def test_lanterns_of_a_holder_that_died_without_a_standby_come_back_with_it() ->
     city.settle()
     assert b.texts() == ["from the new one", "wish 1"]
     sent = city.sent["CellState"]
+    city.see(b.map)
     city.pass_s(20)
     city.settle()
     assert city.sent["CellState"] == sent  # it was taken: it is not given again
