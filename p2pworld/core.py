@@ -103,6 +103,7 @@ StoreAnswer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | Stor
 Event = ClientOpened | ClientSaid | ClientLost | LinkUp | LinkDown | PeerSaid | StoreAnswer
 
 _ASKED_MAX = 4096  # avatars asked about at neighbours and not yet answered
+_COUNTS_EVERY = 5  # ticks between DENSITY frames
 _DEFERRED_MAX = 1024  # PREPAREs that wait for a newer map to be read
 
 
@@ -261,7 +262,8 @@ class Node:
             if peer in self._links:
                 self._out.sends.append(ToPeer(peer, Border(t_ms, rows.tobytes(), density)))
         far = [density for heard_s, density in self._densities.values() if now.boot_s - heard_s < GHOST_TTL_S]
-        for conns, payloads in leaf_frames(crowd, index, t_ms & 0xFFFFFFFF, far):
+        counts_too = self._ticks % _COUNTS_EVERY == 0
+        for conns, payloads in leaf_frames(crowd, index, t_ms & 0xFFFFFFFF, far, counts_too):
             self._frames.append(Frame(tuple(conns.tolist()), tuple(payloads)))
         for conn, shift_ms in self._pacer.shifts(now.boot_s, self.config.tick_ms):
             self._out.sends.append(ToClient(conn, Pace(shift_ms)))

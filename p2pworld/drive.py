@@ -31,7 +31,7 @@ class SendNow:
 
 @dataclass(frozen=True, slots=True)
 class Persist:
-    """Make `writes` durable as one; then answer `Wrote(number)` and do `then`. On failure answer `WriteFailed`, drop `then`.
+    """Make `writes` durable as one, answer `Wrote(number)`, do `then`. If it fails answer `WriteFailed`, drop `then`.
 
     Persists are carried out one after another in the order they were asked for. An executor may start the next effects
     before a Persist ends; `then` is what must wait for it.

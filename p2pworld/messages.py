@@ -131,7 +131,7 @@ class SignedHello:
 
 @dataclass(frozen=True, slots=True)
 class WorldObject:
-    """One object as a client sees it: `kind` is `lantern` or `bell`; fields are the registers and counters of its kind."""
+    """One object as a client sees it: `kind` is `lantern` or `bell`; a bell has a count, a lantern a wish."""
 
     id: ObjectId
     kind: Code
@@ -160,7 +160,7 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """You are here: the whole login, the pose and seq to go on from, the tick, clocks, region, and other nodes' urls."""
+    """You are here: the whole login, pose and seq to go on from, tick, clocks, region, and other nodes' urls."""
 
     KIND: ClassVar[int] = 0x42
     id: AvatarId
@@ -187,7 +187,8 @@ class Moved:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Do something that lasts: `verb` is `hang` (a lantern, `text` its wish) or `ring` (the bell `target`, or the place's).
+    """Do something that lasts: `verb` is `hang` (a lantern, `text` its wish) or `ring` (the bell `target`, or the
+    place's).
 
     A retry with the same `n` under the same login does nothing twice. `name`, the client's own random name for the act,
     makes that so under a later login too.
@@ -279,7 +280,8 @@ class Pace:
 @dataclass(frozen=True, slots=True)
 class Bye:
     """The node ends the connection. `elsewhere` carries the largest known login; `again` asks for a new login;
-    other codes: `expired`, `full`, `clock`, `signature`, `version`, `malformed`, `slow`, `leaving`, `lapsed`, `moved`."""
+    other codes: `expired`, `full`, `clock`, `signature`, `version`, `malformed`, `slow`, `leaving`, `lapsed`, `moved`,
+    `url`, `key`."""
 
     KIND: ClassVar[int] = 0x4F
     code: Code
@@ -512,7 +514,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class ClientOpened:
-    """A play socket finished its WebSocket handshake; `conn` is a small number of the shell's, reused after ClientLost."""
+    """A play socket finished its WebSocket handshake; `conn` is a small number, reused after ClientLost."""
 
     conn: int
     remote: str
@@ -616,7 +618,7 @@ class HangUp:
 
 @dataclass(frozen=True, slots=True)
 class ToPeer:
-    """Send over the link to one incarnation; without a link it is dropped and counted. `fenced`: only while the lease holds."""
+    """Send over the link to one incarnation, or drop it and count. `fenced`: only while the lease holds."""
 
     peer: Incarnation
     message: LinkMessage

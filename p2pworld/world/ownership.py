@@ -59,13 +59,16 @@ __all__ = [
     "Register", "Renew", "ReadMap", "Propose", "Request",
     "Registered", "Renewed", "MapRead", "Proposed", "ProposalUnknown", "StoreFailed", "Answer",
     "Began", "MapNews", "StandbyProposed", "Ended", "News",
-    "Ownership", "READ_EVERY_S", "STANDBY_TURN_S", "STRANGER_WAIT_S", "ORPHAN_WAIT_S",
+    "Ownership", "READ_EVERY_S", "STANDBY_TURN_S", "STRANGER_WAIT_S", "ORPHAN_WAIT_S", "FALLOW_WAIT_S",
 ]  # fmt: skip
 
 READ_EVERY_S: Final = 0.25
 STANDBY_TURN_S: Final = 0.5  # between one who may take over and the next: twice the time to read the outcome
 STRANGER_WAIT_S: Final = 2.0  # before one who is no standby cleans up after the dead
-ORPHAN_WAIT_S: Final = 2.0  # before anybody takes ground without a holder: its last holder may come back
+ORPHAN_WAIT_S: Final = 2.0  # before anybody takes ground that lost its holder, who may come back
+FALLOW_WAIT_S: Final = (
+    10.0  # before anybody takes ground that nobody has held: who claims it may still be starting
+)
 _RETRY_S: Final = (0.25, 0.5, 1.0)  # after a failure of the store, by how many came in a row
 
 
@@ -548,10 +551,11 @@ class Ownership:
             return []
         due = []
         for cell, since_s in self._unheld_since_s.items():
-            if now_s >= since_s + ORPHAN_WAIT_S:
+            wait_s = FALLOW_WAIT_S if self.city.cells[cell].lost is None else ORPHAN_WAIT_S
+            if now_s >= since_s + wait_s:
                 if cell not in self._turns:
                     self._turns[cell] = self.city.rank(cell, self.who)
-                if now_s >= since_s + ORPHAN_WAIT_S + self._turns[cell] * STANDBY_TURN_S:
+                if now_s >= since_s + wait_s + self._turns[cell] * STANDBY_TURN_S:
                     due.append(cell)
         return due
 
