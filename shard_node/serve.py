@@ -134,7 +134,7 @@ def _listen(address: Address, key: str, listen: Callable[[str, int], socket.sock
     try:
         return listen(address.host, address.port)
     except OSError as error:
-        why = error.strerror or str(error)
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
         raise ConfigError(
             f"{key} is {address}, where this node cannot listen ({why}): "
             "stop what else listens there or choose another."

@@ -1,0 +1,108 @@
+"""The HTTP face over real loopback sockets, served by Hypercorn on Trio."""
+
+from __future__ import annotations
+
+import json
+import socket
+import urllib.error
+import urllib.request
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import trio
+from prometheus_client.parser import text_string_to_metric_families
+
+from shard_node.web.app import make_app
+from shard_node.web.serve import serve_web
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+
+class Source:
+    """A source of status whose health can be changed."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def health(self) -> dict[str, object]:
+        return {"ok": not self.reasons, "reasons": self.reasons}
+
+    def nodes(self) -> dict[str, object]:
+        return {"nodes": []}
+
+    def regions(self) -> dict[str, object]:
+        raise RuntimeError("on purpose")
+
+    def counters(self) -> Iterator[tuple[str, str, int]]:
+        yield "play", 'odd "name"', 7
+
+    def gauges(self) -> dict[str, float]:
+        return {"clients": 3.0}
+
+
+class Answer:
+    def __init__(self, status: int, headers: Any, body: bytes) -> None:
+        self.status, self.headers, self.body = status, headers, body
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+async def get(url: str, method: str = "GET", **headers: str) -> Answer:
+    """One request, by another HTTP library, in a thread."""
+
+    def ask() -> Answer:
+        request = urllib.request.Request(url, method=method, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return Answer(answer.status, answer.headers, answer.read())
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, error.headers, error.read())
+
+    return await trio.to_thread.run_sync(ask)
+
+
+@asynccontextmanager
+async def serving(source: Source) -> AsyncIterator[str]:
+    with trio.fail_after(20), socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        stop = trio.Event()
+        async with trio.open_nursery() as nursery:
+            await nursery.start(serve_web, make_app(source), listener, stop)
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+            stop.set()
+
+
+async def test_health_is_200_or_503_with_reasons() -> None:
+    source = Source()
+    async with serving(source) as url:
+        good = await get(f"{url}/healthz")
+        assert (good.status, good.json()) == (200, {"ok": True, "reasons": []})
+        source.reasons.append("lapsed")
+        bad = await get(f"{url}/healthz")
+        assert (bad.status, bad.json()["reasons"]) == (503, ["lapsed"])
+
+
+async def test_metrics_are_what_prometheus_reads() -> None:
+    async with serving(Source()) as url:
+        answer = await get(f"{url}/metrics")
+        assert answer.headers["content-type"].startswith("text/plain")
+        families = {family.name: family for family in text_string_to_metric_families(answer.body.decode())}
+        (counted,) = families["p2pworld_events"].samples
+        assert (counted.labels, counted.value) == ({"part": "play", "what": 'odd "name"'}, 7)
+        assert families["p2pworld_clients"].samples[0].value == 3
+
+
+async def test_errors_are_json_and_requests_have_names() -> None:
+    async with serving(Source()) as url:
+        missing = await get(f"{url}/nothing", **{"X-Request-Id": "mine-1"})
+        assert (missing.status, missing.json()["error"]) == (404, "not_found")
+        assert missing.headers["x-request-id"] == "mine-1"
+        wrong = await get(f"{url}/healthz", method="POST", **{"X-Request-Id": "not a sane one"})
+        assert (wrong.status, wrong.json()["error"]) == (405, "method_not_allowed")
+        assert len(wrong.headers["x-request-id"]) == 16
+        failed = await get(f"{url}/api/v1/regions")
+        assert (failed.status, failed.json()["error"]) == (500, "internal")
+        assert (await get(f"{url}/api/v1/nodes")).json() == {"nodes": []}
