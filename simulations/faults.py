@@ -85,8 +85,8 @@ _LIGHT: Final = FaultOptions(
 )
 _HEAVY: Final = replace(
     _LIGHT,
-    crash_every_s=40.0,
-    crash_in_handoff=0.045,
+    crash_every_s=45.0,
+    crash_in_handoff=0.02,
     pause_every_s=22.0,
     partition_every_s=18.0,
     link_cut_every_s=8.0,

@@ -182,8 +182,18 @@ class RegionIndex:
 
     @cached_property
     def border(self) -> Border:
-        """The lines my ground shares with other holders'."""
-        return Border(self)
+        """The lines my ground shares with other holders'; most maps change none of it, or bring back an earlier one."""
+        key = self.cells.tobytes(), self.holder.tobytes()
+        border = _BORDERS.pop(key, None) or Border(self)
+        _BORDERS[key] = border
+        if len(_BORDERS) > _BORDERS_KEPT:
+            del _BORDERS[next(iter(_BORDERS))]
+        return border
+
+
+# who holds which cell, by number, and the border that follows from it: the latest used last
+_BORDERS_KEPT: Final = 16  # at most 1 MB each
+_BORDERS: Final[dict[tuple[bytes, bytes], Border]] = {}
 
 
 def _boxes(cells: Iterable[Cell]) -> NDArray[np.int64]:
