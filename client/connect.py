@@ -214,10 +214,12 @@ class Client:
         scope: trio.CancelScope,
     ) -> None:
         async for data in words:
-            protocol.send_binary(data)
+            if protocol.state is State.OPEN:
+                protocol.send_binary(data)
+                await _flush(stream, protocol)
+        if protocol.state is State.OPEN:
+            protocol.send_close(1000)
             await _flush(stream, protocol)
-        protocol.send_close(1000)
-        await _flush(stream, protocol)
         scope.cancel()
 
     async def _read(self, stream: trio.abc.Stream, protocol: ClientProtocol, conn: int) -> None:

@@ -1,0 +1,252 @@
+"""Real node processes under real people: handoffs, two tabs, a killed node, a stopped node.
+
+One city of three nodes serves the whole file, each test leaves it whole. Leases are short, so that failover is quick.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from client.connect import Client, connect
+from client.session import ClientAt
+from client.swarm import Swarm
+from client.walk import places_around
+from p2pworld.crypto.keys import PersonKeys
+from p2pworld.geometry import Cell
+from p2pworld.messages import Bye, Pose, Profile
+from simulations.processes import City, NodeProcess
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
+
+TTL_S = 1.0
+READY_S = 30.0
+AT_MOST_S = 30.0
+POLL_S = 0.05
+BOTS = 30
+
+
+def wait_until(holds: Callable[[], bool], seconds: float, what: Callable[[], str]) -> None:
+    """Polls another process until something holds."""
+    until_s = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until_s, what()
+        time.sleep(POLL_S)
+
+
+def wait_ready(city: City) -> None:
+    def ready() -> bool:
+        for node in city.dead():
+            pytest.fail(f"{node.name} ended:\n{node.log_tail()}")
+        return not city.not_ready()
+
+    wait_until(ready, READY_S, city.not_ready)
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
+    folder: Path = tmp_path_factory.mktemp("city")
+    with City(folder, 3, places_around(), 256, ttl_s=TTL_S) as started:
+        started.start()
+        wait_ready(started)
+        yield started
+        assert started.end() == [], "a node had to be killed"
+
+
+def holder_of(city: City, asked: NodeProcess, cell: Cell) -> str:
+    """The key (hex) of the node that holds the ground of `cell`, as `asked` knows the map."""
+    for region in asked.ask_json("/api/v1/regions").get("regions", ()):
+        if Cell.from_quadkey(region["cell"]).contains(cell):
+            return str(region["holder"])
+    return ""
+
+
+def cells_of(node: NodeProcess, asked: NodeProcess) -> list[Cell]:
+    """The small regions that `node` holds, as `asked` knows the map."""
+    return [
+        Cell.from_quadkey(region["cell"])
+        for region in asked.ask_json("/api/v1/regions")["regions"]
+        if region["holder"] == node.keys.public.hex() and len(region["cell"]) >= node.cells[0].level
+    ]
+
+
+@asynccontextmanager
+async def person(
+    city: City, number: int, at: Cell | Pose | None = None, node: int = 0
+) -> AsyncIterator[Client]:
+    """Somebody who may enter the city, first asking at one node."""
+    want = Pose(*at.centre_cm) if isinstance(at, Cell) else at
+    urls = city.play_urls[node:] + city.play_urls[:node]
+    keys = PersonKeys.from_seed(number.to_bytes(32, "big"))
+    async with connect(urls, keys, Profile(f"person {number}"), want) as client:
+        yield client
+
+
+@contextmanager
+def walking(city: City, seed: int) -> Iterator[Swarm]:
+    """Bots that walk through the city meanwhile, in a thread of their own."""
+    swarm = Swarm(city.play_urls, BOTS, seed, places_around())
+    over = threading.Event()
+    thread = threading.Thread(target=swarm.run, args=(lambda _: over.is_set(),))
+    thread.start()
+    try:
+        wait_until(lambda: swarm.playing == BOTS, AT_MOST_S, lambda: f"{swarm.playing} in; {swarm.trouble}")
+        yield swarm
+    finally:
+        over.set()
+        thread.join()
+        swarm.close()
+
+
+def assert_nobody_lost_or_doubled(swarm: Swarm) -> None:
+    figures = swarm.gauges.figures(swarm.now_s())
+    assert (figures["avatars_lost"], figures["avatars_twinned"], swarm.stopped) == (0, 0, 0), figures
+
+
+def test_people_walk_across_processes_and_nobody_is_lost_or_doubled(city: City) -> None:
+    with walking(city, 1) as swarm:
+        before = swarm.gauges.between_processes
+        wait_until(
+            lambda: swarm.gauges.between_processes >= before + 5,
+            AT_MOST_S,
+            lambda: str(swarm.gauges.figures(swarm.now_s())),
+        )
+        assert len({bot.session.id for bot in swarm.bots}) == BOTS
+        assert_nobody_lost_or_doubled(swarm)
+        figures = swarm.gauges.figures(swarm.now_s())
+        assert figures["update_age_ms"] != {"p50": 0.0, "p99": 0.0}  # bots saw each other move
+        assert len(swarm.gauges.extras_ms) > 0
+
+
+async def test_of_two_tabs_the_newer_wins_and_the_older_is_told(city: City) -> None:
+    with trio.fail_after(AT_MOST_S):
+        async with person(city, 100, city.nodes[0].cells[0]) as older:
+            await older.enter()
+            async with person(city, 100, city.nodes[0].cells[0], node=1) as newer:
+                newer.session.last_login_ms = older.session.last_login_ms
+                await newer.enter()
+                await older.until(lambda: older.session.at is ClientAt.STOPPED)
+                assert older.session.trouble[0] == "elsewhere"
+                assert [m.code for m in older.said if isinstance(m, Bye)][-1] == "elsewhere"
+                # the older one stays out however long the newer one plays, and comes back at a gesture
+                frames = newer.view.frames
+                await newer.until(lambda: newer.view.frames >= frames + 5)
+                assert older.session.at is ClientAt.STOPPED
+                await older.enter()
+                await newer.until(lambda: newer.session.at is ClientAt.STOPPED)
+
+
+async def test_people_see_each_other_across_a_border_and_keep_their_id_when_they_cross(city: City) -> None:
+    def neighbours() -> tuple[Cell, Cell]:
+        for cell in cells_of(city.nodes[0], city.nodes[0]):
+            west, south, _, north = cell.bounds_cm()
+            beside = Cell.at(west - 1, (south + north) // 2, cell.level)
+            if holder_of(city, city.nodes[0], beside) not in ("", city.nodes[0].keys.public.hex()):
+                return cell, beside
+        raise AssertionError("node-1 has no neighbour")
+
+    with trio.fail_after(AT_MOST_S):
+        cell, _ = await trio.to_thread.run_sync(neighbours)
+        west, south, _, north = cell.bounds_cm()
+        middle = (south + north) // 2
+        async with (
+            person(city, 200, Pose(west + 500, middle)) as anna,
+            person(city, 201, Pose(west - 500, middle), node=1) as bora,
+        ):
+            await anna.enter()
+            await bora.enter()
+            await anna.until(lambda: bora.session.id in anna.view.people)
+            await bora.until(lambda: anna.session.id in bora.view.people)
+            before, node, login = anna.session.id, anna.session.node, anna.session.login
+            await anna.walk_to(west - 900, middle, 5.0)
+            await anna.until(lambda: anna.session.counters["handoffs"] > 0 and anna.session.playing)
+            assert anna.session.node != node
+            assert (anna.session.id, anna.session.login) == (before, login)
+            arrived = anna.session.pose
+            assert arrived is not None
+            await bora.until(lambda: bora.view.people[before].pose.east_cm == arrived.east_cm)
+
+
+async def test_after_kill_9_everybody_is_back_and_every_acknowledged_lantern_hangs(city: City) -> None:
+    victim, witness = city.nodes[1], city.nodes[0]
+    # standbys are listed one by one, and only an act with a standby outlives a disk that is gone
+    with walking(city, 2) as swarm, trio.fail_after(3 * AT_MOST_S):
+        cells = (await trio.to_thread.run_sync(cells_of, victim, witness))[:4]
+        assert cells
+        hung: list[tuple[Cell, bytes]] = []
+        async with trio.open_nursery() as nursery:
+
+            async def hang(number: int, cell: Cell) -> None:
+                async with person(city, number, cell, node=1) as client:
+                    await client.enter()
+                    await client.until(lambda: client.session.node == victim.keys.public)
+                    durable = ""
+                    while durable != "standby":
+                        done = await client.act("hang", f"wish {number}")
+                        durable = done.durable
+                        assert durable, done
+                    hung.append((cell, done.id))
+
+            for number, cell in enumerate(cells, 300):
+                nursery.start_soon(hang, number, cell)
+        here = sum(bot.session.node == victim.keys.public for bot in swarm.bots)
+        assert here > 0, "no bot was on the node to be killed"
+        await trio.to_thread.run_sync(victim.kill)
+        killed_s = time.monotonic()
+        await trio.to_thread.run_sync(
+            wait_until,
+            lambda: all(b.session.playing and b.session.node != victim.keys.public for b in swarm.bots),
+            AT_MOST_S,
+            lambda: f"{swarm.playing} of {BOTS} back; {swarm.trouble}",
+        )
+        assert time.monotonic() - killed_s < 10
+        for number, (cell, lantern) in enumerate(hung, 400):
+            async with person(city, number, cell) as visitor:
+                await visitor.enter()
+                await visitor.until(lambda lantern=lantern, visitor=visitor: visitor.view.find(lantern))  # type: ignore[misc]
+        assert_nobody_lost_or_doubled(swarm)
+        victim.start()
+        await trio.to_thread.run_sync(wait_ready, city)
+        assert_nobody_lost_or_doubled(swarm)
+
+
+async def test_a_node_stopped_beyond_its_lease_is_refused_says_so_and_rejoins(city: City) -> None:
+    stopped, witness = city.nodes[2], city.nodes[0]
+    incarnation = stopped.ask_json("/healthz")["incarnation"]
+    key = stopped.keys.public.hex()
+    with walking(city, 3) as swarm, trio.fail_after(3 * AT_MOST_S):
+        stopped.signal(signal.SIGSTOP)
+        try:
+
+            def replaced() -> bool:
+                regions = witness.ask_json("/api/v1/regions").get("regions", ())
+                return all(region["holder"] not in (key, None) for region in regions)
+
+            await trio.to_thread.run_sync(
+                wait_until, replaced, AT_MOST_S, lambda: "its regions were not taken over"
+            )
+        finally:
+            stopped.signal(signal.SIGCONT)
+
+        def rejoined() -> bool:
+            health = stopped.ask_json("/healthz")
+            return bool(health.get("ok")) and health["incarnation"] > incarnation
+
+        await trio.to_thread.run_sync(wait_until, rejoined, AT_MOST_S, stopped.log_tail)
+        await trio.to_thread.run_sync(
+            wait_until,
+            lambda: swarm.playing == BOTS,
+            AT_MOST_S,
+            lambda: f"{swarm.playing} of {BOTS} back; {swarm.trouble}",
+        )
+        assert_nobody_lost_or_doubled(swarm)
+    assert city.counted("incarnations-ended") >= 1
+    wait_ready(city)
