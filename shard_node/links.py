@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import secrets
 import ssl
 from collections import Counter, deque
 from contextlib import suppress
@@ -55,6 +56,7 @@ from p2pworld.messages import (
 )
 from p2pworld.wire.codec import decode_batch, encode_batch
 from p2pworld.wire.stream import FrameReader, frame
+from shard_node.logs import correlation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -230,6 +232,7 @@ class Links:
 
     async def _dial_on(self, peer: Incarnation, url: str, scope: trio.CancelScope) -> None:
         """Dials one incarnation again and again; after a link was up, at once."""
+        correlation.set(secrets.token_hex(4))
         wait_s = BACKOFF_S[0]
         with scope:
             while True:
@@ -293,6 +296,7 @@ class Links:
 
     async def _accept(self, tcp: trio.SocketStream) -> None:
         """One accepted connection, from its handshake to its end."""
+        correlation.set(secrets.token_hex(4))
         stream = trio.SSLStream(tcp, self._contexts[0], server_side=True, https_compatible=True)
         try:
             if self._handshaking >= HANDSHAKES_MAX or self._who().number == 0:

@@ -94,4 +94,5 @@ def set_up(config: LogConfig, stream: TextIO | None = None) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(config.level.upper())
-    logging.getLogger("shard_node.web.serve").setLevel(logging.WARNING)  # the library's own start and stop
+    for name in ("shard_node.web.serve", "websockets"):  # libraries that tell of each connection
+        logging.getLogger(name).setLevel(logging.WARNING)

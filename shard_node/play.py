@@ -12,7 +12,6 @@ What a full socket cannot take: a frame is skipped, a control message waits in a
 
 from __future__ import annotations
 
-import enum
 import errno
 import select
 import socket
@@ -27,11 +26,9 @@ from p2pworld.errors import RemoteError
 from p2pworld.limits import (
     CLIENTS_MAX,
     CONTROL_BURST,
-    CONTROL_PER_S,
     CONTROL_QUEUE_BYTES,
     FRAME_BYTES_MAX,
     HELLO_WAIT_S,
-    SOCKET_SEND_BUFFER_BYTES,
 )
 from p2pworld.messages import (
     Bye,
@@ -46,26 +43,25 @@ from p2pworld.messages import (
 from p2pworld.wire.codec import decode_play, encode_play
 from p2pworld.wire.frames import decode_pose_rows
 from shard_node import websocket
-from shard_node.websocket import Broken, ClientFrames, answer_handshake
+from shard_node.play_conn import FULL_MAX_S, Conn, State
+from shard_node.websocket import Broken, answer_handshake
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-__all__ = ["PlaySink", "PlaySockets", "listen_play"]
+__all__ = ["PlaySink", "PlaySockets"]
 
 DRAIN_EVERY_S: Final = 0.010
 DRAIN_SOCKETS: Final = 512  # between two checkpoints
 ROW_BYTES: Final = 2_048  # one socket's share of a drain: a HELLO, or 90 poses
 SENDS_PER_CHECKPOINT: Final = 256  # about 2 ms
 ACCEPTS_PER_DRAIN: Final = 64
-BACKLOG: Final = 1_024
 HANDSHAKES_MAX: Final = 1_024  # sockets that are not yet open
 REQUEST_BYTES_MAX: Final = 8_192
 LINGER_MAX: Final = 512
 LINGER_S: Final = 2.0
-FULL_MAX_S: Final = 10.0  # a socket that takes nothing for this long is slow beyond hope
 CONTROL_DROPS_MAX: Final = 10 * CONTROL_BURST  # after this many dropped messages a client is a flooder
 ACCEPT_PAUSE_S: Final = 1.0  # after running out of file descriptors
 
@@ -84,55 +80,6 @@ class PlaySink(Protocol):
     def step(self, event: ClientEvent) -> None: ...
 
     def poses(self, conns: NDArray[np.int32], rows: NDArray[Any]) -> None: ...
-
-
-class _State(enum.Enum):
-    TLS = enum.auto()
-    HTTP = enum.auto()
-    OPEN = enum.auto()
-    LINGER = enum.auto()
-    CLOSED = enum.auto()
-
-
-class _Conn:
-    """One accepted socket: where it is in its life, what it may still say, what it has still to be sent."""
-
-    __slots__ = (
-        "deadline_s", "drops", "ended", "fd", "frames", "full_s", "number", "out", "remote", "request", "sock",
-        "state", "tls", "tokens", "tokens_s", "wants",
-    )  # fmt: skip
-
-    def __init__(self, sock: socket.socket, remote: str, tls: bool, deadline_s: float) -> None:
-        self.sock, self.fd, self.remote, self.tls = sock, sock.fileno(), remote, tls
-        self.state = _State.TLS if tls else _State.HTTP
-        self.number = -1
-        self.ended = False  # its end has been counted and told
-        self.request = b""
-        self.frames = ClientFrames()
-        self.out = bytearray()
-        self.wants = IN
-        self.deadline_s = deadline_s  # 0: none
-        self.full_s = 0.0  # since when it takes nothing; 0: it does
-        self.tokens, self.tokens_s, self.drops = float(CONTROL_BURST), 0.0, 0
-
-
-def listen_play(host: str, port: int) -> socket.socket:
-    """A listening socket whose accepted sockets have a small send buffer, no delay, and notice a dead peer.
-
-    Raises OSError.
-    """
-    listener = socket.create_server((host, port), backlog=BACKLOG, family=_family(host, port))
-    # Linux hands these on to what is accepted.
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_SEND_BUFFER_BYTES)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(FULL_MAX_S * 1000))
-    listener.setblocking(False)
-    return listener
-
-
-def _family(host: str, port: int) -> socket.AddressFamily:
-    return socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
 
 
 class PlaySockets:
@@ -154,17 +101,17 @@ class PlaySockets:
         self._listener_fd = listener.fileno()
         self._now_s, self._tls = now_s, tls
         self._sink: PlaySink | None = None
-        self._by_fd: dict[int, _Conn] = {}
-        self._table: list[_Conn | None] = [None] * clients_max
+        self._by_fd: dict[int, Conn] = {}
+        self._table: list[Conn | None] = [None] * clients_max
         self._free = list(range(clients_max - 1, -1, -1))
         self._limbo: list[int] = []  # numbers that a frame on its way may still name
-        self._timed: dict[_Conn, None] = {}  # those with a deadline, oldest first
-        self._full: dict[_Conn, None] = {}
-        self._lingers: dict[_Conn, None] = {}
+        self._timed: dict[Conn, None] = {}  # those with a deadline, oldest first
+        self._full: dict[Conn, None] = {}
+        self._lingers: dict[Conn, None] = {}
         self._handshaking = self.open = 0
         self._buffer = np.zeros((DRAIN_SOCKETS, ROW_BYTES), np.uint8)
         self._rows = [memoryview(self._buffer[i]) for i in range(DRAIN_SOCKETS)]
-        self._late: list[tuple[_Conn, bytes]] = []  # poses that came by the slow way in this drain
+        self._late: list[tuple[Conn, bytes]] = []  # poses that came by the slow way in this drain
         self._frames: tuple[Frame, ...] | None = None
         self._sending = False
         self._wake = trio.Event()
@@ -301,7 +248,7 @@ class PlaySockets:
         if sent < len(data):
             self._queue(conn, data[sent:])
 
-    def _write(self, conn: _Conn, data: bytes) -> None:
+    def _write(self, conn: Conn, data: bytes) -> None:
         """Sends `data` or queues what does not fit."""
         sent = 0
         if not conn.out:
@@ -316,15 +263,15 @@ class PlaySockets:
         if sent < len(data):
             self._queue(conn, data[sent:])
 
-    def _queue(self, conn: _Conn, data: bytes) -> None:
+    def _queue(self, conn: Conn, data: bytes) -> None:
         conn.out += data
         self._want(conn, IN | OUT)
-        if conn.state is _State.OPEN and len(conn.out) > CONTROL_QUEUE_BYTES + FRAME_BYTES_MAX:
+        if conn.state is State.OPEN and len(conn.out) > CONTROL_QUEUE_BYTES + FRAME_BYTES_MAX:
             self._end(
                 conn, Bye("slow", "You read too slowly: too many messages are waiting for you."), "slow"
             )
 
-    def _flush(self, conn: _Conn) -> None:
+    def _flush(self, conn: Conn) -> None:
         """Sends what is queued, as far as it goes."""
         try:
             sent = conn.sock.send(conn.out)
@@ -339,14 +286,14 @@ class PlaySockets:
             self._not_full(conn)
         if not conn.out:
             self._want(conn, IN)
-            if conn.state is _State.LINGER:
+            if conn.state is State.LINGER:
                 self._half_close(conn)
 
-    def _not_full(self, conn: _Conn) -> None:
+    def _not_full(self, conn: Conn) -> None:
         conn.full_s = 0.0
         self._full.pop(conn, None)
 
-    def _want(self, conn: _Conn, wants: int) -> None:
+    def _want(self, conn: Conn, wants: int) -> None:
         if conn.wants != wants:
             conn.wants = wants
             self._epoll.modify(conn.fd, wants)
@@ -357,26 +304,26 @@ class PlaySockets:
         """Reads every ready socket once, at most DRAIN_SOCKETS; returns how many were ready."""
         ready = self._epoll.poll(0, DRAIN_SOCKETS)
         now_s = self._now_s()
-        quick: list[_Conn] = []
+        quick: list[Conn] = []
         for fd, mask in ready:
             conn = self._by_fd.get(fd)
             if conn is None:
                 if fd == self._listener_fd:
                     self._accept(now_s)
                 continue
-            if conn.state is _State.TLS:
+            if conn.state is State.TLS:
                 self._shake_tls(conn)
                 continue
             if mask & OUT and conn.out:
                 self._flush(conn)
-            if not mask & ~OUT or conn.state is _State.CLOSED:
+            if not mask & ~OUT or conn.state is State.CLOSED:
                 continue
             row = self._rows[len(quick)]
             while True:
                 size = self._receive(conn, row)
                 if (
                     size == POSE_FRAME_BYTES
-                    and conn.state is _State.OPEN
+                    and conn.state is State.OPEN
                     and not conn.tls
                     and conn.frames.at_boundary
                 ):
@@ -389,10 +336,10 @@ class PlaySockets:
         self._take_poses(quick, now_s)
         return len(ready)
 
-    def _receive(self, conn: _Conn, row: memoryview) -> int:
+    def _receive(self, conn: Conn, row: memoryview) -> int:
         """Bytes read into `row`; 0 when there are none, or the socket came to its end."""
         try:
-            if conn.state is _State.OPEN:
+            if conn.state is State.OPEN:
                 conn.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)  # no bare ACK for each pose
             size = conn.sock.recv_into(row)
         except WOULD_BLOCK:
@@ -404,7 +351,7 @@ class PlaySockets:
             self._lose(conn, "left")
         return size
 
-    def _take_poses(self, quick: list[_Conn], now_s: float) -> None:
+    def _take_poses(self, quick: list[Conn], now_s: float) -> None:
         """Decodes the poses of this drain together: `quick[i]` sent row i of the buffer."""
         if not quick and not self._late:
             return
@@ -429,18 +376,18 @@ class PlaySockets:
             self.counters["poses_in"] += len(numbers)
             self.sink.poses(numbers, decode_pose_rows(rows))
 
-    def _take(self, conn: _Conn, data: bytes, now_s: float) -> None:
+    def _take(self, conn: Conn, data: bytes, now_s: float) -> None:
         """What a socket said, by the slow way."""
-        if conn.state is _State.HTTP:
+        if conn.state is State.HTTP:
             conn.request += data
             self._shake_http(conn, now_s)
-        elif conn.state is _State.OPEN:
+        elif conn.state is State.OPEN:
             for event in conn.frames.feed(data):
                 self._take_event(conn, event, now_s)
-                if conn.state is not _State.OPEN:
+                if conn.state is not State.OPEN:
                     return
 
-    def _take_event(self, conn: _Conn, event: websocket.Event | Broken, now_s: float) -> None:
+    def _take_event(self, conn: Conn, event: websocket.Event | Broken, now_s: float) -> None:
         if isinstance(event, Broken):
             self.counters[f"malformed_{event.reason}"] += 1
             self._end(
@@ -455,7 +402,7 @@ class PlaySockets:
             and event.payload[0] == POSE_KIND
         ):
             self._late.append((conn, event.payload))
-        elif not self._allowed(conn, now_s):
+        elif not conn.may_speak(now_s):
             self.counters["control_dropped"] += 1
             conn.drops += 1
             if conn.drops > CONTROL_DROPS_MAX:
@@ -465,7 +412,7 @@ class PlaySockets:
         elif event.opcode == websocket.BINARY:
             self._take_message(conn, event.payload)
 
-    def _take_message(self, conn: _Conn, payload: bytes) -> None:
+    def _take_message(self, conn: Conn, payload: bytes) -> None:
         if payload and payload[0] != POSE_KIND and payload[0] < FIRST_CONTROL_KIND:
             self.counters["unknown_kind"] += 1
             return
@@ -481,15 +428,6 @@ class PlaySockets:
             self._no_deadline(conn)
         self.counters["control_in"] += 1
         self.sink.step(ClientSaid(conn.number, message))
-
-    def _allowed(self, conn: _Conn, now_s: float) -> bool:
-        """Takes one token of the client's allowance of control messages, if there is one."""
-        conn.tokens = min(CONTROL_BURST, conn.tokens + (now_s - conn.tokens_s) * CONTROL_PER_S)
-        conn.tokens_s = now_s
-        if conn.tokens < 1:
-            return False
-        conn.tokens -= 1
-        return True
 
     # ------------------------------------------------------------------------------------------------- life
 
@@ -521,14 +459,14 @@ class PlaySockets:
                     self.counters["accept_failed"] += 1  # gone already
                     sock.close()
                     continue
-            conn = _Conn(sock, str(address[0]), self._tls is not None, now_s + HELLO_WAIT_S)
+            conn = Conn(sock, str(address[0]), self._tls is not None, now_s + HELLO_WAIT_S)
             self._by_fd[conn.fd] = conn
             self._timed[conn] = None
             self._handshaking += 1
             self._epoll.register(conn.fd, IN)
             self.counters["accepted"] += 1
 
-    def _shake_tls(self, conn: _Conn) -> None:
+    def _shake_tls(self, conn: Conn) -> None:
         assert isinstance(conn.sock, ssl.SSLSocket)
         try:
             conn.sock.do_handshake()
@@ -540,9 +478,9 @@ class PlaySockets:
             self._lose(conn, "tls")
         else:
             self._want(conn, IN)
-            conn.state = _State.HTTP
+            conn.state = State.HTTP
 
-    def _shake_http(self, conn: _Conn, now_s: float) -> None:
+    def _shake_http(self, conn: Conn, now_s: float) -> None:
         head, end, rest = conn.request.partition(b"\r\n\r\n")
         if not end or len(head) > REQUEST_BYTES_MAX:
             if len(conn.request) > REQUEST_BYTES_MAX:
@@ -556,9 +494,9 @@ class PlaySockets:
         self._write(conn, reply)
         if not accepted:
             self._linger(conn, "handshake")
-        if conn.state is not _State.HTTP:
+        if conn.state is not State.HTTP:
             return
-        conn.state = _State.OPEN
+        conn.state = State.OPEN
         conn.deadline_s = now_s + HELLO_WAIT_S
         self._handshaking -= 1
         if not self._free:
@@ -573,17 +511,17 @@ class PlaySockets:
         if rest:
             self._take(conn, rest, now_s)
 
-    def _end(self, conn: _Conn, bye: Bye, reason: str, code: int = websocket.NORMAL) -> None:
+    def _end(self, conn: Conn, bye: Bye, reason: str, code: int = websocket.NORMAL) -> None:
         """Says BYE and the close, then lingers."""
-        conn.state = _State.LINGER  # whatever is still queued may go, nothing may end it twice
+        conn.state = State.LINGER  # whatever is still queued may go, nothing may end it twice
         self._write(conn, websocket.message(encode_play(bye)) + websocket.close_frame(code))
         self._linger(conn, reason)
 
-    def _linger(self, conn: _Conn, reason: str) -> None:
+    def _linger(self, conn: Conn, reason: str) -> None:
         """Sends what is queued, half closes, and reads on until the client has closed: a reset would eat the BYE."""
-        if conn.state is _State.CLOSED:
+        if conn.state is State.CLOSED:
             return
-        was, conn.state = conn.state, _State.LINGER
+        was, conn.state = conn.state, State.LINGER
         conn.deadline_s = self._now_s() + LINGER_S
         self._timed[conn] = self._lingers[conn] = None
         if not conn.out:
@@ -592,21 +530,21 @@ class PlaySockets:
         if len(self._lingers) > LINGER_MAX:
             self._close(next(iter(self._lingers)))
 
-    def _half_close(self, conn: _Conn) -> None:
+    def _half_close(self, conn: Conn) -> None:
         try:
             socket.socket.shutdown(conn.sock, socket.SHUT_WR)
         except OSError:
             self.counters["shutdown_failed"] += 1  # the client was faster
 
-    def _lose(self, conn: _Conn, reason: str) -> None:
+    def _lose(self, conn: Conn, reason: str) -> None:
         """Closes at once: there is nobody to tell."""
         was = conn.state
-        if was is not _State.CLOSED:
+        if was is not State.CLOSED:
             self._close(conn)
             self._forget(conn, was, reason)
 
-    def _close(self, conn: _Conn) -> None:
-        conn.state = _State.CLOSED
+    def _close(self, conn: Conn) -> None:
+        conn.state = State.CLOSED
         del self._by_fd[conn.fd]
         for table in (self._timed, self._full, self._lingers):
             table.pop(conn, None)
@@ -615,14 +553,14 @@ class PlaySockets:
         if not self._lingers:
             self._gone.set()
 
-    def _forget(self, conn: _Conn, was: _State, reason: str) -> None:
+    def _forget(self, conn: Conn, was: State, reason: str) -> None:
         """Counts the end of a socket, once, and tells the sink if it had a number."""
         if conn.ended:
             return
         conn.ended = True
         self.counters[f"closed_{reason}"] += 1
         self._not_full(conn)
-        if was in (_State.TLS, _State.HTTP):
+        if was in (State.TLS, State.HTTP):
             self._handshaking -= 1
         if conn.number >= 0:
             number, conn.number = conn.number, -1
@@ -634,7 +572,7 @@ class PlaySockets:
                 self._free.append(number)
             self.sink.step(ClientLost(number))
 
-    def _no_deadline(self, conn: _Conn) -> None:
+    def _no_deadline(self, conn: Conn) -> None:
         conn.deadline_s = 0.0
         self._timed.pop(conn, None)
 
@@ -642,21 +580,19 @@ class PlaySockets:
         """Ends what has waited too long: handshakes, silence where a HELLO is due, lingering, hopeless readers."""
         now_s = self._now_s()
         for conn in [conn for conn in self._timed if conn.deadline_s <= now_s]:
-            if conn.state is _State.OPEN:
+            if conn.state is State.OPEN:
                 self._end(conn, Bye("expired", f"No HELLO came within {HELLO_WAIT_S:g} seconds."), "no_hello")
-            elif conn.state is _State.LINGER:
+            elif conn.state is State.LINGER:
                 self._close(conn)
-            elif conn.state is not _State.CLOSED:
+            elif conn.state is not State.CLOSED:
                 self._lose(conn, "handshake_timeout")
         for conn in [conn for conn in self._full if now_s - conn.full_s > FULL_MAX_S]:
-            if conn.state is _State.OPEN:
+            if conn.state is State.OPEN:
                 self._end(conn, Bye("slow", "You read too slowly."), "slow")
         if self._accept_again_s and now_s >= self._accept_again_s and self._listener is not None:
             self._accept_again_s = 0.0
             self._epoll.register(self._listener_fd, IN)
 
 
-def _has_more(conn: _Conn) -> bool:
-    return (
-        conn.state is not _State.CLOSED and isinstance(conn.sock, ssl.SSLSocket) and conn.sock.pending() > 0
-    )
+def _has_more(conn: Conn) -> bool:
+    return conn.state is not State.CLOSED and isinstance(conn.sock, ssl.SSLSocket) and conn.sock.pending() > 0

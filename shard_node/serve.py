@@ -33,7 +33,8 @@ from shard_node.coordination.sqlite import SqliteCoordination
 from shard_node.errors import ConfigError
 from shard_node.execute import Executor, now
 from shard_node.links import Links
-from shard_node.play import PlaySockets, listen_play
+from shard_node.play import PlaySockets
+from shard_node.play_conn import listen_play
 from shard_node.status import Status
 from shard_node.storage.journal import StorageFailed
 from shard_node.storage.lock import DataDirLock

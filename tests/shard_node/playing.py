@@ -16,7 +16,8 @@ from websockets.uri import parse_uri
 
 from p2pworld.messages import Bye, ClientEvent, PlayMessage
 from p2pworld.wire.codec import decode_play
-from shard_node.play import PlaySockets, listen_play
+from shard_node.play import PlaySockets
+from shard_node.play_conn import listen_play
 
 if TYPE_CHECKING:
     import ssl

@@ -33,7 +33,8 @@ from p2pworld.messages import (
 )
 from p2pworld.wire.codec import encode_play
 from p2pworld.wire.frames import encode_pose
-from shard_node.play import CONTROL_DROPS_MAX, FULL_MAX_S
+from shard_node.play import CONTROL_DROPS_MAX
+from shard_node.play_conn import FULL_MAX_S
 from tests.shard_node.playing import Client, Stage, stage
 
 HELLO = Hello(v=1, key=bytes(32), login_ms=1, url="ws://x/play", profile=Profile("하늘"), sig=bytes(64))
