@@ -108,6 +108,28 @@ def _no_node_died(city: City) -> None:
         raise DemoFailed(f"{node.name} ended with {node.process.returncode}:\n{node.log_tail()}")
 
 
+class Wake:
+    """Tells of each node that ended once. One that was killed is part of the show; one that failed is not."""
+
+    def __init__(self, city: City, show: Show) -> None:
+        self._city, self._show = city, show
+        self._told: set[str] = set()
+        self.failed: list[str] = []
+
+    def look(self) -> None:
+        for node in self._city.dead():
+            assert node.process is not None
+            if node.name in self._told:
+                continue
+            self._told.add(node.name)
+            if node.process.returncode in (-signal.SIGKILL, -signal.SIGTERM, 0):
+                self._show.say(f"{node.name} was ended; the others carry on")
+            else:
+                sentence = f"{node.name} failed with {node.process.returncode}:\n{node.log_tail()}"
+                self._show.say(sentence)
+                self.failed.append(sentence)
+
+
 class BotsProcess:
     """The bots, their figures as they come, and the last ones."""
 
@@ -160,10 +182,10 @@ def _run(city: City, bots: int, seconds: float | None, seed: int, show: Show) ->
     show.say(f"A city of {len(city.nodes)} nodes and {regions} regions, all held and linked:")
     for node in city.nodes:
         show.say(f"  {node.name}   {node.web_url}   {node.play_url}   {len(node.cells)} regions")
-    swarm = BotsProcess(city, bots, seconds or FOREVER_S, seed)
+    swarm, wake = BotsProcess(city, bots, seconds or FOREVER_S, seed), Wake(city, show)
     try:
         while not swarm.ended:
-            _no_node_died(city)
+            wake.look()
             swarm.wait(POLL_S)
             if swarm.figures:
                 show.now(live_line(swarm.figures))
@@ -175,8 +197,13 @@ def _run(city: City, bots: int, seconds: float | None, seed: int, show: Show) ->
         _no_more_interrupts()
     finally:
         swarm.end()
-    figures = swarm.figures | {"nodes": len(city.nodes), "regions": regions}
-    return figures | {"handoffs_refused": city.counted("refused-")}
+    refused = city.counted("refused-")
+    return swarm.figures | {
+        "nodes": len(city.nodes),
+        "regions": regions,
+        "handoffs_refused": refused,
+        "failed": wake.failed,
+    }
 
 
 def _no_more_interrupts() -> None:
@@ -231,6 +258,7 @@ def demo(
         _no_more_interrupts()
         wrong += [f"{node.name} did not end by itself" for node in city.end()]
     if figures:
+        wrong += figures.pop("failed")
         if check:
             assert seconds is not None
             wrong += failures(figures, bots, seconds) if "handoffs" in figures else ["the bots said nothing"]
