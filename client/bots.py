@@ -66,8 +66,6 @@ class Run:
         if self._begun_s is None and self._all_in_s is not None and now_s - self._all_in_s >= SETTLE_S:
             self._begun_s = now_s
             self._swarm.gauges.begin(now_s)
-            gc.collect()
-            gc.freeze()
         if now_s - self._reported_s >= REPORT_S:
             self._reported_s = now_s
             self._report(now_s)
@@ -122,6 +120,9 @@ def bots(
         run = Run(swarm, seconds, lines, live)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: run.stop())
+        gc.collect()
+        gc.freeze()  # everybody stays to the end: no pause to look at them again
+        gc.set_threshold(50_000, 20, 100)
         swarm.run(run.done)
     figures = run.figures(swarm.now_s()) | {
         "seed": seed,
