@@ -226,7 +226,7 @@ class PlaySockets:
         sent = 0
         if not conn.out:
             try:
-                sent = conn.sock.send(data)
+                sent = conn.send(data)
             except BlockingIOError:
                 pass
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -253,7 +253,7 @@ class PlaySockets:
         sent = 0
         if not conn.out:
             try:
-                sent = conn.sock.send(data)
+                sent = conn.send(data)
             except WOULD_BLOCK:
                 pass
             except OSError:
@@ -274,7 +274,7 @@ class PlaySockets:
     def _flush(self, conn: Conn) -> None:
         """Sends what is queued, as far as it goes."""
         try:
-            sent = conn.sock.send(conn.out)
+            sent = conn.send(conn.out)
         except WOULD_BLOCK:
             return
         except OSError:
@@ -304,44 +304,46 @@ class PlaySockets:
         """Reads every ready socket once, at most DRAIN_SOCKETS; returns how many were ready."""
         ready = self._epoll.poll(0, DRAIN_SOCKETS)
         now_s = self._now_s()
+        by_fd, rows = self._by_fd, self._rows
         quick: list[Conn] = []
         for fd, mask in ready:
-            conn = self._by_fd.get(fd)
+            conn = by_fd.get(fd)
             if conn is None:
                 if fd == self._listener_fd:
                     self._accept(now_s)
-                continue
-            if conn.state is State.TLS:
-                self._shake_tls(conn)
-                continue
-            if mask & OUT and conn.out:
-                self._flush(conn)
-            if not mask & ~OUT or conn.state is State.CLOSED:
-                continue
-            row = self._rows[len(quick)]
-            while True:
+            elif conn.quick and mask == IN:
+                row = rows[len(quick)]
                 size = self._receive(conn, row)
-                if (
-                    size == POSE_FRAME_BYTES
-                    and conn.state is State.OPEN
-                    and not conn.tls
-                    and conn.frames.at_boundary
-                ):
+                if size == POSE_FRAME_BYTES:
                     quick.append(conn)
                 elif size:
                     self._take(conn, bytes(row[:size]), now_s)
-                # TLS may hold more that is already decrypted, of which epoll knows nothing
-                if not (size and _has_more(conn)):
-                    break
+            else:
+                self._attend(conn, mask, rows[len(quick)], now_s)
         self._take_poses(quick, now_s)
         return len(ready)
+
+    def _attend(self, conn: Conn, mask: int, row: memoryview, now_s: float) -> None:
+        """Reads and writes one ready socket, whatever state it is in."""
+        if conn.state is State.TLS:
+            self._shake_tls(conn)
+            return
+        if mask & OUT and conn.out:
+            self._flush(conn)
+        while mask & ~OUT and conn.state is not State.CLOSED:
+            size = self._receive(conn, row)
+            if size:
+                self._take(conn, bytes(row[:size]), now_s)
+            # TLS may hold more that is already decrypted, of which epoll knows nothing
+            if not (size and _has_more(conn)):
+                break
 
     def _receive(self, conn: Conn, row: memoryview) -> int:
         """Bytes read into `row`; 0 when there are none, or the socket came to its end."""
         try:
-            if conn.state is State.OPEN:
+            if conn.quick:
                 conn.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)  # no bare ACK for each pose
-            size = conn.sock.recv_into(row)
+            size = conn.receive(row)
         except WOULD_BLOCK:
             return 0
         except OSError:
@@ -386,6 +388,7 @@ class PlaySockets:
                 self._take_event(conn, event, now_s)
                 if conn.state is not State.OPEN:
                     return
+            conn.quick = conn.frames.at_boundary and not conn.tls
 
     def _take_event(self, conn: Conn, event: websocket.Event | Broken, now_s: float) -> None:
         if isinstance(event, Broken):
@@ -508,8 +511,7 @@ class PlaySockets:
         self.open += 1
         self.counters["opened"] += 1
         self.sink.step(ClientOpened(conn.number, conn.remote))
-        if rest:
-            self._take(conn, rest, now_s)
+        self._take(conn, rest, now_s)
 
     def _end(self, conn: Conn, bye: Bye, reason: str, code: int = websocket.NORMAL) -> None:
         """Says BYE and the close, then lingers."""
@@ -557,7 +559,7 @@ class PlaySockets:
         """Counts the end of a socket, once, and tells the sink if it had a number."""
         if conn.ended:
             return
-        conn.ended = True
+        conn.ended, conn.quick = True, False
         self.counters[f"closed_{reason}"] += 1
         self._not_full(conn)
         if was in (State.TLS, State.HTTP):

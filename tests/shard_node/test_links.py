@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+import trio.testing
 
 from p2pworld.crypto.keys import NodeKeys
 from p2pworld.crypto.link import LinkChallenge, LinkRefused, decode_link, encode_link, sign_link
@@ -419,6 +420,7 @@ async def test_a_silent_link_is_dead_and_a_quiet_one_is_not(mock_clock: trio.tes
         await stranger.receive()
         await b.until(2)
         for _ in range(4):
+            await trio.testing.wait_all_tasks_blocked()
             before = b.links.counters["bytes_in"]
             mock_clock.jump(1.0)
             while b.links.counters["bytes_in"] == before:  # the other one's ping
