@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from shard_node.logs import correlation
+from shard_node.web.city import city
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -125,6 +126,7 @@ def make_app(source: StatusSource) -> Starlette:
             Route("/metrics", metrics),
             Route("/api/v1/nodes", nodes),
             Route("/api/v1/regions", regions),
+            Route("/api/v1/city", city),
         ],
         exception_handlers={HTTPException: _refused, 500: _failed},
     )
