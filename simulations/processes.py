@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from p2pworld.crypto.keys import NodeKeys, Signer
-from p2pworld.geometry import Cell, level_of_side_m
+from p2pworld.geometry import Cell, cover_gaps, level_of_side_m
 from p2pworld.grants import grant_to_text, sign_grant
 
 if TYPE_CHECKING:
@@ -184,11 +184,15 @@ class City:
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        root = Signer.from_seed(os.urandom(32))
+        self.root = root = Signer.from_seed(os.urandom(32))
         now_ms = time.time_ns() // 1_000_000
         ports = free_ports(3 * nodes)
         self.nodes: list[NodeProcess] = []
-        for number, cells in enumerate(checkerboard(places, side_m, nodes)):
+        dealt = checkerboard(places, side_m, nodes)
+        # the rest of the root, so that nobody has to look for orphans later
+        for number, cell in enumerate(cover_gaps(cell for cells in dealt for cell in cells)):
+            dealt[number % nodes].append(cell)
+        for number, cells in enumerate(dealt):
             name = f"node-{number + 1}"
             keys = NodeKeys.from_seed(os.urandom(32))
             play, link, web = (f"127.0.0.1:{port}" for port in ports[3 * number : 3 * number + 3])
@@ -233,9 +237,10 @@ class City:
         return [node for node in self.nodes if node.process is not None and not node.running]
 
     def not_ready(self, nodes: Iterable[NodeProcess] | None = None) -> str:
-        """What `nodes` (default: all) still wait for, as a few words; empty when they serve the whole dealt ground.
+        """What `nodes` (default: all) still wait for, as a few words; empty when they serve the whole city.
 
-        Every one of them is healthy, linked with all the others, and all dealt cells are held by them.
+        Every one of them is healthy, linked with all the others, and every region is held by one of them and has a
+        standby, if there is another node to be it.
         """
         those = list(self.nodes if nodes is None else nodes)
         for node in those:
@@ -244,17 +249,13 @@ class City:
                 return f"{node.name}: {', '.join(health.get('reasons', ())) or 'does not answer yet'}"
             if health.get("links") != len(those) - 1:
                 return f"{node.name}: linked with {health.get('links')} of {len(those) - 1}"
-        holders = {
-            region["cell"]: region["holder"]
-            for region in those[0].ask_json("/api/v1/regions").get("regions", ())
-        }
+        regions = those[0].ask_json("/api/v1/regions").get("regions", ())
         keys = {node.keys.public.hex() for node in those}
-        open_cells = sum(
-            not any(holders.get(str(Cell(cell.parent(level)))) in keys for level in range(cell.level, -1, -1))
-            for node in self.nodes
-            for cell in node.cells
-        )
-        return f"{open_cells} regions without a holder" if open_cells else ""
+        open_regions = sum(region["holder"] not in keys for region in regions)
+        if open_regions or not regions:
+            return f"{open_regions} regions without a holder"
+        alone = sum(not region["standbys"] for region in regions)
+        return f"{alone} regions without a standby" if alone and len(those) > 1 else ""
 
     def counted(self, prefix: str) -> int:
         """The sum of everything all nodes counted whose name begins with `prefix`."""

@@ -31,7 +31,7 @@ TTL_S = 1.0
 READY_S = 30.0
 AT_MOST_S = 30.0
 POLL_S = 0.05
-BOTS = 30
+BOTS = 40
 
 
 def wait_until(holds: Callable[[], bool], seconds: float, what: Callable[[], str]) -> None:
@@ -54,7 +54,7 @@ def wait_ready(city: City) -> None:
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     folder: Path = tmp_path_factory.mktemp("city")
-    with City(folder, 3, places_around(), 256, ttl_s=TTL_S) as started:
+    with City(folder, 3, places_around(), 128, ttl_s=TTL_S) as started:
         started.start()
         wait_ready(started)
         yield started
@@ -74,7 +74,7 @@ def cells_of(node: NodeProcess, asked: NodeProcess) -> list[Cell]:
     return [
         Cell.from_quadkey(region["cell"])
         for region in asked.ask_json("/api/v1/regions")["regions"]
-        if region["holder"] == node.keys.public.hex() and len(region["cell"]) >= node.cells[0].level
+        if region["holder"] == node.keys.public.hex() and len(region["cell"]) == node.cells[0].level
     ]
 
 
@@ -113,9 +113,9 @@ def assert_nobody_lost_or_doubled(swarm: Swarm) -> None:
 
 def test_people_walk_across_processes_and_nobody_is_lost_or_doubled(city: City) -> None:
     with walking(city, 1) as swarm:
-        before = swarm.gauges.between_processes
+        # who logged in at a node that does not hold its place was handed on once; the second time it walked
         wait_until(
-            lambda: swarm.gauges.between_processes >= before + 5,
+            lambda: (swarm.gauges.crossings >= 2).sum() >= 2,
             AT_MOST_S,
             lambda: str(swarm.gauges.figures(swarm.now_s())),
         )
