@@ -13,7 +13,8 @@ async def test_the_city_is_drawn_once_and_asked_for_by_its_hash() -> None:
         assert len(drawing["gu"]) == len(GU)
         for gu in drawing["gu"]:
             east, north = gu["middle"]
-            assert 0 < east < 65_536 and 0 < north < 65_536
+            assert 0 < east < 65_536
+            assert 0 < north < 65_536
             assert gu_at(round(east * 100), round(north * 100)) is not None
         assert len(drawing["river"]["line"]) == 2 * len(drawing["river"]["width"])
         again = await get(f"{url}/api/v1/city", **{"If-None-Match": first.headers["etag"]})
