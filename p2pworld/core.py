@@ -9,6 +9,7 @@ After every call the shell drains `ready()` until it is None.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,6 +22,9 @@ from p2pworld.limits import AVATARS_MAX, CLIENTS_MAX, GHOST_TTL_S, LEASE_TTL_S, 
 from p2pworld.messages import (
     Act,
     Attached,
+    Beat,
+    Beaten,
+    Block,
     Border,
     Bye,
     Cancel,
@@ -39,6 +43,7 @@ from p2pworld.messages import (
     DirectoryPut,
     Frame,
     Go,
+    Group,
     HangUp,
     Hello,
     Instant,
@@ -53,8 +58,10 @@ from p2pworld.messages import (
     Prepare,
     Profiles,
     Ready,
+    Say,
     SeatReady,
     SeatRefused,
+    Spoken,
     ToClient,
     ToPeer,
     Who,
@@ -87,6 +94,7 @@ from p2pworld.world.pace import Pacer
 from p2pworld.world.people import People
 from p2pworld.world.presence import Nonces
 from p2pworld.world.region import RegionIndex
+from p2pworld.world.speech import Speech
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,6 +112,7 @@ Event = ClientOpened | ClientSaid | ClientLost | LinkUp | LinkDown | PeerSaid | 
 
 _ASKED_MAX = 4096  # avatars asked about at neighbours and not yet answered
 _COUNTS_EVERY = 5  # ticks between DENSITY frames
+_PLACE_CM = 20_000  # around a landmark
 _DEFERRED_MAX = 1024  # PREPAREs that wait for a newer map to be read
 
 
@@ -166,6 +175,7 @@ class Node:
         )
         self._objects = Objects(self.who, journal)
         self._pacer = Pacer()
+        self._speech = Speech(self._crowd, self._out, self._place_of)
         self._index = RegionIndex(self.city_map, self.who)
         self._links: dict[Incarnation, int] = {}
         self._links_made = 0
@@ -208,7 +218,7 @@ class Node:
 
     def step(self, event: Event, now: Instant) -> None:
         """One event: from a play socket, a link, or the coordination store."""
-        self._people.lapsed = self._ownership.lapsed(now)
+        self._people.lapsed = self._may_not_act(now)
         match event:
             case ClientOpened():
                 self._people.opened(event.conn)
@@ -218,6 +228,7 @@ class Node:
             case ClientLost():
                 self._people.lost(event.conn, now)
                 self._objects.lost(event.conn)
+                self._speech.lost(event.conn)
                 self._waiting.pop(event.conn, None)
             case LinkUp():
                 self._link_up(event.peer)
@@ -327,10 +338,51 @@ class Node:
                 self._go(conn, row, message.place)
             case Who():
                 self._who(conn, message.ids)
+            case Say():
+                self._say(conn, avatar, row, message, now)
+            case Beat():
+                self._speech.beat(conn, avatar, self._crowd.pose(row), message, self._index, self._links, now)
+            case Block():
+                self._speech.block(conn, message)
+            case Group():
+                self._speech.group(conn, message)
             case _:
                 self.counters["client-kind"] += 1
                 sentence = f"A client does not send {type(message).__name__.upper()}."
                 self._out.sends.append(HangUp(conn, Bye("malformed", sentence)))
+
+    def _say(self, conn: int, avatar: int, row: int, say: Say, now: Instant) -> None:
+        homes = [home.who for home in self.city_map.directory_homes(say.avatar)] if say.avatar else []
+        if self.who in homes and (found := self._people.directory.find(say.avatar)) is not None:
+            homes = [found[0]]
+        proof = self._people.proof(avatar)
+        self._speech.say(
+            conn,
+            avatar,
+            proof.key,
+            proof.profile,
+            self._crowd.pose(row),
+            say,
+            self._index,
+            self._links,
+            homes,
+            now,
+        )
+
+    def _spoken(self, spoken: Spoken) -> None:
+        """A neighbour's client said something; a home passes on what is for one person, once."""
+        said = spoken.said
+        found = self._people.directory.find(said.avatar) if said.channel == "direct" else None
+        if found is not None and found[0] != self.who and not spoken.passed:
+            self._out.sends.append(ToPeer(found[0], Spoken(said, passed=True)))
+        else:
+            self._speech.deliver(said)
+
+    def _place_of(self, east_cm: int, north_cm: int) -> str | None:
+        """The landmark whose surroundings this point lies in."""
+        best = min(LANDMARKS, key=lambda mark: math.dist(mark.position_cm, (east_cm, north_cm)))
+        near = math.dist(best.position_cm, (east_cm, north_cm)) <= _PLACE_CM
+        return best.name_en if near else None
 
     def _go(self, conn: int, row: int, place: str) -> None:
         """Teleport: the row stands there from now on; if that ground is another node's, it is handed off as always."""
@@ -417,6 +469,10 @@ class Node:
                 known = [(a, p) for a in message.ids if (p := self._people.profile(a)) is not None]
                 answer = WhoTell(tuple(a for a, _ in known), tuple(p for _, p in known))
                 self._out.sends.append(ToPeer(peer, answer))
+            case Spoken():
+                self._spoken(message)
+            case Beaten():
+                self._speech.sound(message.beat)
             case WhoTell():
                 for avatar, profile in zip(message.ids, message.profiles, strict=False):
                     self._people.learn_profile(avatar, profile)
@@ -461,7 +517,7 @@ class Node:
                         self._objects.count_as_standby(cell, news.peer)
                 case MapNews():
                     self._map_changed(news, now)
-        self._people.lapsed = self._ownership.lapsed(now)
+        self._people.lapsed = self._may_not_act(now)
 
     def _map_changed(self, news: MapNews, now: Instant) -> None:
         self.counters["map-changes"] += 1
@@ -477,9 +533,13 @@ class Node:
     def _fits(self, cell: int) -> bool:
         return self.city_map.holder_of(Cell(cell)) == self.who
 
+    def _may_not_act(self, now: Instant) -> bool:
+        """Without a lease, or before the map lists this incarnation, it takes nobody and promises nothing."""
+        return self._ownership.lapsed(now) or not self.city_map.is_listed(self.who)
+
     def _lapse(self, lapsed: bool, now: Instant) -> None:
         """Say so when the lease runs out, and after twice its length send the clients to other nodes."""
-        self._people.lapsed = lapsed
+        self._people.lapsed = self._may_not_act(now)
         if not lapsed or self.who.number == 0:
             self._lapsed_since_s = None
         elif self._lapsed_since_s is None:
@@ -604,4 +664,5 @@ class Node:
 
     def all_counters(self) -> Counter[str]:
         """Everything counted here, by what it is."""
-        return self.counters + self._people.counters + self._objects.counters + self._ownership.counters
+        parts = (self._people, self._objects, self._ownership, self._speech)
+        return sum((part.counters for part in parts), self.counters)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -28,7 +29,7 @@ from simulations.workload import Device, Ledger, Person, WalkOptions
 if TYPE_CHECKING:
     from p2pworld.messages import Batch, ToPeer
 
-__all__ = ["QUIET_S", "City", "CityOptions", "Outcome", "simulate"]
+__all__ = ["QUIET_S", "City", "CityOptions", "Outcome", "as_plain", "simulate"]
 
 QUIET_S: Final = 20.0  # at the end of each run nothing new goes wrong
 _STILL_S: Final = 6.0  # and at the very end nobody walks, so that no handoff need be open
@@ -39,7 +40,7 @@ class CityOptions:
     """How large the city is and how it is dealt out: squares of side 65 536 m / 2^level, columns × rows of them."""
 
     nodes: int = 4
-    people: int = 12
+    people: int = 20
     second_devices: int = 3  # this many people have two devices
     level: int = 10
     columns: int = 4
@@ -97,7 +98,14 @@ class City:
             self.agenda.after(2.0 + self.rng.random() * 2.0, person.begin)
         self.faults.begin()
         self.checkers.begin()
-        self.agenda.run(self.seconds, _nothing)
+        try:
+            self.agenda.run(self.seconds)
+        except (
+            Exception
+        ) as broken:  # the edge of every simulated process: what ends a real one is a finding here
+            where = traceback.format_exception(broken)
+            self.checkers.violate("broken", f"{type(broken).__name__}: {broken}", story=tuple(where))
+            return self._outcome()
         self.checkers.at_end(bool(self.faults.disks_lost))
         return self._outcome()
 
@@ -167,9 +175,7 @@ class City:
         )
 
 
-def simulate(
-    seed: int, minutes: float, faults: FaultOptions, options: CityOptions | None = None
-) -> Outcome:
+def simulate(seed: int, minutes: float, faults: FaultOptions, options: CityOptions | None = None) -> Outcome:
     """Run one city from its founding to its end."""
     return City(seed, minutes, faults, options or CityOptions()).run()
 
@@ -194,10 +200,6 @@ def _dealt(place: int, options: CityOptions) -> int:
     """Which node claims a cell: next to each other stand cells of different nodes."""
     row, column = divmod(place, options.columns)
     return (column + 2 * row) % options.nodes
-
-
-def _nothing() -> None:
-    pass
 
 
 def as_plain(outcome: Outcome) -> dict[str, Any]:

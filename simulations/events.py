@@ -39,14 +39,13 @@ class Agenda:
         """Do it so much later."""
         self.at(self.now_s + delay_s, do)
 
-    def run(self, until_s: float, then: Callable[[], None]) -> None:
-        """Do all there is up to that time; `then` follows each of them."""
+    def run(self, until_s: float) -> None:
+        """Do all there is up to that time."""
         heap = self._heap
         while heap and heap[0][0] <= until_s:
             self.now_s, _, do = heapq.heappop(heap)
             self.done += 1
             do()
-            then()
         self.now_s = until_s
 
 

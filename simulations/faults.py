@@ -7,6 +7,7 @@ broken is mended, so that the city can show that it recovers.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
@@ -34,7 +35,7 @@ class FaultOptions:
     """Mean seconds between faults (0: never), their lengths in seconds (from, to), probabilities, and sizes."""
 
     crash_every_s: float = 0.0
-    crash_in_handoff: float = 0.0  # probability at each handoff message sent
+    crash_in_handoff_every_s: float = 0.0  # then the next handoff message is struck
     down_s: tuple[float, float] = (0.2, 3.0)
     unproven: float = 0.3  # probability that a restart cannot prove the earlier process dead
     pause_every_s: float = 0.0
@@ -67,7 +68,7 @@ class FaultOptions:
 
 _LIGHT: Final = FaultOptions(
     crash_every_s=60.0,
-    crash_in_handoff=0.004,
+    crash_in_handoff_every_s=60.0,
     pause_every_s=90.0,
     partition_every_s=60.0,
     link_cut_every_s=30.0,
@@ -85,8 +86,8 @@ _LIGHT: Final = FaultOptions(
 )
 _HEAVY: Final = replace(
     _LIGHT,
-    crash_every_s=45.0,
-    crash_in_handoff=0.02,
+    crash_every_s=60.0,
+    crash_in_handoff_every_s=7.0,
     pause_every_s=22.0,
     partition_every_s=18.0,
     link_cut_every_s=8.0,
@@ -129,6 +130,7 @@ class Faults:
         self.disks_lost: list[int] = []
         self._mend: dict[int, Callable[[], None]] = {}
         self._faults = 0
+        self._strike_s = self._next_strike_s()
         self._armed: set[int] = set()  # machines whose next effect is their last
 
     def begin(self) -> None:
@@ -220,8 +222,9 @@ class Faults:
     def before_send(self, process: Process, send: ToPeer) -> None:
         """A handoff message is about to leave: now and then either side dies, before it or while it flies."""
         rng = self.run.rng
-        if not self.active or rng.random() >= self.options.crash_in_handoff:
+        if not self.active or self.run.agenda.now_s < self._strike_s:
             return
+        self._strike_s = self._next_strike_s()
         kind = type(send.message).__name__
         moment = rng.randrange(4)
         if moment == 0:
@@ -236,6 +239,12 @@ class Faults:
                 self.crash(victim, f"soon after {process.name} sent {kind}")
 
         self.run.agenda.after(rng.random() * 0.06, strike)
+
+    def _next_strike_s(self) -> float:
+        every_s = self.options.crash_in_handoff_every_s
+        if not every_s:
+            return math.inf
+        return self.run.agenda.now_s + every_s * self.run.rng.uniform(0.5, 1.5)
 
     def _pause(self) -> None:
         process = self._machine().process
@@ -395,4 +404,3 @@ def _in_handoff(process: Process) -> bool:
 
 def _nothing() -> None:
     pass
-

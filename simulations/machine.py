@@ -165,6 +165,7 @@ class Process:
     def __init__(self, machine: Machine, node: Node, run: Surroundings) -> None:
         self.machine, self.node, self.run = machine, node, run
         self.number = machine.number
+        self.life = machine.lives
         self.name = machine.name
         self.alive = True
         self.paused = False
@@ -540,4 +541,3 @@ class Process:
             self._poses = []
             self.node.poses(conns, rows, self.now())
             self._drain()
-

@@ -136,9 +136,7 @@ class Network:
 
     # ---- links
 
-    def dial(
-        self, dialler: LinkEnd, own: Incarnation, acceptor: LinkEnd | None, peer: Incarnation
-    ) -> None:
+    def dial(self, dialler: LinkEnd, own: Incarnation, acceptor: LinkEnd | None, peer: Incarnation) -> None:
         """Begin one attempt; nothing is heard of it if it fails."""
         if acceptor is None or self.is_blocked(dialler.number, acceptor.number):
             return

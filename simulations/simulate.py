@@ -94,9 +94,15 @@ def totals(runs: list[dict[str, Any]]) -> dict[str, Any]:
     help="Simulated minutes of each run; in the last 20 s nothing new goes wrong.",
 )
 @click.option("--faults", type=click.Choice(sorted(PRESETS)), default="heavy", show_default=True)
-@click.option("--nodes", type=click.IntRange(2, _NODES_MAX), default=4, show_default=True, help="Nodes in each city.")
-@click.option("--jobs", type=click.IntRange(1), default=None, help="Processes at once; default: one for each core.")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the outcome here.")
+@click.option(
+    "--nodes", type=click.IntRange(2, _NODES_MAX), default=4, show_default=True, help="Nodes in each city."
+)
+@click.option(
+    "--jobs", type=click.IntRange(1), default=None, help="Processes at once; default: one for each core."
+)
+@click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the outcome here."
+)
 def command(
     seed: int, seeds: int, minutes: float, faults: str, nodes: int, jobs: int | None, json_file: Path | None
 ) -> None:
@@ -124,7 +130,9 @@ def command(
 def _report(together: dict[str, Any], options: str) -> None:
     console = Console()
     for number, found in enumerate(together["violations"]):
-        console.print(f"\n[red]seed {found['seed']}, {found['time_s']} s, {found['rule']}[/red]: {found['sentence']}")
+        console.print(
+            f"\n[red]seed {found['seed']}, {found['time_s']} s, {found['rule']}[/red]: {found['sentence']}"
+        )
         if number < _STORIES:
             for line in found["story"]:
                 console.print(f"    {line}", markup=False, highlight=False)

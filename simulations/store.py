@@ -64,7 +64,9 @@ class Store:
         self._last: dict[bytes, int] = {}
         self._leases: dict[Incarnation, Lease] = {}
 
-    def ask(self, host: int, node: bytes, request: StoreRequest, answer: Callable[[StoreAnswer], None]) -> None:
+    def ask(
+        self, host: int, node: bytes, request: StoreRequest, answer: Callable[[StoreAnswer], None]
+    ) -> None:
         """Put one request; exactly one answer comes, at the latest when the caller's patience ends."""
         way_s = self._way_s()
         if self.out or host in self.cut:

@@ -15,7 +15,7 @@ from client.session import Close, Open, Say, Session
 from client.table import ClientAt
 from p2pworld.crypto.keys import Signer
 from p2pworld.errors import LocalError
-from p2pworld.messages import Bye, Done, Pose, Profile
+from p2pworld.messages import Act, Bye, Done, Pose, Profile
 from p2pworld.wire.codec import decode_play, encode_play
 from simulations.machine import WALL_MS
 from simulations.network import PlaySocket
@@ -40,9 +40,9 @@ _ARRIVED_CM: Final = 150.0
 class WalkOptions:
     """How people behave: speeds in cm/s, rates per person and second."""
 
-    speed_cm_s: tuple[float, float] = (250.0, 620.0)
+    speed_cm_s: tuple[float, float] = (450.0, 690.0)
     pose_every_s: float = 0.22
-    linger_s: float = 1.5  # at the end of each leg, on average
+    linger_s: float = 0.6  # at the end of each leg, on average
     hang_per_s: float = 0.03
     ring_per_s: float = 0.02
     switch_per_s: float = 0.012  # the other device takes over
@@ -60,6 +60,7 @@ class Deed:
     durable: str = ""
     object_id: bytes = b""
     refused: str = ""
+    asked_of: set[tuple[int, int]] = field(default_factory=set)  # machines and lives of their processes
 
 
 @dataclass(slots=True)
@@ -84,9 +85,7 @@ class Town(Protocol):
 class Device:
     """One device of a person: a session, its sockets, its way through the town."""
 
-    def __init__(
-        self, person: Person, name: str, options: WalkOptions, ledger: Ledger, town: Town
-    ) -> None:
+    def __init__(self, person: Person, name: str, options: WalkOptions, ledger: Ledger, town: Town) -> None:
         self.person, self.name, self.town = person, name, town
         rng = town.rng
         urls = [machine.config.play_url for machine in town.machines]
@@ -185,6 +184,8 @@ class Device:
                     self._open(action)
                 case Say():
                     self._say(action.conn, encode_play(action.message))
+                    if isinstance(action.message, Act):
+                        self._note_asked(action.conn, action.message.n)
                 case Close():
                     socket = self._sockets.pop(action.conn, None)
                     if socket is not None:
@@ -205,9 +206,7 @@ class Device:
         socket = self._sockets.get(conn)
         if socket is not None and socket.process is not None:
             process: Process = socket.process  # type: ignore[assignment]
-            self.town.network.to_node(
-                socket, lambda: process.do(lambda: process.heard_client(socket, data))
-            )
+            self.town.network.to_node(socket, lambda: process.do(lambda: process.heard_client(socket, data)))
 
     def _close(self, socket: PlaySocket) -> None:
         if socket.client_open and socket.process is not None:
@@ -270,6 +269,12 @@ class Device:
         self._deeds[n] = deed
         self._ledger.deeds.append(deed)
 
+    def _note_asked(self, conn: int, n: int) -> None:
+        deed, socket = self._deeds.get(n), self._sockets.get(conn)
+        if deed is not None and socket is not None and socket.process is not None:
+            process: Process = socket.process  # type: ignore[assignment]
+            deed.asked_of.add((process.number, process.life))
+
     def _done(self, done: Done) -> None:
         deed = self._deeds.get(done.n)
         if deed is None:
@@ -293,7 +298,9 @@ def _accept(process: Process, socket: PlaySocket, network: Network) -> None:
 class Person:
     """One person: a key, and one or two devices of which the newest login counts."""
 
-    def __init__(self, number: int, signer: Signer, devices: int, options: WalkOptions, ledger: Ledger, town: Town) -> None:
+    def __init__(
+        self, number: int, signer: Signer, devices: int, options: WalkOptions, ledger: Ledger, town: Town
+    ) -> None:
         self.number = number
         self.name = f"p{number}"
         self.signer = signer
@@ -329,5 +336,3 @@ class Person:
 def _somewhere(town: Town) -> tuple[int, int]:
     west, south, east, north = town.bounds_cm
     return town.rng.randrange(west, east), town.rng.randrange(south, north)
-
-
