@@ -185,7 +185,7 @@ _N, _D, _O, _P, _I, _R = (
 _LAPSED, _HOLDING, _NEWER = (Guard.LAPSED,), (Guard.HOLDING,), (Guard.NEWER,)
 _REFUSALS: Final = {
     at: (
-        _rule(at, Act.REFUSE_LAPSED, when=(Guard.NEWER, Guard.LAPSED)),
+        _rule(at, Act.REFUSE_LAPSED, when=_NEWER),  # it would be taken if the lease held
         _rule(at, Act.REFUSE_ELSEWHERE),
     )
     for at in RowAt
@@ -291,7 +291,7 @@ SEAT: Final[SeatTable] = {
     (_A, SeatOn.TICKET): (_rule(_A, Act.EXPIRED),),
     (_A, SeatOn.COMMIT): (
         _rule(_E, Act.OWN, Act.ACK, when=(Guard.FOR_ME, Guard.SAME_R, Guard.HOLDING)),
-        _rule(_E, Act.CLOSE_HELD, Act.NAK, when=(Guard.FOR_ME, Guard.SAME_R, Guard.LAPSED)),
+        _rule(_E, Act.CLOSE_HELD, Act.NAK, when=(Guard.FOR_ME, Guard.SAME_R)),
         *_ANSWER[_A],
     ),
     (_A, SeatOn.CANCEL): (_rule(_E, Act.CLOSE_HELD, when=(Guard.SAME_R,)),),

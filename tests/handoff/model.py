@@ -320,8 +320,8 @@ def _read(world: World, conn: int) -> None:
 
 def _log_in(world: World, d: int, n: int) -> None:
     device = world.devices[d]
-    top = max(world.logins())
-    login = top + 1 if (top + 1) % 2 == d else top + 2
+    below = device.last if device.slow else max(world.logins())
+    login = below // 4 * 4 + (2 if device.slow else 4) + d
     conn = world.fresh_conn()
     world.client(d, client.LogIn(conn))
     world.open_socket(d, conn, n, ("HELLO", login, device.after))
@@ -508,6 +508,7 @@ class Scenario:
 
     budget: Budget
     devices: int = 1
+    slow: bool = False  # the second device's clock is behind
     gentle: bool = False
 
 
@@ -515,9 +516,9 @@ def start(scenario: Scenario) -> State:
     """The first device plays at A, which holds cell 0; B holds cell 1; C holds nothing."""
     city = City(1, (0, 1), (1, 1, 1))
     empty = NodeT(NOBODY, 1, True, False, city)
-    person: PersonT = ((RowAt.OWNED, 2, 0, 0, None, 0, ()), NOBODY[1], (2, 0))
-    idle = Device(client.Sockets(client.ClientAt.STOPPED), 0, 0, 0)
-    first = Device(client.Sockets(client.ClientAt.PLAYING, 0), 2, 2, 2)
+    person: PersonT = ((RowAt.OWNED, 4, 0, 0, None, 0, ()), NOBODY[1], (4, 0))
+    idle = Device(client.Sockets(client.ClientAt.STOPPED), 0, 0, 0, scenario.slow)
+    first = Device(client.Sockets(client.ClientAt.PLAYING, 0), 4, 4, 4)
     return State(
         (empty._replace(person=person), empty, empty),
         city,
@@ -525,6 +526,6 @@ def start(scenario: Scenario) -> State:
         (Sock(0, 0, 0, (), ()),),
         (first, idle)[: scenario.devices],
         0,
-        (2, 0),
+        (4, 0),
         scenario.budget,
     )

@@ -5,15 +5,11 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tests.handoff.model import Scenario, is_at_rest, is_in, start, steps, take
 from tests.handoff.values import FAULT, PLAIN, TIMER, CutOff, Label, Machine, Violation
-
-if TYPE_CHECKING:
-    from p2pworld.world.handoff import Tables
 
 
 @dataclass(slots=True)
@@ -28,9 +24,8 @@ class Finding:
     way: list[Label] = field(default_factory=list)
 
 
-def explore(scenario: Scenario, tables: Tables, states_max: int = 10_000_000) -> Finding:
+def explore(scenario: Scenario, machine: Machine, states_max: int = 10_000_000) -> Finding:
     """Visit every state; stop at the first thing that must never happen, else look for states of no return."""
-    machine = Machine(tables)
     first = start(scenario)
     index = {first: 0}
     queue = deque([first])

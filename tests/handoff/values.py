@@ -63,12 +63,16 @@ class Sock(NamedTuple):
 
 
 class Device(NamedTuple):
-    """One device: the client's sockets, the login it plays, the one it continues, the largest it ever used or saw."""
+    """One device: the client's sockets, the login it plays, the one it continues, the largest it ever used or saw.
+
+    The clock of a `slow` one is behind all others: its logins are just above the largest that it knows of.
+    """
 
     sockets: Sockets
     login: int
     after: int
     last: int
+    slow: bool = False
 
 
 class Budget(NamedTuple):
@@ -186,6 +190,7 @@ def _real(where: Where) -> Incarnation:
     return who
 
 
+Question = tuple["PersonT", tuple[Any, ...], "Where", bool]
 OutT = tuple[Act, Where | None, int, Ticket, int, int]
 
 
@@ -194,7 +199,7 @@ class Machine:
 
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
-        self._answers: dict[object, tuple[PersonT, tuple[OutT, ...]]] = {}
+        self._answers: dict[Question, tuple[PersonT, tuple[OutT, ...]]] = {}
 
     def step(
         self, person: PersonT, event: tuple[Any, ...], me: Where, lapsed: bool
@@ -216,3 +221,14 @@ class Machine:
             )
             self._answers[question] = answer
         return answer
+
+    def agrees_with(self, tables: Tables) -> bool:
+        """Whether these tables answer all that was ever asked here in the same way."""
+        other = Machine(tables)
+        for question, answer in self._answers.items():
+            try:
+                if other.step(*question) != answer:
+                    return False
+            except AssertionError:
+                return False
+        return True

@@ -339,25 +339,14 @@ class World:
         return _ranked(state)
 
 
-def device_of(login: float) -> int:
-    """The device that opened a login: an odd rank is the second's; so is a half of a rank (see `log_in`)."""
-    part = login % 1
-    return int(login % 2) if not part else int(part > 0.5)
-
-
 def _ranked(state: State) -> State:
-    """The same state with logins as small as their order allows; a login's parity is its device."""
+    """The same state with logins as small as their order allows: fours apart, odd ones the second device's."""
     used = _logins(state.nodes, state.devices, state.links, state.socks, state.newest)
     used.discard(0)
     new = {0: 0}
-    top, changed = 1, False
-    for login in sorted(used):
-        top += 1
-        if top % 2 != device_of(login):
-            top += 1
-        new[login] = top
-        changed = changed or top != login
-    if not changed:
+    for i, login in enumerate(sorted(used), 1):
+        new[login] = 4 * i + login % 2
+    if all(old == login for old, login in new.items()):
         return state
     return State(
         tuple(node._replace(person=_rename(node.person, new)) for node in state.nodes),
@@ -372,7 +361,7 @@ def _ranked(state: State) -> State:
             )
             for sock in state.socks
         ),
-        tuple(Device(d.sockets, new[d.login], new[d.after], new[d.last]) for d in state.devices),
+        tuple(Device(d.sockets, new[d.login], new[d.after], new[d.last], d.slow) for d in state.devices),
         state.place,
         (new[state.newest[0]], state.newest[1]),
         state.budget,
@@ -391,7 +380,7 @@ def _logins(
         person = node.person
         used.update((person[0][1], person[1][1], person[2][0]))
     for device in devices:
-        used.update(device[1:])
+        used.update(device[1:4])
     for link in links:
         for message in link:
             used.add(message[5])
