@@ -218,7 +218,7 @@ class Swarm:
         for conn in session.poses_to:
             if (sock := bot.sockets.get(conn)) is not None:
                 self._send(sock, data)
-        self.gauges.sent(bot.number, walker.east_cm, walker.north_cm, moved, now_s)
+        self.gauges.sent(bot.number, walker.east_cm, walker.north_cm, moved and walker.moving, now_s)
 
     # ------------------------------------------------------------------------------------------- sessions
 

@@ -27,7 +27,7 @@ from client.bots import live_line
 from client.walk import places_around
 from simulations.processes import City, start_child
 
-__all__ = ["demo", "failures"]
+__all__ = ["KEYS", "demo", "failures"]
 
 READY_S_MAX: Final = 50.0
 CHECK_SECONDS: Final = 60.0
