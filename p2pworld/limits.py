@@ -18,7 +18,10 @@ __all__ = [
     "CONTROL_QUEUE_BYTES", "SOCKET_SEND_BUFFER_BYTES", "HELLO_WAIT_S", "LINK_BATCH_BYTES_MAX",
     "LINK_BATCH_MESSAGES_MAX", "LINK_HELLO_BYTES_MAX", "LINK_QUEUE_BYTES",
     "PREPARE_S", "RESERVED_S", "HELD_S", "FLOOR_S", "DORMANT_S", "HANDOFF_RETRY_S", "DIRECTORY_REFRESH_S",
-    "DIRECTORY_TTL_S", "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED", "NEAR_COPY_CM",
+    "DIRECTORY_TTL_S",
+    "SAYS_PER_S", "SAYS_BURST", "SAY_AHEAD_MS", "HEAR_CM", "BEAT_HEAR_CM", "BEAT_AHEAD_MS", "BEAT_LEAD_MS",
+    "BEATS_PER_S", "BLOCKS_MAX", "GROUPS_MAX",
+    "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED", "NEAR_COPY_CM",
 ]  # fmt: skip
 
 # ---- time
@@ -78,6 +81,18 @@ DORMANT_S: Final = 3.0
 HANDOFF_RETRY_S: Final = 1.0  # after a refusal, before it is tried again
 DIRECTORY_REFRESH_S: Final = 5.0
 DIRECTORY_TTL_S: Final = 15.0
+
+# ---- speech
+SAYS_PER_S: Final = 1.0
+SAYS_BURST: Final = 6
+SAY_AHEAD_MS: Final = 120_000  # the speaker's clock against ours, either way
+HEAR_CM: Final = 4_000  # as far as a voice carries
+BEAT_HEAR_CM: Final = 6_000
+BEAT_AHEAD_MS: Final = 500  # a client may ask for a beat at most this far ahead
+BEAT_LEAD_MS: Final = 150  # otherwise it sounds this much after it came, so that everybody has it in time
+BEATS_PER_S: Final = 8.0  # semiquavers at 120 a minute
+BLOCKS_MAX: Final = 256  # for each client
+GROUPS_MAX: Final = 8  # for each client
 
 # ---- objects
 OBJECTS_PER_CELL: Final = 4_096

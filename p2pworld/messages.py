@@ -19,11 +19,12 @@ from p2pworld.ids import Incarnation
 # ruff: noqa: RUF022  (the door is ordered by family, as the page is)
 __all__ = [
     "Range", "Size", "PROTOCOL", "Pose", "Profile", "SignedHello", "Instant",
-    "Challenge", "Hello", "Welcome", "Moved", "Act", "Done", "Objects", "Who", "Profiles", "Correct", "Notice", "Go",
+    "Challenge", "Hello", "Welcome", "Moved", "Say", "Said", "Beat", "Block", "Group",
+    "Act", "Done", "Objects", "Who", "Profiles", "Correct", "Notice", "Go",
     "Pace", "Bye", "PlayMessage", "PLAY_MESSAGES", "WorldObject",
     "Prepare", "SeatReady", "SeatRefused", "Attached", "Commit", "CommitAck", "CommitNak", "Cancel", "Border",
     "DirectoryPut", "DirectoryNews", "CellDelta", "CellState", "CellStored", "CellRefused", "WhoAsk", "WhoTell",
-    "LinkMessage", "LINK_MESSAGES", "Batch",
+    "Spoken", "Beaten", "LinkMessage", "LINK_MESSAGES", "Batch",
     "ClientOpened", "ClientSaid", "ClientLost", "LinkUp", "LinkDown", "PeerSaid", "Wrote", "WriteFailed", "ClientEvent",
     "SaveDelta", "SaveState", "Write", "ToClient", "HangUp", "ToPeer", "Send", "Frame", "Ready",
 ]  # fmt: skip
@@ -62,6 +63,7 @@ Ticket = Annotated[bytes, Size(16, 16)]
 Birth = Annotated[bytes, Size(16, 16)]
 ObjectId = Annotated[bytes, Size(16, 16)]
 Code = Annotated[str, Size(1, 40)]
+Speech = Annotated[str, Size(1, 300)]
 Sentence = Annotated[str, Size(0, 300)]
 Url = Annotated[str, Size(1, 200)]
 
@@ -186,6 +188,72 @@ class Moved:
 
 
 @dataclass(frozen=True, slots=True)
+class Say:
+    """Say `text` on a channel: `near`, `place`, `group` (`to` is its 16-byte name), `direct` (`avatar` is whom).
+
+    The signature covers all but `n`, so that what was said proves itself. `ms` is the speaker's Unix time.
+    """
+
+    KIND: ClassVar[int] = 0x44
+    n: U32
+    channel: Code
+    text: Speech
+    ms: U53
+    sig: Signature
+    to: Annotated[bytes, Size(0, 16)] = b""
+    avatar: Annotated[int, Range(0, 2**53 - 1)] = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What somebody said where, with the speaker's key and signature."""
+
+    KIND: ClassVar[int] = 0x45
+    id: AvatarId
+    key: Key
+    name: Annotated[str, Size(1, 32)]
+    channel: Code
+    text: Speech
+    ms: U53
+    sig: Signature
+    east_cm: Centimetres
+    north_cm: Centimetres
+    to: Annotated[bytes, Size(0, 16)] = b""
+    avatar: Annotated[int, Range(0, 2**53 - 1)] = 0
+    kind: Annotated[str, Size(1, 8)] = "person"
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """One beat of a drum that sounds everywhere at `at_ms` of the server's Unix time. A client leaves the place out."""
+
+    KIND: ClassVar[int] = 0x50
+    at_ms: U53
+    voice: U8
+    id: Annotated[int, Range(0, 2**53 - 1)] = 0
+    east_cm: Centimetres = 0
+    north_cm: Centimetres = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """From now on (or, `on` false, no longer) nothing that this avatar says is to reach this client."""
+
+    KIND: ClassVar[int] = 0x51
+    avatar: AvatarId
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """This client hears (or, `on` false, no longer hears) the group named by 16 secret bytes."""
+
+    KIND: ClassVar[int] = 0x53
+    to: Ticket
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Act:
     """Do something that lasts: `verb` is `hang` (a lantern, `text` its wish) or `ring` (the bell `target`, or the
     place's).
@@ -292,23 +360,12 @@ class Bye:
 
 
 PlayMessage = (
-    Hello
-    | Challenge
-    | Welcome
-    | Moved
-    | Act
-    | Done
-    | Objects
-    | Who
-    | Profiles
-    | Correct
-    | Notice
-    | Go
-    | Pace
-    | Bye
-)
+    Hello | Challenge | Welcome | Moved | Say | Said | Act | Done | Objects | Who | Profiles | Correct | Notice | Go
+    | Pace | Bye | Beat | Block | Group
+)  # fmt: skip
 PLAY_MESSAGES: tuple[type, ...] = (
-    Hello, Challenge, Welcome, Moved, Act, Done, Objects, Who, Profiles, Correct, Notice, Go, Pace, Bye,
+    Hello, Challenge, Welcome, Moved, Say, Said, Act, Done, Objects, Who, Profiles, Correct, Notice, Go, Pace, Bye,
+    Beat, Block, Group,
 )  # fmt: skip
 
 # --------------------------------------------------------------------------------------------------- link
@@ -491,13 +548,30 @@ class WhoTell:
     profiles: Annotated[tuple[Profile, ...], Size(0, 256)]
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Somebody of mine said this: let those of yours hear it whom it concerns. A home passes a direct one on, once."""
+
+    KIND: ClassVar[int] = 0x50
+    said: Said
+    passed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Beaten:
+    """Somebody of mine beats a drum near our common border."""
+
+    KIND: ClassVar[int] = 0x51
+    beat: Beat
+
+
 LinkMessage = (
     Prepare | SeatReady | SeatRefused | Attached | Commit | CommitAck | CommitNak | Cancel | Border | DirectoryPut
-    | DirectoryNews | CellDelta | CellState | CellStored | CellRefused | WhoAsk | WhoTell
+    | DirectoryNews | CellDelta | CellState | CellStored | CellRefused | WhoAsk | WhoTell | Spoken | Beaten
 )  # fmt: skip
 LINK_MESSAGES: tuple[type, ...] = (
     Prepare, SeatReady, SeatRefused, Attached, Commit, CommitAck, CommitNak, Cancel, Border, DirectoryPut,
-    DirectoryNews, CellDelta, CellState, CellStored, CellRefused, WhoAsk, WhoTell,
+    DirectoryNews, CellDelta, CellState, CellStored, CellRefused, WhoAsk, WhoTell, Spoken, Beaten,
 )  # fmt: skip
 
 

@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from p2pworld.errors import LocalError
 from p2pworld.ids import Login
-from p2pworld.messages import PROTOCOL, Hello, Pose, Profile, SignedHello
-from p2pworld.wire.codec import hello_digest_input
+from p2pworld.messages import PROTOCOL, Hello, Pose, Profile, Said, Say, SignedHello
+from p2pworld.wire.codec import hello_digest_input, say_digest_input
 
 __all__ = [
     "NodeKeys",
@@ -36,9 +36,11 @@ __all__ = [
     "login_of",
     "sign_challenge",
     "sign_hello",
+    "sign_say",
     "verify",
     "verify_challenge",
     "verify_hello",
+    "verify_said",
 ]
 
 _HEX_KEY = re.compile(r"[0-9a-fA-F]{64}")
@@ -173,6 +175,22 @@ def verify_hello(signed: SignedHello) -> bool:
     if any(len(part) not in (0, 16) for part in (hello.birth, hello.after_birth, hello.ticket)):
         return False
     return verify(hello.key, hello_digest_input(signed.node, signed.nonce, hello), hello.sig)
+
+
+def sign_say(
+    signer: Signer, n: int, channel: str, text: str, ms: int, *, to: bytes = b"", avatar: int = 0
+) -> Say:
+    """A signed SAY; `to` names a group, `avatar` whom a direct one is for."""
+
+    def say(sig: bytes) -> Say:
+        return Say(n, channel, text, ms, sig, to, avatar)
+
+    return say(signer.sign(say_digest_input(say(bytes(64)))))
+
+
+def verify_said(key: bytes, said: Say | Said) -> bool:
+    """Whether the person of this key said this."""
+    return verify(key, say_digest_input(said), said.sig)
 
 
 def birth_of(node: bytes, nonce: bytes) -> bytes:

@@ -23,6 +23,8 @@ from p2pworld.messages import (
     Hello,
     LinkMessage,
     PlayMessage,
+    Said,
+    Say,
 )
 from p2pworld.wire.schema import Schema
 
@@ -35,6 +37,7 @@ __all__ = [
     "encode_play",
     "hello_digest_input",
     "hello_map",
+    "say_digest_input",
     "unpack_map",
 ]
 
@@ -201,6 +204,12 @@ def hello_digest_input(node: bytes, nonce: bytes, hello: Hello) -> bytes:
     if len(node) != 32 or len(nonce) != 32:
         raise LocalError("a node's key and a nonce are 32 bytes each")
     return b"p2pworld hello v1\n" + node + nonce + hashlib.sha256(canonical(hello_map(hello))).digest()
+
+
+def say_digest_input(said: Say | Said) -> bytes:
+    """The exact bytes that SAY signs and SAID repeats: what is said, when, and to whom; no fields at default."""
+    fields = {"channel": said.channel, "text": said.text, "ms": said.ms, "to": said.to, "avatar": said.avatar}
+    return b"p2pworld say v1\n" + canonical({name: value for name, value in fields.items() if value})
 
 
 def unpack_map(data: bytes) -> Any:

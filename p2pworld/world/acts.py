@@ -11,7 +11,6 @@ to one that does not (cut off, or taken over without a standby's copy), both cou
 from __future__ import annotations
 
 import hashlib
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +18,7 @@ from p2pworld.crdt import HybridClock, ObjectCell, ObjectRecord, Replica
 from p2pworld.errors import Refusal
 from p2pworld.limits import OBJECTS_PER_AVATAR, OBJECTS_PER_CELL
 from p2pworld.messages import Act, Pose, WorldObject
+from p2pworld.world.text import line_fault
 
 if TYPE_CHECKING:
     from p2pworld.crdt import Value
@@ -44,7 +44,6 @@ LANTERNS_PER_CELL: Final = OBJECTS_PER_CELL - ACT_SLOTS - 1  # room for the slot
 _RING_KEY_BYTES: Final = 8
 _TEXT_CHARACTERS_MAX: Final = 200
 # Texts are shown beside others' names: nothing in them may turn the direction of what follows.
-_TURNING: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ def _hang(
         return Performed(lantern, None)
     if state.is_expunged(lantern):
         return Refusal("expunged", "This lantern was taken down for good.")
-    if fault := _text_fault(asked.message.text):
+    if (text := asked.message.text) and (fault := line_fault(text, _TEXT_CHARACTERS_MAX)):
         return Refusal("text", fault)
     if owned >= OBJECTS_PER_AVATAR:
         return Refusal("yours_full", f"You have hung {OBJECTS_PER_AVATAR} lanterns here; that is the most.")
@@ -172,14 +171,6 @@ def _ring(
     return Performed(bell, delta)
 
 
-def _text_fault(text: str) -> str | None:
-    if len(text) > _TEXT_CHARACTERS_MAX:
-        return f"A lantern holds {_TEXT_CHARACTERS_MAX} characters."
-    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in _TURNING for c in text):
-        return "A lantern's text is one line, without control characters."
-    return None
-
-
 def view(cell: Cell, object_id: bytes, record: ObjectRecord | None) -> WorldObject | None:
     """An object as clients see it; None for what is gone, hidden, of a kind unknown here, or not on this ground.
 
@@ -198,7 +189,11 @@ def view(cell: Cell, object_id: bytes, record: ObjectRecord | None) -> WorldObje
     assert isinstance(north_cm, int)
     assert isinstance(by, int)
     assert isinstance(at_ms, int)
-    if not isinstance(text, str) or _text_fault(text) or not cell.contains_point(east_cm, north_cm):
+    if (
+        not isinstance(text, str)
+        or (text and line_fault(text, _TEXT_CHARACTERS_MAX))
+        or not cell.contains_point(east_cm, north_cm)
+    ):
         return None
     count = min(max(0, record.count("rings")), (1 << 53) - 1)
     return WorldObject(object_id, kind, east_cm, north_cm, text, by, count, at_ms)

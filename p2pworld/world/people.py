@@ -396,6 +396,10 @@ class People:
         """Every avatar with its row and seat."""
         return iter(self._persons.items())
 
+    def proof(self, avatar: int) -> Hello:
+        """The HELLO that opened the login of an avatar that is mine."""
+        return self._papers[avatar].hello.hello
+
     def profile(self, avatar: int) -> Profile | None:
         """How this avatar wishes to be shown, if it is known here."""
         papers = self._papers.get(avatar)

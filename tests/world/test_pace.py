@@ -25,7 +25,11 @@ def opened(conns: range) -> Pacer:
 def test_those_outside_of_the_window_are_moved_to_its_middle() -> None:
     pacer = opened(range(4))
     arrivals(pacer, {0: 80, 1: 20, 2: 1, 3: 34})
-    assert dict(pacer.shifts(TICK_S, 100)) == {0: 80 - PACE_LEAD_MS, 2: 1 - PACE_LEAD_MS, 3: 34 - PACE_LEAD_MS}
+    assert dict(pacer.shifts(TICK_S, 100)) == {
+        0: 80 - PACE_LEAD_MS,
+        2: 1 - PACE_LEAD_MS,
+        3: 34 - PACE_LEAD_MS,
+    }
 
 
 def test_nobody_is_asked_again_before_the_interval_is_over() -> None:
