@@ -87,7 +87,8 @@ def _sentence(state: State, label: Label) -> str:
             sock = next(s for s in state.socks if s.conn == more[0])
             assert sock.down
             said, _, detail = sock.down[0]
-            return f"Device {sock.device + 1} hears {said}{f' {detail}' if said == 'BYE' else ''} from {NAMES[sock.node]}"
+            why = f" ({detail})" if said == "BYE" else ""
+            return f"Device {sock.device + 1} hears {said}{why} from {NAMES[sock.node]}"
         case "cut":
             sock = next(s for s in state.socks if s.conn == more[0])
             return f"The socket of device {sock.device + 1} with {NAMES[sock.node]} breaks"
