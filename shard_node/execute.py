@@ -131,6 +131,10 @@ class Executor:
         """Hands a drain's poses to the node."""
         self._call(partial(self.node.poses, conns, rows))
 
+    def leave(self) -> None:
+        """Orderly shutdown: the node acts on no ground any more and sends its clients elsewhere."""
+        self._call(self.node.leave)
+
     def _call(self, call: Callable[[Instant], None]) -> None:
         """Does one call and its effects now, or next if one is being done."""
         self._inbox.append(call)

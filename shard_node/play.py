@@ -194,11 +194,6 @@ class PlaySockets:
             self._listener.close()
             self._listener = None
 
-    def hang_up_all(self, bye: Bye) -> None:
-        """Says BYE to everybody who is open."""
-        for conn in [conn for conn in self._table if conn is not None]:
-            self._end(conn, bye, f"bye_{bye.code}")
-
     @property
     def lingering(self) -> int:
         """Sockets that were told BYE and have not yet closed."""

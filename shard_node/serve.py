@@ -26,7 +26,6 @@ from p2pworld.core import Node, NodeConfig
 from p2pworld.crypto.keys import NodeKeys
 from p2pworld.errors import LocalError
 from p2pworld.grants import Grant, grants_from_text, verify_chain
-from p2pworld.messages import Bye
 from shard_node.config import Address, Config
 from shard_node.coordination.interface import CoordinationDown
 from shard_node.coordination.sqlite import SqliteCoordination
@@ -339,7 +338,7 @@ async def _end_at_once(signals: AsyncIterator[int], scope: trio.CancelScope) -> 
 async def _leave(executor: Executor, play: PlaySockets, store: SqliteCoordination) -> None:
     """Sends everybody elsewhere, finishes what was begun, gives the lease back."""
     play.stop_listening()
-    play.hang_up_all(Bye("leaving", "This node is shutting down; others carry on.", urls=play.urls))
+    executor.leave()
     with trio.move_on_after(GOODBYE_S):
         await play.until_gone()
     with trio.move_on_after(FLUSH_S):

@@ -381,7 +381,9 @@ async def test_no_room_means_nobody_new_after_listening_stopped() -> None:
         on.play.stop_listening()
         with pytest.raises(OSError, match="connect"):
             await on.tcp()
-        on.play.hang_up_all(Bye("leaving", urls=("ws://other/play",)))
+        opened = on.sink.events[0]
+        assert isinstance(opened, ClientOpened)
+        on.play.hang_up(opened.conn, Bye("leaving", urls=("ws://other/play",)))
         assert (await client.bye()).urls == ("ws://other/play",)
 
 
