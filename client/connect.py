@@ -189,9 +189,9 @@ class Client:
                     await self._read(stream, protocol, conn)
                     nursery.cancel_scope.cancel()
         except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as errors:
-            self.session.trouble = ("socket", str(errors.exceptions[0]))
+            self.session.trouble = ("socket", _sentence(errors))
         except* RemoteError as errors:
-            self.session.trouble = ("malformed", str(errors.exceptions[0]))
+            self.session.trouble = ("malformed", _sentence(errors))
         self._words.pop(conn, None)
         self.session.closed(conn, trio.current_time())
         self._carry_out()
@@ -252,6 +252,15 @@ class Client:
             elif isinstance(message, Done):
                 self.done[message.n] = message
         self._carry_out()
+
+
+def _sentence(error: BaseException) -> str:
+    """What the innermost cause of an error says."""
+    while True:
+        inner = error.exceptions[0] if isinstance(error, BaseExceptionGroup) else error.__cause__
+        if inner is None:
+            return str(error)
+        error = inner
 
 
 async def _flush(stream: trio.abc.Stream, protocol: ClientProtocol) -> None:
