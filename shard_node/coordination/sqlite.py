@@ -282,7 +282,12 @@ def _lives(db: sqlite3.Connection, who: Incarnation) -> bool:
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:
     """Make a new file a store, and refuse what is none or is a newer one's before anything in it is changed."""
-    if not _recognised(db, path):
+    db.execute("BEGIN")  # what is read is of one moment: another process may be making it just now
+    try:
+        made = _recognised(db, path)
+    finally:
+        db.execute("COMMIT")
+    if not made:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("BEGIN IMMEDIATE")
         if not _recognised(db, path):  # another process may have been faster

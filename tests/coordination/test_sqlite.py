@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import sqlite3
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +13,7 @@ import trio.testing
 
 from p2pworld.world import citymap
 from shard_node.coordination import Coordination, CoordinationDown, OutcomeUnknown, SqliteCoordination
-from shard_node.coordination.sqlite import HISTORY_KEPT
+from shard_node.coordination.sqlite import HISTORY_KEPT, _prepare
 from tests.coordination.conformance import *  # noqa: F403
 from tests.coordination.conformance import OpenStore, cell, founded, made, newest, registered
 
@@ -246,3 +246,20 @@ async def test_leases_that_nobody_needs_are_forgotten(path: Path) -> None:
     assert not await store.renew(later[0])
     assert await store.renew(a)
     await store.close()
+
+
+def test_a_store_that_another_process_is_just_making_is_no_other_programs(path: Path) -> None:
+    first = sqlite3.connect(path, isolation_level=None)
+    second = sqlite3.connect(path, timeout=0, isolation_level=None)
+
+    def amid(statement: str) -> None:
+        if statement.startswith("SELECT count(*) FROM sqlite_master"):
+            first.set_trace_callback(None)
+            with suppress(sqlite3.OperationalError):  # it may have to wait
+                _prepare(second, path)
+
+    first.set_trace_callback(amid)
+    _prepare(first, path)
+    _prepare(second, path)
+    first.close()
+    second.close()
