@@ -10,6 +10,7 @@ import math
 import os
 import ssl
 import time
+from collections import deque
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -22,7 +23,7 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from client.session import Close, Open, Say, Session
+from client.session import JOIN_S, Close, Open, Say, Session
 from client.view import View
 from p2pworld.errors import RemoteError
 from p2pworld.messages import Done, Objects, PlayMessage, Pose, Profile
@@ -40,10 +41,13 @@ MESSAGE_BYTES_MAX: Final = 1 << 20
 STILL_S: Final = 1.0
 WORDS_MAX: Final = 256  # waiting for one socket to take them
 FIRST_CONTROL_KIND: Final = 0x40
+READ_BYTES: Final = 65_536
+NORMAL: Final = 1000
+SAID_MAX: Final = 1_024
 
 
 class Client:
-    """A person in the city: `session`, `view`, the answers to its acts in `done`, and every message in `said`.
+    """A person in the city: `session`, `view`, the answers to its acts in `done`, and the last messages in `said`.
 
     `now_s` is Trio's clock.
     """
@@ -51,7 +55,7 @@ class Client:
     def __init__(self, session: Session, tls: ssl.SSLContext | None = None) -> None:
         self.session, self.view = session, View()
         self.done: dict[int, Done] = {}
-        self.said: list[PlayMessage] = []
+        self.said: deque[PlayMessage] = deque(maxlen=SAID_MAX)
         self._tls = tls
         self._words: dict[int, trio.MemorySendChannel[bytes]] = {}
         self._nursery: trio.Nursery | None = None
@@ -179,17 +183,19 @@ class Client:
     async def _socket(self, conn: int, url: str, words: trio.MemoryReceiveChannel[bytes]) -> None:
         """The life of one socket: connects, reads, and writes what `words` brings until that is closed."""
         try:
-            async with words, await self._dial(url) as stream:
-                protocol = ClientProtocol(
-                    parse_uri(url), subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=MESSAGE_BYTES_MAX
-                )
-                await _handshake(stream, protocol)
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._write, stream, protocol, words, nursery.cancel_scope)
-                    await self._read(stream, protocol, conn)
-                    nursery.cancel_scope.cancel()
-        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as errors:
-            self.session.trouble = ("socket", _sentence(errors))
+            async with words:
+                with trio.fail_after(JOIN_S):
+                    stream = await self._dial(url)
+                async with stream:
+                    talk = _Talk(stream, url)
+                    with trio.fail_after(JOIN_S):
+                        await talk.open()
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(self._write, talk, words, nursery.cancel_scope)
+                        await self._read(talk, conn)
+                        nursery.cancel_scope.cancel()
+        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError, trio.TooSlowError) as errors:
+            self.session.trouble = ("socket", _sentence(errors) or "It took too long to connect.")
         except* RemoteError as errors:
             self.session.trouble = ("malformed", _sentence(errors))
         self._words.pop(conn, None)
@@ -207,28 +213,22 @@ class Client:
         return trio.SSLStream(stream, context, server_hostname=host, https_compatible=True)
 
     async def _write(
-        self,
-        stream: trio.abc.Stream,
-        protocol: ClientProtocol,
-        words: trio.MemoryReceiveChannel[bytes],
-        scope: trio.CancelScope,
+        self, talk: _Talk, words: trio.MemoryReceiveChannel[bytes], scope: trio.CancelScope
     ) -> None:
         async for data in words:
-            if protocol.state is State.OPEN:
-                protocol.send_binary(data)
-                await _flush(stream, protocol)
-        if protocol.state is State.OPEN:
-            protocol.send_close(1000)
-            await _flush(stream, protocol)
+            if talk.protocol.state is State.OPEN:
+                talk.protocol.send_binary(data)
+                await talk.flush()
+        if talk.protocol.state is State.OPEN:
+            talk.protocol.send_close(NORMAL)
+            await talk.flush()
         scope.cancel()
 
-    async def _read(self, stream: trio.abc.Stream, protocol: ClientProtocol, conn: int) -> None:
-        while protocol.state is State.OPEN:
-            self._take_all(protocol, conn)
-            data = await stream.receive_some(65_536)
-            protocol.receive_data(data) if data else protocol.receive_eof()
-            await _flush(stream, protocol)
-        self._take_all(protocol, conn)
+    async def _read(self, talk: _Talk, conn: int) -> None:
+        while talk.protocol.state is State.OPEN:
+            self._take_all(talk.protocol, conn)
+            await talk.hear()
+        self._take_all(talk.protocol, conn)
 
     def _take_all(self, protocol: ClientProtocol, conn: int) -> None:
         for event in protocol.events_received():
@@ -263,20 +263,44 @@ def _sentence(error: BaseException) -> str:
         error = inner
 
 
-async def _flush(stream: trio.abc.Stream, protocol: ClientProtocol) -> None:
-    for data in protocol.data_to_send():
+class _Talk:
+    """A WebSocket on a stream: two tasks may speak on it, one listens."""
+
+    def __init__(self, stream: trio.abc.Stream, url: str) -> None:
+        self.stream = stream
+        self.protocol = ClientProtocol(
+            parse_uri(url), subprotocols=[Subprotocol(SUBPROTOCOL)], max_size=MESSAGE_BYTES_MAX
+        )
+        self._speaking = trio.Lock()
+
+    async def open(self) -> None:
+        """The handshake.
+
+        Raises:
+            RemoteError: the server refused, or speaks another protocol.
+        """
+        self.protocol.send_request(self.protocol.connect())
+        await self.flush()
+        while self.protocol.state is State.CONNECTING and self.protocol.handshake_exc is None:
+            await self.hear()
+        if self.protocol.handshake_exc is not None:
+            raise RemoteError("handshake", str(self.protocol.handshake_exc))
+
+    async def hear(self) -> None:
+        """Takes in what comes next, and answers what the WebSocket itself must answer."""
+        data = await self.stream.receive_some(READ_BYTES)
         if data:
-            await stream.send_all(data)
+            self.protocol.receive_data(data)
+        else:
+            self.protocol.receive_eof()
+        await self.flush()
 
-
-async def _handshake(stream: trio.abc.Stream, protocol: ClientProtocol) -> None:
-    protocol.send_request(protocol.connect())
-    await _flush(stream, protocol)
-    while protocol.state is State.CONNECTING and protocol.handshake_exc is None:
-        data = await stream.receive_some(65_536)
-        protocol.receive_data(data) if data else protocol.receive_eof()
-    if protocol.handshake_exc is not None:
-        raise RemoteError("handshake", str(protocol.handshake_exc)) from protocol.handshake_exc
+    async def flush(self) -> None:
+        """Sends what the protocol wants sent."""
+        async with self._speaking:
+            for data in self.protocol.data_to_send():
+                if data:
+                    await self.stream.send_all(data)
 
 
 @asynccontextmanager

@@ -57,6 +57,7 @@ class Guest:
     def __init__(self, stream: trio.abc.Stream) -> None:
         self.stream = stream
         self.protocol = ServerProtocol(subprotocols=[Subprotocol("p2pworld.v1")])
+        self.speaking = trio.Lock()
 
     async def send(self, *messages: PlayMessage | bytes) -> None:
         for message in messages:
@@ -64,9 +65,10 @@ class Guest:
         await self.flush()
 
     async def flush(self) -> None:
-        for data in self.protocol.data_to_send():
-            if data:
-                await self.stream.send_all(data)
+        async with self.speaking:
+            for data in self.protocol.data_to_send():
+                if data:
+                    await self.stream.send_all(data)
 
 
 class Door:
