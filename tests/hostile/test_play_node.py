@@ -280,6 +280,7 @@ async def test_hostile_clients_end_only_themselves(tmp_path: Path) -> None:
                 await siege.flood()
                 await siege.forge()
         assert siege.frames >= FRAMES
+        await walker.crossed()
         walker.check()
         memory.check()
 
