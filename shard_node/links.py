@@ -78,6 +78,11 @@ SPLIT_BYTES: Final = 2 << 20  # a batch is closed when it has grown beyond this
 SPLIT_MESSAGES: Final = 4_096
 MESSAGE_BYTES: Final = 1_024  # no message without a payload of its own is longer
 CERTIFICATE_DAYS: Final = 3_650
+REFUSALS: Final = frozenset(  # that are counted by name; a peer's own words never are
+    {"identity", "incarnation", "version", "signature"}
+    | {f"grant-{why}" for why in ("missing", "long", "root", "broken", "role", "scope", "early", "expired")}
+    | {"grant-subject", "grant-signature"}
+)
 
 log = logging.getLogger(__name__)
 
@@ -289,7 +294,7 @@ class Links:
         return frames, _expiry_ms(challenge.grants)
 
     def _refusal(self, peer: Incarnation, refused: _Refused) -> None:
-        self.counters[f"refused_{refused.code}"] += 1
+        self.counters[f"refused_{refused.code if refused.code in REFUSALS else 'other'}"] += 1
         log.warning("no link: %s", refused, extra={"peer": peer.node.hex()[:16], "reason": refused.code})
 
     # ------------------------------------------------------------------------------------------------- accepting

@@ -32,6 +32,9 @@ RESEND_AFTER_S: Final = 0.7
 _OPS_PER_BATCH: Final = 256  # of at most 2.5 kB each: a delta stays below the 1 MiB of a message
 _RECENT_MAX: Final = 16 * PENDING_ACTS
 _GIFTS_MAX: Final = 64  # waiting in one cell
+_CELL_REFUSALS: Final = frozenset(  # counted by name; a peer's own words never are
+    {"gap", "epoch", "clock", "malformed", "full", "busy", "io", "corrupt", "lapsed"}
+)
 _BUSY: Final = Refusal("busy", "Too much is happening here at once; please try again in a moment.")
 _MOVED: Final = Refusal("moved", "This part of the city is being passed to another node; please try again.")
 _LAPSED: Final = Refusal(
@@ -284,7 +287,8 @@ class Holder:
         """A follower lacks something, or cannot keep the cell."""
         held = record.held
         follower = held.followers.get(peer) if held else None
-        self._station.counters[f"cell-refused-{message.reason}"] += 1
+        known = message.reason if message.reason in _CELL_REFUSALS else "other"
+        self._station.counters[f"cell-refused-{known}"] += 1
         if held is None or follower is None or message.epoch != held.epoch or follower.failed:
             return
         if message.reason == "gap":

@@ -98,6 +98,7 @@ _ROW_SECONDS = {
     RowAt.RELEASED: PREPARE_S,
 }
 _SEAT_SECONDS = {SeatAt.RESERVED: RESERVED_S, SeatAt.ATTACHED: HELD_S}
+_SEAT_REFUSALS = frozenset({"signature", "lapsed", "closed"})  # a peer's own words are never counted under
 _URLS_TOLD = 8
 _HEART = Pose(*landmark("Gwanghwamun Square").position_cm)
 
@@ -302,8 +303,10 @@ class People:
             case SeatReady():
                 self._on(avatar, GotReady(peer, message.k, message.r), now)
             case SeatRefused():
-                self.counters[f"refused-{message.reason}"] += 1
-                self._retry_s[avatar] = now.boot_s + HANDOFF_RETRY_S
+                known = message.reason if message.reason in _SEAT_REFUSALS else "other"
+                self.counters[f"refused-{known}"] += 1
+                if avatar in self._leaving:
+                    self._retry_s[avatar] = now.boot_s + HANDOFF_RETRY_S
                 self._on(avatar, GotRefused(peer, message.k), now)
             case Attached():
                 self._on(avatar, GotAttached(peer, message.k, message.r), now)
