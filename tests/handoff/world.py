@@ -84,8 +84,7 @@ class World:
         closing: list[int] = []
         for out in outs:
             self._carry_out(n, out, before, after, closing)
-        if event[0] == "ACK" and row[0] is not old[0] and (old[1], old[2]) > self.newest:
-            raise Violation(f"{NAMES[n]} takes the person for moved, and nobody has taken it.")
+        self._check_answers(n, event, before, after, outs)
         for conn in closing:
             self.feed(n, ("LOST", conn))
 
@@ -107,6 +106,35 @@ class World:
         if Act.ADOPT in acts and event[0] != "HELLO":
             raise Violation(f"{NAMES[n]} adopts without a HELLO.")
         self.newest = max(self.newest, (row[1], row[2]))
+
+    def _check_answers(
+        self, n: int, event: tuple[Any, ...], before: PersonT, after: PersonT, outs: tuple[OutT, ...]
+    ) -> None:
+        """What a node says is true, and each answer is taken only by what it answers."""
+        kind, name, lapsed = event[0], NAMES[n], self.nodes[n].lapsed
+        row, old, seat, old_seat = after[0], before[0], after[1], before[1]
+        acts = {out[0] for out in outs}
+        if lapsed and acts & {Act.PREPARE, Act.RESERVE}:
+            raise Violation(f"{name} begins a handoff or keeps a seat without a lease.")
+        if Act.REFUSE_LAPSED in acts and not lapsed:
+            raise Violation(f"{name} says that it has no lease, and it has one.")
+        if Act.RESERVE in acts and not event[4]:
+            raise Violation(f"{name} keeps a seat for one whom it cannot take.")
+        if kind == "ACK" and row[0] is not old[0] and (old[1], old[2]) > self.newest:
+            raise Violation(f"{name} takes the person for moved, and nobody has taken it.")
+        offered = kind in ("READY", "ATTACHED") and (row[4], row[6]) != (event[1], event[3])
+        if offered and (Act.CANCEL, event[1], event[3]) not in {(out[0], out[1], out[3]) for out in outs}:
+            raise Violation(f"{name} neither uses the seat that it is offered nor gives it up.")
+        if kind in ("REFUSED", "ATTACHED", "ACK", "NAK") and row != old:
+            mine = (old[4], old[5]) if kind == "REFUSED" else (old[4], old[5], old[6])
+            if event[1:] != mine:
+                raise Violation(f"{name} takes an answer to another attempt for the answer to this one.")
+        if (
+            kind in ("TICKET", "COMMIT", "CANCEL")
+            and seat != old_seat
+            and event[1 if kind == "TICKET" else 3] != old_seat[5]
+        ):
+            raise Violation(f"The seat at {name} changes by a ticket that is not its own.")
 
     def _send(self, n: int, to: Where | None, kind: str, **more: Any) -> None:
         if to is None or to[0] == n:
