@@ -20,13 +20,13 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from client.swarm import Swarm
+from client.swarm import STARTS_PER_S, Swarm
 from client.walk import HEART, places_around
 from p2pworld.errors import LocalError
 
 __all__ = ["bots"]
 
-ALL_IN_S_MAX: Final = 20.0  # after this the counting begins with whoever is in
+ALL_IN_S_MAX: Final = 10.0  # after the last one has started, the counting begins with whoever is in
 SETTLE_S: Final = 2.0  # who logged in at a node that does not hold its place has been handed on by then
 REPORT_S: Final = 1.0
 WRONG_USE: Final = 2
@@ -59,10 +59,12 @@ class Run:
 
     def done(self, now_s: float) -> bool:
         """Whether it is over; looks after counting and reporting."""
-        if self._all_in_s is None and (
-            self._swarm.playing == len(self._swarm.bots) or now_s - self._start_s > ALL_IN_S_MAX
-        ):
-            self._all_in_s = now_s
+        if self._all_in_s is None:
+            playing, count = self._swarm.playing, len(self._swarm.bots)
+            late = now_s - self._start_s > count / STARTS_PER_S + ALL_IN_S_MAX
+            if playing == count or late:
+                self._all_in_s = now_s
+                self._stopped |= playing == 0
         if self._begun_s is None and self._all_in_s is not None and now_s - self._all_in_s >= SETTLE_S:
             self._begun_s = now_s
             self._swarm.gauges.begin(now_s)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from p2pworld.seoul.landmarks import Landmark
 
-__all__ = ["LOOK_EVERY", "Bot", "Swarm"]
+__all__ = ["LOOK_EVERY", "STARTS_PER_S", "Bot", "Swarm"]
 
 LOOK_EVERY: Final = 10
 STILL_S: Final = 1.0

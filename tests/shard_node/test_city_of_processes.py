@@ -5,7 +5,10 @@ One city of three nodes serves the whole file, each test leaves it whole. Leases
 
 from __future__ import annotations
 
+import json
 import signal
+import subprocess
+import sys
 import threading
 import time
 from contextlib import asynccontextmanager, contextmanager
@@ -21,7 +24,7 @@ from client.walk import places_around
 from p2pworld.crypto.keys import PersonKeys
 from p2pworld.geometry import Cell
 from p2pworld.messages import Bye, Pose, Profile
-from simulations.processes import City, NodeProcess
+from simulations.processes import City, NodeProcess, python_environment
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -124,6 +127,25 @@ def test_people_walk_across_processes_and_nobody_is_lost_or_doubled(city: City) 
         figures = swarm.gauges.figures(swarm.now_s())
         assert figures["update_age_ms"] != {"p50": 0.0, "p99": 0.0}  # bots saw each other move
         assert len(swarm.gauges.extras_ms) > 0
+
+
+def test_bots_are_a_program_of_their_own_that_writes_its_figures(city: City, tmp_path: Path) -> None:
+    file = tmp_path / "bots.json"
+    urls = [part for url in city.play_urls for part in ("--url", url)]
+    ran = subprocess.run(
+        [sys.executable, "-m", "client.bots", *urls, "--count", "10", "--seconds", "1", "--json", str(file)],
+        env=python_environment(),
+        capture_output=True,
+        text=True,
+        timeout=AT_MOST_S,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "10/10 people" in ran.stdout
+    figures = json.loads(file.read_text(encoding="utf-8"))
+    assert (figures["bots"], figures["avatars_lost"], figures["avatars_twinned"]) == (10, 0, 0)
+    assert 10 <= figures["poses_in"] <= 10 * 15 * figures["seconds"]
+    assert figures["bytes_down_per_client_s"] > 0
 
 
 async def test_of_two_tabs_the_newer_wins_and_the_older_is_told(city: City) -> None:
