@@ -224,7 +224,7 @@ class Holder:
         """Bring what clients see of these objects up to the state."""
         held = record.held
         assert held is not None
-        for object_id in changed:
+        for object_id in sorted(changed):
             old = held.shown.pop(object_id, None)
             new = view(record.cell, object_id, record.state.get(object_id))
             held.owned[owner(old)] -= old is not None
