@@ -10,10 +10,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from p2pworld.ids import Login
+from p2pworld.messages import Commit, CommitAck, Done, Prepare, ToClient, ToPeer
+
 if TYPE_CHECKING:
     from p2pworld.geometry import Cell
-    from p2pworld.ids import Login
-    from p2pworld.messages import WorldObject
+    from p2pworld.ids import Incarnation
+    from p2pworld.messages import LinkMessage, Send, WorldObject
     from p2pworld.world.citymap import CityMap
     from p2pworld.world.handoff import Person as Whereabouts
     from simulations.events import Agenda, Trace
@@ -57,6 +60,9 @@ class Inspected(Protocol):
     ledger: Ledger
     cells: tuple[Cell, ...]
 
+    @property
+    def disks_lost(self) -> bool: ...
+
 
 @dataclass(slots=True)
 class _Seen:
@@ -83,6 +89,8 @@ class Checkers:
         self._open_since: dict[tuple[Process, int], tuple[tuple[object, ...], float]] = {}
         self._names = {person.id: person.name for person in run.people}
         self._stamp = 0
+        self._prepared: dict[tuple[Process, int, int], int] = {}
+        self._commits: dict[tuple[Process, int, bytes], tuple[Login, int]] = {}
 
     def begin(self) -> None:
         """Look at what takes time to go wrong, again and again."""
@@ -119,6 +127,44 @@ class Checkers:
         while disk.regressions:
             self.violate("epoch", disk.regressions.pop(), process.name)
 
+    def heard(self, process: Process, peer: Incarnation, message: LinkMessage) -> None:
+        """A node is about to be told this."""
+        if isinstance(message, Prepare):
+            self._prepared[process, message.avatar, message.k] = message.to
+        elif isinstance(message, Commit):
+            login = Login(message.login_ms, message.birth)
+            self._commits[process, message.avatar, message.r] = login, message.hop
+
+    def sent(self, process: Process, send: Send) -> None:
+        """This leaves a node now."""
+        message = send.message if isinstance(send, ToPeer | ToClient) else None
+        if isinstance(message, Commit) and self._lapsed(process):
+            name = self._names.get(message.avatar, "somebody")
+            self.violate("lapsed", f"{process.name} gives {name} away without a lease", name)
+        elif isinstance(message, CommitAck):
+            self._acknowledged(process, message)
+        elif isinstance(message, Done) and message.durable:
+            self._confirmed(process, message)
+
+    def _acknowledged(self, process: Process, ack: CommitAck) -> None:
+        """Who acknowledges a commit owns the avatar, or knows of something later."""
+        given = self._commits.get((process, ack.avatar, ack.r))
+        known = dict(process.persons()).get(ack.avatar)
+        if given is None or known is None or known.known < given:
+            name = self._names.get(ack.avatar, "somebody")
+            self.violate("ack", f"{process.name} acknowledges a commit of {name} it did not take", name)
+
+    def _confirmed(self, process: Process, done: Done) -> None:
+        """What is said to be safe is on as many disks as that means."""
+        if not self.run.disks_lost:
+            copies = sum(machine.disk.has(done.id) for machine in self.run.machines)
+            if not process.machine.disk.has(done.id) or copies < 1 + (done.durable == "standby"):
+                sentence = f"{process.name} confirms an object on {copies} disks as safe on {done.durable}"
+                self.violate("durable", sentence, process.name)
+
+    def _lapsed(self, process: Process) -> bool:
+        return process.now().boot_s >= process.lease_deadline_s
+
     def _people(self, process: Process, seen: _Seen) -> None:
         number = process.node.who.number
         fresh = number != seen.number
@@ -154,6 +200,8 @@ class Checkers:
         if before is not None and not fresh and person.known < before.known:
             sentence = f"{process.name} accepted an older login or hop of {name} than it knew"
             self.violate("older", sentence, name)
+        if person.seat.at.name == "RESERVED" and (before is None or before.seat.r != person.seat.r):
+            self._reserved(process, avatar, person, name)
         was = before is not None and before.row.at.name in _OWNING
         owns = person.row.at.name in _OWNING
         if before is not None and was and (not owns or before.row.login != person.row.login):
@@ -162,8 +210,18 @@ class Checkers:
         if owns and not was:
             self._owns(process, avatar, person, name)
 
+    def _reserved(self, process: Process, avatar: int, person: Whereabouts, name: str) -> None:
+        """A seat is kept only on ground that is the node's own."""
+        cell = self._prepared.get((process, avatar, person.seat.k))
+        node = process.node
+        holders = [h.holder for c, h in node.city_map.cells.items() if c == cell]
+        if holders != [node.who] or self._lapsed(process):
+            self.violate("seat", f"{process.name} keeps a seat for {name} on ground it does not hold", name)
+
     def _owns(self, process: Process, avatar: int, person: Whereabouts, name: str) -> None:
         key = avatar, person.row.login
+        if self._lapsed(process):
+            self.violate("lapsed", f"{process.name} takes {name} without a lease", name)
         if (person.row.login, person.row.hop) < person.known:
             self.violate("older", f"{process.name} owns {name} under less than it knows", name)
         last = self._last_hop.get(key)
@@ -258,12 +316,12 @@ class Checkers:
 
     # ------------------------------------------------------------------------------------------------- the end
 
-    def at_end(self, disks_lost: bool) -> None:
+    def at_end(self) -> None:
         """The city has had time to recover: everything is in order again, and all that was confirmed is there."""
         self._all_held()
         self._all_in()
         self._no_handoffs()
-        self._objects(disks_lost)
+        self._objects()
 
     def _all_held(self) -> None:
         run, city = self.run, self.run.store.map
@@ -302,7 +360,7 @@ class Checkers:
                     name = self._names.get(avatar, str(avatar))
                     self.violate("recovery", f"a handoff of {name} is open at {process.name}", name)
 
-    def _objects(self, disks_lost: bool) -> None:
+    def _objects(self) -> None:
         shown: dict[bytes, list[WorldObject]] = {}
         for machine in self.run.machines:
             process = machine.process
@@ -316,7 +374,7 @@ class Checkers:
                             shown.setdefault(one.id, []).append(one)
         rung: Counter[bytes] = Counter()
         for deed in self.run.ledger.deeds:
-            if deed.durable == "disk" and disks_lost:
+            if deed.durable == "disk" and self.run.disks_lost:
                 continue
             if deed.durable and deed.verb == "hang":
                 self._lantern(deed, shown.get(deed.object_id, []))

@@ -27,7 +27,8 @@ from simulations.store import Store, StoreOptions
 from simulations.workload import Device, Ledger, Person, WalkOptions
 
 if TYPE_CHECKING:
-    from p2pworld.messages import Batch, ToPeer
+    from p2pworld.ids import Incarnation
+    from p2pworld.messages import Batch, LinkMessage, Send, ToPeer
 
 __all__ = ["QUIET_S", "City", "CityOptions", "Outcome", "as_plain", "simulate"]
 
@@ -90,8 +91,8 @@ class City:
         self.checkers = Checkers(self)
         self.store.on_map = self.checkers.map_stored
 
-    def run(self) -> Outcome:
-        """Let it live to its end."""
+    def run(self, *, to_first: bool = False) -> Outcome:
+        """Let it live to its end, or `to_first` violation."""
         for machine in self.machines:
             self.agenda.after(self.rng.random() * 0.5, machine.start)
         for person in self.people:
@@ -99,20 +100,26 @@ class City:
         self.faults.begin()
         self.checkers.begin()
         try:
-            self.agenda.run(self.seconds)
+            self.agenda.run(self.seconds, lambda: to_first and bool(self.checkers.violations))
         except (
             Exception
         ) as broken:  # the edge of every simulated process: what ends a real one is a finding here
             where = traceback.format_exception(broken)
             self.checkers.violate("broken", f"{type(broken).__name__}: {broken}", story=tuple(where))
             return self._outcome()
-        self.checkers.at_end(bool(self.faults.disks_lost))
+        if not (to_first and self.checkers.violations):
+            self.checkers.at_end()
         return self._outcome()
 
     @property
     def walking(self) -> bool:
         """Whether people still move and act."""
         return self.agenda.now_s < self.seconds - _STILL_S
+
+    @property
+    def disks_lost(self) -> bool:
+        """Whether any disk was lost for good."""
+        return bool(self.faults.disks_lost)
 
     # ---- what the parts ask of the run
 
@@ -127,6 +134,14 @@ class City:
     def hear(self, link: Link, side: int, batch: Batch) -> Batch:
         """See `Faults.hear`."""
         return self.faults.hear(link, side, batch)
+
+    def heard(self, process: Process, peer: Incarnation, message: LinkMessage) -> None:
+        """See `Checkers.heard`."""
+        self.checkers.heard(process, peer, message)
+
+    def sent(self, process: Process, send: Send) -> None:
+        """See `Checkers.sent`."""
+        self.checkers.sent(process, send)
 
     def looked_at(self, process: Process) -> None:
         """See `Checkers.looked_at`."""

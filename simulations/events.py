@@ -39,13 +39,15 @@ class Agenda:
         """Do it so much later."""
         self.at(self.now_s + delay_s, do)
 
-    def run(self, until_s: float) -> None:
-        """Do all there is up to that time."""
+    def run(self, until_s: float, enough: Callable[[], bool]) -> None:
+        """Do all there is up to that time, or until that is enough."""
         heap = self._heap
         while heap and heap[0][0] <= until_s:
             self.now_s, _, do = heapq.heappop(heap)
             self.done += 1
             do()
+            if enough():
+                return
         self.now_s = until_s
 
 

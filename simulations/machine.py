@@ -108,6 +108,10 @@ class Surroundings(Protocol):
 
     def hear(self, link: Link, side: int, batch: Batch) -> Batch: ...
 
+    def heard(self, process: Process, peer: Incarnation, message: LinkMessage) -> None: ...
+
+    def sent(self, process: Process, send: Send) -> None: ...
+
     def looked_at(self, process: Process) -> None: ...
 
 
@@ -268,6 +272,7 @@ class Process:
             return
         self._busy = True
         node = self.node
+        self.run.looked_at(self)
         while self.alive and not self.paused:
             if self._effects:
                 effect = self._effects.popleft()
@@ -283,6 +288,7 @@ class Process:
             elif self._events:
                 event = self._events.popleft()
                 node.step(event, self.now())
+                self.run.looked_at(self)
                 if isinstance(event, ClientLost):
                     heapq.heappush(self._free, event.conn)
             else:
@@ -293,7 +299,6 @@ class Process:
             if self._wanted_for != (node.who.number, node.map_version):
                 self._want()
                 self._dial()
-            self.run.looked_at(self)
 
     def _execute(self, effect: object) -> None:
         match effect:
@@ -323,6 +328,7 @@ class Process:
                 self.run.before_send(self, send)
                 if not self.alive:
                     break
+            self.run.sent(self, send)
             self._send_one(send)
         self._flush_links()
 
@@ -475,11 +481,16 @@ class Process:
             return  # it arrived while the process was paused, and the link ended meanwhile
         batch = decode_batch(data)
         self.run.trace.add(self.run.agenda.now_s, b"L", self.name.encode(), data)
-        self.step(PeerSaid(peer, self.run.hear(link, side, batch)))
+        self._hear(PeerSaid(peer, self.run.hear(link, side, batch)))
+
+    def _hear(self, said: PeerSaid) -> None:
+        for message in said.batch.messages:
+            self.run.heard(self, said.peer, message)
+        self.step(said)
 
     def hear_again(self, said: PeerSaid) -> None:
         """A batch that arrives twice or late; only while a link to its sender is up."""
-        self.do(lambda: self.step(said) if said.peer in self.links else None)
+        self.do(lambda: self._hear(said) if said.peer in self.links else None)
 
     def _flush_links(self) -> None:
         if not self._gathered:

@@ -76,6 +76,13 @@ class Disk:
         """The disk itself is lost, with everything on it."""
         self._cells.clear()
 
+    def has(self, object_id: bytes) -> bool:
+        """Whether an object with this id was ever written here."""
+        return any(
+            object_id in kept.state or any(object_id in delta for delta in kept.deltas)
+            for kept in self._cells.values()
+        )
+
     def recover(self) -> dict[int, SavedCell]:
         """What a new process reads."""
         recovered: dict[int, SavedCell] = {}
