@@ -64,14 +64,15 @@ class Inspected(Protocol):
     def disks_lost(self) -> bool: ...
 
 
-@dataclass(slots=True)
 class _Seen:
     """What was last seen of one process."""
 
-    persons: dict[int, Whereabouts]
-    number: int = 0
-    stamp: int = 0
-    ground: tuple[int, int, float] = (0, 0, 0.0)
+    __slots__ = ("ground", "number", "persons")
+
+    def __init__(self) -> None:
+        self.persons: dict[int, Whereabouts] = {}
+        self.number = 0
+        self.ground: tuple[int, int, float] = (0, 0, 0.0)
 
 
 class Checkers:
@@ -114,7 +115,7 @@ class Checkers:
                     self._no_longer(process, avatar, person)
             return
         if seen is None:
-            seen = self._seen[process] = _Seen({})
+            seen = self._seen[process] = _Seen()
         self._people(process, seen)
         node = process.node
         ground = node.who.number, node.city_map.stamp, process.lease_deadline_s
@@ -395,7 +396,7 @@ class Checkers:
             self.violate("object", f"the lantern {deed.text!r} of {name} has changed", name)
 
     def _counts(self, shown: dict[bytes, list[WorldObject]]) -> None:
-        """No retry counts or hangs twice, except that each process that was asked may have done it without an answer."""
+        """No retry counts or hangs twice, except that each process asked may have done it without an answer."""
         deeds = self.run.ledger.deeds
         rings = sum(one.count for found in shown.values() for one in found if one.kind == "bell")
         most = sum(len(deed.asked_of) for deed in deeds if deed.verb == "ring")

@@ -16,10 +16,8 @@ import numpy as np
 
 from p2pworld import drive
 from p2pworld.core import Event, Node, NodeConfig
-from p2pworld.crypto.keys import Signer
 from p2pworld.drive import AskStore, Persist, SendFrames, SendNow
 from p2pworld.errors import RemoteError
-from p2pworld.ids import Incarnation
 from p2pworld.messages import (
     Attached,
     Batch,
@@ -55,7 +53,9 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Iterable
 
+    from p2pworld.crypto.keys import Signer
     from p2pworld.geometry import Cell
+    from p2pworld.ids import Incarnation
     from p2pworld.messages import Objects
     from p2pworld.world.citymap import Member
     from p2pworld.world.handoff import Person

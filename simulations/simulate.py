@@ -1,7 +1,7 @@
 """`p2pworld simulate`: many seeds, each a whole city on virtual time, in as many processes as there are cores.
 
 Prints what went wrong as stories, with the command that replays each red seed, and ends with 1 if anything did. The
-JSON file has the totals of all seeds and, under `runs`, each seed alone. `trace_hash` is over the seeds' hashes in order.
+JSON file has the totals of all seeds and, under `runs`, each seed alone. `trace_hash` is over the seeds' hashes.
 """
 
 from __future__ import annotations

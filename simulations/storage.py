@@ -1,8 +1,8 @@
 """A disk as it is on a bad day: writes take time, fail while it is full, and a crash may end one anywhere.
 
 The journal has the meaning of the real one: a `SaveState` replaces what is kept of a cell, a `SaveDelta` is merged to
-it, all writes of one `Persist` happen together or not at all. Persists are carried out one after another. What was
-under way when the process died is lost, torn (which a checksum shows, so lost as well), or done without anybody knowing.
+it, all writes of one `Persist` happen together or not at all. Persists are carried out one by one. What was under way
+when the process died is lost, torn (which a checksum shows, so lost as well), or done without anybody knowing.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ nothing arrives; an answer may be lost after the deed, which only a proposal's c
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,6 +29,7 @@ from p2pworld.world.ownership import (
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
     from simulations.events import Agenda, Trace
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from client.session import Close, Open, Say, Session
 from client.table import ClientAt
-from p2pworld.crypto.keys import Signer
 from p2pworld.errors import LocalError
 from p2pworld.messages import Act, Bye, Done, Pose, Profile
 from p2pworld.wire.codec import decode_play, encode_play
@@ -23,6 +22,7 @@ from simulations.network import PlaySocket
 if TYPE_CHECKING:
     import random
 
+    from p2pworld.crypto.keys import Signer
     from p2pworld.ids import Login
     from simulations.events import Agenda, Trace
     from simulations.machine import Machine, Process
@@ -79,7 +79,9 @@ class Town(Protocol):
     rng: random.Random
     machines: list[Machine]
     bounds_cm: tuple[int, int, int, int]
-    walking: bool
+
+    @property
+    def walking(self) -> bool: ...
 
 
 class Device:
