@@ -88,6 +88,8 @@ CORE_THIRD_PARTY = {  # what the layers below the shell take from others, and wh
         "p2pworld.world.pace",
         "p2pworld.world.speech",
         "p2pworld.world.region",
+        "p2pworld.world.visits",
+        "p2pworld.world.walls",
     },
     "pyproj": {"p2pworld.geometry"},
     "msgpack": {"p2pworld.wire", "p2pworld.crdt", "p2pworld.world.citymap.form"},
