@@ -1,4 +1,4 @@
-"""Whole simulated cities: clean under every preset, the same to the last byte under another hash seed, and replayable."""
+"""Whole simulated cities: clean under every preset, replayable, the same to the last byte under another hash seed."""
 
 from __future__ import annotations
 
