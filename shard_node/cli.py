@@ -20,7 +20,7 @@ COMMANDS: Final = {
     "demo": ("simulations.demo:demo", "A city of several nodes and its people, on this machine."),
     "node": ("shard_node.commands:node", "Run one node of the city."),
     "bots": ("client.bots:bots", "Walk people through a running city."),
-    "simulate": ("simulations.simulate:simulate", "Try to break whole cities on a virtual clock."),
+    "simulate": ("simulations.simulate:command", "Try to break whole cities on a virtual clock."),
     "keys": ("shard_node.commands:keys", "Make and show keys and grants."),
     "doctor": (
         "shard_node.commands:doctor",
