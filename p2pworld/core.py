@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -94,6 +94,7 @@ from p2pworld.world.pace import Pacer
 from p2pworld.world.people import People
 from p2pworld.world.presence import Nonces
 from p2pworld.world.region import RegionIndex
+from p2pworld.world.riders import NO_ROOM_AHEAD, Riders
 from p2pworld.world.speech import Speech
 
 if TYPE_CHECKING:
@@ -175,6 +176,7 @@ class Node:
         )
         self._objects = Objects(self.who, journal)
         self._pacer = Pacer()
+        self._riders = Riders(self._crowd, self._out)
         self._speech = Speech(self._crowd, self._out, self._place_of)
         self._index = RegionIndex(self.city_map, self.who)
         self._links: dict[Incarnation, int] = {}
@@ -265,6 +267,7 @@ class Node:
         people, crowd, index = self._people, self._crowd, self._index
         people.tick(now)
         self.counters["ghosts-expired"] += crowd.expire(now.boot_s)
+        self._riders.tick(index, people.leaving_rows(), now)
         self._walkers(now)
         self._settle(now)
         t_ms = int(now.boot_s * 1000)
@@ -334,6 +337,10 @@ class Node:
                 login = self._people.login_on(conn)
                 self._objects.act(avatar, login, conn, message, pose, cell, self.lapsed, self._out, now)
                 self._tell_changes()
+            case Go("bus"):
+                self._riders.board(conn, row, now)
+            case Go("off"):
+                self._riders.get_off(conn, row, now)
             case Go():
                 self._go(conn, row, message.place)
             case Who():
@@ -394,6 +401,9 @@ class Node:
             return
         east_cm, north_cm = found.position_cm
         pose = self._crowd.pose(row)
+        if self._crowd.vehicle[row]:
+            self._crowd.leave_vehicle(row)
+            pose = replace(pose, state=0)
         seq = int(self._crowd.seq[row])
         self._crowd.set_pose(row, Pose(east_cm, north_cm, 0, pose.yaw, pose.state), seq)
         self._out.sends.append(ToClient(conn, Correct(seq, self._crowd.pose(row), "go")))
@@ -557,7 +567,8 @@ class Node:
         people, crowd, index = self._people, self._crowd, self._index
         rows, _, holders = index.crossers(crowd)
         for row, holder in zip(rows.tolist(), holders.tolist(), strict=True):
-            people.crossed(row, index.holders[holder], now)
+            if not self._riders.stays(row):
+                people.crossed(row, index.holders[holder], now)
         leaving = people.leaving_rows()
         if leaving:
             at = np.array(leaving, np.int32)
@@ -566,7 +577,11 @@ class Node:
                 people.came_back(row, now)
 
     def _settle(self, now: Instant) -> None:
-        """Those who have just become mine: their waiting pose, and the objects around them."""
+        """Those who have just become mine: their waiting pose, and the objects around them; riders without a seat."""
+        while self._people.refused_riders:
+            refused = self._crowd.row_of.get(self._people.refused_riders.pop())
+            if refused is not None:
+                self._riders.set_down(refused, self._index, now, NO_ROOM_AHEAD)
         while self._people.welcomed:
             avatar = self._people.welcomed.pop()
             row = self._crowd.row_of.get(avatar)
@@ -574,6 +589,7 @@ class Node:
                 continue
             conn = int(self._crowd.conn[row])
             self._cell_of[row] = 0
+            self._riders.came(row, now)
             heard_s, pose = self._waiting.pop(conn, (0.0, None))
             if pose is not None and now.boot_s - heard_s < 1.0:
                 applied = self._crowd.apply_poses(
@@ -664,5 +680,5 @@ class Node:
 
     def all_counters(self) -> Counter[str]:
         """Everything counted here, by what it is."""
-        parts = (self._people, self._objects, self._ownership, self._speech)
+        parts = (self._people, self._objects, self._ownership, self._speech, self._riders)
         return sum((part.counters for part in parts), self.counters)

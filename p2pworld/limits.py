@@ -21,6 +21,7 @@ __all__ = [
     "DIRECTORY_TTL_S",
     "SAYS_PER_S", "SAYS_BURST", "SAY_AHEAD_MS", "HEAR_CM", "BEAT_HEAR_CM", "BEAT_AHEAD_MS", "BEAT_LEAD_MS",
     "BEATS_PER_S", "BLOCKS_MAX", "GROUPS_MAX",
+    "BOARD_CM", "RIDER_CROSSES_S", "RIDER_KEPT_S", "RIDER_STAYS_S",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED", "NEAR_COPY_CM",
 ]  # fmt: skip
 
@@ -93,6 +94,12 @@ BEAT_LEAD_MS: Final = 150  # otherwise it sounds this much after it came, so tha
 BEATS_PER_S: Final = 8.0  # semiquavers at 120 a minute
 BLOCKS_MAX: Final = 256  # for each client
 GROUPS_MAX: Final = 8  # for each client
+
+# ---- the bus
+BOARD_CM: Final = 1_500  # from the middle of a bus of 11 m to whoever gets on
+RIDER_CROSSES_S: Final = 1.0  # for a handoff at 9 m/s; then one is set down
+RIDER_KEPT_S: Final = 1.0  # a seat is kept so long for one whose socket was lost
+RIDER_STAYS_S: Final = 3.0  # after a handoff, before the next: nodes' clocks may differ by that much
 
 # ---- objects
 OBJECTS_PER_CELL: Final = 4_096

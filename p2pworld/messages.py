@@ -312,7 +312,11 @@ class Profiles:
 
 @dataclass(frozen=True, slots=True)
 class Correct:
-    """Your pose `seq` was not accepted: go on from `pose`, for `reason` (`reach`, `outside`, `closed`)."""
+    """Your pose `seq` was not accepted: go on from `pose`, for `reason`.
+
+    Reasons: `reach`, `outside`, `closed`, `ride` (you sit on no bus), and where the node moved you itself: `go`,
+    `board`, `off`.
+    """
 
     KIND: ClassVar[int] = 0x4A
     seq: U32
@@ -373,7 +377,10 @@ PLAY_MESSAGES: tuple[type, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Prepare:
-    """Will you take this avatar? `k` names the attempt at the source; `hello` proves the login, `to` is the cell."""
+    """Will you take this avatar? `k` names the attempt at the source; `hello` proves the login, `to` is the cell.
+
+    A rider comes with its `vehicle` (0: on foot) and seat.
+    """
 
     KIND: ClassVar[int] = 0x01
     avatar: AvatarId
@@ -383,6 +390,8 @@ class Prepare:
     seq: U32
     pose: Pose
     to: CellCode
+    vehicle: U16 = 0
+    seat: U8 = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,6 +438,8 @@ class Commit:
     hop: U32
     seq: U32
     pose: Pose
+    vehicle: U16 = 0
+    seat: U8 = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,6 +88,8 @@ CORE_THIRD_PARTY = {  # what the layers below the shell take from others, and wh
         "p2pworld.world.pace",
         "p2pworld.world.speech",
         "p2pworld.world.region",
+        "p2pworld.world.riders",
+        "p2pworld.world.vehicles",
         "p2pworld.world.visits",
         "p2pworld.world.walls",
     },

@@ -38,12 +38,15 @@ if TYPE_CHECKING:
 
     from p2pworld.world.region import RegionIndex
 
-__all__ = ["DORMANT", "FREE", "GHOST", "MINE", "Applied", "Crowd", "tie_break"]
+__all__ = ["DORMANT", "FREE", "GHOST", "MINE", "RIDE", "Applied", "Crowd", "tie_break"]
 
 FREE: Final = 0
 GHOST: Final = 1  # a neighbour's, or mine no longer: it is only shown
 MINE: Final = 2
 DORMANT: Final = 3  # mine, its socket lost: it stands still
+
+RIDE: Final = 9  # the state of who sits on a vehicle
+_SEATED: Final = np.isin(np.arange(256), (4, 5, 7))  # what a rider can do besides: wave, bow, clap
 
 _NEVER: Final = -1e18
 _SEQ_MAX: Final = 2**32 - 1
@@ -59,8 +62,9 @@ class Applied:
 
     Reasons: `unowned` (the socket has no row that moves), `rate`, `old` (seq not above the row's),
     `superseded` (a later one of the same batch), `outside` (the root), `reach` (too far for the time),
-    `closed` (ground that nobody holds). `corrections` are (conn, seq refused, pose to go on from, reason),
-    for the last three, by rising id.
+    `ride` (says that it rides, and does not), `closed` (ground that nobody holds). `corrections` are (conn,
+    seq refused, pose to go on from, reason),
+    for the last four, by rising id.
     """
 
     accepted: int = 0
@@ -81,7 +85,8 @@ class Crowd:
 
     Every column is an array of length `capacity`; a row means something while its `kind` is not FREE.
     `heard_s` is, for a ghost, when it was last refreshed, and for mine, when a pose was last accepted.
-    `source` is the link a ghost belongs to (-1: none). `mover` is 0 on foot, 1 on a vehicle. At most half of
+    `source` is the link a ghost belongs to (-1: none). `mover` is 0 on foot, 1 on a vehicle; `vehicle` is which
+    (0: none), `seat` where on it, and only rows that are mine or dormant have one. At most half of
     all rows are ghosts, so that a neighbour's crowd keeps nobody from logging in. Callers may write any
     column of a row but `id`, and `kind` but to or from FREE.
     """
@@ -106,6 +111,8 @@ class Crowd:
         self.heard_s = np.zeros(capacity, np.float64)
         self.corrected_s = np.full(capacity, _NEVER, np.float64)
         self.mover = np.zeros(capacity, np.uint8)
+        self.vehicle = np.zeros(capacity, np.uint16)
+        self.seat = np.zeros(capacity, np.uint8)
         self.tokens = np.zeros(capacity, np.float64)  # poses this client may send at once, as of `rated_s`
         self.rated_s = np.zeros(capacity, np.float64)
         self.row_of: dict[int, int] = {}
@@ -153,7 +160,7 @@ class Crowd:
         self.source[row] = -1
         self.heard_s[row] = now_s
         self.corrected_s[row] = _NEVER
-        self.mover[row] = 0
+        self.leave_vehicle(row)
         self.set_version(row, Version(login, hop, seq))
         self.set_pose(row, pose, seq)
         return row
@@ -169,6 +176,7 @@ class Crowd:
         if self.conn[row] >= 0:
             self.detach(row)
         del self.row_of[int(self.id[row])]
+        self.leave_vehicle(row)
         self.kind[row] = FREE
         self.source[row] = -1
         self._free.append(row)
@@ -199,6 +207,14 @@ class Crowd:
         if conn >= 0:
             self.conn_row[conn] = -1
             self.conn[row] = -1
+
+    def take_seat(self, row: int, vehicle: int, seat: int) -> None:
+        """From now on this avatar, which is mine, rides: its client's poses do not move it."""
+        self.vehicle[row], self.seat[row], self.mover[row] = vehicle, seat, 1
+
+    def leave_vehicle(self, row: int) -> None:
+        """From now on this avatar is on foot."""
+        self.vehicle[row] = self.seat[row] = self.mover[row] = 0
 
     def pose(self, row: int) -> Pose:
         """Where the avatar of this row is."""
@@ -262,7 +278,8 @@ class Crowd:
         accepted pose. A pose takes one token of its client, whether it is accepted or not; tokens come back
         at POSES_PER_S, at most one second's. An accepted pose lies in the root, within reach (REACH_SLACK_CM
         and the mover's speed for the time since the last accepted one), and leads into no ground that nobody
-        holds.
+        holds. Of a rider's pose only yaw and state count: it is where its vehicle is. Nobody else may be in the
+        state RIDE.
         """
         total = len(conns)
         if total == 0:
@@ -340,13 +357,17 @@ class Crowd:
         """Move each of these rows, which differ, if it may go there."""
         east, north = poses["east_cm"], poses["north_cm"]
         old_east, old_north = self.east_cm[rows], self.north_cm[rows]
+        riding = self.vehicle[rows] != 0
+        if riding.any():
+            east, north = np.where(riding, old_east, east), np.where(riding, old_north, north)
+        posing = (poses["state"] == RIDE) & ~riding
         silence_s = np.minimum(np.maximum(now_s - self.heard_s[rows], 0.0), REACH_SECONDS)
         reach_cm = REACH_SLACK_CM + _SPEED[self.mover[rows]] * silence_s
         east_way, north_way = east.astype(np.float64) - old_east, north.astype(np.float64) - old_north
         far = east_way * east_way + north_way * north_way > reach_cm * reach_cm
         # what is not far lies near a place in the root, so only such a place is looked up; `far` alone may be anywhere
         inside = (east >= 0) & (north >= 0) & (east < ROOT_SIDE_CM) & (north < ROOT_SIDE_CM)
-        good = inside & ~far
+        good = inside & ~far & ~posing
         corrections: tuple[Correction, ...] = ()
         whole = bool(good.all())
         closed = None
@@ -360,17 +381,22 @@ class Crowd:
                 good[at] = ~index.enters_closed(old_east[at], old_north[at], east[at], north[at])
         if not whole:
             bad = (~good).nonzero()[0]
-            reason = np.where(~inside, 0, np.where(far, 1, 2))[bad]
-            for name, times in zip(_REFUSALS, np.bincount(reason, minlength=3).tolist(), strict=True):
+            reason = np.where(~inside, 0, np.where(far, 1, np.where(posing, 2, 3)))[bad]
+            for name, times in zip(_REFUSALS, np.bincount(reason, minlength=4).tolist(), strict=True):
                 _count(dropped, name, times)
             corrections = self._correct(rows[bad], seq[bad], reason, now_s)
             at = good.nonzero()[0]
             rows, poses, seq, east, north = rows[at], poses[at], seq[at], east[at], north[at]
+            riding = riding[at]
+        up, state = poses["up"], poses["state"]
+        if riding.any():
+            up = np.where(riding, self.up[rows], up)
+            state = np.where(riding & ~_SEATED[state], RIDE, state)
         self.east_cm[rows] = east
         self.north_cm[rows] = north
-        self.up[rows] = poses["up"]
+        self.up[rows] = up
         self.yaw[rows] = poses["yaw"]
-        self.state[rows] = poses["state"]
+        self.state[rows] = state
         self.seq[rows] = seq
         self.heard_s[rows] = now_s
         return Applied(len(rows), corrections, dropped)
@@ -522,7 +548,7 @@ class Crowd:
         return np.where(known[at] == ids, rows[at], np.int32(-1))
 
 
-_REFUSALS: Final = ("outside", "reach", "closed")
+_REFUSALS: Final = ("outside", "reach", "ride", "closed")
 
 
 def _count(counts: dict[str, int], reason: str, times: int) -> None:

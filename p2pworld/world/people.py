@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from p2pworld.crypto.keys import Signer, login_of, sign_challenge, verify_hello
@@ -52,7 +52,7 @@ from p2pworld.messages import (
 )
 from p2pworld.seoul.landmarks import landmark
 from p2pworld.world.citymap import EMPTY, CityMap
-from p2pworld.world.crowd import DORMANT, GHOST, MINE, Crowd
+from p2pworld.world.crowd import DORMANT, GHOST, MINE, RIDE, Crowd
 from p2pworld.world.handoff import (
     NOBODY,
     Act,
@@ -81,6 +81,8 @@ from p2pworld.world.handoff import (
     step,
 )
 from p2pworld.world.presence import Directory, Nonces, login_fault
+from p2pworld.world.riders import free_seat, seats_taken
+from p2pworld.world.vehicles import SEATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -110,6 +112,8 @@ class _Papers:
     hello: SignedHello
     seq: int = 0
     pose: Pose = field(default_factory=lambda: Pose(0, 0))
+    vehicle: int = 0
+    seat: int = 0
 
 
 @dataclass(slots=True)
@@ -124,6 +128,7 @@ class _Kept:
 
     hello: SignedHello
     k: int
+    vehicle: int = 0
 
 
 class People:
@@ -165,6 +170,7 @@ class People:
         self._fits: Callable[[int], bool] = lambda cell: False
         self.seated: dict[int, int] = {}  # play socket -> avatar, of clients that wait on a seat
         self.welcomed: list[int] = []  # avatars that became mine since the core last looked
+        self.refused_riders: list[int] = []  # the same, of riders for whom no seat was kept
 
     # ------------------------------------------------------------------------------------------- the node's life
 
@@ -297,9 +303,12 @@ class People:
                     self._send(peer, SeatRefused(avatar, message.k, "signature"))
                     return
                 fits = self._fits(message.to) and (avatar in self._crowd.row_of or not self._crowd.full)
+                fits = fits and (message.vehicle == 0 or self._room_on(message.vehicle, avatar))
                 login = login_of(message.hello)
                 prepare = GotPrepare(peer, message.k, login, fits, self._nonces.draw(16))
                 self._on(avatar, prepare, now, message.hello)
+                if (kept := self._kept.get(avatar)) is not None and kept.k == message.k:
+                    kept.vehicle = message.vehicle
             case SeatReady():
                 self._on(avatar, GotReady(peer, message.k, message.r), now)
             case SeatRefused():
@@ -307,6 +316,9 @@ class People:
                 self.counters[f"refused-{known}"] += 1
                 if avatar in self._leaving:
                     self._retry_s[avatar] = now.boot_s + HANDOFF_RETRY_S
+                row = self._crowd.row_of.get(avatar)
+                if row is not None and self._crowd.vehicle[row]:
+                    self.refused_riders.append(avatar)
                 self._on(avatar, GotRefused(peer, message.k), now)
             case Attached():
                 self._on(avatar, GotAttached(peer, message.k, message.r), now)
@@ -453,7 +465,9 @@ class People:
                 pose, papers = self._crowd.pose(row), self._papers[avatar]
                 seq = int(self._crowd.seq[row])
                 cell = self.city.leaf_at(pose.east_cm, pose.north_cm)
-                self._send(peer, Prepare(avatar, out.k, papers.hello, after.row.hop, seq, pose, cell))
+                vehicle, seat = int(self._crowd.vehicle[row]), int(self._crowd.seat[row])
+                hop = after.row.hop
+                self._send(peer, Prepare(avatar, out.k, papers.hello, hop, seq, pose, cell, vehicle, seat))
             case Act.INVITE:
                 assert peer is not None
                 member = self.city.member(peer)
@@ -468,10 +482,13 @@ class People:
                 row_index = self._crowd.row_of.get(avatar)
                 if row_index is not None and self._crowd.kind[row_index] == MINE:
                     papers.seq, papers.pose = int(self._crowd.seq[row_index]), self._crowd.pose(row_index)
+                    papers.vehicle = int(self._crowd.vehicle[row_index])
+                    papers.seat = int(self._crowd.seat[row_index])
                 login = after.row.login
                 message = Commit(
-                    avatar, out.k, out.r, peer.number, login.ms, login.birth, out.hop, papers.seq, papers.pose
-                )
+                    avatar, out.k, out.r, peer.number, login.ms, login.birth, out.hop, papers.seq, papers.pose,
+                    papers.vehicle, papers.seat,
+                )  # fmt: skip
                 self._out.sends.append(ToPeer(peer, message, fenced=True))
             case Act.CLOSE:
                 self._hang_up(out.conn, Bye("moved", "You are on another node now."))
@@ -517,6 +534,10 @@ class People:
         self._papers[avatar] = _Papers(hello)
         row = self._crowd.row_of.get(avatar)
         pose = hello.hello.want or (_HEART if row is None else self._crowd.pose(row))
+        if row is not None and self._crowd.vehicle[row]:
+            pose = self._crowd.pose(row)  # its seat was kept
+        elif pose.state == RIDE:
+            pose = replace(pose, state=0)
         if self._crowd.conn_row[conn] >= 0:
             self._crowd.detach(int(self._crowd.conn_row[conn]))
         self._place(avatar, MINE, Version(after.row.login, 0, 0), pose, conn, now)
@@ -527,7 +548,13 @@ class People:
         kept = self._kept.pop(avatar)
         self._papers[avatar] = _Papers(kept.hello)
         version = Version(after.row.login, commit.hop, commit.seq)
-        self._place(avatar, MINE, version, commit.pose, conn, now)
+        seat = free_seat(self._crowd, commit.vehicle, commit.seat)
+        pose = commit.pose
+        if seat is None and pose.state == RIDE:
+            pose = replace(pose, state=0)
+        self._place(avatar, MINE, version, pose, conn, now)
+        if seat is not None:
+            self._crowd.take_seat(self._crowd.row_of[avatar], commit.vehicle, seat)
         self.seated.pop(conn, None)
         self._welcome(avatar, conn, now)
 
@@ -546,6 +573,8 @@ class People:
 
     def _set_kind(self, row: int, kind: int, now: Instant) -> None:
         self._crowd.kind[row] = kind
+        if kind == GHOST:
+            self._crowd.leave_vehicle(row)
         self._crowd.source[row] = -1
         self._crowd.heard_s[row] = now.boot_s
 
@@ -605,6 +634,11 @@ class People:
             self._kept.pop(avatar, None)
             if after.row.at is RowAt.NONE:
                 self._keep_floor(avatar, now)
+
+    def _room_on(self, bus: int, avatar: int) -> bool:
+        """Whether a seat of this bus can be kept for this avatar."""
+        kept = sum(one.vehicle == bus for other, one in self._kept.items() if other != avatar)
+        return free_seat(self._crowd, bus) is not None and seats_taken(self._crowd, bus) + kept < SEATS
 
     def _arm(self, avatar: int, of_row: bool, seconds: float | None, now: Instant) -> None:
         if seconds is None:
