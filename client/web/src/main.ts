@@ -1,6 +1,9 @@
 /** Where the page begins: a world, and everything that shows it. */
 
+import { expose } from "./state/debug";
 import { openWorld } from "./state/open";
 import { start } from "./ui/start";
 
-start(openWorld());
+const world = await openWorld();
+expose(world);
+start(world);

@@ -114,7 +114,7 @@ export class DensityFrame {
     const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
     const count = view.getUint16(2, true);
     const level = data[1] as number;
-    if (data.length !== (8 + 6 * count + 7) >> 3 << 3) throw new Malformed("frame-size");
+    if (data.length !== ((8 + 6 * count + 7) >> 3) << 3) throw new Malformed("frame-size");
     if (level > 16) throw new Malformed("frame-level");
     this.level = level;
     this.tMs = view.getUint32(4, true);

@@ -6,7 +6,7 @@
 import { getPublicKey, hashes, sign as signSlowly, verify as verifySlowly } from "@noble/ed25519";
 import { sha256, sha512 } from "@noble/hashes/sha2.js";
 
-hashes.sha512 = sha512;
+hashes.sha512 = (message) => Uint8Array.from(sha512(message as Uint8Array));
 
 /** What is kept of a key: a pair that cannot be read out, or the seed of 32 bytes. */
 export type KeptKey = CryptoKeyPair | Uint8Array;
@@ -57,7 +57,9 @@ export async function verify(key: Uint8Array, message: Uint8Array, sig: Uint8Arr
   const within = subtle();
   if (within) {
     try {
-      const imported = await within.importKey("raw", key as Uint8Array<ArrayBuffer>, ED25519, false, ["verify"]);
+      const imported = await within.importKey("raw", key as Uint8Array<ArrayBuffer>, ED25519, false, [
+        "verify",
+      ]);
       return await within.verify(
         ED25519,
         imported,

@@ -216,7 +216,11 @@ class Reader {
 
   private number(size: 1 | 2 | 4): number {
     const at = this.take(size);
-    return size === 1 ? this.view.getUint8(at) : size === 2 ? this.view.getUint16(at) : this.view.getUint32(at);
+    return size === 1
+      ? this.view.getUint8(at)
+      : size === 2
+        ? this.view.getUint16(at)
+        : this.view.getUint32(at);
   }
 
   private long(high: number): number {

@@ -1,0 +1,107 @@
+/**
+ * Who are these? Asked once for everybody seen, many at a time, and kept. Also what else goes out without an answer:
+ * never more at once than a node takes from one client.
+ */
+
+import { encodeMessage, Kind, type Profile } from "../net/messages";
+import type { Kind as Kinds, Person } from "./world";
+
+const IDS_PER_WHO = 64;
+const PEOPLE_MAX = 4096;
+const AGAIN_MS = 5000; // unanswered
+const STALE_MS = 120_000; // people change their looks
+const PER_S = 8; // a node takes 10 a second
+const BURST = 20;
+const QUEUE_MAX = 64;
+const KINDS = new Set(["person", "program", "ai"]);
+
+export class People {
+  readonly known = new Map<number, Person>();
+  private readonly toldMs = new Map<number, number>();
+  private readonly askedMs = new Map<number, number>();
+  private readonly wanted = new Set<number>();
+
+  /** Wants to know who these are. */
+  want(ids: Iterable<number>, nowMs: number): void {
+    for (const id of ids) {
+      if (!Number.isSafeInteger(id) || id <= 0 || this.wanted.size >= PEOPLE_MAX) continue;
+      const told = this.toldMs.get(id) ?? Number.NEGATIVE_INFINITY;
+      const asked = this.askedMs.get(id) ?? Number.NEGATIVE_INFINITY;
+      if (nowMs - told > STALE_MS && nowMs - asked > AGAIN_MS) this.wanted.add(id);
+    }
+  }
+
+  /** The next question, or null. */
+  question(nowMs: number): Uint8Array | null {
+    if (this.wanted.size === 0) return null;
+    const ids: number[] = [];
+    for (const id of this.wanted) {
+      if (ids.push(id) === IDS_PER_WHO) break;
+    }
+    for (const id of ids) {
+      this.wanted.delete(id);
+      this.askedMs.delete(id); // the latest asked is the last of the map
+      this.askedMs.set(id, nowMs);
+    }
+    trim(this.askedMs);
+    return encodeMessage(Kind.WHO, { ids });
+  }
+
+  /** The node answers. */
+  told(ids: readonly number[], profiles: readonly Profile[], nowMs: number): void {
+    ids.forEach((id, i) => {
+      const profile = profiles[i];
+      if (!profile) return;
+      this.known.delete(id);
+      this.known.set(id, {
+        id,
+        name: profile.name,
+        look: profile.look,
+        kind: (KINDS.has(profile.kind) ? profile.kind : "program") as Kinds,
+      });
+      this.toldMs.delete(id);
+      this.toldMs.set(id, nowMs);
+      this.wanted.delete(id);
+    });
+    trim(this.known);
+    trim(this.toldMs);
+  }
+}
+
+/** Messages that need no answer, at a pace that a node takes; what is more than it will ever take is dropped. */
+export class Outgoing {
+  private readonly queue: Uint8Array[] = [];
+  private tokens = BURST;
+  private filledMs = 0;
+
+  put(data: Uint8Array): boolean {
+    if (this.queue.length >= QUEUE_MAX) return false;
+    this.queue.push(data);
+    return true;
+  }
+
+  get waiting(): number {
+    return this.queue.length;
+  }
+
+  clear(): void {
+    this.queue.length = 0;
+  }
+
+  /** Sends what may be sent at `nowMs`; `send` says whether anybody listens. */
+  flush(nowMs: number, send: (data: Uint8Array) => boolean): void {
+    this.tokens = Math.min(BURST, this.tokens + ((nowMs - this.filledMs) * PER_S) / 1000);
+    this.filledMs = nowMs;
+    while (this.tokens >= 1 && this.queue.length > 0 && send(this.queue[0] as Uint8Array)) {
+      this.queue.shift();
+      this.tokens--;
+    }
+  }
+}
+
+function trim(map: Map<number, unknown>): void {
+  for (const key of map.keys()) {
+    if (map.size <= PEOPLE_MAX) break;
+    map.delete(key);
+  }
+}

@@ -1,0 +1,153 @@
+/**
+ * A world in this browser: its sockets, its clock and what it keeps.
+ */
+
+import { type KeptKey, type Signer, signer } from "../net/keys";
+import type { Pose, Profile } from "../net/messages";
+import { Malformed } from "../net/msgpack";
+import { keptKey, openKept } from "./kept";
+import { LiveWorld } from "./live";
+import { readPlaces } from "./places";
+import type { World } from "./world";
+
+const SUBPROTOCOL = "p2pworld.v1";
+const STOOD_MS = 12 * 3600_000; // where one stood is remembered for so long
+const KEEP_STOOD_MS = 5000;
+const AGAIN_MS = 2000;
+const WAITING_BYTES_MAX = 65_536; // a socket that does not take what is sent loses poses, not memory
+
+interface Stood {
+  readonly pose: Pose;
+  readonly ms: number;
+}
+
+/** The world of this page, which has begun to join it. Waits for what this device keeps and for the nodes' addresses. */
+export async function openWorld(): Promise<World> {
+  const kept = await openKept();
+  const [key, lastLoginMs, profile, blocked, stood, urls] = await Promise.all([
+    keptKey(kept),
+    kept.get<number>("lastLogin"),
+    kept.get<Profile>("profile"),
+    kept.get<number[]>("blocked"),
+    kept.get<Stood>("stood"),
+    nodeUrls(),
+  ]);
+  const by: Signer = await signer(key as KeptKey);
+  const sockets = new Map<number, WebSocket>();
+  const tabs = typeof BroadcastChannel === "undefined" ? null : new BroadcastChannel("p2pworld");
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const world: LiveWorld = new LiveWorld(
+    {
+      now: () => performance.now(),
+      wall: () => Date.now(),
+      wakeAt: (ms) => {
+        clearTimeout(timer);
+        if (ms !== Number.POSITIVE_INFINITY)
+          timer = setTimeout(() => world.wake(), Math.max(0, ms - performance.now()));
+      },
+      open: (conn, url) => {
+        const lost = () => {
+          if (sockets.delete(conn)) world.closed(conn);
+        };
+        let socket: WebSocket;
+        try {
+          socket = new WebSocket(url, SUBPROTOCOL);
+        } catch {
+          sockets.delete(conn);
+          queueMicrotask(() => world.closed(conn)); // an address that no socket can have
+          return;
+        }
+        socket.binaryType = "arraybuffer";
+        sockets.set(conn, socket);
+        socket.onmessage = ({ data }) => {
+          if (!(data instanceof ArrayBuffer) || sockets.get(conn) !== socket) return;
+          try {
+            world.received(conn, new Uint8Array(data));
+          } catch (error) {
+            if (!(error instanceof Malformed)) throw error;
+            socket.close();
+            lost();
+          }
+        };
+        socket.onclose = lost;
+      },
+      send: (conn, data) => {
+        const socket = sockets.get(conn);
+        if (socket?.readyState === WebSocket.OPEN && socket.bufferedAmount < WAITING_BYTES_MAX)
+          socket.send(data as Uint8Array<ArrayBuffer>);
+      },
+      close: (conn) => {
+        const socket = sockets.get(conn);
+        sockets.delete(conn);
+        socket?.close();
+      },
+      claim: () => tabs?.postMessage("here"),
+      keep: (name, value) => kept.put(name, value),
+    },
+    {
+      signer: by,
+      urls,
+      entropy: crypto.getRandomValues(new Uint8Array(16)),
+      profile: profile ?? { name: guestName(), look: "", kind: "person" },
+      want: stood && Date.now() - stood.ms < STOOD_MS ? stood.pose : null,
+      lastLoginMs: lastLoginMs ?? 0,
+      blocked: blocked ?? [],
+    },
+  );
+
+  const keepStood = () => {
+    const pose = world.stands();
+    if (pose) kept.put("stood", { pose, ms: Date.now() } satisfies Stood);
+  };
+  setInterval(keepStood, KEEP_STOOD_MS);
+  addEventListener("pagehide", keepStood);
+  // a page that is hidden is not drawn: what fades is forgotten here
+  setInterval(() => document.hidden && world.view(performance.now()), 1000);
+
+  // tabs of one browser share one avatar: the newest has it, the older ones are told
+  if (tabs) tabs.onmessage = () => world.stopForTab();
+  world.gesture();
+  readTheCity(world);
+  return world;
+}
+
+/** The nodes' play urls, that of the node that serves this page first; asks until there are any. */
+async function nodeUrls(): Promise<string[]> {
+  for (;;) {
+    const told = await ask("/api/v1/nodes");
+    const nodes = (told as { nodes?: { play_url?: unknown; self?: unknown }[] } | null)?.nodes;
+    if (Array.isArray(nodes)) {
+      const urls = [...nodes]
+        .sort((a, b) => Number(b.self === true) - Number(a.self === true))
+        .map((node) => node.play_url)
+        .filter((url) => typeof url === "string");
+      if (urls.length) return urls;
+    }
+    await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
+  }
+}
+
+async function readTheCity(world: LiveWorld): Promise<void> {
+  for (let pause = AGAIN_MS; ; pause *= 2) {
+    const table = await ask("/api/v1/places");
+    if (table) {
+      world.placed(readPlaces(table));
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}
+
+async function ask(path: string): Promise<unknown> {
+  try {
+    const answer = await fetch(path);
+    return answer.ok ? await answer.json() : null;
+  } catch {
+    return null;
+  }
+}
+
+function guestName(): string {
+  const number = 1000 + ((crypto.getRandomValues(new Uint16Array(1))[0] as number) % 9000);
+  return navigator.language.startsWith("ko") ? `손님 ${number}` : `Guest ${number}`;
+}
