@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from p2pworld.errors import RemoteError
+from p2pworld.errors import Refusal, RemoteError
 from p2pworld.geometry import Cell
+from p2pworld.ids import NO_LOGIN
 from p2pworld.limits import AVATARS_MAX, CLIENTS_MAX, GHOST_TTL_S, LEASE_TTL_S, TICK_MS
 from p2pworld.messages import (
     Act,
@@ -41,6 +42,7 @@ from p2pworld.messages import (
     Correct,
     DirectoryNews,
     DirectoryPut,
+    Done,
     Frame,
     Go,
     Group,
@@ -74,6 +76,7 @@ from p2pworld.seoul.landmarks import LANDMARKS
 from p2pworld.wire.frames import DensityFrame, decode_density, decode_rows
 from p2pworld.world.borders import border_batches
 from p2pworld.world.crowd import MINE, Crowd
+from p2pworld.world.handoff import SeatAt
 from p2pworld.world.interest import leaf_frames
 from p2pworld.world.objects import Objects, SavedCell
 from p2pworld.world.outbox import Outbox
@@ -92,10 +95,13 @@ from p2pworld.world.ownership import (
 )
 from p2pworld.world.pace import Pacer
 from p2pworld.world.people import People
+from p2pworld.world.places import NO_PLACES, Places, bell_of
 from p2pworld.world.presence import Nonces
+from p2pworld.world.programme import Bell, Programmes
 from p2pworld.world.region import RegionIndex
 from p2pworld.world.riders import NO_ROOM_AHEAD, Riders
 from p2pworld.world.speech import Speech
+from p2pworld.world.visits import Visits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,6 +139,7 @@ class NodeConfig:
     ttl_s: float = LEASE_TTL_S
     clients_max: int = CLIENTS_MAX
     take_orphans: bool = True
+    places: Places = NO_PLACES
 
 
 class Node:
@@ -176,6 +183,12 @@ class Node:
         )
         self._objects = Objects(self.who, journal)
         self._pacer = Pacer()
+        self._crowd.walls = config.places.walls
+        self._visits = Visits(
+            config.places, self._crowd, self._out, lambda avatar: self._people.proof(avatar).key
+        )
+        self._people.admits = self._visits.admits
+        self._programmes = Programmes(config.places)
         self._riders = Riders(self._crowd, self._out)
         self._speech = Speech(self._crowd, self._out, self._place_of)
         self._index = RegionIndex(self.city_map, self.who)
@@ -268,6 +281,7 @@ class Node:
         people.tick(now)
         self.counters["ghosts-expired"] += crowd.expire(now.boot_s)
         self._riders.tick(index, people.leaving_rows(), now)
+        self._visits.tick(index, now)
         self._walkers(now)
         self._settle(now)
         t_ms = int(now.boot_s * 1000)
@@ -281,6 +295,7 @@ class Node:
             self._frames.append(Frame(tuple(conns.tolist()), tuple(payloads)))
         for conn, shift_ms in self._pacer.shifts(now.boot_s, self.config.tick_ms):
             self._out.sends.append(ToClient(conn, Pace(shift_ms)))
+        self._play_programmes(now)
         self._tend_objects(now)
 
     def advance(self, done: Wrote | WriteFailed, now: Instant) -> None:
@@ -331,18 +346,16 @@ class Node:
             return
         row = self._crowd.row_of[avatar]
         match message:
+            case Act(verb="start"):
+                self._start(conn, row, message, now)
             case Act():
-                pose = self._crowd.pose(row)
-                cell = self.city_map.leaf_at(pose.east_cm, pose.north_cm)
-                login = self._people.login_on(conn)
-                self._objects.act(avatar, login, conn, message, pose, cell, self.lapsed, self._out, now)
-                self._tell_changes()
+                self._act(conn, avatar, row, message, now)
             case Go("bus"):
                 self._riders.board(conn, row, now)
             case Go("off"):
                 self._riders.get_off(conn, row, now)
             case Go():
-                self._go(conn, row, message.place)
+                self._go(conn, row, message.place, now)
             case Who():
                 self._who(conn, message.ids)
             case Say():
@@ -386,13 +399,72 @@ class Node:
             self._speech.deliver(said)
 
     def _place_of(self, east_cm: int, north_cm: int) -> str | None:
-        """The landmark whose surroundings this point lies in."""
+        """The place that this point lies in, or the landmark near it."""
+        if (place := self.config.places.at(east_cm, north_cm)) is not None:
+            return place.id
         best = min(LANDMARKS, key=lambda mark: math.dist(mark.position_cm, (east_cm, north_cm)))
         near = math.dist(best.position_cm, (east_cm, north_cm)) <= _PLACE_CM
         return best.name_en if near else None
 
-    def _go(self, conn: int, row: int, place: str) -> None:
+    def _act(self, conn: int, avatar: int, row: int, act: Act, now: Instant) -> None:
+        """Something that lasts; a bell that a place declares is struck only when it may be."""
+        pose = self._crowd.pose(row)
+        place = self.config.places.at(pose.east_cm, pose.north_cm) if act.verb == "ring" else None
+        bell = bell_of(place) if place else None
+        if place and bell and not self._programmes.strikable(place, now):
+            sentence = f"{place.name['en']} rings at its time; start a rehearsal to strike it."
+            self._out.sends.append(ToClient(conn, Done(act.n, reason="not_now", sentence=sentence)))
+            return
+        cell = self.city_map.leaf_at(*(bell[1] if bell else (pose.east_cm, pose.north_cm)))
+        login = self._people.login_on(conn)
+        self._objects.act(avatar, login, conn, act, pose, cell, self.lapsed, self._out, now, bell)
+        self._tell_changes()
+
+    def _start(self, conn: int, row: int, act: Act, now: Instant) -> None:
+        """Somebody starts a rehearsal; it is not kept, so there is no disk to wait for."""
+        pose = self._crowd.pose(row)
+        here = self.config.places.at(pose.east_cm, pose.north_cm)
+        started = self._programmes.start(act.text, here, now)
+        if isinstance(started, Refusal):
+            done = Done(act.n, reason=started.reason, sentence=started.sentence)
+        else:
+            done = Done(act.n, durable="started")
+            told = Notice("rehearsal", f"{started.name['ko']} · {started.name['en']}")
+            self._tell_place(started.place, told)
+        self._out.sends.append(ToClient(conn, done))
+
+    def _play_programmes(self, now: Instant) -> None:
+        """What is due at places of mine: strokes of bells, which are acts of nobody, and words to all who are there."""
+
+        def holds(point: tuple[int, int]) -> bool:
+            return not self.lapsed and self.city_map.holder_of(self.city_map.leaf_at(*point)) == self.who
+
+        for due in self._programmes.due(now, holds):
+            bell = bell_of(due.place)
+            if isinstance(due.op, Bell) and bell is not None:
+                cell = self.city_map.leaf_at(*bell[1])
+                pose = Pose(*bell[1])
+                self._objects.act(
+                    due.avatar, NO_LOGIN, -1, due.act, pose, cell, self.lapsed, self._out, now, bell
+                )
+            elif not isinstance(due.op, Bell):
+                text = due.op.text
+                self._tell_place(due.place.id, Notice("programme", f"{text['ko']} · {text['en']}"))
+
+    def _tell_place(self, place_id: str, notice: Notice) -> None:
+        place = self.config.places.by_id[place_id]
+        for row in self._crowd.rows(MINE).tolist():
+            conn = int(self._crowd.conn[row])
+            if conn >= 0 and place.contains(int(self._crowd.east_cm[row]), int(self._crowd.north_cm[row])):
+                self._out.sends.append(ToClient(conn, notice))
+
+    def _go(self, conn: int, row: int, place: str, now: Instant) -> None:
         """Teleport: the row stands there from now on; if that ground is another node's, it is handed off as always."""
+        if self._crowd.vehicle[row]:
+            self._crowd.leave_vehicle(row)
+            self._crowd.state[row] = 0
+        if self._visits.go(conn, row, place, self._index, now):
+            return
         found = next((mark for mark in LANDMARKS if place in (mark.name_en, mark.name_ko)), None)
         if found is None:
             self._out.sends.append(
@@ -401,9 +473,6 @@ class Node:
             return
         east_cm, north_cm = found.position_cm
         pose = self._crowd.pose(row)
-        if self._crowd.vehicle[row]:
-            self._crowd.leave_vehicle(row)
-            pose = replace(pose, state=0)
         seq = int(self._crowd.seq[row])
         self._crowd.set_pose(row, Pose(east_cm, north_cm, 0, pose.yaw, pose.state), seq)
         self._out.sends.append(ToClient(conn, Correct(seq, self._crowd.pose(row), "go")))
@@ -453,6 +522,11 @@ class Node:
             case Prepare() if version > self.map_version:
                 if len(self._deferred) < _DEFERRED_MAX:
                     self._deferred.append((now.boot_s, peer, version, message))
+            case Prepare() if self._visits.full(message.avatar, message.pose) and (
+                self._people.person(message.avatar).seat.at is SeatAt.EMPTY
+            ):
+                self.counters["room-full"] += 1
+                self._out.sends.append(ToPeer(peer, SeatRefused(message.avatar, message.k, "full")))
             case (
                 Prepare()
                 | SeatReady()
@@ -464,6 +538,8 @@ class Node:
                 | Cancel()
             ):
                 self._people.peer_said(peer, message, now)
+                if isinstance(message, SeatRefused) and message.reason == "full":
+                    self._visits.refused(message.avatar)
             case Border():
                 self._border(peer, message, now)
             case DirectoryPut():
@@ -680,5 +756,13 @@ class Node:
 
     def all_counters(self) -> Counter[str]:
         """Everything counted here, by what it is."""
-        parts = (self._people, self._objects, self._ownership, self._speech, self._riders)
+        parts = (
+            self._people,
+            self._objects,
+            self._ownership,
+            self._speech,
+            self._riders,
+            self._visits,
+            self._programmes,
+        )
         return sum((part.counters for part in parts), self.counters)

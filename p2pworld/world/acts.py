@@ -48,12 +48,16 @@ _TEXT_CHARACTERS_MAX: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An act, who asked for it under which login, and where the avatar stood."""
+    """An act, who asked for it under which login, and where the avatar stood.
+
+    `bell` is the bell that the place there declares, its id and position; the cell's own otherwise.
+    """
 
     avatar: int
     login_ms: int
     message: Act
     pose: Pose
+    bell: tuple[bytes, tuple[int, int]] | None = None
 
     @property
     def key(self) -> bytes:
@@ -138,7 +142,8 @@ def _hang(
 def _ring(
     cell: Cell, state: ObjectCell, asked: Asked, replica: Replica, clock: HybridClock, now_ms: int
 ) -> Performed | Refusal:
-    bell = asked.message.target or bell_id(cell)
+    own, (east_cm, north_cm) = asked.bell or (bell_id(cell), cell.centre_cm)
+    bell = own if asked.bell else asked.message.target or own
     slot = _slot_id(cell, asked.avatar % ACT_SLOTS)
     key = asked.key[:_RING_KEY_BYTES]
     kept = state.get(slot)
@@ -147,7 +152,7 @@ def _ring(
     if key in (rung[at : at + _RING_KEY_BYTES] for at in range(0, len(rung), _RING_KEY_BYTES)):
         return Performed(bell, None)
     known = state.get(bell)
-    if known is None and bell != bell_id(cell):
+    if known is None and bell != own:
         return Refusal("no_target", "There is no such bell here.")
     if known is not None and known.fields.get("kind") != "bell":
         return Refusal("no_target", "That is not a bell.")
@@ -157,7 +162,6 @@ def _ring(
         return Refusal("full", "This place is too full to remember that you rang.")
     delta = ObjectCell()
     if known is None:
-        east_cm, north_cm = cell.centre_cm
         fields: dict[str, Value] = {
             "kind": "bell",
             "at_ms": now_ms,

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from p2pworld.world.region import RegionIndex
+    from p2pworld.world.walls import Walls
 
 __all__ = ["DORMANT", "FREE", "GHOST", "MINE", "RIDE", "Applied", "Crowd", "tie_break"]
 
@@ -62,7 +63,7 @@ class Applied:
 
     Reasons: `unowned` (the socket has no row that moves), `rate`, `old` (seq not above the row's),
     `superseded` (a later one of the same batch), `outside` (the root), `reach` (too far for the time),
-    `ride` (says that it rides, and does not), `closed` (ground that nobody holds). `corrections` are (conn,
+    `ride` (says that it rides, and does not), `closed` (ground that nobody holds), `wall`. `corrections` are (conn,
     seq refused, pose to go on from, reason),
     for the last four, by rising id.
     """
@@ -117,6 +118,7 @@ class Crowd:
         self.rated_s = np.zeros(capacity, np.float64)
         self.row_of: dict[int, int] = {}
         self.conn_row = np.full(clients, -1, np.int32)
+        self.walls: Walls | None = None  # that nobody on foot walks through
         self._free: list[int] = []  # rows below `_top` that are free, the next to be used last
         self._top = 0
         self._last = np.zeros(capacity, np.int32)  # scratch: the last pose of each row within one batch
@@ -379,10 +381,15 @@ class Crowd:
             at = good.nonzero()[0]
             if len(at):
                 good[at] = ~index.enters_closed(old_east[at], old_north[at], east[at], north[at])
+        walled = self._walled(rows, good, old_east, old_north, east, north)
+        if walled is not None:
+            good, whole = good & ~walled, False
         if not whole:
             bad = (~good).nonzero()[0]
             reason = np.where(~inside, 0, np.where(far, 1, np.where(posing, 2, 3)))[bad]
-            for name, times in zip(_REFUSALS, np.bincount(reason, minlength=4).tolist(), strict=True):
+            if walled is not None:
+                reason[walled[bad]] = 4
+            for name, times in zip(_REFUSALS, np.bincount(reason, minlength=5).tolist(), strict=True):
                 _count(dropped, name, times)
             corrections = self._correct(rows[bad], seq[bad], reason, now_s)
             at = good.nonzero()[0]
@@ -400,6 +407,23 @@ class Crowd:
         self.seq[rows] = seq
         self.heard_s[rows] = now_s
         return Applied(len(rows), corrections, dropped)
+
+    def _walled(
+        self,
+        rows: NDArray[np.int32],
+        good: NDArray[np.bool_],
+        old_east: NDArray[np.int32],
+        old_north: NDArray[np.int32],
+        east: NDArray[np.int32],
+        north: NDArray[np.int32],
+    ) -> NDArray[np.bool_] | None:
+        """Which of the good steps of those on foot lead through a wall; None if none does."""
+        if self.walls is None:
+            return None
+        walled = np.zeros(len(rows), np.bool_)
+        at = (good & (self.mover[rows] == 0)).nonzero()[0]
+        walled[at] = self.walls.blocked(old_east[at], old_north[at], east[at], north[at])
+        return walled if walled.any() else None
 
     def _correct(
         self, rows: NDArray[np.int32], seq: NDArray[np.int64], reason: NDArray[np.intp], now_s: float
@@ -548,7 +572,7 @@ class Crowd:
         return np.where(known[at] == ids, rows[at], np.int32(-1))
 
 
-_REFUSALS: Final = ("outside", "reach", "ride", "closed")
+_REFUSALS: Final = ("outside", "reach", "ride", "closed", "wall")
 
 
 def _count(counts: dict[str, int], reason: str, times: int) -> None:

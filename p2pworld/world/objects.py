@@ -228,9 +228,13 @@ class Objects:
         lapsed: bool,
         out: Outbox,
         now: Instant,
+        bell: tuple[bytes, tuple[int, int]] | None = None,
     ) -> None:
-        """Do an act of an avatar that stands in `cell`; the answer, `Done`, comes when it is durable or refused."""
-        self._holder.act(conn, Asked(avatar, login.ms, message, pose), cell, lapsed, out, now)
+        """Do an act of an avatar that stands in `cell`; the answer, `Done`, comes when it is durable or refused.
+
+        `bell` is the declared bell that a `ring` strikes, its id and position.
+        """
+        self._holder.act(conn, Asked(avatar, login.ms, message, pose, bell), cell, lapsed, out, now)
 
     def lost(self, conn: int) -> None:
         """A socket is gone: the answers of its acts go nowhere, and never to who gets its number next."""

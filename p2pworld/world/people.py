@@ -168,6 +168,7 @@ class People:
         self._refresh_owed = 0.0
         self._profiles: dict[int, Profile] = {}
         self._fits: Callable[[int], bool] = lambda cell: False
+        self.admits: Callable[[int, bytes, Pose], bool] = lambda avatar, key, pose: True
         self.seated: dict[int, int] = {}  # play socket -> avatar, of clients that wait on a seat
         self.welcomed: list[int] = []  # avatars that became mine since the core last looked
         self.refused_riders: list[int] = []  # the same, of riders for whom no seat was kept
@@ -534,6 +535,8 @@ class People:
         self._papers[avatar] = _Papers(hello)
         row = self._crowd.row_of.get(avatar)
         pose = hello.hello.want or (_HEART if row is None else self._crowd.pose(row))
+        if not self.admits(avatar, hello.hello.key, pose):
+            pose = _HEART
         if row is not None and self._crowd.vehicle[row]:
             pose = self._crowd.pose(row)  # its seat was kept
         elif pose.state == RIDE:
