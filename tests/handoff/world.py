@@ -347,12 +347,27 @@ class World:
 
     # -- the result
 
+    def _check_sockets(self) -> None:
+        """Rows and seats name open sockets of their node, and who has said who it is has its place."""
+        named: set[int] = set()
+        for n, node in enumerate(self.nodes):
+            for conn in (node.person[0][3], node.person[1][2]):
+                if conn >= 0:
+                    named.add(conn)
+                    sock = self.socks.get(conn)
+                    if sock is None or sock.up is None or sock.node != n:
+                        raise Violation(f"{NAMES[n]} names a socket that it has no more.")
+        for conn, sock in self.socks.items():
+            if sock.up == () and conn not in named:
+                raise Violation(f"{NAMES[sock.node]} leaves a client on a socket that is nobody's.")
+
     def freeze(self) -> State:
         """The state after the step; two owners of one login are seen here."""
         owned = [node.person[0][1] for node in self.nodes if node.person[0][0] in OWNING]
         if len(owned) > 1 and len(set(owned)) < len(owned):
             names = [NAMES[n] for n, node in enumerate(self.nodes) if node.person[0][0] in OWNING]
             raise Violation(f"{' and '.join(names)} own one login.")
+        self._check_sockets()
         socks = tuple(self.socks[conn] for conn in sorted(self.socks))
         state = State(
             tuple(self.nodes),
