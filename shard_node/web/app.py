@@ -18,9 +18,11 @@ from starlette.routing import Route
 
 from shard_node.logs import correlation
 from shard_node.web.city import city
+from shard_node.web.page import BUILT, Guard, page_routes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from prometheus_client import Metric
     from starlette.requests import Request
@@ -40,6 +42,8 @@ class StatusSource(Protocol):
     def nodes(self) -> Mapping[str, object]: ...
 
     def regions(self) -> Mapping[str, object]: ...
+
+    def places(self) -> tuple[str, bytes]: ...
 
     def counters(self) -> Iterator[tuple[str, str, int]]: ...
 
@@ -102,8 +106,8 @@ async def _failed(request: Request, error: Exception) -> Response:
     return _error(500, "internal", "Something went wrong here; the log names this request.")
 
 
-def make_app(source: StatusSource) -> Starlette:
-    """The application over one source of status."""
+def make_app(source: StatusSource, page: Path = BUILT) -> Starlette:
+    """The application over one source of status; `page` is the folder of the built page."""
     registry = CollectorRegistry()
     registry.register(_Collector(source))
 
@@ -120,15 +124,25 @@ def make_app(source: StatusSource) -> Starlette:
     async def regions(request: Request) -> Response:
         return JSONResponse(source.regions())
 
+    async def places(request: Request) -> Response:
+        tag, body = source.places()
+        headers = {"ETag": tag, "Cache-Control": "no-cache"}
+        if tag in (given.strip() for given in request.headers.get("if-none-match", "").split(",")):
+            return Response(status_code=304, headers=headers)
+        return Response(body, media_type="application/json", headers=headers)
+
     app = Starlette(
         routes=[
             Route("/healthz", healthz),
             Route("/metrics", metrics),
             Route("/api/v1/nodes", nodes),
             Route("/api/v1/regions", regions),
+            Route("/api/v1/places", places),
             Route("/api/v1/city", city),
+            *page_routes(page),
         ],
         exception_handlers={HTTPException: _refused, 500: _failed},
     )
     app.add_middleware(_Correlate)
+    app.add_middleware(Guard)
     return app
