@@ -90,6 +90,7 @@ class Checkers:
         self._open_since: dict[tuple[Process, int], tuple[tuple[object, ...], float]] = {}
         self._names = {person.id: person.name for person in run.people}
         self._stamp = 0
+        self._in_s: dict[Device, float] = {}  # when each device was last seen to play
         self._prepared: dict[tuple[Process, int, int], int] = {}
         self._commits: dict[tuple[Process, int, bytes], tuple[Login, int]] = {}
 
@@ -292,6 +293,8 @@ class Checkers:
             elif now_s - self._orphaned_s.setdefault(device, now_s) > _ORPHANED_S:
                 self._orphaned_s[device] = now_s + 1e9
                 self.violate("lost", f"{device.name} plays, and nobody owns it", device.person.name)
+            if session.at.name in _PLAYING:
+                self._in_s[device] = now_s
         self._open_handoffs(now_s)
 
     def _open_handoffs(self, now_s: float) -> None:
@@ -316,6 +319,15 @@ class Checkers:
         self._open_since = still
 
     # ------------------------------------------------------------------------------------------------- the end
+
+    def recovered(self, quiet_s: float) -> None:
+        """Long enough after the last fault: all ground is held, and everybody who wanted has been in since."""
+        self._all_held()
+        for device in self.run.devices:
+            out = self._in_s.get(device, 0.0) <= quiet_s and device.session.at.name != "STOPPED"
+            if device.wanted and device.wanted_s <= quiet_s and out:
+                sentence = f"{device.name} could not come in after the last fault: {device.session.trouble}"
+                self.violate("recovery", sentence, device.person.name)
 
     def at_end(self) -> None:
         """The city has had time to recover: everything is in order again, and all that was confirmed is there."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["QUIET_S", "City", "CityOptions", "Outcome", "as_plain", "simulate"]
 
 QUIET_S: Final = 20.0  # at the end of each run nothing new goes wrong
+RECOVERED_S: Final = 10.0  # after the last fault everything is in order again
 _STILL_S: Final = 6.0  # and at the very end nobody walks, so that no handoff need be open
 
 
@@ -99,6 +100,8 @@ class City:
             self.agenda.after(2.0 + self.rng.random() * 2.0, person.begin)
         self.faults.begin()
         self.checkers.begin()
+        quiet_s = self.faults.quiet_s
+        self.agenda.at(quiet_s + RECOVERED_S, lambda: self.checkers.recovered(quiet_s))
         try:
             self.agenda.run(self.seconds, lambda: to_first and bool(self.checkers.violations))
         except (

@@ -102,6 +102,7 @@ class Device:
         )
         self.opened_in: dict[Login, float] = {}
         self.wanted = False  # the person wants to be in the city on this device
+        self.wanted_s = 0.0  # since when
         self._options, self._ledger = options, ledger
         self._sockets: dict[int, PlaySocket] = {}
         self._deeds: dict[int, Deed] = {}
@@ -121,6 +122,7 @@ class Device:
     def gesture(self) -> None:
         """The person picks this device up."""
         self.wanted = True
+        self.wanted_s = self.town.agenda.now_s
         self.town.trace.say(self.town.agenda.now_s, f"{self.name} wants to be in the city")
         self.session.gesture(self.town.agenda.now_s)
         self._carry_out()
