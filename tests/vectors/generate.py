@@ -16,11 +16,14 @@ from typing import Any
 
 import numpy as np
 
-from p2pworld.crypto.keys import NodeKeys, PersonKeys, birth_of, sign_challenge, sign_hello
+from client.table import CLIENT
+from p2pworld.crypto.keys import NodeKeys, PersonKeys, birth_of, sign_challenge, sign_hello, sign_say
 from p2pworld.ids import Login, avatar_id
 from p2pworld.messages import (
     Act,
     Batch,
+    Beat,
+    Block,
     Border,
     Bye,
     Challenge,
@@ -28,20 +31,30 @@ from p2pworld.messages import (
     CommitAck,
     Correct,
     DirectoryPut,
+    Group,
     Moved,
     Objects,
     PlayMessage,
     Pose,
     Prepare,
     Profile,
+    Said,
     SeatReady,
     SignedHello,
     Welcome,
     Who,
     WorldObject,
 )
-from p2pworld.wire.codec import canonical, encode_batch, encode_play, hello_digest_input, hello_map
+from p2pworld.wire.codec import (
+    canonical,
+    encode_batch,
+    encode_play,
+    hello_digest_input,
+    hello_map,
+    say_digest_input,
+)
 from p2pworld.wire.frames import BORDER_DTYPE, encode_density, encode_pose, encode_poses, encode_rows
+from p2pworld.world.walls import Walls
 
 HERE = Path(__file__).parent
 NODE_SEED, PERSON_SEED = bytes(range(32)), bytes(range(32, 64))
@@ -147,6 +160,23 @@ def handshake() -> list[dict[str, Any]]:
     return cases
 
 
+def speech() -> list[dict[str, Any]]:
+    person = PersonKeys.from_seed(PERSON_SEED)
+    near = sign_say(person, 1, "near", "안녕하세요", 1_700_000_000_500)
+    group = sign_say(person, 2, "group", "모여요", 1_700_000_000_600, to=TICKET)
+    direct = sign_say(person, 3, "direct", "나만 봐요", 1_700_000_000_700, avatar=77)
+    return [
+        {
+            "name": f"SAY, {say.channel}",
+            "person_seed": PERSON_SEED.hex(),
+            "message": plain(asdict(say)),
+            "signed": say_digest_input(say).hex(),
+            "hex": encode_play(say).hex(),
+        }
+        for say in (near, group, direct)
+    ]
+
+
 def play() -> list[dict[str, Any]]:
     lantern = WorldObject(
         bytes(range(16)), "lantern", 3_379_021, 3_230_755, "새해 복", 77, 0, 1_700_000_000_000
@@ -158,6 +188,20 @@ def play() -> list[dict[str, Any]]:
         Objects(5, (lantern,), (bytes(16),), whole=True),
         Who((7, 9_007_199_254_740_991)),
         Correct(65_536, Pose(1, 2), "reach"),
+        Said(
+            7,
+            bytes(range(32)),
+            "김서울",
+            "near",
+            "안녕하세요",
+            1_700_000_000_500,
+            bytes(64),
+            3_379_021,
+            3_230_755,
+        ),
+        Beat(1_700_000_000_650, 2, 7, 3_379_021, 3_230_755),
+        Block(77, on=False),
+        Group(TICKET),
         Bye("elsewhere", "You are logged in on a newer device.", 1_700_000_000_123, TICKET),
     )
     return [
@@ -224,7 +268,45 @@ def link() -> list[dict[str, Any]]:
     ]
 
 
-FILES = {"poses": poses, "density": density, "handshake": handshake, "play": play, "link": link}
+def client() -> list[dict[str, Any]]:
+    return [
+        {"name": f"{at.name} on {on.name}", "at": at.name, "on": on.name, "to": rule.to.name}
+        | {"acts": [act.name for act in rule.acts]}
+        for (at, on), rule in CLIENT.items()
+    ]
+
+
+def walls() -> list[dict[str, Any]]:
+    """Steps on a grid of 10 cm among a wall and a house, so that many touch ends and lie along lines."""
+    whole = [(3_379_000, 3_230_000, 3_379_050, 3_230_000), (3_379_050, 3_230_000, 3_379_050, 3_230_040)]
+    house = [(10, -60), (40, -60), (40, -30), (10, -30)]
+    corners = [(3_379_000 + east, 3_230_000 + north) for east, north in house]
+    solid = [(*a, *b) for a, b in zip(corners, corners[1:] + corners[:1], strict=True)]
+    spots = np.stack(np.meshgrid(np.arange(-1, 7), np.arange(-7, 6)), -1).reshape(-1, 2) * 10
+    pairs = np.random.Generator(np.random.PCG64(7)).choice(len(spots), (400, 2))
+    steps = np.concatenate([spots[pairs[:, 0]], spots[pairs[:, 1]]], 1) + [3_379_000, 3_230_000] * 2
+    blocked = Walls(whole, solid).blocked(*steps.T.astype(np.int32))
+    return [
+        {
+            "name": "a wall and a house",
+            "whole": [list(segment) for segment in whole],
+            "solid": [list(segment) for segment in solid],
+            "free": steps[~blocked].tolist(),
+            "blocked": steps[blocked].tolist(),
+        }
+    ]
+
+
+FILES = {
+    "poses": poses,
+    "density": density,
+    "handshake": handshake,
+    "speech": speech,
+    "play": play,
+    "link": link,
+    "client": client,
+    "walls": walls,
+}
 
 
 def text(name: str) -> str:
