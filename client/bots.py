@@ -1,4 +1,4 @@
-"""`p2pworld bots`: people that are programs, walking through the city, and what they measured of it.
+"""`p2pworld bots`: programs that live in the city, and what they measured of it.
 
 They come in over two seconds for every 300, and are counted from when all are in and stand on the nodes that hold
 their places, so that what is counted as a handoff is a walk. The figures are the same words in the
@@ -20,9 +20,12 @@ import click
 from rich.console import Console
 from rich.live import Live
 
+from client.lives import populate
+from client.lives.ground import Ground
 from client.swarm import STARTS_PER_S, Swarm
 from client.walk import HEART, places_around
 from p2pworld.errors import LocalError
+from shard_node.declared import read
 
 __all__ = ["bots"]
 
@@ -40,7 +43,21 @@ def live_line(figures: dict[str, Any]) -> str:
         f"{figures['handoffs']:>6} handoffs ({figures['handoffs_between_processes']} between processes)   "
         f"gap p99 {extra['p99']:.0f} ms   poses p50 {age['p50']:.0f} ms old   "
         f"lost {figures['avatars_lost']}  doubled {figures['avatars_twinned']}   {figures['seconds']:.0f} s"
+        f"{what_is_on(figures.get('life', {}))}"
     )
+
+
+def what_is_on(life: dict[str, int]) -> str:
+    """What goes on in the city, for the end of the line; nothing where nothing does."""
+    told = [
+        "drums play" if life.get("drumming") else "",
+        f"{life['riding']} on the bus" if life.get("riding") else "",
+        f"{life['lanterns']} lanterns hung" if life.get("lanterns") else "",
+        f"{life['said']} words said" if life.get("said") else "",
+        f"{life['start']} rehearsals of the bell" if life.get("start") else "",
+    ]
+    on = ", ".join(filter(None, told))
+    return f"   {on}" if on else ""
 
 
 class Run:
@@ -78,6 +95,7 @@ class Run:
         return self._swarm.gauges.figures(now_s) | {
             "playing": self._swarm.playing,
             "counting": self._begun_s is not None,
+            "life": self._swarm.life(),
         }
 
     def _report(self, now_s: float) -> None:
@@ -99,6 +117,8 @@ class Run:
 @click.option("--seed", type=int, help="The same seed makes the same people. [default: a new one]")
 @click.option("--around", default=HEART[0], show_default=True, help="The landmark they walk around.")
 @click.option("--radius", default=HEART[1], show_default=True, help="Metres around it.")
+@click.option("--declared", type=click.Path(path_type=Path), help="A folder of places, as the nodes have.")
+@click.option("--walkers", is_flag=True, help="Nobody but people who walk from place to place.")
 @click.option("--lines", is_flag=True, hidden=True, help="One JSON object a second on standard output.")
 def bots(
     urls: tuple[str, ...],
@@ -108,12 +128,19 @@ def bots(
     seed: int | None,
     around: str,
     radius: float,
+    declared: Path | None,
+    walkers: bool,
     lines: bool,
 ) -> None:
-    """Let COUNT programs walk between real places of the city, and measure it from outside."""
+    """Let COUNT programs live in the city, and measure it from outside.
+
+    They are commuters, tourists, bus riders, a drum troupe, and hosts who greet whoever comes; fewer than 40 only walk.
+    """
     seed = int.from_bytes(os.urandom(4), "big") if seed is None else seed
     try:
-        swarm = Swarm(urls, count, seed, places_around(around, radius))
+        ground = Ground(read(declared), places_around(around, radius))
+        lives = populate(count, seed, ground, ("commuter",) * count if walkers else None)
+        swarm = Swarm(urls, lives, seed)
     except (ValueError, LocalError) as error:
         click.echo(f"bots: {error}", err=True)
         sys.exit(WRONG_USE)
@@ -128,7 +155,7 @@ def bots(
         swarm.run(run.done)
     figures = run.figures(swarm.now_s()) | {
         "seed": seed,
-        "acknowledged": {"lanterns": len(swarm.lanterns), "rings": swarm.rings},
+        "acknowledged": {"lanterns": len(swarm.lanterns), "rings": swarm.done["ring"]},
         "counters": dict(sorted((swarm.counters + swarm.session_counters()).items())),
     }
     swarm.close()

@@ -14,7 +14,7 @@ import hashlib
 import math
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from client.table import (
     CLIENT,
@@ -35,27 +35,35 @@ from client.table import (
     What,
     step,
 )
-from p2pworld.crypto.keys import Signer, birth_of, sign_hello, verify_challenge
+from p2pworld.crypto.keys import Signer, birth_of, sign_hello, sign_say, verify_challenge
 from p2pworld.errors import LocalError
 from p2pworld.ids import NO_LOGIN, Login, avatar_id
 from p2pworld.messages import (
     PROTOCOL,
     Act,
+    Beat,
+    Block,
     Bye,
     Challenge,
     Correct,
     Done,
+    Go,
+    Group,
     Moved,
     Pace,
     PlayMessage,
     Pose,
     Profile,
+    Said,
     Welcome,
+    Who,
 )
 from p2pworld.wire.frames import encode_pose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_T = TypeVar("_T")
 
 # ruff: noqa: RUF022  (the table's door, then the session's)
 __all__ = [
@@ -69,6 +77,7 @@ HELD_WAIT_S: Final = 2.0
 SEAT_S: Final = 6.0  # a seat that is neither committed nor given up after this long is given up here
 SILENCE_S: Final = 3.0  # a node that owns an avatar sends it a frame every tick
 ACT_AGAIN_S: Final = 2.0
+TELL_PER_S: Final = 5  # half of what a node takes, so that the person's own words find room
 ACTS_MAX: Final = 32  # not yet answered
 URLS_MAX: Final = 16
 OWN_LOGINS_MAX: Final = 64
@@ -121,7 +130,8 @@ class Session:
     (the key of the node played on), `poses_to` (the sockets a pose goes to), `tick_ms`, `pace_ms` (how much later
     poses should be sent than now, reset by whoever heeds it), `deadline_s` (when `tick` must be called at the latest),
     `last_login_ms` (to be kept by whoever starts the next session of this person), `trouble` (the last goodbye's or
-    failure's code and sentence), `counters`.
+    failure's code and sentence), `placed` (why a node last moved the avatar: a CORRECT's reason, or `welcome`),
+    `counters`.
     """
 
     def __init__(
@@ -146,6 +156,7 @@ class Session:
         self.last_login_ms = last_login_ms
         self.trouble: tuple[str, str] = ("", "")
         self.poses_to: tuple[int, ...] = ()
+        self.placed = ""
         self.counters: Counter[str] = Counter()
         self._urls = list(dict.fromkeys(urls))[:URLS_MAX]
         if not self._urls:
@@ -161,6 +172,12 @@ class Session:
         self._own: deque[Login] = deque(maxlen=OWN_LOGINS_MAX)
         self._acts: dict[int, tuple[Act, float]] = {}
         self._acts_made = 0
+        self._says_made = 0
+        self._blocked: dict[int, None] = {}
+        self._groups: dict[bytes, None] = {}
+        self._again: deque[Block | Group] = deque()  # what the present node is still to be told
+        self._again_s = math.inf
+        self._server_ahead_ms = 0.0  # Unix milliseconds of the node, less `now_s` in milliseconds
         self._actions: list[Action] = []
 
     # ------------------------------------------------------------------------------------------- looking
@@ -252,6 +269,46 @@ class Session:
         self._set_deadline()
         return n
 
+    def server_ms(self, now_s: float) -> int:
+        """The Unix milliseconds of the node's clock, as WELCOME told it: late by the way it came, at most."""
+        return round(now_s * 1000 + self._server_ahead_ms)
+
+    def say(self, channel: str, text: str, now_s: float, *, to: bytes = b"", avatar: int = 0) -> int:
+        """Says something, signed, if a node owns the avatar; what is said meanwhile is lost. Returns its number."""
+        self._says_made += 1
+        ms = self.server_ms(now_s)
+        self.send(sign_say(self.signer, self._says_made, channel, text, ms, to=to, avatar=avatar))
+        return self._says_made
+
+    def beat(self, at_ms: int, voice: int) -> None:
+        """Strikes a drum that is to sound at this Unix millisecond of the server."""
+        self.send(Beat(at_ms, voice))
+
+    def block(self, avatar: int, on: bool = True) -> None:
+        """Hears nothing of this avatar any more, or again; every later node is told so too."""
+        _set(self._blocked, avatar, on)
+        self.send(Block(avatar, on))
+
+    def group(self, to: bytes, on: bool = True) -> None:
+        """Hears the group with this secret name, or no longer; every later node is told so too."""
+        _set(self._groups, to, on)
+        self.send(Group(to, on))
+
+    def go(self, place: str) -> None:
+        """Asks to be taken to a place, aboard the bus (`bus`) or off it (`off`)."""
+        self.send(Go(place))
+
+    def ask(self, ids: Iterable[int]) -> None:
+        """Asks who these avatars are."""
+        self.send(Who(tuple(ids)))
+
+    def send(self, message: PlayMessage) -> None:
+        """Sends a word that nobody waits for; outside of the city it is counted and gone."""
+        if self.playing:
+            self._actions.append(Say(self._sockets.main, message))
+        else:
+            self.counters["unsaid"] += 1
+
     # ------------------------------------------------------------------------------------------- what happens
 
     def heard(self, conn: int, t_ms: int, now_s: float) -> None:
@@ -280,7 +337,7 @@ class Session:
                 self._invited(conn, message, now_s)
             case Correct():
                 if conn == self._sockets.main and self.playing:
-                    self.pose = message.pose
+                    self.pose, self.placed = message.pose, message.reason
                     self.counters["corrected"] += 1
             case Done():
                 self._done(message, now_s)
@@ -289,6 +346,8 @@ class Session:
                     self.pace_ms += message.shift_ms
             case Bye():
                 self._bye(conn, message, now_s)
+            case Said() | Beat() if message.id in self._blocked:
+                return False
             case _:
                 return conn == self._sockets.main
         return True
@@ -318,6 +377,7 @@ class Session:
                 pass
         if self.playing:
             self._ask_again(now_s)
+            self._tell_again(now_s)
         self._set_deadline()
 
     # ------------------------------------------------------------------------------------------- messages
@@ -372,6 +432,7 @@ class Session:
         if fresh:
             # a handoff goes on with our own pose and seq, which are ahead of what the new node was told
             self.pose, self.seq = welcome.pose, welcome.seq
+            self.placed = "welcome"
             self.counters["logins"] += 1
         else:
             self.seq = max(self.seq, welcome.seq)
@@ -379,6 +440,7 @@ class Session:
         self.login = self._after = Login(welcome.login_ms, welcome.birth)
         self.last_login_ms = max(self.last_login_ms, welcome.login_ms)
         self.tick_ms = welcome.tick_ms
+        self._server_ahead_ms = welcome.time_ms - now_s * 1000
         self.ack = welcome.t_ms
         self.heard_s = now_s
         self.trouble = ("", "")
@@ -388,6 +450,9 @@ class Session:
         for n, (act, _) in self._acts.items():
             self._acts[n] = (act, now_s)
         self._ask_again(now_s)
+        self._again = deque([*map(Group, self._groups), *map(Block, self._blocked)])
+        self._again_s = now_s
+        self._tell_again(now_s)
         self._set_deadline()
 
     def _invited(self, conn: int, moved: Moved, now_s: float) -> None:
@@ -490,13 +555,22 @@ class Session:
                 deadline_s = self.heard_s + SILENCE_S
                 if self.at is ClientAt.BOTH:
                     deadline_s = min(deadline_s, self._known[self._sockets.held].opened_s + SEAT_S)
-                self.deadline_s = min([deadline_s, *(again_s for _, again_s in self._acts.values())])
+                again_s = (again_s for _, again_s in self._acts.values())
+                self.deadline_s = min([deadline_s, self._again_s, *again_s])
 
     def _ask_again(self, now_s: float) -> None:
         for n, (act, again_s) in self._acts.items():
             if now_s >= again_s:
                 self._acts[n] = (act, now_s + ACT_AGAIN_S)
                 self._actions.append(Say(self._sockets.main, act))
+
+    def _tell_again(self, now_s: float) -> None:
+        """Tells the node, which is new to us, whom we do not hear and which groups we do: a few a second."""
+        if now_s < self._again_s:
+            return
+        for _ in range(min(TELL_PER_S, len(self._again))):
+            self._actions.append(Say(self._sockets.main, self._again.popleft()))
+        self._again_s = now_s + 1.0 if self._again else math.inf
 
     def _try_others_first(self, url: str) -> None:
         if len(self._urls) > 1 and url in self._urls:
@@ -505,6 +579,13 @@ class Session:
 
     def _trouble(self, code: str, sentence: str) -> None:
         self.trouble = (code, sentence)
+
+
+def _set(known: dict[_T, None], one: _T, on: bool) -> None:
+    if on:
+        known[one] = None
+    else:
+        known.pop(one, None)
 
 
 def _challenge_fault(challenge: Challenge, socket: _Socket) -> tuple[str, str] | None:

@@ -1,42 +1,47 @@
 """Many bots in one process, lean: one epoll loop, one session each, no task and no library per frame.
 
 A bot steers ten times a second while it moves and once a second while it stands; sends are spread evenly over the
-tick. Each bot notices every control message and the head of every POSES; one frame in `LOOK_EVERY` is looked at whole,
-for the gauges. The loop is synchronous and owns its process.
+tick. Each bot notices the head of every POSES; one frame in `LOOK_EVERY` is looked at whole, for the gauges. What is
+said and drummed is decoded only for those few who listen. The loop is synchronous and owns its process.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import heapq
 import math
 import select
 import socket
 import time
 from collections import Counter
-from random import Random
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from client.framing import BINARY, CLOSE, PING, Handshake, ServerFrames, close_frame, masked, masked_pose
 from client.gauges import Gauges
+from client.lives.life import DRUM, Ask, Drum, Perform, Speak, Travel
 from client.session import ClientAt, Close, Open, Session
-from client.walk import Walker
 from p2pworld.crypto.keys import PersonKeys
 from p2pworld.errors import LocalError, RemoteError
-from p2pworld.messages import Done, Pose, Profile
+from p2pworld.messages import Beat, Done, Notice, Profiles, Said
 from p2pworld.wire.codec import decode_play, encode_play
-from p2pworld.wire.frames import POSES
+from p2pworld.wire.frames import POSES, decode_poses
+from p2pworld.world.crowd import RIDE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from p2pworld.seoul.landmarks import Landmark
+    from client.lives.life import Life
+    from p2pworld.messages import Pose
 
 __all__ = ["LOOK_EVERY", "STARTS_PER_S", "Bot", "Swarm"]
 
 LOOK_EVERY: Final = 10
+HOSTS_LOOK_EVERY: Final = 5
+UNHEARD: Final = frozenset({Said.KIND, Beat.KIND, Notice.KIND, Profiles.KIND})  # by who does not listen
 STILL_S: Final = 1.0
+ACTS_OPEN_MAX: Final = 8
 STARTS_PER_S: Final = 150
 EVENTS_PER_POLL: Final = 512
 POLL_S_MAX: Final = 0.05
@@ -62,15 +67,16 @@ class _Socket:
 
 
 class Bot:
-    """One session, and the walker that steers it."""
+    """One session, and the life that steers it."""
 
     __slots__ = (
-        "due_s", "frames", "node", "number", "sent_s", "session", "sockets", "started", "ticked_s",
-        "verbs", "walker",
+        "due_s", "frames", "life", "node", "number", "sent_s", "session", "sockets", "started", "steered", "ticked_s",
+        "verbs",
     )  # fmt: skip
 
-    def __init__(self, number: int, session: Session, walker: Walker, due_s: float) -> None:
-        self.number, self.session, self.walker, self.due_s = number, session, walker, due_s
+    def __init__(self, number: int, session: Session, life: Life, due_s: float) -> None:
+        self.number, self.session, self.life, self.due_s = number, session, life, due_s
+        self.steered: Pose | None = session.pose
         self.sockets: dict[int, _Socket] = {}
         self.ticked_s = due_s
         self.sent_s = 0.0
@@ -80,22 +86,18 @@ class Bot:
         self.node = b""  # where the handoff under way began
 
 
-def _pose(walker: Walker) -> Pose:
-    return Pose(walker.east_cm, walker.north_cm, 0, walker.yaw, walker.state)
-
-
 class Swarm:
-    """`count` bots between `places`, at home at `urls`; the same `seed` makes the same people and the same ways.
+    """A bot for each of `lives`, at home at `urls`; the same `seed` gives them the same keys.
 
-    `lanterns` are those whose hanging was acknowledged, `rings` counts the bell's, `counters` what is odd, by reason.
+    `lanterns` are those whose hanging was acknowledged; `done` counts the other acts by verb, `counters` what is odd,
+    by reason.
     """
 
     def __init__(
         self,
         urls: Sequence[str],
-        count: int,
+        lives: Sequence[Life],
         seed: int,
-        places: tuple[Landmark, ...],
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         for url in urls:
@@ -103,7 +105,7 @@ class Swarm:
                 raise LocalError(f"bots speak plain ws:// only, so {url!r} is nowhere for them")
         self.counters: Counter[str] = Counter()
         self.lanterns: set[bytes] = set()
-        self.rings = 0
+        self.done: Counter[str] = Counter()
         self.now_s = now_s
         self._epoll = select.epoll()
         self._by_fd: dict[int, _Socket] = {}
@@ -111,22 +113,18 @@ class Swarm:
         start_s = now_s()
         tick_s = 0.1
         self.bots: list[Bot] = []
-        for number in range(count):
-            random = Random(f"p2pworld bot {seed} {number}")
-            keys = PersonKeys.from_seed(random.randbytes(32))
-            walker = Walker(random, places)
+        count = len(lives)
+        for number, life in enumerate(lives):
+            secret = hashlib.sha512(f"p2pworld bot {seed} {number}".encode()).digest()
+            keys = PersonKeys.from_seed(secret[:32])
             home = [*urls[number % len(urls) :], *urls[: number % len(urls)]]
-            session = Session(
-                keys,
-                Profile(f"bot {number}", kind="program"),
-                home,
-                random.randbytes(16) + time.time_ns().to_bytes(8, "big"),
-                _pose(walker),
-            )
+            entropy = secret[32:] + time.time_ns().to_bytes(8, "big")
+            session = Session(keys, life.profile, home, entropy, life.pose)
+            life.id = session.id
             # whole ticks after the start, and each at its own moment of the tick
             ticks = int(number / STARTS_PER_S / tick_s)
             due_s = start_s + (ticks + number / count) * tick_s
-            self.bots.append(Bot(number, session, walker, due_s))
+            self.bots.append(Bot(number, session, life, due_s))
         self._due = [(bot.due_s, bot.number) for bot in self.bots]
         heapq.heapify(self._due)
         self.gauges = Gauges([bot.session.id for bot in self.bots], start_s)
@@ -148,6 +146,12 @@ class Swarm:
         """The trouble most bots speak of, as a sentence."""
         troubles = Counter(bot.session.trouble[1] for bot in self.bots if bot.session.trouble[1])
         return troubles.most_common(1)[0][0] if troubles else "no node answers at these urls"
+
+    def life(self) -> dict[str, int]:
+        """What goes on: how many drum and ride now; what was said, hung, rung and started so far."""
+        states = Counter(bot.life.state for bot in self.bots if bot.session.playing)
+        so_far = {verb: self.done[verb] for verb in ("said", "beats", "ring", "start")}
+        return {"drumming": states[DRUM], "riding": states[RIDE], "lanterns": len(self.lanterns)} | so_far
 
     def session_counters(self) -> Counter[str]:
         """What the sessions counted, together."""
@@ -187,7 +191,7 @@ class Swarm:
 
     def _tick(self, bot: Bot, now_s: float) -> None:
         """One bot's turn: its session's timers, one step on its way, one pose."""
-        session, walker = bot.session, bot.walker
+        session, life = bot.session, bot.life
         if not bot.started:
             bot.started = True
             session.gesture(now_s)
@@ -199,26 +203,50 @@ class Swarm:
         seconds, bot.ticked_s = min(now_s - bot.ticked_s, 0.5), now_s
         if not session.poses_to:
             return
-        pose = session.pose
-        assert pose is not None
-        if pose.east_cm != walker.east_cm or pose.north_cm != walker.north_cm:
-            walker.put(pose.east_cm, pose.north_cm)  # corrected
-        moved = walker.step(seconds)
+        if session.pose is not bot.steered:
+            assert session.pose is not None
+            bot.steered = session.pose
+            life.placed(session.pose, session.placed)
+            if session.placed == "wall":
+                self.counters["walls"] += 1
+        was = life.state
+        moved = life.step(seconds, session.server_ms(now_s))
         if session.pace_ms:
             bot.due_s += session.pace_ms / 1000
             session.pace_ms = 0
-        if walker.acts and session.playing:
-            verb, text = walker.acts.pop()
-            bot.verbs[session.act(verb, now_s, text)] = verb
-            self._carry_out(bot, now_s)
-        if not moved and now_s - bot.sent_s < STILL_S:
+        if life.wishes and session.playing:
+            self._wish(bot, now_s)
+        if not moved and life.state == was and now_s - bot.sent_s < STILL_S:
             return
         bot.sent_s = now_s
-        data = masked_pose(session.steer(_pose(walker)))
+        bot.steered = pose = life.pose
+        data = masked_pose(session.steer(pose))
         for conn in session.poses_to:
             if (sock := bot.sockets.get(conn)) is not None:
                 self._send(sock, data)
-        self.gauges.sent(bot.number, walker.east_cm, walker.north_cm, moved and walker.moving, now_s)
+        self.gauges.sent(bot.number, pose.east_cm, pose.north_cm, moved and life.moving, now_s)
+
+    def _wish(self, bot: Bot, now_s: float) -> None:
+        """Sends what a life wishes."""
+        session, wishes = bot.session, bot.life.wishes
+        while wishes:
+            wish = wishes.popleft()
+            match wish:
+                case Perform(verb, text) if session.acts_open < ACTS_OPEN_MAX:
+                    bot.verbs[session.act(verb, now_s, text)] = verb
+                case Perform():
+                    self.counters["acts-too-many"] += 1
+                case Speak(channel, text, avatar):
+                    session.say(channel, text, now_s, avatar=avatar)
+                    self.done["said"] += 1
+                case Drum(at_ms, voice):
+                    session.beat(at_ms, voice)
+                    self.done["beats"] += 1
+                case Travel(place):
+                    session.go(place)
+                case Ask(ids):
+                    session.ask(ids)
+        self._carry_out(bot, now_s)
 
     # ------------------------------------------------------------------------------------------- sessions
 
@@ -237,12 +265,19 @@ class Swarm:
     def _said(self, sock: _Socket, payload: bytes, now_s: float) -> None:
         """One control message."""
         bot = sock.bot
-        session = bot.session
+        session, life = bot.session, bot.life
+        if payload and payload[0] in UNHEARD and not life.listens:
+            return
         at, handoffs, logins = session.at, session.counters["handoffs"], session.counters["logins"]
         message = decode_play(payload)
-        session.said(sock.conn, message, now_s, time.time_ns() // 1_000_000)
+        heard = session.said(sock.conn, message, now_s, time.time_ns() // 1_000_000)
         if isinstance(message, Done):
             self._acted(bot, message)
+        if life.listens and heard:
+            if isinstance(message, Said):
+                life.hear(message)
+            elif isinstance(message, Notice | Profiles | Done):
+                life.told(message)
         if session.counters["handoffs"] > handoffs:
             self.gauges.welcomed(bot.number, True, session.node != bot.node, now_s)
         elif session.counters["logins"] > logins:
@@ -256,9 +291,9 @@ class Swarm:
 
     def _acted(self, bot: Bot, done: Done) -> None:
         if done.durable:
-            if bot.verbs.pop(done.n, "") == "ring":
-                self.rings += 1
-            else:
+            verb = bot.verbs.pop(done.n, "")
+            self.done[verb] += 1
+            if verb == "hang":
                 self.lanterns.add(done.id)
             self.counters[f"acts-{done.durable}"] += 1
         else:
@@ -353,6 +388,9 @@ class Swarm:
         bot.frames += 1
         if bot.frames % LOOK_EVERY == 0:
             self.gauges.look(session.node_of(sock.conn), payload, now_s)
+        if bot.life.looks and bot.frames % HOSTS_LOOK_EVERY == 0:
+            frame = decode_poses(payload)
+            bot.life.look(frame.ids.tolist(), frame.east_cm.tolist(), frame.north_cm.tolist())
 
     def _send(self, sock: _Socket, data: bytes) -> None:
         if sock.handshake is not None or sock.out:

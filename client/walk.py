@@ -1,36 +1,31 @@
-"""Why a bot is in the city: it walks between real places, lingers, hangs a lantern, rings the bell.
+"""How a bot moves: on foot, running or hurrying, along a way around walls, from the root's corner in centimetres.
 
-A `Walker` is one person on foot, running or riding, with a purpose that depends on nothing but its random numbers, so
-that the same seed fills the city in the same way. It moves in centimetres from the root's corner and reads no clock.
+A `Walker` knows where it is and the points it still has to pass. Where to go, and why, is for `client.lives`. Its
+randomness is given to it and it reads no clock, so the same seed fills the city in the same way.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from p2pworld.geometry import clamp
+from p2pworld.messages import Pose
 from p2pworld.seoul.landmarks import LANDMARKS, Landmark, landmark
 
 if TYPE_CHECKING:
     from random import Random
 
-__all__ = ["GAITS", "Gait", "Walker", "places_around"]
+    from client.route import Routes
+    from p2pworld.world.places import Point
+
+__all__ = ["GAITS", "HEART", "STAND", "STROLL", "Gait", "Walker", "places_around"]
 
 HEART: Final = ("Cheonggyecheon Plaza", 1_200.0)  # metres around it lie the palace, the market, the bell
-STAND_CM: Final = 2_500  # people gather within this of a place's middle
-LINGER_S: Final = (5.0, 30.0)
-HANG_SHARE: Final = 0.25  # of the arrivals
-NEAR_POWER: Final = 1.0  # how much rather one goes to a near place than to a far one
-WISHES: Final = (
-    "새해 복 많이 받으세요",
-    "모두 건강하기를",
-    "시험 합격!",
-    "서울에 다시 올게요",
-    "Peace to this city",
-    "우리 가족 행복",
-)
+STAND: Final = 0
+PATIENCE_S: Final = 20.0  # within which this many corrections on one way mean that it leads nowhere
+PATIENCE: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +37,12 @@ class Gait:
     share: float
 
 
+STROLL: Final = Gait(1, (1.0, 1.6), 0.45)
 GAITS: Final = (
-    Gait(1, (1.0, 1.6), 0.45),  # walks
+    STROLL,
     Gait(2, (2.6, 3.4), 0.30),  # runs
-    Gait(3, (4.5, 5.5), 0.25),  # rides a bicycle; the bound on foot is 7 m/s
+    Gait(2, (4.5, 5.5), 0.25),  # is late; the bound on foot is 7 m/s
 )
-STILL: Final = 0
 
 
 def places_around(name: str = HEART[0], radius_m: float = HEART[1]) -> tuple[Landmark, ...]:
@@ -66,27 +61,16 @@ def places_around(name: str = HEART[0], radius_m: float = HEART[1]) -> tuple[Lan
 
 
 class Walker:
-    """One person on the way. It begins somewhere along a route.
+    """Somebody on the ground: `east_cm`, `north_cm`, `yaw` (256ths of a turn) and `state` are as a pose has them."""
 
-    `east_cm`, `north_cm`, `yaw` and `state` are where it is now; `moving` whether it is on its way; `acts` what it
-    wants done here (verb, text), for its owner to take.
-    """
-
-    def __init__(self, random: Random, places: tuple[Landmark, ...]) -> None:
-        self._random, self._places = random, places
-        gait = random.choices(GAITS, [gait.share for gait in GAITS])[0]
-        self._state = gait.state
-        self._speed_cm_s = random.uniform(*gait.speed_m_s) * 100
-        self._place = random.choice(places)
-        self._east, self._north = self._spot(self._place)
-        self._linger_s = 0.0
-        self.acts: list[tuple[str, str]] = []
-        self.moving = True
-        self.state, self.yaw = gait.state, 0
-        self._set_out()
-        share = random.random()
-        self._east += (self._goal[0] - self._east) * share
-        self._north += (self._goal[1] - self._north) * share
+    def __init__(self, random: Random, routes: Routes, at: Point, gait: Gait) -> None:
+        self.random, self.routes, self.gait = random, routes, gait
+        self.speed_cm_s = random.uniform(*gait.speed_m_s) * 100
+        self.state, self.yaw = STAND, random.randrange(256)
+        self._east, self._north = float(at[0]), float(at[1])
+        self._way: list[Point] = []  # still to pass, the next one last
+        self._walked_s = 0.0
+        self._corrected_s: list[float] = []  # on this way
 
     @property
     def east_cm(self) -> int:
@@ -96,59 +80,73 @@ class Walker:
     def north_cm(self) -> int:
         return round(self._north)
 
-    def put(self, east_cm: int, north_cm: int) -> None:
-        """It is there now, whatever it thought; it goes on to where it wanted."""
-        self._east, self._north = float(east_cm), float(north_cm)
-        if self.moving:
-            self._face()
+    @property
+    def moving(self) -> bool:
+        """Whether it is on its way."""
+        return bool(self._way)
 
-    def step(self, seconds: float) -> bool:
-        """Goes on for so long; whether it moved."""
-        if not self.moving:
-            self._linger_s -= seconds
-            if self._linger_s <= 0:
-                self._set_out()
+    @property
+    def way_cm(self) -> float:
+        """How far it still has to go."""
+        points = [(self._east, self._north), *reversed(self._way)]
+        return sum(math.dist(a, b) for a, b in pairwise(points))
+
+    @property
+    def pose(self) -> Pose:
+        """Where it is, as its node is told."""
+        return Pose(round(self._east), round(self._north), 0, self.yaw, self.state)
+
+    def go(self, goal: Point) -> bool:
+        """Sets out; whether there is a way."""
+        way = self.routes.way((self.east_cm, self.north_cm), goal)
+        if way is None:
+            self.stop()
             return False
-        east_way, north_way = self._goal[0] - self._east, self._goal[1] - self._north
-        way = math.hypot(east_way, north_way)
-        step = self._speed_cm_s * seconds
-        if way <= step:
-            self._east, self._north = self._goal
-            self._arrive()
-        else:
-            self._east += east_way * step / way
-            self._north += north_way * step / way
+        self._way = list(reversed(way))
+        self._corrected_s.clear()
+        self.state = self.gait.state
+        self.face(self._way[-1])
         return True
 
-    def _arrive(self) -> None:
-        self.moving, self.state = False, STILL
-        self._linger_s = self._random.uniform(*LINGER_S)
-        if self._place.name_en == "Bosingak":
-            self.acts.append(("ring", ""))
-        elif self._random.random() < HANG_SHARE:
-            self.acts.append(("hang", self._random.choice(WISHES)))
+    def stop(self) -> None:
+        """Stands still."""
+        self._way.clear()
+        self.state = STAND
 
-    def _set_out(self) -> None:
-        """Chooses where to go next: anywhere but here, rather near than far."""
-        here = self._place
-        others = [place for place in self._places if place is not here]
-        weights = [
-            (1.0 / max(50.0, math.hypot(place.e_m - here.e_m, place.n_m - here.n_m))) ** NEAR_POWER
-            for place in others
-        ]
-        self._place = self._random.choices(others, weights)[0]
-        self._goal = self._spot(self._place)
-        self.moving, self.state = True, self._state
-        self._face()
+    def put(self, pose: Pose) -> bool:
+        """It is there now, whatever it thought, and goes on to where it wanted; False if that seems hopeless."""
+        self._east, self._north = float(pose.east_cm), float(pose.north_cm)
+        if not self._way:
+            return True
+        corrected_s = [at_s for at_s in self._corrected_s if self._walked_s - at_s < PATIENCE_S]
+        corrected_s.append(self._walked_s)
+        if len(corrected_s) > PATIENCE or not self.go(self._way[0]):
+            self.stop()
+            return False
+        self._corrected_s = corrected_s
+        return True
 
-    def _face(self) -> None:
-        """Yaw in 256ths of a turn, clockwise from north."""
-        turn = math.atan2(self._goal[0] - self._east, self._goal[1] - self._north) / math.tau
+    def walk(self, seconds: float) -> bool:
+        """Goes on for so long; whether it has arrived."""
+        self._walked_s += seconds
+        left_cm = self.speed_cm_s * seconds
+        while self._way:
+            east, north = self._way[-1]
+            east_way, north_way = east - self._east, north - self._north
+            way_cm = math.hypot(east_way, north_way)
+            if way_cm > left_cm:
+                self._east += east_way * left_cm / way_cm
+                self._north += north_way * left_cm / way_cm
+                return False
+            self._east, self._north = float(east), float(north)
+            left_cm -= way_cm
+            self._way.pop()
+            if self._way:
+                self.face(self._way[-1])
+        self.state = STAND
+        return True
+
+    def face(self, point: Point) -> None:
+        """Turns towards a point."""
+        turn = math.atan2(point[0] - self._east, point[1] - self._north) / math.tau
         self.yaw = round(turn * 256) & 0xFF
-
-    def _spot(self, place: Landmark) -> tuple[float, float]:
-        """Somewhere around a place's middle."""
-        east_cm, north_cm = place.position_cm
-        angle, far = self._random.random() * math.tau, STAND_CM * math.sqrt(self._random.random())
-        east, north = clamp(round(east_cm + far * math.sin(angle)), round(north_cm + far * math.cos(angle)))
-        return float(east), float(north)

@@ -18,12 +18,15 @@ import pytest
 import trio
 
 from client.connect import Client, connect
+from client.lives import populate
+from client.lives.ground import Ground
 from client.session import ClientAt
 from client.swarm import Swarm
 from client.walk import places_around
 from p2pworld.crypto.keys import PersonKeys
 from p2pworld.geometry import Cell
 from p2pworld.messages import Bye, Pose, Profile
+from shard_node.declared import read
 from simulations.processes import City, NodeProcess, python_environment
 
 if TYPE_CHECKING:
@@ -96,7 +99,8 @@ async def person(
 @contextmanager
 def walking(city: City, seed: int) -> Iterator[Swarm]:
     """Bots that walk through the city meanwhile, in a thread of their own."""
-    swarm = Swarm(city.play_urls, BOTS, seed, places_around())
+    lives = populate(BOTS, seed, Ground(read(), places_around()), ("commuter",) * BOTS)
+    swarm = Swarm(city.play_urls, lives, seed)
     over = threading.Event()
     thread = threading.Thread(target=swarm.run, args=(lambda _: over.is_set(),))
     thread.start()
