@@ -58,7 +58,13 @@ export function softStroke(ink: Ink, line: Line, colour: string, width: number):
   ink.stroke();
 }
 
-export function disc(ink: Ink, east: number, north: number, radius: number, colour: string | CanvasGradient): void {
+export function disc(
+  ink: Ink,
+  east: number,
+  north: number,
+  radius: number,
+  colour: string | CanvasGradient,
+): void {
   ink.beginPath();
   ink.arc(east, north, radius, 0, 2 * Math.PI);
   ink.fillStyle = colour;

@@ -210,7 +210,9 @@ function smooth(line: Line, widths: Float64Array): { middle: Line; half: Float64
 }
 
 function curve(a: number, b: number, c: number, d: number, t: number): number {
-  return 0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t * t + (3 * b - a - 3 * c + d) * t * t * t);
+  return (
+    0.5 * (2 * b + (c - a) * t + (2 * a - 5 * b + 4 * c - d) * t * t + (3 * b - a - 3 * c + d) * t * t * t)
+  );
 }
 
 /** A line beside another: `half[i] + more` metres to its right (side 1) or left (side -1) in its direction. */

@@ -4,9 +4,9 @@
  */
 
 import type { Line, Place } from "../state/places";
-import { type Ink, type Patch, disc, fill, rgba, shade, softStroke, stroke, trace } from "./brush";
+import { disc, fill, type Ink, type Patch, rgba, shade, softStroke, stroke, trace } from "./brush";
 import { type City, distanceTo, fromWater, guAt, inside, meets } from "./city";
-import { HILLS, STREAMS, STREETS, chance } from "./hints";
+import { chance, HILLS, STREAMS, STREETS } from "./hints";
 
 export const PAPER = "#dfdacb";
 const LAND = ["#ece6d8", "#e9e3d6", "#eee8db", "#e8e4d5", "#ebe5d4"] as const;
@@ -16,7 +16,17 @@ const GREEN = "#bccb9e";
 const HILL = [170, 190, 140] as const;
 const STREET = "#f8f4ea";
 const STREET_EDGE = "#d9d1bf";
-const ROOFS = ["#d9d2c4", "#cfc9bd", "#c9c4bb", "#d6cbbb", "#bfbcb6", "#a9bfa6", "#c8b29d", "#b9b4ad", "#ded8cb"] as const;
+const ROOFS = [
+  "#d9d2c4",
+  "#cfc9bd",
+  "#c9c4bb",
+  "#d6cbbb",
+  "#bfbcb6",
+  "#a9bfa6",
+  "#c8b29d",
+  "#b9b4ad",
+  "#ded8cb",
+] as const;
 const BLOCK_M = 84;
 const BLOCKS_FROM = 0.09;
 const HOUSES_FROM = 0.7;
@@ -38,7 +48,8 @@ export function paintGround(ink: Ink, patch: Patch, city: City, places: readonly
   streets(ink, patch);
   ink.setLineDash([6 * px, 5 * px]);
   for (const gu of city.gu) {
-    if (meets(gu.box, box)) stroke(ink, gu.outline, rgba(120, 92, 84, scale < 0.4 ? 0.5 : 0.22), 1.3 * px, true);
+    if (meets(gu.box, box))
+      stroke(ink, gu.outline, rgba(120, 92, 84, scale < 0.4 ? 0.5 : 0.22), 1.3 * px, true);
   }
   ink.setLineDash([]);
 }
@@ -46,7 +57,12 @@ export function paintGround(ink: Ink, patch: Patch, city: City, places: readonly
 function hills(ink: Ink, { box, scale }: Patch): void {
   for (const { east, north, radius } of HILLS) {
     const reach = radius * 1.5;
-    if (east + reach < box.west || east - reach > box.east || north + reach < box.south || north - reach > box.north)
+    if (
+      east + reach < box.west ||
+      east - reach > box.east ||
+      north + reach < box.south ||
+      north - reach > box.north
+    )
       continue;
     // three rings of one wandering outline, like the ridges of an old map
     for (let ring = 0; ring < 4; ring++) {
@@ -79,7 +95,13 @@ function hills(ink: Ink, { box, scale }: Patch): void {
 }
 
 /** Trees of a hill where one is near enough to see them. */
-function grove(ink: Ink, east: number, north: number, radius: number, { box, scale }: Pick<Patch, "box" | "scale">): void {
+function grove(
+  ink: Ink,
+  east: number,
+  north: number,
+  radius: number,
+  { box, scale }: Pick<Patch, "box" | "scale">,
+): void {
   const step = scale > 1.5 ? 11 : 26;
   for (let i = Math.floor(box.west / step) - 1; i <= box.east / step; i++) {
     for (let j = Math.floor(box.south / step) - 1; j <= box.north / step; j++) {
@@ -98,7 +120,13 @@ export function tree(ink: Ink, east: number, north: number, radius: number, alph
   const r = Math.round(112 + 26 * hue);
   const g = Math.round(146 + 16 * hue);
   disc(ink, east, north, radius, rgba(r, g, 96, alpha));
-  disc(ink, east - radius * 0.22, north + radius * 0.25, radius * 0.6, rgba(r + 26, g + 22, 116, alpha * 0.8));
+  disc(
+    ink,
+    east - radius * 0.22,
+    north + radius * 0.25,
+    radius * 0.6,
+    rgba(r + 26, g + 22, 116, alpha * 0.8),
+  );
 }
 
 function parks(ink: Ink, { box, scale }: Patch, city: City): void {
@@ -108,10 +136,21 @@ function parks(ink: Ink, { box, scale }: Patch, city: City): void {
   stroke(ink, city.northRoad, STREET, Math.max(21, 1.6 / scale));
   stroke(ink, city.southRoad, STREET, Math.max(21, 1.6 / scale));
   for (const island of city.islands) {
-    if (island.inRiver || Math.hypot(island.east - mid(box.west, box.east), island.north - mid(box.south, box.north)) > 1e5)
+    if (
+      island.inRiver ||
+      Math.hypot(island.east - mid(box.west, box.east), island.north - mid(box.south, box.north)) > 1e5
+    )
       continue;
     // Yeouido lies behind a narrow water of its own
-    ellipse(ink, island.east, island.north, island.length / 2 + 45, island.breadth / 2 + 45, island.turn, WATER);
+    ellipse(
+      ink,
+      island.east,
+      island.north,
+      island.length / 2 + 45,
+      island.breadth / 2 + 45,
+      island.turn,
+      WATER,
+    );
     ellipse(ink, island.east, island.north, island.length / 2, island.breadth / 2, island.turn, LAND[1]);
   }
 }
@@ -141,7 +180,15 @@ function water(ink: Ink, { box, scale }: Patch, city: City): void {
   ripples(ink, city, box, scale);
   for (const island of city.islands) {
     if (!island.inRiver) continue;
-    ellipse(ink, island.east, island.north, island.length / 2 + 8, island.breadth / 2 + 8, island.turn, "#b9cdb8");
+    ellipse(
+      ink,
+      island.east,
+      island.north,
+      island.length / 2 + 8,
+      island.breadth / 2 + 8,
+      island.turn,
+      "#b9cdb8",
+    );
     ellipse(ink, island.east, island.north, island.length / 2, island.breadth / 2, island.turn, GREEN);
   }
   for (const bridge of city.bridges) {
@@ -180,7 +227,12 @@ function ripples(ink: Ink, city: City, box: Patch["box"], scale: number): void {
         if (chance(i, j, 31) > 0.45) continue;
         const e = (i + chance(i, j, 32)) * step;
         const n = (j + chance(i, j, 33)) * step;
-        stroke(ink, Float64Array.of(e, n, e + 6 + 9 * chance(i, j, 34), n - 2), rgba(255, 255, 255, 0.24), 0.8);
+        stroke(
+          ink,
+          Float64Array.of(e, n, e + 6 + 9 * chance(i, j, 34), n - 2),
+          rgba(255, 255, 255, 0.24),
+          0.8,
+        );
       }
     }
   }
@@ -189,7 +241,8 @@ function ripples(ink: Ink, city: City, box: Patch["box"], scale: number): void {
 
 function streets(ink: Ink, { scale }: Patch): void {
   const widthOf = (width: number): number => Math.max(width, Math.min(2.4, 0.7 + width / 22) / scale);
-  for (const street of STREETS) softStroke(ink, street.line, STREET_EDGE, widthOf(street.width) + 1.2 / scale);
+  for (const street of STREETS)
+    softStroke(ink, street.line, STREET_EDGE, widthOf(street.width) + 1.2 / scale);
   for (const street of STREETS) softStroke(ink, street.line, STREET, widthOf(street.width));
   if (scale > 0.8) {
     ink.setLineDash([6, 9]);
@@ -204,7 +257,14 @@ function blocks(ink: Ink, patch: Patch, city: City, places: readonly Place[]): v
   const margin = BLOCK_M;
   const near = places.filter((place) => place.ground === "city");
   for (const gu of city.gu) {
-    if (!meets(gu.box, { west: box.west - margin, south: box.south - margin, east: box.east + margin, north: box.north + margin }))
+    if (
+      !meets(gu.box, {
+        west: box.west - margin,
+        south: box.south - margin,
+        east: box.east + margin,
+        north: box.north + margin,
+      })
+    )
       continue;
     const turn = (chance(gu.code, 1, 2) - 0.5) * 0.5;
     const c = Math.cos(turn);
@@ -224,7 +284,13 @@ function blocks(ink: Ink, patch: Patch, city: City, places: readonly Place[]): v
         const v = (j + 0.5) * BLOCK_M;
         const e = u * c - v * s;
         const n = u * s + v * c;
-        if (e < box.west - margin || e > box.east + margin || n < box.south - margin || n > box.north + margin) continue;
+        if (
+          e < box.west - margin ||
+          e > box.east + margin ||
+          n < box.south - margin ||
+          n > box.north + margin
+        )
+          continue;
         if (guAt(city, e, n) !== gu || !built(city, near, e, n)) continue;
         block(ink, i, j, c, s, scale);
       }
@@ -235,9 +301,12 @@ function blocks(ink: Ink, patch: Patch, city: City, places: readonly Place[]): v
 /** Whether an invented block may stand here: not in water, on a hill, a great street or a declared place. */
 function built(city: City, places: readonly Place[], east: number, north: number): boolean {
   if (fromWater(city, east, north) < 190) return false;
-  for (const hill of HILLS) if (Math.hypot(hill.east - east, hill.north - north) < hill.radius * 1.1) return false;
-  for (const street of STREETS) if (distanceTo(street.line, east, north) < street.width / 2 + 46) return false;
-  for (const stream of STREAMS) if (distanceTo(stream.line, east, north) < stream.width / 2 + 52) return false;
+  for (const hill of HILLS)
+    if (Math.hypot(hill.east - east, hill.north - north) < hill.radius * 1.1) return false;
+  for (const street of STREETS)
+    if (distanceTo(street.line, east, north) < street.width / 2 + 46) return false;
+  for (const stream of STREAMS)
+    if (distanceTo(stream.line, east, north) < stream.width / 2 + 52) return false;
   for (const place of places) {
     if (Math.abs(place.middle.east - east) > 900 || Math.abs(place.middle.north - north) > 900) continue;
     if (inside(place.outline, east, north) || ringDistance(place.outline, east, north) < 62) return false;

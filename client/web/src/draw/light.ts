@@ -25,7 +25,8 @@ const RAD = Math.PI / 180;
 export function sunOver(unixMs: number): { elevation: number; azimuth: number } {
   const days = unixMs / 86_400_000 - 10_957.5; // since noon of 2000-01-01
   const anomaly = (357.529 + 0.98560028 * days) * RAD;
-  const longitude = (280.459 + 0.98564736 * days + 1.915 * Math.sin(anomaly) + 0.02 * Math.sin(2 * anomaly)) * RAD;
+  const longitude =
+    (280.459 + 0.98564736 * days + 1.915 * Math.sin(anomaly) + 0.02 * Math.sin(2 * anomaly)) * RAD;
   const tilt = (23.439 - 3.6e-7 * days) * RAD;
   const ascension = Math.atan2(Math.cos(tilt) * Math.sin(longitude), Math.cos(longitude));
   const declination = Math.asin(Math.sin(tilt) * Math.sin(longitude));

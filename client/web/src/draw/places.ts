@@ -1,7 +1,7 @@
 /** Declared places, painted into tiles: their floor, water, paths, trees, walls with gates, buildings, things to use. */
 
-import type { Feature, Line, Place } from "../state/places";
-import { type Ink, type Patch, disc, fill, isColour, rgba, shade, softStroke, stroke, trace } from "./brush";
+import type { Feature, Line, Place, Wall } from "../state/places";
+import { disc, fill, type Ink, isColour, type Patch, rgba, shade, softStroke, stroke, trace } from "./brush";
 import { boxOf, inside, meets } from "./city";
 import { tree } from "./ground";
 import { chance } from "./hints";
@@ -57,7 +57,8 @@ export function paintPlaces(ink: Ink, patch: Patch, places: readonly Place[]): v
     const low = [...place.buildings].sort((a, b) => a.heightM - b.heightM);
     for (const building of low) paintBuilding(ink, building, patch.light, scale);
     for (const item of place.features) feature(ink, item, scale);
-    for (const portal of place.portals) doorway(ink, portal.east, portal.north, Math.max(portal.radiusM, 1.2), scale);
+    for (const portal of place.portals)
+      doorway(ink, portal.east, portal.north, Math.max(portal.radiusM, 1.2), scale);
     if (place.board !== null && scale > 0.8) board(ink, place.board.east, place.board.north);
   }
 }
@@ -110,7 +111,8 @@ function floor(ink: Ink, place: Place, { box, scale }: Patch): void {
         if (chance(i, j, 61) > 0.4) continue;
         const e = (i + chance(i, j, 62)) * grain;
         const n = (j + chance(i, j, 63)) * grain;
-        if (paving === "grass") stroke(ink, Float64Array.of(e, n, e + 0.4, n + 0.9), rgba(96, 128, 70, 0.3), 0.18);
+        if (paving === "grass")
+          stroke(ink, Float64Array.of(e, n, e + 0.4, n + 0.9), rgba(96, 128, 70, 0.3), 0.18);
         else disc(ink, e, n, 0.3 + 0.5 * chance(i, j, 64), rgba(150, 128, 92, 0.14));
       }
     }
@@ -150,7 +152,10 @@ function decoration(ink: Ink, item: Feature, { scale, box }: Patch): void {
       disc(ink, e + 0.8, n - 0.8, size, rgba(40, 38, 60, 0.2));
       tree(ink, e, n, size);
     }
-  } else if (/lawn|grass|bed|garden|terrace|plinth|floor|carpet|stage|woldae/.test(item.kind) && item.line.length >= 6) {
+  } else if (
+    /lawn|grass|bed|garden|terrace|plinth|floor|carpet|stage|woldae/.test(item.kind) &&
+    item.line.length >= 6
+  ) {
     fill(ink, item.line, colour);
     stroke(ink, item.line, shade(colour, -0.18), Math.max(0.25, 1 / scale), true);
   } else if (/statue|stone|fountain|sculpture|pillar|lamp/.test(item.kind)) {
@@ -171,13 +176,14 @@ function decoration(ink: Ink, item: Feature, { scale, box }: Patch): void {
 }
 
 /** A wall of stone under a coping of dark tiles, with the shadow it throws. */
-export function paintWall(ink: Ink, wall: Line, { light, scale }: Patch): void {
+export function paintWall(ink: Ink, { line: wall, colour, heightM }: Wall, { light, scale }: Patch): void {
+  const throwM = Math.min(4, heightM * 0.6);
   ink.lineCap = "butt";
   ink.save();
-  ink.translate(light.shadowEast * 1.8, light.shadowNorth * 1.8);
+  ink.translate(light.shadowEast * throwM, light.shadowNorth * throwM);
   stroke(ink, wall, rgba(38, 34, 66, light.shadow), Math.max(1, 1.6 / scale));
   ink.restore();
-  stroke(ink, wall, STONE, Math.max(1.1, 2 / scale));
+  stroke(ink, wall, isColour(colour) ? colour : STONE, Math.max(1.1, 2 / scale));
   stroke(ink, wall, COPING, Math.max(0.66, 1.2 / scale));
   if (scale > 3) {
     ink.setLineDash([0.16, 0.5]);

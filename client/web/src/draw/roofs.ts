@@ -7,7 +7,7 @@
  */
 
 import type { Building, Line } from "../state/places";
-import { type Ink, disc, fill, isColour, rgba, shade, stroke, trace } from "./brush";
+import { disc, fill, type Ink, isColour, rgba, shade, stroke, trace } from "./brush";
 import type { Light } from "./light";
 
 const TILE_GREY = "#4a4f54";
@@ -44,7 +44,11 @@ export function paintBuilding(ink: Ink, building: Building, light: Light, scale:
   } else if (/paljak|matbae|ujingak|hip|gable|pitched|giwa|tile/.test(roof) && line.length >= 8) {
     const quad = line.length === 8 ? line : around(line);
     const tiled = /pitched/.test(roof) ? colour : tileColour(colour);
-    const form = /hip-and-gable|paljak/.test(roof) ? "paljak" : /gable|matbae/.test(roof) ? "matbae" : "ujingak";
+    const form = /hip-and-gable|paljak/.test(roof)
+      ? "paljak"
+      : /gable|matbae/.test(roof)
+        ? "matbae"
+        : "ujingak";
     stroke(ink, line, shade(SEOKGANJU, -0.1), 0.5, true);
     pitched(ink, quad, tiled, form, light, scale, 1);
     if (/two|2/.test(roof)) {
@@ -82,7 +86,10 @@ function corners(line: Line): [Corner, Corner, Corner, Corner] {
   ];
 }
 
-const between = (a: Corner, b: Corner, t: number): Corner => [a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t];
+const between = (a: Corner, b: Corner, t: number): Corner => [
+  a[0] + (b[0] - a[0]) * t,
+  a[1] + (b[1] - a[1]) * t,
+];
 const away = (a: Corner, b: Corner): number => Math.hypot(a[0] - b[0], a[1] - b[1]);
 
 /** The rectangle around an outline, along its longest side. */
@@ -234,14 +241,18 @@ function gables(
 function ribs(ink: Ink, points: Corner[], from: Corner, to: Corner, colour: string, scale: number): void {
   const length = away(from, to);
   const step = scale > 7 ? 0.6 : 1.2;
-  const top: readonly [Corner, Corner] = points.length === 4 ? [points[3], points[2]] : [points[2], points[2]];
+  const top: readonly [Corner, Corner] =
+    points.length === 4 ? [points[3], points[2]] : [points[2], points[2]];
   ink.beginPath();
   for (let at = step; at < length; at += step) {
     const t = at / length;
     const eave = between(from, to, t);
     // ribs run square to the eaves until they meet the hip
     const foot = points.length === 4 ? straight(from, to, t, top) : between(eave, top[0], 0);
-    const head = points.length === 4 ? foot : between(eave, between(top[0], eave, 0), Math.min(1, 2 * Math.min(t, 1 - t)));
+    const head =
+      points.length === 4
+        ? foot
+        : between(eave, between(top[0], eave, 0), Math.min(1, 2 * Math.min(t, 1 - t)));
     ink.moveTo(...eave);
     if (points.length === 4) ink.lineTo(...head);
     else {
@@ -259,7 +270,8 @@ function ribs(ink: Ink, points: Corner[], from: Corner, to: Corner, colour: stri
 
 function straight(from: Corner, to: Corner, t: number, top: readonly [Corner, Corner]): Corner {
   const length = away(from, to);
-  const along = (p: Corner): number => ((p[0] - from[0]) * (to[0] - from[0]) + (p[1] - from[1]) * (to[1] - from[1])) / length ** 2;
+  const along = (p: Corner): number =>
+    ((p[0] - from[0]) * (to[0] - from[0]) + (p[1] - from[1]) * (to[1] - from[1])) / length ** 2;
   const [s, e] = [along(top[0]), along(top[1])];
   const reach = t < s ? t / Math.max(s, 1e-6) : t > e ? (1 - t) / Math.max(1 - e, 1e-6) : 1;
   const eave = between(from, to, t);
@@ -329,7 +341,12 @@ function membrane(ink: Ink, line: Line, colour: string, scale: number): void {
   fill(ink, line, shade(colour, 0.3));
   const count = Math.max(3, Math.round(away(a, b) / 6));
   for (let i = 0; i < count; i += 2) {
-    const strip = [between(a, b, i / count), between(a, b, (i + 1) / count), between(d, c, (i + 1) / count), between(d, c, i / count)];
+    const strip = [
+      between(a, b, i / count),
+      between(a, b, (i + 1) / count),
+      between(d, c, (i + 1) / count),
+      between(d, c, i / count),
+    ];
     fill(ink, Float64Array.from(strip.flat()), shade(colour, 0.08));
   }
   stroke(ink, line, "#f4efe2", Math.min(0.8, 2 / scale), true);

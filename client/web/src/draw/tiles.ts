@@ -5,8 +5,8 @@
  * one is there, whatever older or coarser tile covers the spot stands in for it.
  */
 
+import { inkOf, type Patch, sheet } from "./brush";
 import type { Box } from "./city";
-import { type Patch, inkOf, sheet } from "./brush";
 import type { Light } from "./light";
 
 const TILE_PX = 512;
@@ -91,7 +91,12 @@ export class Tiles {
     const canvas = this.kept.get(key)?.canvas ?? sheet(TILE_PX, TILE_PX);
     const ink = inkOf(canvas);
     const scale = TILE_PX / side;
-    const box: Box = { west: column * side, south: row * side, east: (column + 1) * side, north: (row + 1) * side };
+    const box: Box = {
+      west: column * side,
+      south: row * side,
+      east: (column + 1) * side,
+      north: (row + 1) * side,
+    };
     // the small numbers of a tile keep the precision of single-float rasterisers
     ink.setTransform(scale, 0, 0, -scale, -box.west * scale, TILE_PX + box.south * scale);
     ink.globalAlpha = 1;

@@ -6,25 +6,23 @@
  */
 
 /** Controls, bidi overrides and isolates, joiners out of place, tags, private use, lone surrogates. */
-const HIDDEN = /[\p{Cc}\p{Cs}\p{Co}\p{Cn}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff\u{e0000}-\u{e0fff}]/gu;
+const HIDDEN =
+  /[\p{Cc}\p{Cs}\p{Co}\p{Cn}\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\uffff\u{e0000}-\u{e0fff}]/gu;
 /** More than this many marks on one letter is decoration meant to overflow the line. */
 const MARKS_MAX = 2;
 const PILED = new RegExp(`(\\p{M}{${MARKS_MAX}})\\p{M}+`, "gu");
 /** A character as a reader counts them may still be a long chain of joiners. */
 const CLUSTER_MAX = 12;
 
-const segmenter = typeof Intl.Segmenter === "function" ? new Intl.Segmenter("ko", { granularity: "grapheme" }) : null;
+const segmenter =
+  typeof Intl.Segmenter === "function" ? new Intl.Segmenter("ko", { granularity: "grapheme" }) : null;
 
 /** At most `limit` characters (as a reader counts) of `text`, one line, nothing hidden, an ellipsis where it was cut. */
 export function clean(text: string, limit: number): string {
   const short = text.length > limit * CLUSTER_MAX ? text.slice(0, limit * CLUSTER_MAX) : text;
-  const plain = short
-    .normalize("NFC")
-    .replace(/\s+/gu, " ")
-    .replace(HIDDEN, "")
-    .replace(PILED, "$1")
-    .trim();
-  const parts = segmenter === null ? Array.from(plain) : Array.from(segmenter.segment(plain), (part) => part.segment);
+  const plain = short.normalize("NFC").replace(/\s+/gu, " ").replace(HIDDEN, "").replace(PILED, "$1").trim();
+  const parts =
+    segmenter === null ? Array.from(plain) : Array.from(segmenter.segment(plain), (part) => part.segment);
   let shown = "";
   let count = 0;
   for (const part of parts) {

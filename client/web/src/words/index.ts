@@ -46,11 +46,21 @@ export function named(words: Words): string {
 
 /** A time of day in Seoul. */
 export function timeOfDay(unixMs: number): string {
-  return new Intl.DateTimeFormat(current, { timeZone: "Asia/Seoul", hour: "2-digit", minute: "2-digit" }).format(unixMs);
+  return new Intl.DateTimeFormat(current, {
+    timeZone: "Asia/Seoul",
+    hour: "2-digit",
+    minute: "2-digit",
+  }).format(unixMs);
 }
 
 /** A day and time in Seoul. */
 export function dayAndTime(unixMs: number): string {
-  const form = { timeZone: "Asia/Seoul", month: "long", day: "numeric", hour: "2-digit", minute: "2-digit" } as const;
+  const form = {
+    timeZone: "Asia/Seoul",
+    month: "long",
+    day: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+  } as const;
   return new Intl.DateTimeFormat(current, form).format(unixMs);
 }

@@ -120,7 +120,10 @@ const TABLE = {
   unmute: ["음소거 해제", "unmute"],
   report: ["신고", "report"],
   reportWhy: ["왜 신고하시나요?", "Why are you reporting this?"],
-  reportNote: ["이 메시지와 서명이 운영자에게 전해져요.", "This message and its signature go to the moderators."],
+  reportNote: [
+    "이 메시지와 서명이 운영자에게 전해져요.",
+    "This message and its signature go to the moderators.",
+  ],
   reported: ["신고했어요. 운영자가 살펴볼게요.", "Reported. A moderator will look at it."],
   abuse: ["욕설·괴롭힘", "abuse or harassment"],
   spam: ["도배·광고", "spam or advertising"],
@@ -187,7 +190,10 @@ const TABLE = {
   youAreAt: ["{place}, {gu}에 있어요.", "You are at {place}, {gu}."],
   youAreIn: ["{gu}에 있어요.", "You are in {gu}."],
   outside: ["서울 밖", "outside Seoul"],
-  nearestPlace: ["가장 가까운 곳: {place}, {way}으로 {metres}미터.", "Nearest: {place}, {metres} metres {way}."],
+  nearestPlace: [
+    "가장 가까운 곳: {place}, {way}으로 {metres}미터.",
+    "Nearest: {place}, {metres} metres {way}.",
+  ],
   nearPeople: [
     "가까이에 사람 {people}명, 프로그램 {programs}개.",
     "{people} people and {programs} programs are near.",
@@ -207,8 +213,14 @@ const TABLE = {
     "앉기 X, 몸짓 1-4, 등 L, 종 B, 북 K, 타기 R, 누구 H, 글로 보기 V",
     "Sit X, gestures 1-4, lantern L, bell B, drum K, ride R, who H, in words V",
   ],
-  touchHelp: ["두드리면 걸어가고, 두 손가락으로 크기를 바꿔요.", "Tap to walk there, pinch to zoom, drag to look around."],
-  directions: ["북 북동 동 남동 남 남서 서 북서", "north north-east east south-east south south-west west north-west"],
+  touchHelp: [
+    "두드리면 걸어가고, 두 손가락으로 크기를 바꿔요.",
+    "Tap to walk there, pinch to zoom, drag to look around.",
+  ],
+  directions: [
+    "북 북동 동 남동 남 남서 서 북서",
+    "north north-east east south-east south south-west west north-west",
+  ],
   credits: [
     "경계: 통계청 SGIS 2021 (공공누리 1유형) · 청계천: © OpenStreetMap 기여자 (ODbL)",
     "Borders: Statistics Korea SGIS 2021 (KOGL 1) · Cheonggyecheon: © OpenStreetMap contributors (ODbL)",

@@ -1,0 +1,155 @@
+/** The light renderer: the city from straight above on one canvas. */
+
+import type { Box } from "./city";
+import { dusk, paintGround } from "./ground";
+import { Labels } from "./labels";
+import { People } from "./people";
+import { lightPlaces, paintPlaces } from "./places";
+import type { Hit, RegionShape, Renderer, Scene } from "./renderer";
+import { Things } from "./things";
+import { Tiles } from "./tiles";
+
+const NODE_COLOURS = [
+  "#397664",
+  "#b5483d",
+  "#4f599f",
+  "#b07a1e",
+  "#7d4a86",
+  "#2f7f9c",
+  "#7a7a2e",
+  "#a8466f",
+] as const;
+
+export class FlatRenderer implements Renderer {
+  private readonly ink: CanvasRenderingContext2D;
+  private readonly people = new People();
+  private readonly labels = new Labels();
+  private readonly things = new Things();
+  private readonly tiles: Tiles;
+  private scene: Scene | null = null;
+  private ratio = 1;
+  /** Whether the last picture lacked nothing: no tile of another scale or hour stood in. */
+  whole = false;
+
+  constructor(private readonly canvas: HTMLCanvasElement) {
+    const ink = canvas.getContext("2d", { alpha: false });
+    if (ink === null) throw new Error("this browser gives no canvas");
+    this.ink = ink;
+    this.tiles = new Tiles((pen, patch) => {
+      const scene = this.scene;
+      if (scene === null || scene.city === null) return;
+      paintGround(pen, patch, scene.city, scene.places);
+      paintPlaces(pen, patch, scene.places);
+      dusk(pen, patch, scene.city);
+      lightPlaces(pen, patch, scene.places);
+    });
+  }
+
+  resize(width: number, height: number, ratio: number): void {
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(height * ratio);
+    this.ratio = ratio;
+  }
+
+  renew(): void {
+    this.tiles.renew();
+    this.labels.forget();
+  }
+
+  draw(scene: Scene, nowMs: number): void {
+    this.scene = scene;
+    const { camera } = scene;
+    const ink = this.ink;
+    const ratio = this.ratio;
+    ink.setTransform(1, 0, 0, 1, 0, 0);
+    ink.globalAlpha = 1;
+    ink.globalCompositeOperation = "source-over";
+    const view: Box = {
+      west: camera.eastAt(0),
+      east: camera.eastAt(camera.width),
+      south: camera.northAt(camera.height),
+      north: camera.northAt(0),
+    };
+    this.whole =
+      scene.city !== null &&
+      this.tiles.draw(
+        ink,
+        view,
+        camera.scale * ratio,
+        scene.light,
+        (east) => camera.x(east) * ratio,
+        (north) => camera.y(north) * ratio,
+      );
+    if (scene.city === null) {
+      ink.fillStyle = "#dcd7c9";
+      ink.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    }
+    this.things.below(ink, scene, ratio, nowMs);
+    this.things.objects(ink, scene, ratio, nowMs);
+    this.people.draw(ink, scene, ratio, nowMs);
+    if (scene.regions !== null) this.regions(scene, scene.regions);
+    this.labels.draw(ink, scene, this.people, ratio, nowMs);
+  }
+
+  hit(x: number, y: number): Hit {
+    const { drawn } = this.people;
+    let best = Math.max(12, drawn.reach * 1.3);
+    let found: Hit = null;
+    for (let i = 0; i < drawn.count; i++) {
+      const away = Math.hypot(drawn.x[i] - x, drawn.y[i] - y);
+      if (away < best && drawn.ids[i] !== this.scene?.view.me?.id) {
+        best = away;
+        found = { what: "person", id: drawn.ids[i] };
+      }
+    }
+    if (found !== null) return found;
+    best = 14;
+    for (const thing of this.things.drawn) {
+      const away = Math.hypot(thing.x - x, thing.y - y);
+      if (away < best) {
+        best = away;
+        found = { what: "object", key: thing.key };
+      }
+    }
+    return found;
+  }
+
+  private regions(scene: Scene, regions: readonly RegionShape[]): void {
+    const { camera } = scene;
+    const ink = this.ink;
+    const ratio = this.ratio;
+    for (const region of regions) {
+      const x = camera.x(region.west) * ratio;
+      const y = camera.y(region.north) * ratio;
+      const width = (region.east - region.west) * camera.scale * ratio;
+      const height = (region.north - region.south) * camera.scale * ratio;
+      if (x > this.canvas.width || y > this.canvas.height || x + width < 0 || y + height < 0) continue;
+      const colour = region.holder === null ? "#5a5a5a" : nodeColour(region.holder);
+      ink.globalAlpha = 0.1;
+      ink.fillStyle = colour;
+      ink.fillRect(x, y, width, height);
+      ink.globalAlpha = 0.85;
+      ink.strokeStyle = colour;
+      ink.lineWidth = 1.5 * ratio;
+      ink.strokeRect(x + ratio, y + ratio, width - 2 * ratio, height - 2 * ratio);
+      ink.globalAlpha = 1;
+      if (width > 90 * ratio && region.holder !== null) {
+        const left = Math.max(x, 0);
+        const top = Math.max(y, 0);
+        const right = Math.min(x + width, this.canvas.width);
+        const bottom = Math.min(y + height, this.canvas.height);
+        this.labels.node(
+          ink,
+          region.holder.slice(0, 8),
+          (left + right) / 2 / ratio,
+          (top + bottom) / 2 / ratio,
+        );
+      }
+    }
+  }
+}
+
+/** The colour of a node on the map and in lists. */
+export function nodeColour(holder: string): string {
+  return NODE_COLOURS[Number.parseInt(holder.slice(0, 4), 16) % NODE_COLOURS.length];
+}
