@@ -22,6 +22,10 @@ COMMANDS: Final = {
     "bots": ("client.bots:bots", "Walk people through a running city."),
     "simulate": ("simulations.simulate:command", "Try to break whole cities on a virtual clock."),
     "keys": ("shard_node.commands:keys", "Make and show keys and grants."),
+    "places": (
+        "shard_node.declared_commands:places",
+        "Check and list the places and programmes of the city.",
+    ),
     "doctor": (
         "shard_node.commands:doctor",
         "Look at a node's configuration and machine, and say what is wrong.",

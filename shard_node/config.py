@@ -7,7 +7,7 @@ refused, so that a slip of the pen never becomes a default. Relative paths are r
     [listen]        play, link, web = "host:port"
     [advertise]     play_url, link_url, web_url         (default: made from [listen])
     [coordination]  engine = "sqlite", path
-    [city]          claim = ["quadkey", ...], tick_ms, ttl_s, take_orphans
+    [city]          claim = ["quadkey", ...], tick_ms, ttl_s, take_orphans, declared = "folder of places"
     [tls]           play_cert, play_key                 (PEM; play sockets become wss)
     [log]           level = "info", format = "json" | "text"
 """
@@ -80,6 +80,7 @@ class Config:
     tick_ms: int = TICK_MS
     ttl_s: float = LEASE_TTL_S
     take_orphans: bool = True
+    declared: Path | None = None
     tls: TlsConfig | None = None
     log: LogConfig = LogConfig()
 
@@ -142,6 +143,16 @@ class _Table:
         path = self.base / self.text(key)
         if must_exist and not path.is_file():
             raise ConfigError(f"{self.key(key)} names {path}, which is no file: make it or correct the path.")
+        return path
+
+    def folder(self, key: str) -> Path | None:
+        if key not in self.values:
+            return None
+        path = self.base / self.text(key)
+        if not path.is_dir():
+            raise ConfigError(
+                f"{self.key(key)} names {path}, which is no folder: make it or correct the path."
+            )
         return path
 
     def address(self, key: str) -> Address:
@@ -248,6 +259,7 @@ def parse(text: str, base: Path) -> Config:
         tick_ms=city.whole("tick_ms", 20, 1_000, TICK_MS),
         ttl_s=city.number("ttl_s", 0.5, 60.0, LEASE_TTL_S),
         take_orphans=city.flag("take_orphans", True),
+        declared=city.folder("declared"),
         tls=tls,
         log=LogConfig(log.one_of("level", LEVELS, "info"), log.one_of("format", FORMATS, "text")),
     )

@@ -6,22 +6,25 @@ checks them (`p2pworld.world.declarations`).
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 import tomllib
-from collections.abc import Mapping
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.world.declarations import DeclarationFaults, Document, Fault, read_places
+from p2pworld.world.programme import next_run, plain_programme
 from shard_node.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from importlib.resources.abc import Traversable
+    from pathlib import Path
 
     from p2pworld.world.places import Places
 
-__all__ = ["FILE_BYTES_MAX", "load", "read"]
+__all__ = ["FILE_BYTES_MAX", "document", "load", "read"]
 
 FILE_BYTES_MAX: Final = 1 << 18
 FILES_MAX: Final = 1_024  # of one kind in one folder
@@ -69,6 +72,21 @@ def load(folder: Path | None) -> Places:
         more = len(error.faults) - 1
         rest = f" ({more} more; `p2pworld places check` shows all)" if more else ""
         raise ConfigError(f"city.declared: {error.faults[0]}{rest}") from None
+
+
+def document(places: Places, wall_ms: int) -> tuple[float, str, bytes]:
+    """The table as JSON: (Unix ms until which it is so, its entity tag, the bytes).
+
+    Positions are centimetres from the root's south-west corner; what a programme's `next_ms` says changes with time.
+    """
+    begins = [begin for one in places.programmes if (begin := next_run(one, wall_ms)) is not None]
+    table = {
+        "crs": "centimetres east and north of (920000, 1920000) in EPSG:5179",
+        "places": places.document(),
+        "programmes": [plain_programme(one, wall_ms) for one in places.programmes],
+    }
+    body = json.dumps(table, ensure_ascii=False, separators=(",", ":")).encode()
+    return min(begins, default=math.inf) + 1, f'"{hashlib.sha256(body).hexdigest()[:32]}"', body
 
 
 def _documents(folder: Traversable, name: str, faults: list[Fault]) -> Iterator[Document]:

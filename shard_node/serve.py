@@ -26,6 +26,7 @@ from p2pworld.core import Node, NodeConfig
 from p2pworld.crypto.keys import NodeKeys
 from p2pworld.errors import LocalError
 from p2pworld.grants import Grant, grants_from_text, verify_chain
+from shard_node import declared
 from shard_node.config import Address, Config
 from shard_node.coordination.interface import CoordinationDown
 from shard_node.coordination.sqlite import SqliteCoordination
@@ -44,6 +45,8 @@ from shard_node.web.serve import serve_web
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
+
+    from p2pworld.world.places import Places
 
 __all__ = ["JOURNAL_NAME", "Bound", "allow_files", "bind", "read_grants", "read_keys", "read_tls", "serve"]
 
@@ -223,6 +226,7 @@ async def serve(config: Config, task_status: trio.TaskStatus[Bound] = trio.TASK_
     allow_files(config.clients_max)
     keys = read_keys(config)
     grants = read_grants(config, keys, now().wall_ms)
+    places = declared.load(config.declared)
     tls = read_tls(config)
     bound = bind(config)
     try:
@@ -230,7 +234,7 @@ async def serve(config: Config, task_status: trio.TaskStatus[Bound] = trio.TASK_
         try:
             store = await _open_store(config)
             try:
-                await _run(config, keys, grants, tls, bound, lock, journal, store, task_status)
+                await _run(config, keys, grants, places, tls, bound, lock, journal, store, task_status)
             finally:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + END_LEASE_S):
                     await store.close()
@@ -246,6 +250,7 @@ async def _run(
     config: Config,
     keys: NodeKeys,
     grants: tuple[Grant, ...],
+    places: Places,
     tls: ssl.SSLContext | None,
     bound: Bound,
     lock: DataDirLock,
@@ -266,6 +271,7 @@ async def _run(
         ttl_s=config.ttl_s,
         clients_max=config.clients_max,
         take_orphans=config.take_orphans,
+        places=places,
     )
     node = Node(node_config, keys, os.urandom(32), saved, lock.ended, now())
     executor = Executor(node, journal, store, on_number=lambda number: _record(lock, number))

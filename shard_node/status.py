@@ -5,10 +5,12 @@ Plain values, made from the executor's node and sockets at the moment of asking;
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.geometry import to_5179
+from shard_node import declared
 from shard_node.execute import now
 
 if TYPE_CHECKING:
@@ -27,6 +29,11 @@ class Status:
 
     def __init__(self, executor: Executor, name: str) -> None:
         self._executor, self._name = executor, name
+        self._places: tuple[float, str, bytes] = (
+            -math.inf,
+            "",
+            b"",
+        )  # until when (Unix ms) it is so, tag, body
 
     def health(self) -> dict[str, object]:
         """`ok`, the `reasons` why not (a code each), and the node's own status."""
@@ -88,6 +95,13 @@ class Status:
                 for cell, holding in ((cell, city.cells[cell]) for cell in city.leaves)
             ],
         }
+
+    def places(self) -> tuple[str, bytes]:
+        """The places and programmes this node enforces, as JSON, and the tag of this version of it."""
+        wall_ms = now().wall_ms
+        if wall_ms >= self._places[0]:
+            self._places = declared.document(self._executor.node.config.places, wall_ms)
+        return self._places[1:]
 
     def counters(self) -> Iterator[tuple[str, str, int]]:
         """(part, what, how often) of everything that is counted here."""
