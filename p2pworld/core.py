@@ -18,7 +18,7 @@ import numpy as np
 
 from p2pworld.errors import Refusal, RemoteError
 from p2pworld.geometry import Cell
-from p2pworld.ids import NO_LOGIN
+from p2pworld.ids import NO_LOGIN, avatar_id
 from p2pworld.limits import AVATARS_MAX, CLIENTS_MAX, GHOST_TTL_S, LEASE_TTL_S, TICK_MS
 from p2pworld.messages import (
     Act,
@@ -60,6 +60,8 @@ from p2pworld.messages import (
     Prepare,
     Profiles,
     Ready,
+    Report,
+    Sanctioned,
     Say,
     SeatReady,
     SeatRefused,
@@ -78,6 +80,7 @@ from p2pworld.world.borders import border_batches
 from p2pworld.world.crowd import MINE, Crowd
 from p2pworld.world.handoff import SeatAt
 from p2pworld.world.interest import leaf_frames
+from p2pworld.world.moderation import Asking, Filed, Moderation, Sanction
 from p2pworld.world.objects import Objects, SavedCell
 from p2pworld.world.outbox import Outbox
 from p2pworld.world.ownership import (
@@ -104,12 +107,13 @@ from p2pworld.world.speech import Speech
 from p2pworld.world.visits import Visits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
 
     from p2pworld.crypto.keys import Signer
     from p2pworld.ids import Incarnation
+    from p2pworld.messages import SaveRecord
     from p2pworld.world.citymap import CityMap, Member
 
 __all__ = ["Event", "Node", "NodeConfig", "StoreAnswer"]
@@ -120,6 +124,7 @@ Event = ClientOpened | ClientSaid | ClientLost | LinkUp | LinkDown | PeerSaid | 
 _ASKED_MAX = 4096  # avatars asked about at neighbours and not yet answered
 _COUNTS_EVERY = 5  # ticks between DENSITY frames
 _PLACE_CM = 20_000  # around a landmark
+_EXPUNGE_EVERY = 50  # ticks
 _DEFERRED_MAX = 1024  # PREPAREs that wait for a newer map to be read
 
 
@@ -140,6 +145,7 @@ class NodeConfig:
     clients_max: int = CLIENTS_MAX
     take_orphans: bool = True
     places: Places = NO_PLACES
+    roots: frozenset[bytes] = frozenset()  # the keys that moderators' grants begin at
 
 
 class Node:
@@ -154,6 +160,7 @@ class Node:
         journal: Mapping[int, SavedCell],
         ends: int,
         now: Instant,
+        records: Iterable[SaveRecord] = (),
     ) -> None:
         self.config = config
         self.counters: Counter[str] = Counter()
@@ -191,6 +198,8 @@ class Node:
         self._programmes = Programmes(config.places)
         self._riders = Riders(self._crowd, self._out)
         self._speech = Speech(self._crowd, self._out, self._place_of)
+        self._moderation = Moderation(config.roots, self._out, records, now.wall_ms)
+        self._people.bars = self._moderation.barred
         self._index = RegionIndex(self.city_map, self.who)
         self._links: dict[Incarnation, int] = {}
         self._links_made = 0
@@ -244,6 +253,7 @@ class Node:
                 self._people.lost(event.conn, now)
                 self._objects.lost(event.conn)
                 self._speech.lost(event.conn)
+                self._moderation.lost(event.conn)
                 self._waiting.pop(event.conn, None)
             case LinkUp():
                 self._link_up(event.peer)
@@ -297,10 +307,12 @@ class Node:
             self._out.sends.append(ToClient(conn, Pace(shift_ms)))
         self._play_programmes(now)
         self._tend_objects(now)
+        self._moderate(now)
 
     def advance(self, done: Wrote | WriteFailed, now: Instant) -> None:
         """The disk's answer to the writes of one Ready."""
         self._objects.advance(done, self._out, now)
+        self._moderation.advance(done)
         self._tell_changes()
 
     def leave(self, now: Instant) -> None:
@@ -319,6 +331,7 @@ class Node:
         self._ready_number += 1
         if out.writes:
             self._objects.leaving(self._ready_number)
+            self._moderation.leaving(self._ready_number)
         ready = Ready(
             self._ready_number,
             tuple(self._frames),
@@ -366,6 +379,8 @@ class Node:
                 self._speech.block(conn, message)
             case Group():
                 self._speech.group(conn, message)
+            case Report():
+                self._moderation.report(conn, avatar, message, now)
             case _:
                 self.counters["client-kind"] += 1
                 sentence = f"A client does not send {type(message).__name__.upper()}."
@@ -376,6 +391,12 @@ class Node:
         if self.who in homes and (found := self._people.directory.find(say.avatar)) is not None:
             homes = [found[0]]
         proof = self._people.proof(avatar)
+        pose = self._crowd.pose(row)
+        place = self._place_of(pose.east_cm, pose.north_cm)
+        if (muted := self._moderation.muted(proof.key, place, now.wall_ms)) is not None:
+            self.counters["say-muted"] += 1
+            self._out.sends.append(ToClient(conn, Notice(muted.reason, muted.sentence)))
+            return
         self._speech.say(
             conn,
             avatar,
@@ -499,6 +520,7 @@ class Node:
     def _link_up(self, peer: Incarnation) -> None:
         self._links_made += 1
         self._links[peer] = self._links_made
+        self._moderation.linked(peer)
         self._objects.apply_map(self.city_map, self.who, self._links.keys(), self._out)
 
     def _link_down(self, peer: Incarnation) -> None:
@@ -559,6 +581,8 @@ class Node:
                 self._spoken(message)
             case Beaten():
                 self._speech.sound(message.beat)
+            case Sanctioned():
+                self._order(message.order, now, peer)
             case WhoTell():
                 for avatar, profile in zip(message.ids, message.profiles, strict=False):
                     self._people.learn_profile(avatar, profile)
@@ -724,6 +748,51 @@ class Node:
             {p: frozenset(cells) for p, cells in add.items()}, {p: frozenset(c) for p, c in drop.items()}
         )
 
+    # ------------------------------------------------------------------------------------------------- moderation
+
+    def order(self, data: bytes, now: Instant) -> Sanction | Refusal:
+        """A moderator's order, straight from its issuer: obeyed, kept and passed on, or why not."""
+        return self._order(data, now, None)
+
+    def reports(self, asking: Asking, now: Instant) -> tuple[tuple[bytes, Filed], ...] | Refusal:
+        """What was reported here, for a moderator who asks."""
+        return self._moderation.reports(asking, self.who.node, now.wall_ms)
+
+    def _order(self, data: bytes, now: Instant, came_from: Incarnation | None) -> Sanction | Refusal:
+        taken = self._moderation.receive(data, now, self._links.keys(), came_from)
+        if isinstance(taken, Refusal):
+            return taken
+        if (barred := self._moderation.barred(taken.subject, now.wall_ms)) is not None:
+            self._people.expel(avatar_id(taken.subject), Bye(barred.reason, barred.sentence))
+        if taken.action == "expunge":
+            self._objects.expunge(taken.subject, self._out, now)
+        return taken
+
+    def _moderate(self, now: Instant) -> None:
+        """Keep people out of places they may not be at; take down what is to go, also in cells that came later."""
+        self._moderation.tick(now)
+        for avatar, place, why in self._moderation.kept_out(now.wall_ms):
+            row = self._crowd.row_of.get(avatar)
+            if row is None or self._crowd.kind[row] != MINE:
+                continue
+            pose = self._crowd.pose(row)
+            if self._place_of(pose.east_cm, pose.north_cm) == place:
+                self._show_out(row, place, why)
+        if self._ticks % _EXPUNGE_EVERY == 0:
+            for object_id in self._moderation.expunged(now.wall_ms):
+                self._objects.expunge(object_id, self._out, now)
+
+    def _show_out(self, row: int, place: str, why: Refusal) -> None:
+        """Put an avatar at the first landmark that is not in the place it has to leave."""
+        outside = next(m.position_cm for m in LANDMARKS if self._place_of(*m.position_cm) != place)
+        self.counters["shown-out"] += 1
+        self._crowd.leave_vehicle(row)
+        pose, seq, conn = self._crowd.pose(row), int(self._crowd.seq[row]), int(self._crowd.conn[row])
+        self._crowd.set_pose(row, Pose(*outside, 0, pose.yaw, 0), seq)
+        if conn >= 0:
+            self._out.sends.append(ToClient(conn, Correct(seq, self._crowd.pose(row), "go")))
+            self._out.sends.append(ToClient(conn, Notice(why.reason, why.sentence)))
+
     # ------------------------------------------------------------------------------------------------- status
 
     def status(self, now: Instant) -> dict[str, object]:
@@ -745,6 +814,7 @@ class Node:
             "directory": len(self._people.directory),
             "objects": self._objects.status(),
             "ownership": self._ownership.status(now),
+            "moderation": self._moderation.status(),
         }
 
     def people_by_cell(self) -> dict[Cell, int]:
@@ -762,6 +832,7 @@ class Node:
             self._ownership,
             self._speech,
             self._riders,
+            self._moderation,
             self._visits,
             self._programmes,
         )

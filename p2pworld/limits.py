@@ -21,6 +21,8 @@ __all__ = [
     "DIRECTORY_TTL_S",
     "SAYS_PER_S", "SAYS_BURST", "SAY_AHEAD_MS", "HEAR_CM", "BEAT_HEAR_CM", "BEAT_AHEAD_MS", "BEAT_LEAD_MS",
     "BEATS_PER_S", "BLOCKS_MAX", "GROUPS_MAX",
+    "REPORTS_MAX", "REPORTS_PER_MINUTE", "REPORT_KEPT_MS", "SANCTIONS_MAX", "SANCTION_BYTES_MAX",
+    "SANCTION_LONGEST_MS",
     "BOARD_CM", "RIDER_CROSSES_S", "RIDER_KEPT_S", "RIDER_STAYS_S",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED", "NEAR_COPY_CM",
 ]  # fmt: skip
@@ -94,6 +96,14 @@ BEAT_LEAD_MS: Final = 150  # otherwise it sounds this much after it came, so tha
 BEATS_PER_S: Final = 8.0  # semiquavers at 120 a minute
 BLOCKS_MAX: Final = 256  # for each client
 GROUPS_MAX: Final = 8  # for each client
+
+# ---- moderation
+REPORTS_MAX: Final = 4_096  # kept on one node, of at most 3 kB each
+REPORTS_PER_MINUTE: Final = 6  # of one client
+REPORT_KEPT_MS: Final = 30 * 86_400_000
+SANCTIONS_MAX: Final = 8_192  # a chain of one grant makes an order 700 B: all of them 6 MB on a new link
+SANCTION_BYTES_MAX: Final = 16_384  # with a chain of 4 grants of 32 long scopes
+SANCTION_LONGEST_MS: Final = 90 * 86_400_000
 
 # ---- the bus
 BOARD_CM: Final = 1_500  # from the middle of a bus of 11 m to whoever gets on

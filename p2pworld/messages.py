@@ -19,14 +19,14 @@ from p2pworld.ids import Incarnation
 # ruff: noqa: RUF022  (the door is ordered by family, as the page is)
 __all__ = [
     "Range", "Size", "PROTOCOL", "Pose", "Profile", "SignedHello", "Instant",
-    "Challenge", "Hello", "Welcome", "Moved", "Say", "Said", "Beat", "Block", "Group",
+    "Challenge", "Hello", "Welcome", "Moved", "Say", "Said", "Beat", "Block", "Group", "Report",
     "Act", "Done", "Objects", "Who", "Profiles", "Correct", "Notice", "Go",
     "Pace", "Bye", "PlayMessage", "PLAY_MESSAGES", "WorldObject",
     "Prepare", "SeatReady", "SeatRefused", "Attached", "Commit", "CommitAck", "CommitNak", "Cancel", "Border",
     "DirectoryPut", "DirectoryNews", "CellDelta", "CellState", "CellStored", "CellRefused", "WhoAsk", "WhoTell",
-    "Spoken", "Beaten", "LinkMessage", "LINK_MESSAGES", "Batch",
+    "Spoken", "Beaten", "Sanctioned", "LinkMessage", "LINK_MESSAGES", "Batch",
     "ClientOpened", "ClientSaid", "ClientLost", "LinkUp", "LinkDown", "PeerSaid", "Wrote", "WriteFailed", "ClientEvent",
-    "SaveDelta", "SaveState", "Write", "ToClient", "HangUp", "ToPeer", "Send", "Frame", "Ready",
+    "SaveDelta", "SaveState", "SaveRecord", "Write", "ToClient", "HangUp", "ToPeer", "Send", "Frame", "Ready",
 ]  # fmt: skip
 
 PROTOCOL = 1
@@ -245,6 +245,16 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """For the moderators: this was said, and `why` it should not have been. DONE of the same `n` says it is kept."""
+
+    KIND: ClassVar[int] = 0x52
+    n: U32
+    said: Said
+    why: Sentence = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Group:
     """This client hears (or, `on` false, no longer hears) the group named by 16 secret bytes."""
 
@@ -353,7 +363,7 @@ class Pace:
 class Bye:
     """The node ends the connection. `elsewhere` carries the largest known login; `again` asks for a new login;
     other codes: `expired`, `full`, `clock`, `signature`, `version`, `malformed`, `slow`, `leaving`, `lapsed`, `moved`,
-    `url`, `key`."""
+    `url`, `key`, `removed`, `banned`."""
 
     KIND: ClassVar[int] = 0x4F
     code: Code
@@ -365,11 +375,11 @@ class Bye:
 
 PlayMessage = (
     Hello | Challenge | Welcome | Moved | Say | Said | Act | Done | Objects | Who | Profiles | Correct | Notice | Go
-    | Pace | Bye | Beat | Block | Group
+    | Pace | Bye | Beat | Block | Group | Report
 )  # fmt: skip
 PLAY_MESSAGES: tuple[type, ...] = (
     Hello, Challenge, Welcome, Moved, Say, Said, Act, Done, Objects, Who, Profiles, Correct, Notice, Go, Pace, Bye,
-    Beat, Block, Group,
+    Beat, Block, Group, Report,
 )  # fmt: skip
 
 # --------------------------------------------------------------------------------------------------- link
@@ -576,13 +586,23 @@ class Beaten:
     beat: Beat
 
 
+@dataclass(frozen=True, slots=True)
+class Sanctioned:
+    """A moderator has ordered this (`world.moderation`); it proves itself."""
+
+    KIND: ClassVar[int] = 0x60
+    order: Annotated[bytes, Size(1, 1 << 14)]
+
+
 LinkMessage = (
     Prepare | SeatReady | SeatRefused | Attached | Commit | CommitAck | CommitNak | Cancel | Border | DirectoryPut
     | DirectoryNews | CellDelta | CellState | CellStored | CellRefused | WhoAsk | WhoTell | Spoken | Beaten
+    | Sanctioned
 )  # fmt: skip
 LINK_MESSAGES: tuple[type, ...] = (
     Prepare, SeatReady, SeatRefused, Attached, Commit, CommitAck, CommitNak, Cancel, Border, DirectoryPut,
     DirectoryNews, CellDelta, CellState, CellStored, CellRefused, WhoAsk, WhoTell, Spoken, Beaten,
+    Sanctioned,
 )  # fmt: skip
 
 
@@ -682,7 +702,16 @@ class SaveState:
     state: bytes
 
 
-Write = SaveDelta | SaveState
+@dataclass(frozen=True, slots=True)
+class SaveRecord:
+    """Keep one record of this kind under its id, in place of an older one; empty `data`: forget it."""
+
+    kind: str
+    id: bytes
+    data: bytes
+
+
+Write = SaveDelta | SaveState | SaveRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,7 +144,8 @@ class Machine:
         self.lives += 1
         entropy = self.run.rng.getrandbits(256).to_bytes(32, "big")
         ends = self.incarnation if proven else 0
-        node = Node(self.config, self.keys, entropy, self.disk.recover(), ends, self.now())
+        cells, records = self.disk.recover(), self.disk.recover_records()
+        node = Node(self.config, self.keys, entropy, cells, ends, self.now(), records)
         self.process = Process(self, node, self.run)
         self.run.trace.say(self.run.agenda.now_s, f"{self.name} starts, life {self.lives}")
         self.process.begin()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from p2pworld.crdt import ObjectCell
-from p2pworld.messages import SaveDelta, SaveState, Write
+from p2pworld.messages import SaveDelta, SaveRecord, SaveState, Write
 from p2pworld.world.objects import SavedCell
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class Disk:
         self.regressions: list[str] = []  # writes under an epoch below one already written
         self.name, self._options, self._agenda, self._rng, self._trace = name, options, agenda, rng, trace
         self._cells: dict[int, _Cell] = {}
+        self._records: dict[tuple[str, bytes], SaveRecord] = {}
         self._queue: deque[tuple[Persist, Callable[[str], None]]] = deque()
         self._life = 0
         self._busy = False
@@ -75,6 +76,7 @@ class Disk:
     def lose(self) -> None:
         """The disk itself is lost, with everything on it."""
         self._cells.clear()
+        self._records.clear()
 
     def has(self, object_id: bytes) -> bool:
         """Whether an object with this id was ever written here."""
@@ -93,6 +95,10 @@ class Disk:
                 state.merge_in(ObjectCell.from_bytes(delta))
             recovered[number] = SavedCell(kept.epoch, kept.n, state.to_bytes())
         return recovered
+
+    def recover_records(self) -> tuple[SaveRecord, ...]:
+        """The records that a new process reads."""
+        return tuple(self._records[key] for key in sorted(self._records) if self._records[key].data)
 
     def _begin(self) -> None:
         self._busy = True
@@ -116,6 +122,10 @@ class Disk:
     def _apply(self, writes: tuple[Write, ...]) -> None:
         self.writes += len(writes)
         for write in writes:
+            if isinstance(write, SaveRecord):
+                self._trace.add(self._agenda.now_s, b"W", write.kind.encode() + write.id, write.data)
+                self._records[write.kind, write.id] = write
+                continue
             data = write.state if isinstance(write, SaveState) else write.delta
             head = b"%s %d %d %d" % (self.name.encode(), write.cell, write.epoch, write.n)
             self._trace.add(self._agenda.now_s, b"W", head, data)

@@ -365,7 +365,8 @@ class Holder:
         while held.waiting and held.waiting[0][0] <= upto:
             _, item = held.waiting.popleft()
             if isinstance(item, Gift):
-                out.sends.append(ToPeer(item.giver, item.answer))
+                if item.answer is not None:
+                    out.sends.append(item.answer)
                 continue
             self._forget(item)
             self._station.counters[f"act-done-{durable}"] += 1

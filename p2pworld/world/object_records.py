@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from p2pworld.crdt import HybridClock, ObjectCell, Replica
 from p2pworld.geometry import Cell
 from p2pworld.ids import Incarnation
-from p2pworld.messages import CellDelta, CellState, CellStored, WorldObject
+from p2pworld.messages import CellDelta, CellState, ToPeer, WorldObject
 from p2pworld.world.acts import Asked
 
 if TYPE_CHECKING:
@@ -57,11 +57,10 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class Gift:
-    """A whole state from one who does not hold the cell, to be merged in; `answer` goes back when it is durable."""
+    """A state to be merged in, from one who does not hold the cell: its `answer` goes back when it is durable."""
 
-    giver: Incarnation
     state: ObjectCell
-    answer: CellStored
+    answer: ToPeer | None = None
 
 
 @dataclass(slots=True, eq=False)

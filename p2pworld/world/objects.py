@@ -236,6 +236,18 @@ class Objects:
         """
         self._holder.act(conn, Asked(avatar, login.ms, message, pose, bell), cell, lapsed, out, now)
 
+    def expunge(self, object_id: bytes, out: Outbox, now: Instant) -> int:
+        """Take an object, but no bell, down for good in every cell held here that shows it; in how many it began."""
+        begun = 0
+        for record in self._records.values():
+            shown = record.held.shown.get(object_id) if record.held else None
+            if shown is not None and shown.kind != "bell":
+                down = ObjectCell()
+                down.expunge(object_id)
+                begun += self._holder.gift(record, Gift(down), out, now)
+        self.counters["expunging"] += begun
+        return begun
+
     def lost(self, conn: int) -> None:
         """A socket is gone: the answers of its acts go nowhere, and never to who gets its number next."""
         self._holder.lost(conn)
@@ -276,7 +288,7 @@ class Objects:
                 return "epoch"
             if len(record.state) + len(told) > 2 * OBJECTS_PER_CELL:
                 return "full"
-            gift = Gift(peer, told, CellStored(cell, message.epoch, message.n))
+            gift = Gift(told, ToPeer(peer, CellStored(cell, message.epoch, message.n)))
             return None if self._holder.gift(record, gift, out, now) else "busy"
         if holding.holder != peer or holding.epoch != message.epoch:
             return "epoch"

@@ -87,6 +87,7 @@ from p2pworld.world.vehicles import SEATS
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
+    from p2pworld.errors import Refusal
     from p2pworld.world.outbox import Outbox
 
 __all__ = ["HandoffMessage", "People"]
@@ -172,6 +173,7 @@ class People:
         self.seated: dict[int, int] = {}  # play socket -> avatar, of clients that wait on a seat
         self.welcomed: list[int] = []  # avatars that became mine since the core last looked
         self.refused_riders: list[int] = []  # the same, of riders for whom no seat was kept
+        self.bars: Callable[[bytes, int], Refusal | None] = lambda key, now_ms: None  # why one may not log in
 
     # ------------------------------------------------------------------------------------------- the node's life
 
@@ -251,6 +253,8 @@ class People:
         signed = SignedHello(self.me.node, entry.nonce, hello)
         if fault is None and not verify_hello(signed):
             fault = "signature", "The signature of the HELLO does not fit its content."
+        if fault is None and (barred := self.bars(hello.key, now.wall_ms)) is not None:
+            fault = barred.reason, barred.sentence
         if fault is not None:
             self.counters[f"hello-{fault[0]}"] += 1
             self._hang_up(conn, Bye(*fault))
@@ -286,6 +290,11 @@ class People:
         self.seated.pop(conn, None)
         if entry is not None and entry.avatar in self._persons:
             self._on(entry.avatar, SocketLost(conn), now)
+
+    def expel(self, avatar: int, bye: Bye) -> None:
+        """Close every socket of this avatar here."""
+        for conn in [conn for conn, entry in self._conns.items() if entry.avatar == avatar]:
+            self._hang_up(conn, bye)
 
     def hang_up_all(self, bye: Bye) -> None:
         """Close every play socket with the same goodbye and the other nodes' urls."""

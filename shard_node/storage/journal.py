@@ -1,8 +1,8 @@
 """What a journal promises, whatever keeps it.
 
-A journal holds each cell's objects as one whole state and the deltas since. `append` is one transaction: when it
-returns all its writes are durable, and when it raises none of them is. What is refused is told by a `StorageFailed`
-with a reason and one sentence for the operator.
+A journal holds each cell's objects as one whole state and the deltas since, and records of other kinds (reports to
+moderators, and their orders). `append` is one transaction: when it returns all its writes are durable, and when it
+raises none of them is. What is refused is told by a `StorageFailed` with a reason and one sentence for the operator.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from p2pworld.messages import Write
+    from p2pworld.messages import SaveRecord, Write
     from p2pworld.world.objects import SavedCell
 
 __all__ = ["Journal", "StorageFailed"]
@@ -31,6 +31,13 @@ class Journal(Protocol):
 
     async def recover(self) -> dict[int, SavedCell]:
         """Every cell it holds, its deltas merged into its state; `n` is the last change before any gap.
+
+        Raises:
+            StorageFailed: something in it is not what was written.
+        """
+
+    async def recover_records(self) -> tuple[SaveRecord, ...]:
+        """Every record it holds, each with the data last written under its kind and id.
 
         Raises:
             StorageFailed: something in it is not what was written.

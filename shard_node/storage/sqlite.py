@@ -1,8 +1,9 @@
 """The journal in one SQLite file: write-ahead log, flushed at each commit.
 
-`state` has one row a cell, `delta` one row a change since; each row carries a checksum over all it says, so that what
-a disk garbles is found when it is read. Writing a number again replaces what stood there: the objects machine writes a
-failed change's number again, and so whatever a failing disk kept of it is gone by then.
+`state` has one row a cell, `delta` one row a change since, `record` one row for each other thing that is kept. Each row
+carries a checksum over all it says, so that what a disk garbles is found when it is read. Writing a number again
+replaces what stood there: the objects machine writes a failed change's number again, and so whatever a failing disk
+kept of it is gone by then.
 
 All of SQLite runs in one worker thread at a time. The format's version stands in the file: a newer one is refused, an
 older one is migrated step by step in the transaction that raises the version.
@@ -19,7 +20,7 @@ import trio
 
 from p2pworld.crdt import ObjectCell
 from p2pworld.errors import RemoteError
-from p2pworld.messages import SaveDelta, SaveState
+from p2pworld.messages import SaveDelta, SaveRecord, SaveState
 from p2pworld.world.objects import SavedCell
 from shard_node.storage.journal import StorageFailed
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "SqliteJournal"]
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 _APPLICATION: Final = 0x70325057  # "p2PW" in the file's header: no other program's database is touched
 _BUSY_MS: Final = 2_000  # an operator's tool may be reading
 _CHECKSUM_BYTES: Final = 8
@@ -46,6 +47,10 @@ _STEPS: Final[tuple[tuple[str, ...], ...]] = (
         " body BLOB NOT NULL, checksum BLOB NOT NULL)",
         "CREATE TABLE delta (cell INTEGER NOT NULL, epoch INTEGER NOT NULL, n INTEGER NOT NULL,"
         " body BLOB NOT NULL, checksum BLOB NOT NULL, PRIMARY KEY (cell, epoch, n)) WITHOUT ROWID",
+    ),
+    (
+        "CREATE TABLE record (kind TEXT NOT NULL, id BLOB NOT NULL, body BLOB NOT NULL, checksum BLOB NOT NULL,"
+        " PRIMARY KEY (kind, id))",
     ),
 )
 
@@ -70,6 +75,10 @@ class SqliteJournal:
     async def recover(self) -> dict[int, SavedCell]:
         """Every cell, its deltas merged into its state; see `Journal`."""
         return await self._run(_recover)
+
+    async def recover_records(self) -> tuple[SaveRecord, ...]:
+        """Every record; see `Journal`."""
+        return await self._run(_records)
 
     async def append(self, writes: Sequence[Write]) -> None:
         """Make all of `writes` durable as one; see `Journal`. A caller that is cancelled waits for the outcome."""
@@ -181,6 +190,11 @@ def _append(connection: sqlite3.Connection, writes: Sequence[Write]) -> None:
                 row = (int(cell), epoch, n, body, _checksum(b"state", cell, epoch, n, body))
                 connection.execute("DELETE FROM delta WHERE cell = ?", (int(cell),))
                 connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?)", row)
+            case SaveRecord(kind, name, b""):
+                connection.execute("DELETE FROM record WHERE kind = ? AND id = ?", (kind, name))
+            case SaveRecord(kind, name, body):
+                kept = (kind, name, body, _record_checksum(kind, name, body))
+                connection.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?)", kept)
     connection.execute("COMMIT")
 
 
@@ -196,6 +210,20 @@ def _recover(connection: sqlite3.Connection) -> dict[int, SavedCell]:
             known_n = n
         cells[cell] = known_epoch, known_n, state
     return {cell: SavedCell(epoch, n, state.to_bytes()) for cell, (epoch, n, state) in cells.items()}
+
+
+def _record_checksum(kind: str, name: bytes, body: bytes) -> bytes:
+    head = b"record %s %d " % (kind.encode(), len(name))
+    return hashlib.blake2b(head + name + body, digest_size=_CHECKSUM_BYTES).digest()
+
+
+def _records(connection: sqlite3.Connection) -> tuple[SaveRecord, ...]:
+    found = []
+    for kind, name, body, checksum in connection.execute("SELECT * FROM record ORDER BY kind, id"):
+        if checksum != _record_checksum(kind, name, body):
+            raise StorageFailed("corrupt", f"The {kind} {name.hex()} in the journal is damaged.")
+        found.append(SaveRecord(kind, name, body))
+    return tuple(found)
 
 
 def _checked(kind: bytes, cell: int, epoch: int, n: int, body: bytes, checksum: bytes) -> ObjectCell:
