@@ -17,7 +17,7 @@ from p2pworld import drive, membership
 from p2pworld.core import Node
 from p2pworld.messages import CellStored, ToPeer
 from p2pworld.world import handoff, people
-from p2pworld.world.handoff import ROW, SEAT, Act, Guard, RowAt, RowOn, Rule, SeatAt, SeatOn, Tables
+from p2pworld.world.handoff import ROW, SEAT, Act, Guard, RowAt, RowOn, Rule, SeatAt, SeatOn, Tables, person
 from p2pworld.world.object_holder import Holder
 from p2pworld.world.object_keeper import Keeper
 from p2pworld.world.ownership import Ownership, Renewed
@@ -107,12 +107,12 @@ def forget_the_release(patch: Patch) -> None:
 
 def take_a_login_that_is_not_larger(patch: Patch) -> None:
     """A HELLO is let in whatever login is known already."""
-    holds = handoff._Step._holds
+    holds = person._Step._holds
 
     def lax(self: Any, guard: Guard, k: int, r: bytes, peer: Any) -> bool:
         return guard is Guard.NEWER or holds(self, guard, k, r, peer)
 
-    patch.setattr(handoff._Step, "_holds", lax)
+    patch.setattr(person._Step, "_holds", lax)
 
 
 def acknowledge_without_a_seat(patch: Patch) -> None:
