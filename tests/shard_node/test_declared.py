@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from p2pworld.seoul.bus import BUS_STOPS
 from p2pworld.seoul.landmarks import LANDMARKS, landmark
 from p2pworld.world.declarations import DeclarationFaults
 from p2pworld.world.places import Places, bell_of, polygon_contains
+from p2pworld.world.reading import distance_cm
 from shard_node.cli import main
 from shard_node.declared import FILE_BYTES_MAX, document, load, read
 from shard_node.errors import ConfigError
@@ -68,7 +70,6 @@ STEP_CM = 150
 def steps_over(city: Places, name: str) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The unblocked steps on a grid of 1.5 m that change sides of the palace's wall: from (n, 2), to (n, 2)."""
     place = city.by_id[name]
-    # no point of the grid lies on the wall itself, where a polygon's inside may end either way
     west, south = (min(p[i] for p in place.outline) - 1_507 - 6 * i for i in (0, 1))
     east, north = (max(p[i] for p in place.outline) + 1_500 for i in (0, 1))
     easts, norths = np.meshgrid(np.arange(west, east, STEP_CM), np.arange(south, north, STEP_CM))
@@ -103,10 +104,14 @@ def test_a_palace_is_entered_by_its_gates_and_nowhere_else(
     mark = landmark(city.by_id[name].name["en"])
     old, new = steps_over(city, name)
     solids = [solid for place in city.all for b in place.buildings for solid in b.solids]
+    outline = city.by_id[name].outline
+    sides = list(pairwise((*outline, outline[0])))
     used = set()
     for (e0, n0), (e1, n1) in zip(old.tolist(), new.tolist(), strict=True):
         if any(polygon_contains(solid, (e0, n0)) for solid in solids):
             continue  # nobody comes there; whoever was would walk out
+        if any(distance_cm(p, *side) < 2 for p in ((e0, n0), (e1, n1)) for side in sides):
+            continue  # on the wall, to a centimetre: that is on neither side of it
         middle = (e0 + e1) / 2, (n0 + n1) / 2
         near = [
             number
