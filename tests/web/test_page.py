@@ -1,0 +1,109 @@
+"""The page in a real browser against real nodes: it joins, sees others, and walks from process to process by keys."""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from client.connect import connect
+from p2pworld.crypto.keys import PersonKeys
+from p2pworld.messages import Pose, Profile
+from tests.nodes import border_of, running_city, until
+from tests.web.conftest import Troubles, open_browser
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from playwright.sync_api import Page
+
+    from tests.web.conftest import Built
+
+READ = "() => window.p2pworld && window.p2pworld.read()"
+STAND = """pose => new Promise((done, failed) => {
+    const asked = indexedDB.open("p2pworld", 1);
+    asked.onupgradeneeded = () => asked.result.createObjectStore("kept");
+    asked.onerror = () => failed(asked.error);
+    asked.onsuccess = () => {
+        const put = asked.result.transaction("kept", "readwrite").objectStore("kept");
+        put.put({ pose, ms: Date.now() }, "stood").onsuccess = () => { asked.result.close(); done(null); };
+    };
+})"""
+
+
+def read(page: Page) -> dict[str, Any]:
+    """What the page knows now."""
+    told: dict[str, Any] | None = page.evaluate(READ)
+    return told or {}
+
+
+def stand_at(page: Page, web_url: str, east_cm: int, north_cm: int) -> None:
+    """Makes this browser remember that its person stood there."""
+    page.goto(f"{web_url}/healthz")
+    page.evaluate(STAND, {"east_cm": east_cm, "north_cm": north_cm, "up": 0, "yaw": 0, "state": 0})
+
+
+def wait_for(page: Page, holds: str, seconds: float = 20) -> dict[str, Any]:
+    """What the page knows once `holds` (of `w`) is true."""
+    try:
+        page.wait_for_function(
+            f"() => {{ const w = window.p2pworld && window.p2pworld.read(); return w && ({holds}); }}",
+            timeout=seconds * 1000,
+            polling=50,
+        )
+    except Exception as error:
+        raise AssertionError(f"not within {seconds:g} s: {holds}; the page knows {read(page)}") from error
+    return read(page)
+
+
+async def test_a_person_joins_sees_others_and_walks_over_a_border_by_keys(
+    built: Built, chromium: str, tmp_path: Path
+) -> None:
+    troubles = Troubles()
+
+    def visit(west_url: str, west: str, east: str, edge_cm: int, north_cm: int, bot: int) -> None:
+        for browser in open_browser(chromium):
+            page = browser.new_page(locale="ko-KR", viewport={"width": 1280, "height": 800})
+            stand_at(page, west_url, edge_cm - 900, north_cm)
+            troubles.watch(page)
+            begun = time.monotonic()
+            page.goto(west_url)
+            seen = wait_for(page, f"w.link === 'here' && w.near.some(one => one.id === {bot})")
+            joined_s = time.monotonic() - begun
+            assert seen["node"] == west
+            assert abs(seen["me"]["east"] * 100 - (edge_cm - 900)) < 200
+            assert joined_s < 10
+            page.locator("body").press("Shift+ArrowRight", delay=50)
+            page.keyboard.down("ArrowRight")
+            walked = wait_for(page, f"w.handoffs === 1 && w.node === '{east}'")
+            page.keyboard.up("ArrowRight")
+            assert walked["link"] == "here"
+            assert walked["me"]["east"] * 100 > edge_cm
+            page.wait_for_timeout(1200)
+            after = read(page)
+            # nobody took the person back, and the bot is still there, seen from the other node
+            assert after["me"]["east"] >= walked["me"]["east"] - 0.01
+            assert any(one["id"] == bot for one in after["near"])
+            assert after["me"]["id"] == seen["me"]["id"]
+
+    async with running_city(tmp_path, 2) as city, trio.open_nursery() as nursery:
+        west, east, edge_cm, north_cm = border_of(city)
+        bot_at = Pose(edge_cm + 600, north_cm + 300)
+        keys = PersonKeys.from_seed(bytes(range(32)))
+        async with connect([east.play_url], keys, Profile("버스", kind="program"), want=bot_at) as bot:
+            nursery.start_soon(bot.enter)
+            await until(lambda: bot.session.playing, 20, "the bot to be in the city")
+            await trio.to_thread.run_sync(
+                partial(
+                    visit,
+                    west.web_url,
+                    west.keys.public.hex()[:16],
+                    east.keys.public.hex()[:16],
+                    edge_cm,
+                    north_cm,
+                    bot.session.id,
+                )
+            )
+    assert troubles.seen == []
