@@ -324,8 +324,8 @@ class Profiles:
 class Correct:
     """Your pose `seq` was not accepted: go on from `pose`, for `reason`.
 
-    Reasons: `reach`, `outside`, `closed`, `ride` (you sit on no bus), and where the node moved you itself: `go`,
-    `board`, `off`.
+    Reasons: `reach`, `outside`, `closed`, `wall`, `ride` (you sit on no bus), and where the node moved you itself:
+    `go`, `board`, `off`.
     """
 
     KIND: ClassVar[int] = 0x4A
