@@ -353,12 +353,15 @@ class Checkers:
     def _all_in(self) -> None:
         for person in self.run.people:
             playing = [device for device in person.devices if device.session.at.name in _PLAYING]
-            wanting = [device for device in person.devices if device.wanted]
-            for device in wanting:
-                if device not in playing and device.session.at.name != "STOPPED":
-                    sentence = f"{device.name} is {device.session.at.name}: {device.session.trouble}"
+            latest = max(device.session.login for device in person.devices)
+            for device in person.devices:
+                session = device.session
+                if session.at.name == "STOPPED" and session.login >= latest:
+                    self.violate("recovery", f"{device.name} stopped for no newer device", person.name)
+                elif device.wanted and session.at.name not in (*_PLAYING, "STOPPED"):
+                    sentence = f"{device.name} is {session.at.name}: {session.trouble}"
                     self.violate("recovery", sentence, person.name)
-            if wanting and len(playing) != 1:
+            if len(playing) > 1:
                 self.violate("recovery", f"{len(playing)} devices of {person.name} play", person.name)
             for device in playing:
                 session = device.session
