@@ -1,4 +1,4 @@
-"""The city as a drawing: outlines of the gu, the river, landmarks and bus stops, as one JSON text made once.
+"""The city as a drawing: outlines of the gu, the river, landmarks, the bus and its stops, as one JSON text made once.
 
 Positions are metres from the root's south-west corner, as pages and clients count them; lines and rings are flat lists
 east0, north0, east1, north1, … The text never changes while a process runs, so its hash is its ETag.
@@ -15,6 +15,7 @@ from starlette.responses import Response
 
 from p2pworld.geometry import ROOT_EAST_M, ROOT_NORTH_M
 from p2pworld.seoul import BUS_STOPS, GU, HAN_RIVER, ISLANDS, LANDMARKS
+from p2pworld.world.vehicles import BUS_CM_S, BUSES, DWELL_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,6 +79,8 @@ def _drawing() -> tuple[bytes, str]:
             }
             for stop in BUS_STOPS
         ],
+        # with the stops, all it takes to know where every bus is (`world.vehicles`)
+        "bus": {"count": BUSES, "speed_cm_s": BUS_CM_S, "dwell_ms": DWELL_MS},
     }
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     return text, f'"{hashlib.sha256(text).hexdigest()[:32]}"'

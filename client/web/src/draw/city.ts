@@ -1,6 +1,7 @@
 /** The drawing of the city as nodes serve it, checked and made ready to paint: rings, the river's banks, names. */
 
 import type { Line, Words } from "../state/places";
+import { Buses } from "./bus";
 
 export interface Spot {
   readonly name: Words;
@@ -47,6 +48,7 @@ export interface City {
   readonly bridges: readonly Bridge[];
   readonly landmarks: readonly Spot[];
   readonly stops: readonly (Spot & { readonly order: number })[];
+  readonly buses: Buses;
 }
 
 const SMOOTH = 6;
@@ -65,6 +67,11 @@ export function readCity(value: unknown): City {
   const { middle, half } = smooth(line, widths);
   const north = offset(middle, half, 0);
   const south = offset(middle, half, 0, -1);
+  const bus = object(root.bus, "bus");
+  const stops = list(root.stops, "stops").map((item) => {
+    const stop = object(item, "stop");
+    return { ...spot(stop), order: Number(stop.order) };
+  });
   return {
     gu: list(root.gu, "gu").map((item) => {
       const gu = object(item, "gu");
@@ -91,10 +98,8 @@ export function readCity(value: unknown): City {
     }),
     bridges: bridges(line, widths, notes),
     landmarks: list(root.landmarks, "landmarks").map((item) => spot(object(item, "landmark"))),
-    stops: list(root.stops, "stops").map((item) => {
-      const stop = object(item, "stop");
-      return { ...spot(stop), order: Number(stop.order) };
-    }),
+    stops,
+    buses: new Buses(stops, Number(bus.count), Number(bus.speed_cm_s), Number(bus.dwell_ms)),
   };
 }
 

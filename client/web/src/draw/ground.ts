@@ -44,14 +44,15 @@ export function paintGround(ink: Ink, patch: Patch, city: City, places: readonly
   hills(ink, patch);
   parks(ink, patch, city);
   if (scale >= BLOCKS_FROM) blocks(ink, patch, city, places);
-  water(ink, patch, city);
-  streets(ink, patch);
   ink.setLineDash([6 * px, 5 * px]);
   for (const gu of city.gu) {
     if (meets(gu.box, box))
       stroke(ink, gu.outline, rgba(120, 92, 84, scale < 0.4 ? 0.5 : 0.22), 1.3 * px, true);
   }
   ink.setLineDash([]);
+  water(ink, patch, city);
+  streets(ink, patch);
+  if (scale > 0.6) avenue(ink, patch);
 }
 
 function hills(ink: Ink, { box, scale }: Patch): void {
@@ -251,6 +252,39 @@ function streets(ink: Ink, { scale }: Patch): void {
   }
 }
 
+/** Calls back along a line, `step` metres apart and `aside` metres to either side, within the box. */
+function along(
+  line: Line,
+  step: number,
+  aside: number,
+  box: Patch["box"],
+  visit: (e: number, n: number) => void,
+): void {
+  for (let i = 0; i + 3 < line.length; i += 2) {
+    const de = line[i + 2] - line[i];
+    const dn = line[i + 3] - line[i + 1];
+    const length = Math.hypot(de, dn);
+    for (let at = step / 2; at < length; at += step) {
+      for (const side of [-1, 1]) {
+        const e = line[i] + (de * at + dn * aside * side) / length;
+        const n = line[i + 1] + (dn * at - de * aside * side) / length;
+        if (e > box.west - 20 && e < box.east + 20 && n > box.south - 20 && n < box.north + 20) visit(e, n);
+      }
+    }
+  }
+}
+
+/** Rows of trees along the great streets. */
+function avenue(ink: Ink, { box }: Patch): void {
+  for (const { line, width } of STREETS) {
+    along(line, 17, width / 2 + 3, box, (e, n) => {
+      const size = 2.4 + chance(Math.round(e), Math.round(n), 8);
+      disc(ink, e + 0.9, n - 0.9, size, rgba(40, 38, 60, 0.14));
+      tree(ink, e, n, size);
+    });
+  }
+}
+
 /** Blocks between the streets, turned as their gu is; near enough, the roofs in them. */
 function blocks(ink: Ink, patch: Patch, city: City, places: readonly Place[]): void {
   const { box, scale } = patch;
@@ -291,25 +325,25 @@ function blocks(ink: Ink, patch: Patch, city: City, places: readonly Place[]): v
           n > box.north + margin
         )
           continue;
-        if (guAt(city, e, n) !== gu || !built(city, near, e, n)) continue;
-        block(ink, i, j, c, s, scale);
+        if (guAt(city, e, n) !== gu || !built(city, near, e, n, scale < HOUSES_FROM ? 40 : 4)) continue;
+        block(ink, i, j, c, s, scale, (he, hn) => built(city, near, he, hn, 17));
       }
     }
   }
 }
 
 /** Whether an invented block may stand here: not in water, on a hill, a great street or a declared place. */
-function built(city: City, places: readonly Place[], east: number, north: number): boolean {
+function built(city: City, places: readonly Place[], east: number, north: number, clear: number): boolean {
   if (fromWater(city, east, north) < 190) return false;
   for (const hill of HILLS)
     if (Math.hypot(hill.east - east, hill.north - north) < hill.radius * 1.1) return false;
   for (const street of STREETS)
-    if (distanceTo(street.line, east, north) < street.width / 2 + 46) return false;
+    if (distanceTo(street.line, east, north) < street.width / 2 + clear + 5) return false;
   for (const stream of STREAMS)
-    if (distanceTo(stream.line, east, north) < stream.width / 2 + 52) return false;
+    if (distanceTo(stream.line, east, north) < stream.width / 2 + clear + 12) return false;
   for (const place of places) {
     if (Math.abs(place.middle.east - east) > 900 || Math.abs(place.middle.north - north) > 900) continue;
-    if (inside(place.outline, east, north) || ringDistance(place.outline, east, north) < 62) return false;
+    if (inside(place.outline, east, north) || ringDistance(place.outline, east, north) < clear) return false;
   }
   return true;
 }
@@ -320,7 +354,15 @@ function ringDistance(ring: Line, east: number, north: number): number {
   return Math.min(distanceTo(ring, east, north), distanceTo(closing, east, north));
 }
 
-function block(ink: Ink, i: number, j: number, c: number, s: number, scale: number): void {
+function block(
+  ink: Ink,
+  i: number,
+  j: number,
+  c: number,
+  s: number,
+  scale: number,
+  free: (east: number, north: number) => boolean,
+): void {
   const gap = 6 + 5 * chance(i, j, 22);
   const u = i * BLOCK_M + gap;
   const v = j * BLOCK_M + gap;
@@ -334,10 +376,12 @@ function block(ink: Ink, i: number, j: number, c: number, s: number, scale: numb
     ink.lineTo(u0 * c - (v0 + h) * s, u0 * s + (v0 + h) * c);
     ink.closePath();
   };
-  quad(u, v, side, deep);
-  ink.fillStyle = rgba(214, 206, 190, scale < 0.25 ? 0.5 : 0.62);
-  ink.fill();
-  if (scale < HOUSES_FROM) return;
+  if (scale < HOUSES_FROM) {
+    quad(u, v, side, deep);
+    ink.fillStyle = rgba(214, 206, 190, scale < 0.25 ? 0.5 : 0.62);
+    ink.fill();
+    return;
+  }
   const across = 2 + Math.floor(chance(i, j, 24) * 3);
   const down = 2 + Math.floor(chance(i, j, 25) * 2);
   for (let a = 0; a < across; a++) {
@@ -350,6 +394,9 @@ function block(ink: Ink, i: number, j: number, c: number, s: number, scale: numb
       const v0 = v + b * h + 1.2 + 2 * chance(i, j * 5 + seed, 28);
       const w0 = w - 3.6 - 2 * chance(i + seed, j, 29);
       const h0 = h - 3.6 - 2 * chance(i, j + seed, 30);
+      const mu = u0 + w0 / 2;
+      const mv = v0 + h0 / 2;
+      if (!free(mu * c - mv * s, mu * s + mv * c)) continue;
       const roof = ROOFS[Math.floor(chance(i * 3 + seed, j * 3, 31) * ROOFS.length)];
       quad(u0 + 1.4, v0 - 1.4, w0, h0);
       ink.fillStyle = rgba(60, 56, 70, 0.13);
@@ -369,6 +416,15 @@ function block(ink: Ink, i: number, j: number, c: number, s: number, scale: numb
   }
 }
 
+/** A pool of warm light. */
+export function lamp(ink: Ink, e: number, n: number, radius: number, strength: number): void {
+  const pool = ink.createRadialGradient(e, n, 0, e, n, radius);
+  pool.addColorStop(0, rgba(255, 176, 84, strength));
+  pool.addColorStop(0.35, rgba(255, 150, 62, strength * 0.45));
+  pool.addColorStop(1, rgba(255, 130, 50, 0));
+  disc(ink, e, n, radius, pool);
+}
+
 /** Lays the hour over a painted patch: its tint, then lamps along the streets and lit windows. */
 export function dusk(ink: Ink, patch: Patch, city: City): void {
   const { box, scale, light } = patch;
@@ -382,15 +438,21 @@ export function dusk(ink: Ink, patch: Patch, city: City): void {
   if (light.glow <= 0.05) return;
   ink.globalCompositeOperation = "lighter";
   const warm = 0.5 * light.glow;
-  const road = (line: Line, width: number): void => {
-    softStroke(ink, line, rgba(255, 170, 84, 0.1 * warm), width * 2.6 + 3 / scale);
-    softStroke(ink, line, rgba(255, 190, 110, 0.24 * warm), Math.max(width * 0.7, 1.3 / scale));
-  };
-  for (const street of STREETS) road(street.line, street.width);
-  road(city.northRoad, 22);
-  road(city.southRoad, 22);
+  if (scale < 0.9) {
+    const road = (line: Line, width: number): void => {
+      softStroke(ink, line, rgba(255, 150, 60, 0.1 * warm), width * 2.6 + 3 / scale);
+      softStroke(ink, line, rgba(255, 178, 90, 0.26 * warm), Math.max(width * 0.7, 1.3 / scale));
+    };
+    for (const street of STREETS) road(street.line, street.width);
+    road(city.northRoad, 22);
+    road(city.southRoad, 22);
+  } else {
+    for (const { line, width } of STREETS) {
+      along(line, 34, width / 2 + 1, box, (e, n) => lamp(ink, e, n, 15, 0.3 * light.glow));
+    }
+  }
   for (const bridge of city.bridges) {
-    stroke(ink, bridge.line, rgba(255, 196, 120, 0.5 * warm), Math.max(12, 1.5 / scale));
+    stroke(ink, bridge.line, rgba(255, 180, 96, 0.5 * warm), Math.max(12, 1.5 / scale));
   }
   if (scale > 0.35) {
     const step = scale > 1.2 ? 21 : 42;
@@ -400,7 +462,8 @@ export function dusk(ink: Ink, patch: Patch, city: City): void {
         const e = (i + chance(i, j, 42)) * step;
         const n = (j + chance(i, j, 43)) * step;
         if (guAt(city, e, n) === null || fromWater(city, e, n) < 150) continue;
-        disc(ink, e, n, 1.3 + chance(i, j, 44), rgba(255, 214, 150, 0.3 * light.glow));
+        if (scale > 1.2) lamp(ink, e, n, 7 + 5 * chance(i, j, 44), 0.26 * light.glow);
+        else disc(ink, e, n, 1.3 + chance(i, j, 44), rgba(255, 190, 110, 0.34 * light.glow));
       }
     }
   } else {

@@ -39,7 +39,7 @@ export const HILLS: readonly Hill[] = [
   hill("안산", "Ansan", 31000, 33300, 620),
   hill("낙산", "Naksan", 36480, 33650, 300),
   hill("봉산", "Bongsan", 26600, 36300, 800),
-  hill("개화산", "Gaehwasan", 36700 - 18200, 36400, 420),
+  hill("개화산", "Gaehwasan", 18450, 34050, 420),
 ];
 
 const line = (...points: number[]): Line => Float64Array.from(points);
@@ -71,14 +71,14 @@ export const STREAMS: readonly { readonly line: Line; readonly width: number }[]
       40260,
       45180,
     ),
-    width: 130,
+    width: 90,
   },
   {
     line: line(41450, 27500, 41900, 26400, 42025, 24980, 43200, 23700, 44670, 22430, 46170, 19660),
-    width: 110,
+    width: 75,
   },
   { line: line(41960, 24710, 41200, 23500, 39905, 22650, 38310, 21100), width: 45 },
-  { line: line(25500, 30900, 25072, 28540, 25425, 25540, 26480, 22430, 26750, 18880), width: 120 },
+  { line: line(25500, 30900, 25072, 28540, 25425, 25540, 26480, 22430, 26750, 18880), width: 80 },
   { line: line(26300, 31100, 27000, 31900, 28515, 33310, 30900, 34530, 32310, 36190), width: 40 },
   { line: line(26900, 31800, 27455, 34420, 28780, 36750), width: 30 },
   {

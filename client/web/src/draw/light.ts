@@ -44,8 +44,8 @@ export function sunOver(unixMs: number): { elevation: number; azimuth: number } 
 
 /** [elevation in degrees, red, green, blue, glow] */
 const GRADE: readonly (readonly [number, number, number, number, number])[] = [
-  [-16, 78, 90, 148, 1],
-  [-8, 92, 104, 166, 1],
+  [-16, 70, 80, 126, 1],
+  [-8, 84, 94, 146, 1],
   [-4, 142, 134, 186, 0.75],
   [-0.5, 222, 176, 178, 0.4],
   [3, 250, 214, 180, 0.12],

@@ -238,7 +238,7 @@ function eachCell(
 
 /** CSS pixels of a body: true to scale when near, larger than life when far. */
 export function bodySize(scale: number): number {
-  return Math.max(0.78 * scale, Math.min(9, 3.6 + 1.6 * Math.log2(scale / FIGURES_FROM)));
+  return Math.max(1.15 * scale, Math.min(13, 4 + 2.3 * Math.log2(scale / FIGURES_FROM)));
 }
 
 /** Few sizes, so that zooming does not paint every figure at every frame. */

@@ -3,7 +3,7 @@
 import type { Feature, Line, Place, Wall } from "../state/places";
 import { disc, fill, type Ink, isColour, type Patch, rgba, shade, softStroke, stroke, trace } from "./brush";
 import { boxOf, inside, meets } from "./city";
-import { tree } from "./ground";
+import { lamp, tree } from "./ground";
 import { chance } from "./hints";
 import { middleOf, paintBuilding, paintShadow } from "./roofs";
 
@@ -167,6 +167,17 @@ function decoration(ink: Ink, item: Feature, { scale, box }: Patch): void {
     disc(ink, e - radius * 0.15, n + radius * 0.2, radius * 0.26, shade(colour, 0.4));
   } else if (item.line.length >= 4) {
     const width = Math.max(item.widthM || 2, 1 / scale);
+    if (/road/.test(item.kind)) {
+      softStroke(ink, item.line, "#cfc8b8", width + 1);
+      softStroke(ink, item.line, shade(colour, 0.42), width);
+      if (scale > 0.8) {
+        ink.setLineDash([4, 6]);
+        softStroke(ink, item.line, rgba(255, 252, 240, 0.7), 0.3);
+        ink.setLineDash([]);
+        softStroke(ink, item.line, rgba(255, 252, 240, 0.14), width * 0.5);
+      }
+      return;
+    }
     softStroke(ink, item.line, shade(colour, -0.12), width + 0.5);
     softStroke(ink, item.line, colour, width);
   } else {
@@ -257,11 +268,8 @@ export function lightPlaces(ink: Ink, patch: Patch, places: readonly Place[]): v
           const e = (i + 0.2 + 0.6 * chance(i, j, 81)) * step;
           const n = (j + 0.2 + 0.6 * chance(i, j, 82)) * step;
           if (chance(i, j, 83) > 0.6 || !inside(place.outline, e, n)) continue;
-          const pool = ink.createRadialGradient(e, n, 0, e, n, 9);
-          pool.addColorStop(0, rgba(255, 206, 140, 0.36 * light.glow));
-          pool.addColorStop(1, rgba(255, 190, 110, 0));
-          disc(ink, e, n, 9, pool);
-          disc(ink, e, n, 0.35, rgba(255, 240, 200, 0.9 * light.glow));
+          lamp(ink, e, n, 12, 0.42 * light.glow);
+          disc(ink, e, n, 0.28, rgba(255, 226, 170, 0.9 * light.glow));
         }
       }
     }

@@ -19,6 +19,10 @@ export class Things {
   below(ink: CanvasRenderingContext2D, scene: Scene, ratio: number, nowMs: number): void {
     const { camera } = scene;
     for (const bus of scene.buses) {
+      const away = 30 + 12 * camera.scale;
+      const x = camera.x(bus.east);
+      const y = camera.y(bus.north);
+      if (x < -away || y < -away || x > camera.width + away || y > camera.height + away) continue;
       drawBus(
         ink,
         camera.x(bus.east) * ratio,

@@ -6,7 +6,7 @@ import { FlatRenderer } from "../draw/flat";
 import { lightAt } from "../draw/light";
 import { lookOf, writeLook } from "../draw/look";
 import { Minimap } from "../draw/minimap";
-import type { Bubble, BusShape, Pulse, RegionShape, Renderer } from "../draw/renderer";
+import type { Bubble, Pulse, RegionShape, Renderer } from "../draw/renderer";
 import type { Place, Point } from "../state/places";
 import { BOW, CLAP, DANCE, RIDE, type Said, SIT, STAND, WAVE, type World } from "../state/world";
 import { type Key, language, named, onLanguage, say, timeOfDay } from "../words";
@@ -24,7 +24,7 @@ import { describe, describePeople, where } from "./where";
 
 /** Gwanghwamun, in metres from the root's corner: where the eye is before anybody is anywhere. */
 const FIRST = { east: 33_805, north: 32_960 };
-const FACE = 11;
+const FACE = 17;
 const WHOLE_CITY = 0.021;
 const BUBBLE_MS = 7000;
 const HEARD_MAX = 200;
@@ -150,7 +150,7 @@ class Shell implements Page {
   }
 
   private entered(first: boolean): void {
-    this.canvas.focus();
+    if (first) this.canvas.focus();
     if (first || this.heard.length === 0) suggestions(this, this.main);
   }
 
@@ -244,7 +244,7 @@ class Shell implements Page {
         light,
         bubbles: this.bubbles,
         pulses: this.pulses,
-        buses: this.buses(),
+        buses: this.city?.buses.at(view.serverTime()) ?? [],
         regions: this.settings.regions ? this.regions : null,
         hidden: this.hidden,
         friends: this.friends,
@@ -302,20 +302,6 @@ class Shell implements Page {
     if (unknown.length === 0) return;
     unknown.sort((a, b) => a[0] - b[0]);
     this.world.who(unknown.slice(0, ASKED_AT_ONCE).map((pair) => pair[1]));
-  }
-
-  /** Buses stand under those who ride: riders that sit together are one bus. */
-  private buses(): BusShape[] {
-    const { view } = this;
-    const buses: { east: number; north: number; yaw: number; name: string }[] = [];
-    const ride = (east: number, north: number, yaw: number): void => {
-      if (buses.some((bus) => Math.hypot(bus.east - east, bus.north - north) < 9)) return;
-      buses.push({ east, north, yaw, name: "" });
-    };
-    for (let i = 0; i < view.count; i++)
-      if (view.state[i] === RIDE) ride(view.east[i], view.north[i], view.yaw[i]);
-    if (view.me?.state === RIDE) ride(view.me.east, view.me.north, view.me.yaw);
-    return buses;
   }
 
   private follow(): void {
