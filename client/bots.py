@@ -43,12 +43,12 @@ def live_line(figures: dict[str, Any]) -> str:
         f"{figures['handoffs']:>6} handoffs ({figures['handoffs_between_processes']} between processes)   "
         f"gap p99 {extra['p99']:.0f} ms   poses p50 {age['p50']:.0f} ms old   "
         f"lost {figures['avatars_lost']}  doubled {figures['avatars_twinned']}   {figures['seconds']:.0f} s"
-        f"{what_is_on(figures.get('life', {}))}"
     )
 
 
-def what_is_on(life: dict[str, int]) -> str:
-    """What goes on in the city, for the end of the line; nothing where nothing does."""
+def what_is_on(figures: dict[str, Any]) -> str:
+    """What goes on in the city; nothing where nothing does."""
+    life = figures.get("life", {})
     told = [
         "drums play" if life.get("drumming") else "",
         f"{life['riding']} on the bus" if life.get("riding") else "",
@@ -56,8 +56,7 @@ def what_is_on(life: dict[str, int]) -> str:
         f"{life['said']} words said" if life.get("said") else "",
         f"{life['start']} rehearsals of the bell" if life.get("start") else "",
     ]
-    on = ", ".join(filter(None, told))
-    return f"   {on}" if on else ""
+    return ", ".join(filter(None, told))
 
 
 class Run:
@@ -104,7 +103,7 @@ class Run:
             sys.stdout.write(json.dumps(figures) + "\n")
             sys.stdout.flush()
         elif self._live is not None:
-            self._live.update(live_line(figures))
+            self._live.update(f"{live_line(figures)}\n{what_is_on(figures)}")
 
 
 @click.command()

@@ -92,6 +92,33 @@ class Client:
         await self.until(lambda: n in self.done)
         return self.done[n]
 
+    def say(self, channel: str, text: str, *, to: bytes = b"", avatar: int = 0) -> None:
+        """Says something, signed; what others say arrives in `said`."""
+        self.session.say(channel, text, trio.current_time(), to=to, avatar=avatar)
+        self._carry_out()
+
+    def beat(self, voice: int, in_ms: int = 200) -> int:
+        """Strikes a drum; returns the server's Unix millisecond at which it is to sound."""
+        at_ms = self.session.server_ms(trio.current_time()) + in_ms
+        self.session.beat(at_ms, voice)
+        self._carry_out()
+        return at_ms
+
+    def go(self, place: str) -> None:
+        """Asks to be taken to a place, aboard the bus (`bus`) or off it (`off`)."""
+        self.session.go(place)
+        self._carry_out()
+
+    def block(self, avatar: int, on: bool = True) -> None:
+        """Hears nothing of this avatar any more, or again."""
+        self.session.block(avatar, on)
+        self._carry_out()
+
+    def group(self, to: bytes, on: bool = True) -> None:
+        """Hears the group with this secret 16-byte name, or no longer."""
+        self.session.group(to, on)
+        self._carry_out()
+
     # ------------------------------------------------------------------------------------------- tasks
 
     async def run(self) -> None:

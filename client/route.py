@@ -31,6 +31,7 @@ OFF_CM: Final = (
 )  # a corner stands this far from its wall: the first that leaves room to the others
 ROOM_SHARE: Final = 0.6  # of that distance must be free around it
 DETOUR_CM: Final = 60_000  # a way is looked for among corners that make it at most this much longer
+BESIDE_CM: Final = 50  # whoever only passes a portal keeps this far from being led through
 PAIRS_MAX: Final = 1 << 18  # looked at together
 
 Segment = tuple[int, int, int, int]
@@ -215,11 +216,21 @@ def _sides(line: Iterable[Point]) -> list[Segment]:
     return [(*a, *b) for a, b in pairwise(line) if a != b]
 
 
+def _ring(middle: Point, radius_cm: int) -> list[Point]:
+    """Six points around a circle, their sides outside of it."""
+    far = radius_cm / math.cos(math.pi / 6)
+    turns = (math.tau * corner / 6 for corner in range(6))
+    return [
+        (round(middle[0] + far * math.cos(turn)), round(middle[1] + far * math.sin(turn))) for turn in turns
+    ]
+
+
 def routes_of(places: Places) -> Routes:
-    """The ways of the city's ground among the walls and solid things of all places."""
+    """The ways of the city's ground among the walls and solid things of all places, and around their portals."""
     here = [place for place in places.all if place.ground == "city"]
     whole = [side for place in here for wall in place.walls for side in _sides(wall.line)]
-    solids = (solid for place in here for building in place.buildings for solid in building.solids)
+    solids = [solid for place in here for building in place.buildings for solid in building.solids]
+    solids += [_ring(portal.at, portal.radius_cm + BESIDE_CM) for place in here for portal in place.portals]
     return Routes(whole, [side for solid in solids for side in _sides((*solid, solid[0]))])
 
 

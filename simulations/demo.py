@@ -1,7 +1,8 @@
 """`p2pworld demo`: a city of several node processes on this machine, and its bots; with `--check`, a verdict.
 
-Everything is made anew in a folder of its own. The bots are a process too, and everything said about the city they
-measured from outside. Ctrl-C ends it all.
+Everything is made anew in a folder of its own. The bots are a process too: they commute, travel, ride, drum, and greet
+whoever comes in by the page, whose address is printed first. Everything said about the city they measured from outside.
+Ctrl-C ends it all.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from client.bots import live_line
+from client.bots import live_line, what_is_on
 from client.walk import places_around
 from simulations.processes import City, start_child
 
@@ -179,6 +180,7 @@ def _run(city: City, bots: int, seconds: float | None, seed: int, show: Show) ->
     """The whole demo after the nodes were started; the figures of the bots, and of the nodes at the end."""
     _wait_ready(city, show)
     regions = sum(len(node.cells) for node in city.nodes)
+    show.say(f"Open {city.nodes[0].web_url}/ in a browser and walk in.")
     show.say(f"A city of {len(city.nodes)} nodes and {regions} regions, all held and linked:")
     for node in city.nodes:
         show.say(f"  {node.name}   {node.web_url}   {node.play_url}   {len(node.cells)} regions")
@@ -188,7 +190,8 @@ def _run(city: City, bots: int, seconds: float | None, seed: int, show: Show) ->
             wake.look()
             swarm.wait(POLL_S)
             if swarm.figures:
-                show.now(live_line(swarm.figures))
+                on = what_is_on(swarm.figures)
+                show.now(live_line(swarm.figures) + (f"\n      {on}" if on else ""))
         if swarm.process.returncode:
             text = swarm.log.read_text(encoding="utf-8", errors="replace").strip()
             raise DemoFailed(f"the bots ended with {swarm.process.returncode}: {text[-2000:]}")

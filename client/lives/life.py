@@ -42,6 +42,8 @@ BOW: Final = 5
 DANCE: Final = 6
 CLAP: Final = 7
 DRUM: Final = 8
+OUT_OF_ROOMS: Final = "Gwanghwamun Gate"
+RETRY_S: Final = 10.0
 WISHES_MAX: Final = 16  # not yet taken: an owner that is out of the city takes none
 
 
@@ -148,7 +150,11 @@ class Life(Walker):
 
     def placed(self, pose: Pose, reason: str) -> None:
         """Its node put it there, for a reason."""
-        if not self.put(pose):
+        if self.ground.places.room_at(pose.east_cm, pose.north_cm) is not None:
+            self.stop()  # a portal led it where no way leads
+            self.wishes.append(Travel(OUT_OF_ROOMS))
+            self.rest(RETRY_S)
+        elif not self.put(pose):
             self.set_out()
 
     def hear(self, said: Said) -> None:

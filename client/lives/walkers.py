@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Final
 
-from client.lives.life import BOW, WAVE, Life, Perform, Speak
+from client.lives.life import BOW, CLAP, DANCE, WAVE, Life, Perform, Speak
 from client.lives.words import WISHES, remark
-from client.walk import GAITS, STROLL
+from client.walk import GAITS, STAND, STROLL
 from p2pworld.seoul.landmarks import landmark
 from p2pworld.world.vehicles import STOPS
 
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["HERITAGE", "LINGER_S", "Commuter", "Tourist"]
 
-LINGER_S: Final = (5.0, 30.0)
+LINGER_S: Final = (4.0, 16.0)
 NEAR_POWER: Final = 1.0  # how much rather one goes to a near place than to a far one
 HANG_SHARE: Final = 0.1  # of a commuter's arrivals near the stream
 STREAM_M: Final = 150.0
+DRUMS_CM: Final = 4_000
 
 HERITAGE: Final = (
     "Gwanghwamun Gate",
@@ -33,8 +34,9 @@ HERITAGE: Final = (
     "Sungnyemun",
     "Namdaemun Market",
 )
-LOOK_S: Final = (8.0, 25.0)
-TALK_SHARE: Final = 0.35
+LOOK_S: Final = (20.0, 60.0)
+MOMENT_S: Final = (5.0, 12.0)  # from one thing that catches the eye to the next
+TALK_SHARE: Final = 0.2  # of such moments
 LANTERN_SHARE: Final = 0.5  # of the tourists who come to the stream
 
 
@@ -84,6 +86,7 @@ class Tourist(Life):
         at = ground.spot(HERITAGE[self._at], random)
         super().__init__(random, ground, number, at, STROLL)
         self._hangs = False
+        self._moment_s = 0.0
         self.rest(random.uniform(0.0, LOOK_S[1]))
 
     @property
@@ -107,6 +110,18 @@ class Tourist(Life):
         if self._hangs:
             self._hangs = False
             self.wishes.append(Perform("hang", self.random.choice(WISHES).fit(self.random.random() < 0.6)))
+        self.emote(WAVE)
+
+    def stay(self, seconds: float) -> None:
+        super().stay(seconds)
+        self._moment_s -= seconds
+        if self._moment_s <= 0 and not self.moving:
+            self._moment()
+
+    def _moment(self) -> None:
+        """Something catches its eye."""
+        self._moment_s = self.random.uniform(*MOMENT_S)
         if self.random.random() < TALK_SHARE:
             self.wishes.append(Speak("near", remark(self.place, self.random)))
-        self.emote(BOW if self.place == "Deoksugung" else WAVE)
+        near_drums = math.dist(self.ground.drums, (self.east_cm, self.north_cm)) < DRUMS_CM
+        self.emote(self.random.choice((DANCE, CLAP) if near_drums else (WAVE, BOW, STAND)))
