@@ -34,6 +34,9 @@ class Source:
     def regions(self) -> dict[str, object]:
         raise RuntimeError("on purpose")
 
+    def places(self) -> tuple[str, bytes]:
+        return '"one"', '{"places":["경복궁"]}'.encode()
+
     def counters(self) -> Iterator[tuple[str, str, int]]:
         yield "play", 'odd "name"', 7
 
@@ -106,3 +109,14 @@ async def test_errors_are_json_and_requests_have_names() -> None:
         failed = await get(f"{url}/api/v1/regions")
         assert (failed.status, failed.json()["error"]) == (500, "internal")
         assert (await get(f"{url}/api/v1/nodes")).json() == {"nodes": []}
+
+
+async def test_places_are_sent_once_and_then_by_their_tag() -> None:
+    async with serving(Source()) as url:
+        first = await get(f"{url}/api/v1/places")
+        assert (first.status, first.json()) == (200, {"places": ["경복궁"]})
+        tag = first.headers["etag"]
+        again = await get(f"{url}/api/v1/places", **{"If-None-Match": f'"other", {tag}'})
+        assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
+        other = await get(f"{url}/api/v1/places", **{"If-None-Match": '"other"'})
+        assert other.status == 200
