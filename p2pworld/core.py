@@ -758,6 +758,10 @@ class Node:
         """What was reported here, for a moderator who asks."""
         return self._moderation.reports(asking, self.who.node, now.wall_ms)
 
+    def is_kept(self, sanction: Sanction) -> bool:
+        """Whether this order is on this node's disk."""
+        return self._moderation.is_kept(sanction)
+
     def _order(self, data: bytes, now: Instant, came_from: Incarnation | None) -> Sanction | Refusal:
         taken = self._moderation.receive(data, now, self._links.keys(), came_from)
         if isinstance(taken, Refusal):

@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "bots": ("client.bots:bots", "Walk people through a running city."),
     "simulate": ("simulations.simulate:command", "Try to break whole cities on a virtual clock."),
     "keys": ("shard_node.commands:keys", "Make and show keys and grants."),
+    "moderate": ("shard_node.moderate:moderate", "Read reports and give orders, as a moderator."),
     "places": (
         "shard_node.declared_commands:places",
         "Check and list the places and programmes of the city.",

@@ -13,7 +13,7 @@ import logging
 import time
 from collections import Counter, deque
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import trio
 
@@ -61,6 +61,7 @@ TEND_EVERY_S: Final = 0.5  # sockets that waited too long, links that ought to b
 URLS_TOLD: Final = 8
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 
 def now() -> Instant:
@@ -130,6 +131,13 @@ class Executor:
     def poses(self, conns: NDArray[np.int32], rows: NDArray[Any]) -> None:
         """Hands a drain's poses to the node."""
         self._call(partial(self.node.poses, conns, rows))
+
+    def ask_node(self, question: Callable[[Node, Instant], T]) -> T:
+        """One question to the node, answered before this returns; never from within a call."""
+        answers: list[T] = []
+        self._call(lambda at: answers.append(question(self.node, at)))
+        (answer,) = answers
+        return answer
 
     def leave(self) -> None:
         """Orderly shutdown: the node acts on no ground any more and sends its clients elsewhere."""
@@ -216,7 +224,8 @@ class Executor:
     async def until_written(self) -> None:
         """Waits until no write is waiting for the disk."""
         while self.writes_waiting:
-            self._written = trio.Event()
+            if self._written.is_set():
+                self._written = trio.Event()
             await self._written.wait()
 
     def _persist(self, persist: Persist) -> None:

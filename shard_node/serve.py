@@ -40,6 +40,7 @@ from shard_node.storage.journal import StorageFailed
 from shard_node.storage.lock import DataDirLock
 from shard_node.storage.sqlite import SqliteJournal
 from shard_node.web.app import make_app
+from shard_node.web.moderation import moderation_routes
 from shard_node.web.serve import serve_web
 
 if TYPE_CHECKING:
@@ -259,7 +260,7 @@ async def _run(
     task_status: trio.TaskStatus[Bound],
 ) -> None:
     try:
-        saved = await journal.recover()
+        saved, records = await journal.recover(), await journal.recover_records()
     except StorageFailed as error:
         raise ConfigError(f"the journal in node.data_dir cannot be used: {error}") from None
     node_config = NodeConfig(
@@ -272,8 +273,9 @@ async def _run(
         clients_max=config.clients_max,
         take_orphans=config.take_orphans,
         places=places,
+        roots=config.roots,
     )
-    node = Node(node_config, keys, os.urandom(32), saved, lock.ended, now())
+    node = Node(node_config, keys, os.urandom(32), saved, lock.ended, now(), records)
     executor = Executor(node, journal, store, on_number=lambda number: _record(lock, number))
     play = PlaySockets(bound.play, lambda: now().boot_s, tls, config.clients_max)
     link_listener = trio.SocketListener(trio.socket.from_stdlib_socket(bound.link))
@@ -287,7 +289,8 @@ async def _run(
             nursery.start_soon(play.run_frames)
             nursery.start_soon(links.run)
             nursery.start_soon(executor.run)
-            await nursery.start(serve_web, make_app(Status(executor, config.name)), bound.web, web_stop)
+            app = make_app(Status(executor, config.name), more=moderation_routes(executor))
+            await nursery.start(serve_web, app, bound.web, web_stop)
             gc.collect()
             gc.freeze()  # what lives as long as the process is not looked at again
             log.info(

@@ -381,6 +381,11 @@ class Moderation:
             )
         return sanction
 
+    def is_kept(self, sanction: Sanction) -> bool:
+        """Whether this order is on the disk."""
+        name = sanction_id(sanction)
+        return name in self._orders and name not in self._unsaved
+
     def linked(self, peer: Incarnation) -> None:
         """Tell a node that has just been linked everything; it may have been away."""
         self._out.sends.extend(ToPeer(peer, Sanctioned(data)) for _, data in self._orders.values())

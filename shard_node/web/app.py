@@ -21,7 +21,7 @@ from shard_node.web.city import city
 from shard_node.web.page import BUILT, Guard, page_routes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from prometheus_client import Metric
@@ -106,8 +106,8 @@ async def _failed(request: Request, error: Exception) -> Response:
     return _error(500, "internal", "Something went wrong here; the log names this request.")
 
 
-def make_app(source: StatusSource, page: Path = BUILT) -> Starlette:
-    """The application over one source of status; `page` is the folder of the built page."""
+def make_app(source: StatusSource, page: Path = BUILT, more: Sequence[Route] = ()) -> Starlette:
+    """The application over one source of status; `page` is the folder of the built page, `more` are routes besides."""
     registry = CollectorRegistry()
     registry.register(_Collector(source))
 
@@ -139,6 +139,7 @@ def make_app(source: StatusSource, page: Path = BUILT) -> Starlette:
             Route("/api/v1/regions", regions),
             Route("/api/v1/places", places),
             Route("/api/v1/city", city),
+            *more,
             *page_routes(page),
         ],
         exception_handlers={HTTPException: _refused, 500: _failed},

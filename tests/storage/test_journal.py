@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from p2pworld.crdt import ObjectCell
-from p2pworld.messages import SaveDelta, SaveState
+from p2pworld.messages import SaveDelta, SaveRecord, SaveState
 from shard_node.storage.journal import StorageFailed
 from shard_node.storage.lock import DataDirLock
 from shard_node.storage.sqlite import FORMAT, SqliteJournal
@@ -166,6 +166,44 @@ async def test_an_empty_file_of_format_0_is_migrated(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "j") as by_hand:
         assert by_hand.execute("SELECT version FROM format").fetchall() == [(FORMAT,)]
     by_hand.close()
+
+
+async def test_a_journal_of_format_1_keeps_what_it_has_and_takes_records(tmp_path: Path) -> None:
+    journal = await SqliteJournal.open(tmp_path / "j")
+    await journal.append([SaveState(5, 9, 3, whole(3))])
+    await journal.close()
+    with sqlite3.connect(tmp_path / "j") as by_hand:  # as the program before this one left it
+        by_hand.execute("DROP TABLE record")
+        by_hand.execute("UPDATE format SET version = 1")
+    by_hand.close()
+    again = await SqliteJournal.open(tmp_path / "j")
+    await again.append([SaveRecord("report", b"1" * 16, b"words")])
+    assert ids((await again.recover())[5]) == lanterns(1, 2, 3)
+    assert await again.recover_records() == (SaveRecord("report", b"1" * 16, b"words"),)
+    await again.close()
+
+
+async def test_a_record_is_replaced_by_a_newer_one_and_forgotten_when_it_is_empty(tmp_path: Path) -> None:
+    journal = await SqliteJournal.open(tmp_path / "j")
+    one, other = SaveRecord("report", b"1" * 16, b"first"), SaveRecord("sanction", b"1" * 16, b"order")
+    await journal.append([one, other, SaveRecord("report", b"1" * 16, b"second")])
+    assert await journal.recover_records() == (SaveRecord("report", b"1" * 16, b"second"), other)
+    await journal.append([SaveRecord("report", b"1" * 16, b""), SaveRecord("report", b"2" * 16, b"")])
+    assert await journal.recover_records() == (other,)
+    await journal.close()
+
+
+async def test_a_garbled_record_is_found(tmp_path: Path) -> None:
+    journal = await SqliteJournal.open(tmp_path / "j")
+    await journal.append([SaveRecord("sanction", b"1" * 16, b"order")])
+    await journal.close()
+    with sqlite3.connect(tmp_path / "j") as by_hand:
+        by_hand.execute("UPDATE record SET kind = 'report'")
+    by_hand.close()
+    again = await SqliteJournal.open(tmp_path / "j")
+    with pytest.raises(StorageFailed, match="in the journal is damaged"):
+        await again.recover_records()
+    await again.close()
 
 
 async def test_another_programs_database_is_refused(tmp_path: Path) -> None:
