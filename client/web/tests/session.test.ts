@@ -123,8 +123,8 @@ test("it joins, and goes on from where it is told", async () => {
   assert.deepEqual([hello.login_ms, hello.after_ms, hello.want], [stage.unixMs, undefined, undefined]);
   await stage.welcome(1, { seq: 70_000 });
   stage.session.steer(stage.session.pose as Pose);
-  const pose = stage.sent.at(-1);
-  assert.equal(new DataView((pose?.data as Uint8Array).buffer).getUint16(2, true), 70_001 & 0xffff);
+  const { data } = stage.sent.at(-1) as { data: Uint8Array };
+  assert.equal(new DataView(data.buffer).getUint16(2, true), 70_001 & 0xffff);
   assert.equal(stage.session.handoffs, 0);
 });
 

@@ -13,7 +13,7 @@ import { route } from "../src/state/route";
 import { Things } from "../src/state/things";
 import { Walker } from "../src/state/walker";
 import { type Segment, Walls } from "../src/state/walls";
-import { SIT, STAND, WALK, WAVE } from "../src/state/world";
+import { RIDE, SIT, STAND, WALK, WAVE } from "../src/state/world";
 
 const NOBODY: ReadonlySet<number> = new Set();
 
@@ -259,6 +259,24 @@ test("one sits until one walks; waving ends by itself; a correction is obeyed", 
   assert.deepEqual(ended, []);
   const { east_cm, north_cm, up, yaw, state } = walker.next();
   assert.equal(encodePose(1, east_cm, north_cm, up, yaw, state, 0)[14], 64);
+});
+
+test("a rider is carried, waves, and walks no step until set down", () => {
+  const { walker } = walkerAt(200_000, 200_000, new Walls(YARD));
+  walker.walk(1, 0, false);
+  walker.put({ east_cm: 200_100, north_cm: 200_000, up: 0, yaw: 0, state: RIDE });
+  walker.walk(1, 0, true);
+  walker.walkTo(1000, 1000, true);
+  walker.carry(2010, 2000, 0, 1);
+  walker.state(SIT, 0);
+  walker.state(WAVE, 0);
+  walker.advance(100);
+  assert.deepEqual([walker.me.east, walker.me.state, walker.riding, walker.cut()], [2010, WAVE, true, false]);
+  walker.advance(3000);
+  assert.equal(walker.me.state, RIDE);
+  walker.put({ east_cm: 205_000, north_cm: 200_000, up: 0, yaw: 0, state: STAND });
+  walker.advance(3100);
+  assert.deepEqual([walker.me.east, walker.me.state, walker.riding], [2050, STAND, false]);
 });
 
 test("places are read in metres; an odd one costs no other", () => {

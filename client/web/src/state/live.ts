@@ -48,6 +48,8 @@ const PING_MS = 10_000;
 const BEAT_LEAD_MS = 150; // so much later a beat sounds, so that everybody has it in time
 const TEXT_MAX = 300;
 const RESENT_MAX = 256;
+/** Reasons of a correction that takes one elsewhere, as one asked; others put one back. */
+const TAKEN = new Set(["go", "board", "off"]);
 
 /** What a browser is to a world. */
 export interface Surroundings extends Omit<Shell, "now"> {
@@ -435,7 +437,7 @@ export class LiveWorld implements World {
   }
 
   private corrected(pose: Pose, reason: string): void {
-    this.walker?.put(pose, reason === "go" || reason === "bus" || reason === "ride");
+    this.walker?.put(pose, TAKEN.has(reason));
     this.sent = null;
     this.emit("correct", { reason });
   }

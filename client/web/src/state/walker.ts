@@ -22,6 +22,9 @@ export class Walker {
   readonly me: Me;
   walls: Walls = NO_WALLS;
 
+  /** Whether a bus carries one; then the node says where one is, and one can wave, bow or clap. */
+  riding = false;
+
   private wishEast = 0;
   private wishNorth = 0;
   private running = false;
@@ -49,10 +52,6 @@ export class Walker {
     return this.me.state === WALK || this.me.state === RUN;
   }
 
-  get riding(): boolean {
-    return this.me.state === RIDE;
-  }
-
   /** The node says where one is; a walk to a point goes on from there unless one was taken elsewhere. */
   put(pose: Pose, taken = true): void {
     const { me } = this;
@@ -64,7 +63,9 @@ export class Walker {
     this.sentNorthCm = pose.north_cm;
     this.before.east = me.east;
     this.before.north = me.north;
-    if (taken || pose.state === RIDE) {
+    const rode = this.riding;
+    this.riding = pose.state === RIDE;
+    if (taken || rode || this.riding) {
       me.yaw = (pose.yaw / 256) * TURN;
       me.state = pose.state;
       this.stop();
@@ -87,6 +88,7 @@ export class Walker {
     const length = Math.hypot(east, north);
     if (!Number.isFinite(length)) return;
     if (length > 0) this.forgetWay();
+    if (this.riding) return;
     const scale = length > 1 ? 1 / length : 1;
     this.wishEast = east * scale;
     this.wishNorth = north * scale;
@@ -94,6 +96,7 @@ export class Walker {
   }
 
   walkTo(east: number, north: number, running: boolean): void {
+    if (this.riding) return;
     this.wishEast = this.wishNorth = 0;
     this.running = running;
     this.reroutes = 0;
@@ -101,10 +104,10 @@ export class Walker {
   }
 
   state(code: number, nowMs: number): void {
-    if (this.riding) return;
+    const passes = code === WAVE || code === BOW || code === CLAP;
+    if (this.riding && !passes) return;
     this.stop();
     this.me.state = code;
-    const passes = code === WAVE || code === BOW || code === CLAP;
     this.emoteMs = passes ? nowMs + EMOTE_MS : Number.POSITIVE_INFINITY;
   }
 
@@ -113,11 +116,12 @@ export class Walker {
     const pastMs = Math.min(Math.max(nowMs - this.lastMs, 0), FRAME_MS_MAX);
     this.lastMs = nowMs;
     const { me } = this;
-    if (!pastMs || this.riding) return;
+    if (!pastMs) return;
     if (nowMs >= this.emoteMs) {
       this.emoteMs = Number.POSITIVE_INFINITY;
-      me.state = STAND;
+      me.state = this.riding ? RIDE : STAND;
     }
+    if (this.riding) return;
     let east = this.wishEast;
     let north = this.wishNorth;
     let most = Number.POSITIVE_INFINITY;
@@ -165,6 +169,7 @@ export class Walker {
 
   /** Whether the straight way from the last pose sent to here is blocked: a pose must be sent at once. */
   cut(): boolean {
+    if (this.riding) return false;
     const { east_cm, north_cm } = this.pose();
     return this.walls.blocked(this.sentEastCm, this.sentNorthCm, east_cm, north_cm);
   }
