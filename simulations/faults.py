@@ -87,7 +87,7 @@ _LIGHT: Final = FaultOptions(
 _HEAVY: Final = replace(
     _LIGHT,
     crash_every_s=60.0,
-    crash_in_handoff_every_s=7.0,
+    crash_in_handoff_every_s=6.5,
     pause_every_s=22.0,
     partition_every_s=18.0,
     link_cut_every_s=8.0,
@@ -235,8 +235,11 @@ class Faults:
         life = victim.lives
 
         def strike() -> None:
+            struck = self.crashes_in_handoffs
             if victim.lives == life:
                 self.crash(victim, f"soon after {process.name} sent {kind}")
+            if self.crashes_in_handoffs == struck:
+                self._strike_s = self.run.agenda.now_s  # it missed: the next message will do
 
         self.run.agenda.after(rng.random() * 0.06, strike)
 

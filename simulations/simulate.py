@@ -135,7 +135,7 @@ def _report(together: dict[str, Any], options: str) -> None:
         )
         if number < _STORIES:
             for line in found["story"]:
-                console.print(f"    {line}", markup=False, highlight=False)
+                console.print(f"    {line}", markup=False, highlight=False, soft_wrap=True)
     for red in sorted({found["seed"] for found in together["violations"]}):
         console.print(f"replay: p2pworld simulate --seed {red} {options}", highlight=False)
     least = {
