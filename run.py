@@ -398,6 +398,7 @@ def build_page(root: Path, whole: bool) -> None:
             less = [] if whole else ["--omit=dev"]
             options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
             run_tool(guard.fileno(), [*npm_ci, "ci", *options, *less], folder)
+            (folder / "node_modules").mkdir(exist_ok=True)  # a page that needs nothing
             (folder / "node_modules" / ".stamp").write_text(tools_stamp(root, whole))
         run_tool(guard.fileno(), [node, "build.mjs"], folder)
         (folder / "dist" / ".stamp").write_text(stamp)

@@ -253,6 +253,8 @@ def test_install_asks_for_hashes_of_either_tool(tmp_path: Path) -> None:
         ("error: Failed to fetch: a page; dns error", "check the network"),
         ("THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE", "hash differs"),
         ("returned non-zero exit status: -m ensurepip --upgrade", "python3-venv"),
+        ("npm error code EINTEGRITY", "not the one that was locked"),
+        ("npm error code ENOTFOUND", "check the network"),
         ("error: command 'gcc' failed", "what the tool said"),
     ],
 )
@@ -260,6 +262,88 @@ def test_a_failure_is_told_in_one_sentence(output: str, sentence: str) -> None:
     told = load(REPOSITORY).why_it_failed(output)
     assert sentence in told
     assert told.count("\n") == 0
+
+
+# ---- the page
+
+BUILD = """
+import { mkdirSync, writeFileSync, readFileSync } from "node:fs";
+if (readFileSync("page.txt", "utf8") === "broken") throw new Error("it is broken");
+mkdirSync("dist", { recursive: true });
+writeFileSync("dist/index.html", readFileSync("page.txt"));
+"""
+
+
+def plant_page(root: Path) -> Path:
+    """A page that is built without anything from npm; skips where there is no Node to build with."""
+    page = root / "client" / "web"
+    page.mkdir(parents=True)
+    (page / "package-lock.json").write_text(
+        '{"name": "p", "lockfileVersion": 3, "packages": {"": {"name": "p"}}}'
+    )
+    (page / "package.json").write_text('{"name": "p"}')
+    (page / "build.mjs").write_text(BUILD)
+    (page / "page.txt").write_text("one")
+    if load(root).node_on_path() is None:
+        pytest.skip("no Node on PATH")
+    return page
+
+
+def test_the_page_is_built_once_for_each_state_of_its_sources(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = finish(plant(tmp_path / "tree"))
+    run, page = load(root), plant_page(root)
+    assert not run.is_page_built(root, False)
+    run.set_up_page(root, "demo")
+    assert (page / "dist" / "index.html").read_text() == "one"
+    assert "the page is ready" in capsys.readouterr().err
+    assert run.is_page_built(root, False)
+    assert not run.is_page_built(root, True)  # the tools of the tests are not there
+    before = (page / "dist" / "index.html").stat().st_mtime_ns
+    run.set_up_page(root, "node")
+    assert capsys.readouterr().err == ""
+    assert (page / "dist" / "index.html").stat().st_mtime_ns == before
+    (page / "page.txt").write_text("two")
+    run.set_up_page(root, "setup")
+    assert (page / "dist" / "index.html").read_text() == "two"
+    assert run.is_page_built(root, True)
+    assert run.is_page_built(root, False)  # the whole serves for less
+    shutil.rmtree(page / "dist")
+    assert not run.is_page_built(root, False)
+
+
+def test_a_city_runs_without_a_page_that_cannot_be_built_and_tests_do_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = finish(plant(tmp_path / "tree"))
+    run, page = load(root), plant_page(root)
+    (page / "page.txt").write_text("broken")
+    run.set_up_page(root, "demo")
+    told = capsys.readouterr().err
+    assert "THE PAGE COULD NOT BE BUILT" in told
+    assert "it is broken" in told
+    with pytest.raises(run.SetupFailed):
+        run.set_up_page(root, "test")
+    assert not run.is_page_built(root, False)
+
+
+def test_a_tree_without_a_page_needs_none(ready: Path) -> None:
+    assert load(ready).is_page_built(ready, True)
+
+
+def test_a_node_too_old_or_without_npm_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = load(REPOSITORY)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert run.node_on_path() is None
+    for name, body in (("node", "echo 18.20.1"), ("npm", "")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{body}\n")
+        (tmp_path / name).chmod(0o755)
+    assert run.node_on_path() is None
+    (tmp_path / "node").write_text("#!/bin/sh\necho 22.1.0\n")
+    assert run.node_on_path() == [str(tmp_path / "node"), str(tmp_path / "npm")]
+    (tmp_path / "npm").unlink()
+    assert run.node_on_path() is None
 
 
 # ---- before set-up

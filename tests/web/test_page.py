@@ -22,15 +22,7 @@ if TYPE_CHECKING:
     from tests.web.conftest import Built
 
 READ = "() => window.p2pworld && window.p2pworld.read()"
-STAND = """pose => new Promise((done, failed) => {
-    const asked = indexedDB.open("p2pworld", 1);
-    asked.onupgradeneeded = () => asked.result.createObjectStore("kept");
-    asked.onerror = () => failed(asked.error);
-    asked.onsuccess = () => {
-        const put = asked.result.transaction("kept", "readwrite").objectStore("kept");
-        put.put({ pose, ms: Date.now() }, "stood").onsuccess = () => { asked.result.close(); done(null); };
-    };
-})"""
+STAND = "pose => localStorage.setItem('p2pworld stood', JSON.stringify({ pose, ms: Date.now() }))"
 
 
 def read(page: Page) -> dict[str, Any]:
@@ -95,6 +87,19 @@ async def test_a_person_joins_sees_others_and_walks_over_a_border_by_keys(
             assert after["me"]["east"] >= walked["me"]["east"] - 0.01
             assert any(one["id"] == bot for one in after["near"])
             assert after["me"]["id"] == seen["me"]["id"]
+            # the same person again after a reload, where they stood; a newer tab has them, the older one is told
+            page.reload()
+            again = wait_for(page, "w.link === 'here'")
+            assert again["me"]["id"] == seen["me"]["id"]
+            assert abs(again["me"]["east"] - after["me"]["east"]) < 1
+            newer = page.context.new_page()
+            troubles.watch(newer)
+            newer.goto(west_url)
+            wait_for(newer, "w.link === 'here'")
+            wait_for(page, "w.link === 'stopped'")
+            page.wait_for_timeout(1500)
+            assert read(newer)["link"] == "here"
+            assert read(page)["link"] == "stopped"
 
     async with running_city(tmp_path, 2) as city, trio.open_nursery() as nursery:
         west, east, edge_cm, north_cm = border_of(city)
@@ -115,3 +120,25 @@ async def test_a_person_joins_sees_others_and_walks_over_a_border_by_keys(
                 )
             )
     assert troubles.seen == []
+
+
+async def test_a_node_that_dies_is_seen_within_a_second_and_its_people_go_on(
+    built: Built, chromium: str, tmp_path: Path
+) -> None:
+    async with running_city(tmp_path, 2, take_orphans=True, ttl_s=1.0) as city:
+        west, east, edge_cm, north_cm = border_of(city)
+
+        def visit() -> None:
+            for browser in open_browser(chromium):
+                page = browser.new_page(locale="en-GB")
+                stand_at(page, east.web_url, edge_cm - 900, north_cm)
+                page.goto(east.web_url)
+                # comes in through another node than the one whose ground it is
+                wait_for(page, f"w.link === 'here' && w.node === '{west.keys.public.hex()[:16]}'")
+                introduce(page, "Kim")
+                west.kill()
+                wait_for(page, "w.link === 'back in a moment'", 1.5)
+                seen = wait_for(page, f"w.link === 'here' && w.node === '{east.keys.public.hex()[:16]}'", 30)
+                assert abs(seen["me"]["east"] * 100 - (edge_cm - 900)) < 300
+
+        await trio.to_thread.run_sync(visit)

@@ -29,6 +29,24 @@ export function keptKey(kept: Kept): Promise<KeptKey> {
   return kept.first("key", newKey);
 }
 
+/** Keeps a small value at once, also while the page is being closed; nothing happens where it cannot be kept. */
+export function keepNow(name: string, value: unknown): void {
+  try {
+    localStorage.setItem(`${NAME} ${name}`, JSON.stringify(value));
+  } catch {
+    // a browser that keeps nothing
+  }
+}
+
+/** What `keepNow` kept, or null. It may be anything: others can write there. */
+export function keptNow(name: string): unknown {
+  try {
+    return JSON.parse(localStorage.getItem(`${NAME} ${name}`) ?? "null");
+  } catch {
+    return null;
+  }
+}
+
 class InMemory implements Kept {
   private readonly values = new Map<string, unknown>();
 

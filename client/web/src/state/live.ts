@@ -59,7 +59,7 @@ export interface Surroundings extends Omit<Shell, "now"> {
   /** This is the tab that the person wants to be here in. */
   claim(): void;
   /** To be kept for the next visit. */
-  keep(name: "lastLogin" | "profile" | "blocked" | "stood", value: unknown): void;
+  keep(name: "lastLogin" | "profile" | "blocked", value: unknown): void;
 }
 
 export interface Beginning {

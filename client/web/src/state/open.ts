@@ -5,10 +5,10 @@
 import { type KeptKey, type Signer, signer } from "../net/keys";
 import type { Pose, Profile } from "../net/messages";
 import { Malformed } from "../net/msgpack";
-import { keptKey, openKept } from "./kept";
+import { keepNow, keptKey, keptNow, openKept } from "./kept";
 import { LiveWorld } from "./live";
 import { readPlaces } from "./places";
-import type { World } from "./world";
+import { WORLD_M, type World } from "./world";
 
 const SUBPROTOCOL = "p2pworld.v1";
 const STOOD_MS = 12 * 3600_000; // where one stood is remembered for so long
@@ -24,12 +24,11 @@ interface Stood {
 /** The world of this page, which has begun to join it. Waits for what this device keeps and for the nodes' addresses. */
 export async function openWorld(): Promise<World> {
   const kept = await openKept();
-  const [key, lastLoginMs, profile, blocked, stood, urls] = await Promise.all([
+  const [key, lastLoginMs, profile, blocked, urls] = await Promise.all([
     keptKey(kept),
     kept.get<number>("lastLogin"),
     kept.get<Profile>("profile"),
     kept.get<number[]>("blocked"),
-    kept.get<Stood>("stood"),
     nodeUrls(),
   ]);
   const by: Signer = await signer(key as KeptKey);
@@ -89,7 +88,7 @@ export async function openWorld(): Promise<World> {
       urls,
       entropy: crypto.getRandomValues(new Uint8Array(16)),
       profile: profile ?? { name: guestName(), look: "", kind: "person" },
-      want: stood && Date.now() - stood.ms < STOOD_MS ? stood.pose : null,
+      want: stoodLately(),
       lastLoginMs: lastLoginMs ?? 0,
       blocked: blocked ?? [],
     },
@@ -97,7 +96,7 @@ export async function openWorld(): Promise<World> {
 
   const keepStood = () => {
     const pose = world.stands();
-    if (pose) kept.put("stood", { pose, ms: Date.now() } satisfies Stood);
+    if (pose) keepNow("stood", { pose, ms: Date.now() } satisfies Stood);
   };
   setInterval(keepStood, KEEP_STOOD_MS);
   addEventListener("pagehide", keepStood);
@@ -145,6 +144,22 @@ async function ask(path: string): Promise<unknown> {
   } catch {
     return null;
   }
+}
+
+/** Where the person of this device stood when they were last here, if that is not long ago. */
+function stoodLately(): Pose | null {
+  const stood = keptNow("stood") as Partial<Stood> | null;
+  const pose = stood?.pose as Partial<Pose> | undefined;
+  if (!stood || !pose || !(Date.now() - Number(stood.ms) < STOOD_MS)) return null;
+  const whole = (value: unknown, low: number, high: number): number =>
+    Math.min(Math.max(Math.round(Number(value)) || 0, low), high);
+  return {
+    east_cm: whole(pose.east_cm, 0, WORLD_M * 100 - 1),
+    north_cm: whole(pose.north_cm, 0, WORLD_M * 100 - 1),
+    up: whole(pose.up, -32_768, 32_767),
+    yaw: whole(pose.yaw, 0, 255),
+    state: 0,
+  };
 }
 
 function guestName(): string {
