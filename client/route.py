@@ -216,13 +216,13 @@ def _sides(line: Iterable[Point]) -> list[Segment]:
     return [(*a, *b) for a, b in pairwise(line) if a != b]
 
 
-def _ring(middle: Point, radius_cm: int) -> list[Point]:
+def _ring(middle: Point, radius_cm: int) -> tuple[Point, ...]:
     """Six points around a circle, their sides outside of it."""
     far = radius_cm / math.cos(math.pi / 6)
     turns = (math.tau * corner / 6 for corner in range(6))
-    return [
+    return tuple(
         (round(middle[0] + far * math.cos(turn)), round(middle[1] + far * math.sin(turn))) for turn in turns
-    ]
+    )
 
 
 def routes_of(places: Places) -> Routes:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from client.lives.ground import Ground
     from p2pworld.messages import Pose
 
-__all__ = ["CYCLE_MS", "FORM", "TROUPE", "Drummer", "Rhythm", "strokes"]
+__all__ = ["CYCLE_MS", "FORM", "JAJINMORI", "TROUPE", "Drummer", "Form", "Rhythm", "strokes"]
 
 TROUPE: Final = 8
 CIRCLE_CM: Final = 400
@@ -53,13 +53,14 @@ HWIMORI: Final = Rhythm(
     ((0, LOW), (4, LOW), (8, LOW), (12, LOW)),
 )
 # what is played cycle by cycle, round and round: 58 s of music in every 77 s, and quiet in between
-FORM: Final[tuple[Rhythm | None, ...]] = (JAJINMORI,) * 16 + (HWIMORI,) * 8 + (None,) * 8
+Form = tuple[Rhythm | None, ...]
+FORM: Final[Form] = (JAJINMORI,) * 16 + (HWIMORI,) * 8 + (None,) * 8
 PARTS: Final = ("janggu", "buk", "buk", "jing", "janggu", "buk", "buk", "janggu")
 
 
-def strokes(part: str, cycle: int) -> tuple[tuple[int, int], ...]:
+def strokes(part: str, cycle: int, form: Form = FORM) -> tuple[tuple[int, int], ...]:
     """(Unix ms, voice) of everything that this part plays in a cycle; cycle 0 began with Unix time."""
-    rhythm = FORM[cycle % len(FORM)]
+    rhythm = form[cycle % len(form)]
     if rhythm is None:
         return ()
     pulse_ms = CYCLE_MS // rhythm.pulses
@@ -70,6 +71,7 @@ class Drummer(Life):
     """One of the troupe. It walks to its spot in the circle and drums there."""
 
     role = "drummer"
+    form = FORM
 
     def __init__(self, random: Random, ground: Ground, number: int) -> None:
         turn = math.tau * (number % TROUPE) / TROUPE
@@ -93,11 +95,11 @@ class Drummer(Life):
             return
         first_ms, last_ms = max(self._played_ms + 1, self.now_ms + LEAST_MS), self.now_ms + AHEAD_MS
         for cycle in range(first_ms // CYCLE_MS, last_ms // CYCLE_MS + 1):
-            for at_ms, voice in strokes(self.part, cycle):
+            for at_ms, voice in strokes(self.part, cycle, self.form):
                 if first_ms <= at_ms <= last_ms:
                     self.wishes.append(Drum(at_ms, voice))
                     self._played_ms = at_ms
-        playing = FORM[self.now_ms // CYCLE_MS % len(FORM)] is not None
+        playing = self.form[self.now_ms // CYCLE_MS % len(self.form)] is not None
         self.state = DRUM if playing else STAND
 
     def arrived(self) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 from click.testing import CliRunner
 
-from client.bots import WRONG_USE, bots, live_line
+from client.bots import WRONG_USE, bots, live_line, what_is_on
 from client.gauges import Gauges
+from client.lives import populate
+from client.lives.ground import Ground
 from client.swarm import Swarm
 from client.walk import places_around
+from p2pworld.world.places import NO_PLACES
 
 
 @pytest.mark.parametrize(
@@ -20,6 +23,7 @@ from client.walk import places_around
         (["--url", "ws://city.example/play", "--around", "Atlantis"], "Atlantis"),
         (["--url", "ws://city.example/play", "--radius", "1"], "nobody can walk"),
         (["--url", "ws://city.example/play", "--count", "0"], "--count"),
+        (["--url", "ws://city.example/play", "--declared", "/nowhere"], "is no folder"),
         (["--url", "ws://city.example/play", "--seconds", "0"], "--seconds"),
     ],
 )
@@ -36,17 +40,37 @@ def test_the_line_names_people_handoffs_and_the_gap() -> None:
     assert "gap p99 0 ms" in line
 
 
+def test_what_is_on_is_said_in_words_and_nothing_where_nothing_is() -> None:
+    assert what_is_on({}) == ""
+    life = {"drumming": 8, "riding": 3, "lanterns": 2, "said": 0, "start": 1}
+    assert what_is_on({"life": life}) == "drums play, 3 on the bus, 2 lanterns hung, 1 rehearsals of the bell"
+
+
+def swarm_of(seed: int, count: int = 20) -> Swarm:
+    lives = populate(count, seed, Ground(NO_PLACES, places_around()))
+    made = Swarm(["ws://city.example/play"], lives, seed)
+    made.close()
+    return made
+
+
 def test_the_same_seed_makes_the_same_people_and_another_makes_others() -> None:
     def people(seed: int) -> list[tuple[int, int, int]]:
-        swarm = Swarm(["ws://city.example/play"], 20, seed, places_around())
-        swarm.close()
-        return [(bot.session.id, bot.walker.east_cm, bot.walker.north_cm) for bot in swarm.bots]
+        return [(bot.session.id, bot.life.east_cm, bot.life.north_cm) for bot in swarm_of(seed).bots]
 
     assert people(1) == people(1)
     assert set(people(1)).isdisjoint(people(2))
 
 
-def test_bots_are_programs_and_never_count_as_people() -> None:
-    swarm = Swarm(["ws://city.example/play"], 3, 1, places_around())
-    swarm.close()
+def test_bots_are_programs_and_know_who_they_are() -> None:
+    swarm = swarm_of(1, 60)
     assert {bot.session.profile.kind for bot in swarm.bots} == {"program"}
+    assert all(bot.life.id == bot.session.id for bot in swarm.bots)
+    assert swarm.life() == {
+        "drumming": 0,
+        "riding": 0,
+        "lanterns": 0,
+        "said": 0,
+        "beats": 0,
+        "ring": 0,
+        "start": 0,
+    }

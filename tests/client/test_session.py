@@ -8,15 +8,27 @@ from typing import TYPE_CHECKING
 import pytest
 
 from client.session import ACTS_MAX, HELD_WAIT_S, JOIN_S, SILENCE_S, ClientAt, Close, Open, Say, Session
-from p2pworld.crypto.keys import NodeKeys, PersonKeys, birth_of, login_of, sign_challenge, verify_hello
+from p2pworld.crypto.keys import (
+    NodeKeys,
+    PersonKeys,
+    birth_of,
+    login_of,
+    sign_challenge,
+    verify_hello,
+    verify_said,
+)
 from p2pworld.errors import LocalError
 from p2pworld.ids import Login, avatar_id
 from p2pworld.messages import (
     Act,
+    Beat,
+    Block,
     Bye,
     Challenge,
     Correct,
     Done,
+    Go,
+    Group,
     Hello,
     Moved,
     Notice,
@@ -25,7 +37,9 @@ from p2pworld.messages import (
     Profile,
     SignedHello,
     Welcome,
+    Who,
 )
+from p2pworld.messages import Say as Utterance
 from p2pworld.wire.frames import decode_pose
 
 if TYPE_CHECKING:
@@ -379,3 +393,68 @@ def test_leaving_closes_everything_and_stays_out(inside: Stage) -> None:
 def test_a_session_needs_somewhere_to_go() -> None:
     with pytest.raises(LocalError, match="url"):
         Session(PersonKeys.from_seed(bytes(32)), Profile("Mina"), [], b"entropy")
+
+
+# ---- voices
+
+
+def test_what_is_said_is_signed_and_stamped_with_the_nodes_time(inside: Stage) -> None:
+    inside.later(1.0)
+    ms = inside.session.server_ms(inside.now_s)
+    assert ms == inside.wall_ms
+    inside.session.say("near", "안녕하세요", inside.now_s)
+    inside.session.say("direct", "hello", inside.now_s, avatar=7)
+    assert inside.lines() == ["say 1 Say", "say 1 Say", "PLAYING"]
+    first, second = (message for message in inside.said if isinstance(message, Utterance))
+    assert (first.channel, first.text, first.ms) == ("near", "안녕하세요", ms)
+    assert (second.channel, second.avatar) == ("direct", 7)
+    assert first.n != second.n
+    assert all(verify_said(inside.keys.public, one) for one in (first, second))
+
+
+def test_a_drum_and_a_ride_go_out_as_they_are_and_nothing_is_said_to_nobody(stage: Stage) -> None:
+    stage.session.beat(1, 2)
+    stage.session.go("bus")
+    assert stage.lines() == ["OUT"]
+    assert stage.session.counters["unsaid"] == 2
+    stage.enter()
+    stage.session.beat(5_150, 2)
+    stage.session.go("bus")
+    stage.session.ask([7, 8])
+    assert stage.lines() == ["say 1 Beat", "say 1 Go", "say 1 Who", "PLAYING"]
+    assert stage.said[-3:] == [Beat(5_150, 2), Go("bus"), Who((7, 8))]
+
+
+def test_who_is_blocked_is_not_heard_and_every_later_node_is_told(inside: Stage) -> None:
+    inside.session.block(7)
+    inside.session.block(8)
+    inside.session.block(8, False)
+    inside.session.group(b"g" * 16)
+    inside.lines()
+    assert not inside.session.said(1, Beat(5_000, 0, 7), inside.now_s, inside.wall_ms)
+    assert inside.session.said(1, Beat(5_000, 0, 8), inside.now_s, inside.wall_ms)
+    inside.said.clear()
+    assert inside.moved(1) == [f"open 2 {URL_B}", "BOTH"]
+    inside.challenge(2)
+    assert inside.welcome(2) == ["close 1", "say 2 Group", "say 2 Block", "PLAYING"]
+    assert inside.said[-2:] == [Group(b"g" * 16), Block(7)]
+
+
+def test_a_new_node_is_told_of_many_blocks_a_few_a_second(inside: Stage) -> None:
+    for avatar in range(1, 13):
+        inside.session.block(avatar)
+    inside.lines()
+    inside.moved(1)
+    inside.challenge(2)
+    told = [inside.welcome(2).count("say 2 Block")]
+    for _ in range(3):
+        assert told[-1] < 5 or inside.session.deadline_s <= inside.now_s + 1.0
+        inside.session.heard(2, 640, inside.now_s)
+        told.append(inside.later(1.0).count("say 2 Block"))
+    assert told == [5, 5, 2, 0]
+
+
+def test_why_a_node_moved_the_avatar_is_known(inside: Stage) -> None:
+    assert inside.session.placed == "welcome"
+    inside.say(1, Correct(0, Pose(5, 6), "wall"))
+    assert (inside.session.placed, inside.session.pose) == ("wall", Pose(5, 6))
