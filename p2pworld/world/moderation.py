@@ -277,6 +277,7 @@ class Moderation:
         self._roots, self._out = roots, out
         self._orders: dict[bytes, tuple[Sanction, bytes]] = {}
         self._on: defaultdict[bytes, list[Sanction]] = defaultdict(list)  # by subject
+        self._placed: dict[bytes, None] = {}  # subjects of which some order was for one place, or an object's
         self._reports: dict[bytes, Filed] = {}
         self._reported_s: defaultdict[int, deque[float]] = defaultdict(deque)  # by conn
         self._asked: deque[tuple[int, bytes]] = deque()  # requests already answered
@@ -397,6 +398,8 @@ class Moderation:
     def _keep(self, sanction: Sanction, data: bytes) -> None:
         self._orders[sanction_id(sanction)] = (sanction, data)
         self._on[sanction.subject].append(sanction)
+        if sanction.scope != CITY or sanction.action == "expunge":
+            self._placed[sanction.subject] = None
 
     def _save(self, name: bytes) -> None:
         self._out.writes.append(SaveRecord(_SANCTION, name, self._orders[name][1]))
@@ -436,7 +439,7 @@ class Moderation:
         """Who may not be at which place: (avatar, the place's id, why)."""
         return [
             (avatar_id(subject), order.scope.removeprefix("place:"), _words("removed", order))
-            for subject in self._on
+            for subject in self._placed
             for order in self.in_force(subject, ("ban", "remove"), now_ms)
             if order.scope != CITY
         ]
@@ -445,7 +448,7 @@ class Moderation:
         """The objects that are to be taken down for good wherever they are."""
         return [
             subject
-            for subject in self._on
+            for subject in self._placed
             if len(subject) == 16 and self.in_force(subject, ("expunge",), now_ms)
         ]
 
@@ -478,6 +481,7 @@ class Moderation:
             self._on[order.subject].remove(order)
             if not self._on[order.subject]:
                 del self._on[order.subject]
+                self._placed.pop(order.subject, None)
             self._out.writes.append(SaveRecord(_SANCTION, name, b""))
         for name in [n for n, filed in self._reports.items() if filed.at_ms <= now_ms - REPORT_KEPT_MS]:
             del self._reports[name]

@@ -7,6 +7,8 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from p2pworld.crypto.keys import Signer, sign_say
 from p2pworld.errors import LocalError, Refusal
@@ -50,6 +52,7 @@ from tests.world.cores import Cores, Player, last_bye
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from random import Random
 
 EAST, NORTH = landmark("Bosingak").position_cm
 GROUND = Cell.at(EAST, NORTH, 7)
@@ -279,6 +282,47 @@ def test_subjects_in_text() -> None:
         with pytest.raises(LocalError, match="hex digits"):
             subject_of(text, action)
     assert until_words(0) == "1970-01-01 09:00"
+
+
+kinds = st.sampled_from(("mute", "ban", "remove", "lift"))
+scopes = st.sampled_from(("city", "place:here", "place:there"))
+given_orders = st.lists(st.tuples(kinds, scopes, st.integers(0, 5), st.integers(1, 9)), max_size=6)
+
+
+@settings(max_examples=40)
+@given(given_orders, st.randoms(use_true_random=False), st.integers(0, 12))
+def test_what_is_in_force_does_not_depend_on_the_order_of_hearing(
+    orders: list[tuple[str, str, int, int]], rng: Random, later_min: int
+) -> None:
+    signed = [
+        make(action, scope=scope, from_ms=NOW_MS + at * 60_000, length_ms=length * 60_000)
+        for action, scope, at, length in orders
+    ]
+    heard = signed + signed[::2]
+    rng.shuffle(heard)
+    one, other = (Moderation(frozenset({ROOT.public}), Outbox()) for _ in range(2))
+    for machine, told in ((one, signed), (other, heard)):
+        for order_ in told:
+            machine.receive(pack_sanction(order_), Instant(5.0, NOW_MS), ())
+    now_ms = NOW_MS + later_min * 60_000
+    for ask in (
+        lambda m: m.muted(bytes(32), "here", now_ms),
+        lambda m: m.muted(bytes(32), None, now_ms),
+        lambda m: m.barred(bytes(32), now_ms),
+        lambda m: sorted(m.kept_out(now_ms), key=repr),
+    ):
+        assert ask(one) == ask(other)
+    # the rule, said once more and slowly
+    mutes = [
+        (scope, at)
+        for action, scope, at, length in orders
+        if action == "mute" and later_min < at + length and scope in ("city", "place:here")
+    ]
+    lifts = [(scope, at) for action, scope, at, _ in orders if action == "lift"]
+    holding = [
+        (scope, at) for scope, at in mutes if not any(b >= at and s in ("city", scope) for s, b in lifts)
+    ]
+    assert (one.muted(bytes(32), "here", now_ms) is not None) == bool(holding)
 
 
 # ---- what orders do
