@@ -37,6 +37,7 @@ from p2pworld.messages import (
     ToClient,
     ToPeer,
     Welcome,
+    WriteFailed,
     Wrote,
 )
 from p2pworld.wire.codec import decode_batch, decode_play, encode_batch, encode_play
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from p2pworld.geometry import Cell
     from p2pworld.messages import PlayMessage, Write
 
-__all__ = ["TICK_MS", "Cores", "House", "Player"]
+__all__ = ["TICK_MS", "Cores", "House", "Player", "last_bye"]
 
 TICK_MS = 100
 
@@ -69,6 +70,7 @@ class House:
         self.url = f"ws://{number}/play"
         self.linked: set[int] = set()
         self.lives = 0
+        self.skew_ms = 0  # how far its clock is ahead
         self.start(now)
 
     def start(self, now: Instant, **recovered: Any) -> None:
@@ -108,7 +110,7 @@ class Player:
         assert self.at is not None
         before = len(self.heard)
         house, conn = self.at
-        house.node.step(ClientSaid(conn, decode_play(encode_play(message))), self.city.now)
+        house.node.step(ClientSaid(conn, decode_play(encode_play(message))), self.city.clock(house))
         self.city.settle()
         return self.heard[before:]
 
@@ -122,13 +124,13 @@ class Player:
         house, conn = self.at
         self.at = None
         del house.sockets[conn]
-        house.node.step(ClientLost(conn), self.city.now)
+        house.node.step(ClientLost(conn), self.city.clock(house))
         self.city.settle()
 
     def _open(self, house: House) -> tuple[House, int]:
         conn = next(house.conns)
         house.sockets[conn] = self
-        house.node.step(ClientOpened(conn, "here"), self.city.now)
+        house.node.step(ClientOpened(conn, "here"), self.city.clock(house))
         return house, conn
 
     def hear(self, house: House, conn: int, message: PlayMessage) -> None:
@@ -160,7 +162,7 @@ class Player:
         else:
             hello = sign_hello(self.keys, challenge.node, challenge.nonce, self.city.now.wall_ms, challenge.url,
                                profile, want=self.pose)  # fmt: skip
-        house.node.step(ClientSaid(conn, hello), self.city.now)
+        house.node.step(ClientSaid(conn, hello), self.city.clock(house))
 
     def send_pose(self) -> None:
         if not self.walks or self.at is None:
@@ -173,7 +175,7 @@ class Player:
             assert where is not None
             house, conn = where
             if conn in house.sockets:
-                house.node.poses(np.array([conn], np.int32), row, self.city.now)
+                house.node.poses(np.array([conn], np.int32), row, self.city.clock(house))
 
 
 class Cores:
@@ -199,6 +201,10 @@ class Cores:
         self.link()
         self.tick()
 
+    def clock(self, house: House) -> Instant:
+        """What this node's clocks show."""
+        return Instant(self.now.boot_s, self.now.wall_ms + house.skew_ms)
+
     def link(self, cut: Mapping[int, bool] | None = None) -> None:
         """Link all that are not linked; those in `cut` lose their links."""
         cut = cut or {}
@@ -209,10 +215,10 @@ class Cores:
                 up = not (cut.get(one.number) or cut.get(other.number))
                 if up and other.number not in one.linked:
                     one.linked.add(other.number)
-                    one.node.step(LinkUp(other.who), self.now)
+                    one.node.step(LinkUp(other.who), self.clock(one))
                 elif not up and other.number in one.linked:
                     one.linked.discard(other.number)
-                    one.node.step(LinkDown(other.who), self.now)
+                    one.node.step(LinkDown(other.who), self.clock(one))
         self.settle()
 
     def player(self, number: int, pose: Pose, house: int = 0) -> Player:
@@ -234,7 +240,7 @@ class Cores:
             for player in self.players:
                 player.send_pose()
             for house in self.houses:
-                house.node.tick(self.now)
+                house.node.tick(self.clock(house))
             self.settle()
 
     def settle(self) -> None:
@@ -262,18 +268,16 @@ class Cores:
                 self._persist(house, effect)
             case AskStore():
                 answer = self._answer(house, effect.request)
-                self.later.append(lambda: house.node.step(answer, self.now))
+                self.later.append(lambda: house.node.step(answer, self.clock(house)))
 
     def _persist(self, house: House, effect: Persist) -> None:
-        from p2pworld.messages import WriteFailed
-
         if house.disk_broken:
-            self.later.append(lambda: house.node.advance(WriteFailed(effect.number, "io"), self.now))
+            self.later.append(lambda: house.node.advance(WriteFailed(effect.number, "io"), self.clock(house)))
             return
         house.disk.extend(effect.writes)
         for send in effect.then.sends:
             self._send(house, send)
-        self.later.append(lambda: house.node.advance(Wrote(effect.number), self.now))
+        self.later.append(lambda: house.node.advance(Wrote(effect.number), self.clock(house)))
 
     def _send(self, house: House, send: object) -> None:
         match send:
@@ -290,13 +294,13 @@ class Cores:
                     if player.next == (house, send.conn):
                         player.next = None
                     conn = send.conn
-                    self.later.append(lambda: house.node.step(ClientLost(conn), self.now))
+                    self.later.append(lambda: house.node.step(ClientLost(conn), self.clock(house)))
             case ToPeer():
                 to = next((h for h in self.houses if h.who == send.peer), None)
                 if to is not None and to.number in house.linked:
                     batch = decode_batch(encode_batch(Batch(house.node.map_version, (send.message,))))
                     said = PeerSaid(house.who, batch)
-                    self.later.append(lambda: to.node.step(said, self.now))
+                    self.later.append(lambda: to.node.step(said, self.clock(to)))
 
     def _answer(self, house: House, request: object) -> Any:
         match request:

@@ -315,3 +315,15 @@ def test_a_seat_that_is_taken_ahead_is_changed_for_another() -> None:
     city.tick(CROSSED)
     assert city.owners(rider) == [1]
     assert row_of(city, rider)[:2] == (1, 1)
+
+
+@pytest.mark.parametrize("skew_ms", [-2_000, -300, 300, 2_000])
+def test_riders_do_not_go_to_and_fro_between_nodes_whose_clocks_differ(city: Cores, skew_ms: int) -> None:
+    city.houses[1].skew_ms = skew_ms
+    riders = [board(city, number) for number in range(3)]
+    city.tick(CROSSED + 60)
+    for rider in riders:
+        assert city.owners(rider) == [1]
+        assert row_of(city, rider)[0] == 1
+        assert len(rider.of(Welcome)) == 2
+        assert codes(rider) == ["on-board"]
