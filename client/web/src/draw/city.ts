@@ -145,6 +145,11 @@ export function meets(a: Box, b: Box): boolean {
   return a.west <= b.east && b.west <= a.east && a.south <= b.north && b.south <= a.north;
 }
 
+/** A box with so many metres around it. */
+export function grown(box: Box, by: number): Box {
+  return { west: box.west - by, south: box.south - by, east: box.east + by, north: box.north + by };
+}
+
 /** Whether a point lies inside a ring. */
 export function inside(ringLine: Line, east: number, north: number): boolean {
   let within = false;

@@ -55,7 +55,6 @@ export function paintFigure(ink: Ink, look: Look, posture: Posture, program: boo
     ink.stroke();
     if (fine) disc(ink, side * x, y, 0.075, skin);
   };
-  disc(ink, 0.1, 0.14, look.outfit === "hanbok" ? 0.62 : 0.5, rgba(24, 20, 44, 0.2));
   if (program) {
     // programs stand on a marked ring, so that nobody takes them for people
     ink.beginPath();

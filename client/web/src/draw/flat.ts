@@ -40,7 +40,7 @@ export class FlatRenderer implements Renderer {
       if (scene === null || scene.city === null) return;
       paintGround(pen, patch, scene.city, scene.places);
       paintPlaces(pen, patch, scene.places);
-      dusk(pen, patch, scene.city);
+      dusk(pen, patch, scene.city, scene.places);
       lightPlaces(pen, patch, scene.places);
     });
   }

@@ -5,7 +5,7 @@
 
 import type { Line, Place } from "../state/places";
 import { disc, fill, type Ink, type Patch, rgba, shade, softStroke, stroke, trace } from "./brush";
-import { type City, distanceTo, fromWater, guAt, inside, meets } from "./city";
+import { boxOf, type City, distanceTo, fromWater, grown, guAt, inside, meets } from "./city";
 import { chance, HILLS, STREAMS, STREETS } from "./hints";
 
 export const PAPER = "#dfdacb";
@@ -27,14 +27,22 @@ const ROOFS = [
   "#b9b4ad",
   "#ded8cb",
 ] as const;
+/** Windows of the houses just painted, to be lit when the hour is laid over them: east, north, side. */
+const windows: number[] = [];
 const BLOCK_M = 84;
 const BLOCKS_FROM = 0.09;
 const HOUSES_FROM = 0.7;
 
 export function paintGround(ink: Ink, patch: Patch, city: City, places: readonly Place[]): void {
+  windows.length = 0;
   const { box, scale } = patch;
   const px = 1 / scale;
-  ink.fillStyle = PAPER;
+  // the rooms of the annex lie far from the city: around them is quiet
+  const annex =
+    scale > 2 &&
+    !city.gu.some((gu) => meets(gu.box, box)) &&
+    places.some((place) => place.ground !== "city" && meets(boxOf(place.outline), grown(box, 60)));
+  ink.fillStyle = annex ? "#6b645c" : PAPER;
   ink.fillRect(box.west, box.south, box.east - box.west, box.north - box.south);
   ink.lineJoin = "round";
   ink.lineCap = "round";
@@ -397,6 +405,12 @@ function block(
       const mu = u0 + w0 / 2;
       const mv = v0 + h0 / 2;
       if (!free(mu * c - mv * s, mu * s + mv * c)) continue;
+      for (let k = 0; k < 4; k++) {
+        if (chance(i * 5 + k, j * 3 + seed, 33) > 0.3) continue;
+        const wu = mu + (chance(i + k, j + seed, 34) - 0.5) * w0 * 0.8;
+        const wv = mv + (k % 2 === 0 ? 0.44 : -0.44) * h0;
+        windows.push(wu * c - wv * s, wu * s + wv * c, 0.8 + 0.9 * chance(i, seed + k, 35));
+      }
       const roof = ROOFS[Math.floor(chance(i * 3 + seed, j * 3, 31) * ROOFS.length)];
       quad(u0 + 1.4, v0 - 1.4, w0, h0);
       ink.fillStyle = rgba(60, 56, 70, 0.13);
@@ -426,7 +440,7 @@ export function lamp(ink: Ink, e: number, n: number, radius: number, strength: n
 }
 
 /** Lays the hour over a painted patch: its tint, then lamps along the streets and lit windows. */
-export function dusk(ink: Ink, patch: Patch, city: City): void {
+export function dusk(ink: Ink, patch: Patch, city: City, places: readonly Place[]): void {
   const { box, scale, light } = patch;
   const [r, g, b] = light.tint;
   if (r < 255 || g < 255 || b < 255) {
@@ -437,6 +451,11 @@ export function dusk(ink: Ink, patch: Patch, city: City): void {
   }
   if (light.glow <= 0.05) return;
   ink.globalCompositeOperation = "lighter";
+  for (let i = 0; i < windows.length; i += 3) {
+    const size = windows[i + 2];
+    ink.fillStyle = rgba(255, 186, 104, 0.62 * light.glow);
+    ink.fillRect(windows[i] - size / 2, windows[i + 1] - size / 2, size, size);
+  }
   const warm = 0.5 * light.glow;
   if (scale < 0.9) {
     const road = (line: Line, width: number): void => {
@@ -455,21 +474,22 @@ export function dusk(ink: Ink, patch: Patch, city: City): void {
     stroke(ink, bridge.line, rgba(255, 180, 96, 0.5 * warm), Math.max(12, 1.5 / scale));
   }
   if (scale > 0.35) {
-    const step = scale > 1.2 ? 21 : 42;
-    for (let i = Math.floor(box.west / step); i <= box.east / step; i++) {
-      for (let j = Math.floor(box.south / step); j <= box.north / step; j++) {
+    const step = scale > 1.2 ? 30 : 42;
+    for (let i = Math.floor(box.west / step) - 1; i <= box.east / step + 1; i++) {
+      for (let j = Math.floor(box.south / step) - 1; j <= box.north / step + 1; j++) {
         if (chance(i, j, 41) > 0.3) continue;
         const e = (i + chance(i, j, 42)) * step;
         const n = (j + chance(i, j, 43)) * step;
         if (guAt(city, e, n) === null || fromWater(city, e, n) < 150) continue;
+        if (places.some((place) => inside(place.outline, e, n))) continue;
         if (scale > 1.2) lamp(ink, e, n, 7 + 5 * chance(i, j, 44), 0.26 * light.glow);
         else disc(ink, e, n, 1.3 + chance(i, j, 44), rgba(255, 190, 110, 0.34 * light.glow));
       }
     }
   } else {
     const step = 2 ** Math.round(Math.log2(9 / scale));
-    for (let i = Math.floor(box.west / step); i <= box.east / step; i++) {
-      for (let j = Math.floor(box.south / step); j <= box.north / step; j++) {
+    for (let i = Math.floor(box.west / step) - 1; i <= box.east / step + 1; i++) {
+      for (let j = Math.floor(box.south / step) - 1; j <= box.north / step + 1; j++) {
         if (chance(i, j, 45) > 0.5) continue;
         const e = (i + chance(i, j, 46)) * step;
         const n = (j + chance(i, j, 47)) * step;

@@ -15,12 +15,16 @@ const CROWD_MAX = 1500;
 const CROWD_FEWER = 250;
 const CROWD_LOOKS = 24;
 const LOOKS_KEPT = 8192;
+/** With more people in the picture turns are coarser; bodies smaller than this show only their clothes. */
+const MANY = 300;
+const PLAIN_PX = 22;
 
 interface Dressed {
   readonly text: string;
   readonly look: Look;
   readonly number: number;
   readonly program: boolean;
+  readonly plain: boolean;
 }
 
 /** Where somebody was drawn, in CSS pixels. */
@@ -66,12 +70,15 @@ export class People {
     this.drawn.reach = body * 0.6;
     this.sprites.begin(stepped(body * ratio), light);
     const crowd = this.crowd(scene);
+    const plain = body * ratio < PLAIN_PX;
+    const many = this.drawn.count > MANY;
     const figure = (i: number): number => {
       const row = this.row[i];
-      const dressed = this.wear(scene, this.drawn.ids[i]);
+      const dressed = this.wear(scene, this.drawn.ids[i], plain);
       const yaw = row < 0 ? (view.me?.yaw ?? 0) : view.yaw[row];
       const posture = postureOf(this.drawn.state[i], scene.still ? 0 : nowMs + (this.drawn.ids[i] % 997));
-      return this.sprites.slot(dressed.number, dressed.look, posture, wayOf(yaw), dressed.program);
+      const way = many ? wayOf(yaw) & ~1 : wayOf(yaw);
+      return this.sprites.slot(dressed.number, dressed.look, posture, way, dressed.program);
     };
     for (let i = 0; i < this.drawn.count; i++) figure(i);
     for (let i = 0; i < crowd.count; i++) this.crowdSlot(crowd.kind[i]);
@@ -126,16 +133,17 @@ export class People {
     drawn.count = count;
   }
 
-  private wear(scene: Scene, id: number): Dressed {
+  private wear(scene: Scene, id: number, plain: boolean): Dressed {
     const me = id === scene.view.me?.id;
     const person = me ? undefined : scene.view.people.get(id);
     const text = me ? scene.look : (person?.look ?? "");
     const program = person !== undefined && person.kind !== "person";
     const had = this.dressed.get(id);
-    if (had !== undefined && had.text === text && had.program === program) return had;
+    if (had !== undefined && had.text === text && had.program === program && had.plain === plain) return had;
     if (this.dressed.size > LOOKS_KEPT) this.dressed.clear();
-    const look = readLook(text, id);
-    const made = { text, look, number: lookNumber(look, program), program };
+    const whole = readLook(text, id);
+    const look = plain ? simple(whole) : whole;
+    const made = { text, look, number: lookNumber(look, program), program, plain };
     this.dressed.set(id, made);
     return made;
   }
@@ -234,6 +242,18 @@ function eachCell(
     if (density.people[i] === 0 || e < west || e > east || n < south || n > north) continue;
     visit(density.columns[i], density.rows[i], density.people[i]);
   }
+}
+
+/** What of a look can be seen from far: fewer figures to paint. */
+function simple(look: Look): Look {
+  return {
+    ...look,
+    below: look.outfit === "hanbok" ? look.below : "black",
+    hair: look.hair === "gat" ? "gat" : "short",
+    tone: look.tone === "light" || look.tone === "grey" ? "grey" : "black",
+    skin: "light",
+    extra: look.extra === "wheelchair" ? "wheelchair" : "",
+  };
 }
 
 /** CSS pixels of a body: true to scale when near, larger than life when far. */

@@ -2,13 +2,13 @@
 
 import type { Feature, Line, Place, Wall } from "../state/places";
 import { disc, fill, type Ink, isColour, type Patch, rgba, shade, softStroke, stroke, trace } from "./brush";
-import { boxOf, inside, meets } from "./city";
+import { boxOf, grown, inside, meets } from "./city";
 import { lamp, tree } from "./ground";
 import { chance } from "./hints";
 import { middleOf, paintBuilding, paintShadow } from "./roofs";
 
 const WATER = "#8fb9c0";
-const COPING = "#5a5c5e";
+const COPING = "#74767a";
 const STONE = "#c3b79f";
 
 interface Floor {
@@ -17,7 +17,7 @@ interface Floor {
 }
 
 const FLOORS: readonly (readonly [RegExp, Floor])[] = [
-  [/palace|shrine|gate|heritage/, { colour: "#e8dcc3", paving: "sand" }],
+  [/palace|shrine|gate|heritage/, { colour: "#e8dfcd", paving: "sand" }],
   [/plaza|square/, { colour: "#d8d3c9", paving: "slabs" }],
   [/park|lawn|hill|tower/, { colour: "#c3cfa4", paving: "grass" }],
   [/stream|river/, { colour: "#d3d2bd", paving: "street" }],
@@ -40,6 +40,7 @@ export function paintPlaces(ink: Ink, patch: Patch, places: readonly Place[]): v
   if (scale < 0.12) return;
   for (const place of near) {
     for (const water of place.water) pond(ink, water, scale);
+    if (/stream/.test(place.kind) && scale > 0.6) willows(ink, place.outline, box);
     for (const item of place.decorations) if (!/tree/.test(item.kind)) decoration(ink, item, patch);
   }
   ink.beginPath();
@@ -61,10 +62,6 @@ export function paintPlaces(ink: Ink, patch: Patch, places: readonly Place[]): v
       doorway(ink, portal.east, portal.north, Math.max(portal.radiusM, 1.2), scale);
     if (place.board !== null && scale > 0.8) board(ink, place.board.east, place.board.north);
   }
-}
-
-function grown(box: ReturnType<typeof boxOf>, by: number): ReturnType<typeof boxOf> {
-  return { west: box.west - by, south: box.south - by, east: box.east + by, north: box.north + by };
 }
 
 function extent(line: Line): number {
@@ -113,7 +110,7 @@ function floor(ink: Ink, place: Place, { box, scale }: Patch): void {
         const n = (j + chance(i, j, 63)) * grain;
         if (paving === "grass")
           stroke(ink, Float64Array.of(e, n, e + 0.4, n + 0.9), rgba(96, 128, 70, 0.3), 0.18);
-        else disc(ink, e, n, 0.3 + 0.5 * chance(i, j, 64), rgba(150, 128, 92, 0.14));
+        else disc(ink, e, n, 0.3 + 0.5 * chance(i, j, 64), rgba(150, 128, 92, 0.08));
       }
     }
   }
@@ -152,6 +149,8 @@ function decoration(ink: Ink, item: Feature, { scale, box }: Patch): void {
       disc(ink, e + 0.8, n - 0.8, size, rgba(40, 38, 60, 0.2));
       tree(ink, e, n, size);
     }
+  } else if (/stall/.test(item.kind)) {
+    for (let i = 0; i + 1 < item.line.length; i += 2) stall(ink, item.line[i], item.line[i + 1], colour);
   } else if (
     /lawn|grass|bed|garden|terrace|plinth|floor|carpet|stage|woldae/.test(item.kind) &&
     item.line.length >= 6
@@ -186,6 +185,37 @@ function decoration(ink: Ink, item: Feature, { scale, box }: Patch): void {
   }
 }
 
+/** A market stall under a striped awning. */
+function stall(ink: Ink, e: number, n: number, colour: string): void {
+  const turn = chance(Math.round(e), Math.round(n), 6) * 0.5 - 0.25;
+  ink.save();
+  ink.translate(e, n);
+  ink.rotate(turn);
+  ink.fillStyle = rgba(40, 38, 60, 0.22);
+  ink.fillRect(-1.1, -1.3, 2.9, 2.2);
+  for (let k = 0; k < 6; k++) {
+    ink.fillStyle = k % 2 === 0 ? colour : "#f6efe0";
+    ink.fillRect(-1.4 + k * 0.467, -0.95, 0.467, 2);
+  }
+  ink.restore();
+}
+
+/** Trees along the edge of a stream's ground. */
+function willows(ink: Ink, outline: Line, box: Patch["box"]): void {
+  for (let i = 0; i < outline.length; i += 2) {
+    const j = (i + 2) % outline.length;
+    const length = Math.hypot(outline[j] - outline[i], outline[j + 1] - outline[i + 1]);
+    for (let at = 5; at < length; at += 11) {
+      const e = outline[i] + ((outline[j] - outline[i]) * at) / length;
+      const n = outline[i + 1] + ((outline[j + 1] - outline[i + 1]) * at) / length;
+      if (e < box.west - 6 || e > box.east + 6 || n < box.south - 6 || n > box.north + 6) continue;
+      const size = 1.9 + 1.3 * chance(Math.round(e), Math.round(n), 3);
+      disc(ink, e + 0.7, n - 0.7, size, rgba(40, 38, 60, 0.16));
+      tree(ink, e, n, size);
+    }
+  }
+}
+
 /** A wall of stone under a coping of dark tiles, with the shadow it throws. */
 export function paintWall(ink: Ink, { line: wall, colour, heightM }: Wall, { light, scale }: Patch): void {
   const throwM = Math.min(4, heightM * 0.6);
@@ -194,8 +224,8 @@ export function paintWall(ink: Ink, { line: wall, colour, heightM }: Wall, { lig
   ink.translate(light.shadowEast * throwM, light.shadowNorth * throwM);
   stroke(ink, wall, rgba(38, 34, 66, light.shadow), Math.max(1, 1.6 / scale));
   ink.restore();
-  stroke(ink, wall, isColour(colour) ? colour : STONE, Math.max(1.1, 2 / scale));
-  stroke(ink, wall, COPING, Math.max(0.66, 1.2 / scale));
+  stroke(ink, wall, isColour(colour) ? colour : STONE, Math.max(1.7, 2.4 / scale));
+  stroke(ink, wall, COPING, Math.max(0.9, 1.1 / scale));
   if (scale > 3) {
     ink.setLineDash([0.16, 0.5]);
     stroke(ink, wall, rgba(210, 206, 194, 0.5), 0.6);
@@ -255,19 +285,21 @@ export function lightPlaces(ink: Ink, patch: Patch, places: readonly Place[]): v
     if (!meets(grown(boxOf(place.outline), 40), box)) continue;
     for (const building of place.buildings) {
       const line = building.outline;
-      const glow = light.glow * 0.4;
-      stroke(ink, line, rgba(255, 178, 92, glow * 0.5), Math.max(2.4, 3 / scale), true);
-      stroke(ink, line, rgba(255, 216, 150, glow), Math.max(0.5, 1 / scale), true);
+      const glow = light.glow * 0.3;
+      stroke(ink, line, rgba(255, 160, 74, glow * 0.6), Math.max(3, 3 / scale), true);
+      stroke(ink, line, rgba(255, 200, 120, glow), Math.max(0.3, 0.8 / scale), true);
     }
     if (scale > 0.5) {
       for (const water of place.water) stroke(ink, water, rgba(120, 190, 220, 0.16 * light.glow), 1.6, true);
       const own = boxOf(place.outline);
+      const share = extent(place.outline) > 30_000 ? 0.16 : 0.5;
       const step = 22;
       for (let i = Math.floor(own.west / step); i <= own.east / step; i++) {
         for (let j = Math.floor(own.south / step); j <= own.north / step; j++) {
           const e = (i + 0.2 + 0.6 * chance(i, j, 81)) * step;
           const n = (j + 0.2 + 0.6 * chance(i, j, 82)) * step;
-          if (chance(i, j, 83) > 0.6 || !inside(place.outline, e, n)) continue;
+          if (e < box.west - 14 || e > box.east + 14 || n < box.south - 14 || n > box.north + 14) continue;
+          if (chance(i, j, 83) > share || !inside(place.outline, e, n)) continue;
           lamp(ink, e, n, 12, 0.42 * light.glow);
           disc(ink, e, n, 0.28, rgba(255, 226, 170, 0.9 * light.glow));
         }

@@ -1,21 +1,24 @@
 /**
  * Figures painted once: a look in a posture, turned one of sixteen ways, in the size and light of the moment.
  *
- * One sheet holds them in slots; each person then costs one `drawImage` of whole pixels. A sheet belongs to one size and
- * light; when either changes a fresh one is begun. New figures are painted before any is copied, a bounded number a
- * frame, so that the sheet is not written and read in turn; until then a person looks like the nearest one there.
+ * Small sheets hold them in slots; each person then costs one `drawImage` of whole pixels. They belong to one size and
+ * light; when either changes fresh ones are begun. New figures are painted before any is copied, for a few milliseconds a
+ * frame, and only into the last sheet (a sheet written after it was read is copied); until then the nearest one there
+ * of the same look stands in.
  */
 
-import { inkOf, sheet } from "./brush";
+import { disc, inkOf, sheet } from "./brush";
 import { FIGURE_SIDE, POSTURES, type Posture, paintFigure } from "./figure";
 import type { Light } from "./light";
 import type { Look } from "./look";
 import { CLOTH, EXTRAS, HAIRS, OUTFITS, SKINS, TONES } from "./look";
 
 export const WAYS = 16;
-const SHEET_SMALL = 1024;
-const SHEET_LARGE = 2048;
-const NEW_A_FRAME = 80;
+const PAGE_PX = 512;
+const PAGES_MAX = 40;
+const PAINT_MS = 4;
+const EMPTY_MS = 3000;
+const NEW_A_FRAME = 64;
 
 /** A look as a small whole number: the key of its figures. */
 export function lookNumber(look: Look, program: boolean): number {
@@ -30,14 +33,23 @@ export function lookNumber(look: Look, program: boolean): number {
   return number * 2 + (program ? 1 : 0);
 }
 
+interface Wanted {
+  readonly key: number;
+  readonly look: Look;
+  readonly posture: Posture;
+  readonly way: number;
+  readonly program: boolean;
+}
+
 export class Sprites {
-  private canvas = sheet(1, 1);
+  private pages: OffscreenCanvas[] = [];
   private slots = new Map<number, number>();
-  private wanted: { key: number; look: Look; posture: Posture; way: number; program: boolean }[] = [];
+  private wanted: Wanted[] = [];
   private across = 1;
   private light = -1;
   private used = 0;
-  /** Device pixels of a slot's side. */
+  private emptiedMs = 0;
+  /** Device pixels of a figure's side. */
   side = 0;
 
   /** Chooses the size (device pixels a body unit) and light for what follows. */
@@ -46,71 +58,45 @@ export class Sprites {
     if (side === this.side && light.key === this.light) return;
     this.side = side;
     this.light = light.key;
-    this.across = Math.max(1, Math.floor((side > 40 ? SHEET_LARGE : SHEET_SMALL) / side));
+    this.across = Math.max(2, Math.floor(PAGE_PX / side));
     this.empty();
   }
 
-  /** The slot of a figure, or -1 if it is not painted yet (it will be). */
+  /** The slot of a figure; of the same look in another posture or turn while it is not painted yet; or -1. */
   slot(number: number, look: Look, posture: Posture, way: number, program: boolean): number {
-    const key = (number * 16 + POSTURES.indexOf(posture)) * WAYS + way;
+    const key = keyOf(number, POSTURES.indexOf(posture), way);
     const at = this.slots.get(key);
-    if (at !== undefined) return at;
-    if (this.wanted.length < NEW_A_FRAME) {
+    if (at !== undefined && at >= 0) return at;
+    if (at === undefined && this.wanted.length < NEW_A_FRAME) {
       this.wanted.push({ key, look, posture, way, program });
       this.slots.set(key, -1);
+    }
+    for (let turn = 0; turn < WAYS; turn++) {
+      // the nearest turns first: 0, 1, -1, 2, -2, …
+      const near = (way + (turn % 2 === 0 ? -turn / 2 : (turn + 1) / 2) + WAYS) % WAYS;
+      const other = this.slots.get(keyOf(number, 0, near)) ?? -1;
+      if (other >= 0) return other;
     }
     return -1;
   }
 
   /** Paints what was asked for since; call before the first `draw` of a frame. */
   paint(light: Light): void {
-    if (this.wanted.length === 0) return;
-    const ink = inkOf(this.canvas);
-    const [r, g, b] = light.tint;
-    const dark = r < 255 || g < 255 || b < 255;
-    for (const { key, look, posture, way, program } of this.wanted) {
-      if (this.used === this.across * this.across) {
-        // the sheet is full: begin it again
-        this.empty();
-        break;
-      }
-      const at = this.used++;
-      const x = (at % this.across) * this.side;
-      const y = Math.floor(at / this.across) * this.side;
-      const scale = this.side / FIGURE_SIDE;
-      ink.save();
-      ink.beginPath();
-      ink.rect(x, y, this.side, this.side);
-      ink.clip();
-      ink.translate(x + this.side / 2, y + this.side / 2);
-      ink.rotate((way / WAYS) * 2 * Math.PI);
-      ink.scale(scale, scale);
-      paintFigure(ink, look, posture, program, scale);
-      ink.restore();
-      if (dark) {
-        ink.globalCompositeOperation = "source-atop";
-        // people stay a little brighter than the ground they walk on
-        ink.fillStyle = `rgba(${Math.round(r * 0.42)},${Math.round(g * 0.42)},${Math.round(b * 0.5)},${0.46 * (1 - (r + g + b) / 765) * 1.6})`;
-        ink.fillRect(x, y, this.side, this.side);
-        ink.globalCompositeOperation = "source-over";
-      }
-      this.slots.set(key, at);
+    const begun = performance.now();
+    for (const one of this.wanted) {
+      if (performance.now() - begun > PAINT_MS || !this.paintOne(one, light)) this.slots.delete(one.key);
     }
     this.wanted.length = 0;
   }
 
-  private empty(): void {
-    this.canvas = sheet(this.across * this.side, this.across * this.side);
-    this.slots.clear();
-    this.used = 0;
-  }
-
   draw(ink: CanvasRenderingContext2D, slot: number, x: number, y: number): void {
     const side = this.side;
-    const left = (slot % this.across) * side;
-    const top = Math.floor(slot / this.across) * side;
+    const inPage = slot % (this.across * this.across);
+    const page = this.pages[(slot - inPage) / (this.across * this.across)];
+    const left = (inPage % this.across) * side;
+    const top = Math.floor(inPage / this.across) * side;
     ink.drawImage(
-      this.canvas,
+      page,
       left,
       top,
       side,
@@ -121,4 +107,53 @@ export class Sprites {
       side,
     );
   }
+
+  /** Whether there was room. */
+  private paintOne({ key, look, posture, way, program }: Wanted, light: Light): boolean {
+    const inPage = this.used % (this.across * this.across);
+    if (inPage === 0 && this.pages.length * this.across * this.across === this.used) {
+      if (this.pages.length >= PAGES_MAX) {
+        // all full: begin again, but not at every frame
+        if (performance.now() - this.emptiedMs > EMPTY_MS) this.empty();
+        return false;
+      }
+      this.pages.push(sheet(this.across * this.side, this.across * this.side));
+    }
+    const x = (inPage % this.across) * this.side;
+    const y = Math.floor(inPage / this.across) * this.side;
+    const scale = this.side / FIGURE_SIDE;
+    const ink = inkOf(this.pages[this.pages.length - 1]);
+    ink.save();
+    ink.beginPath();
+    ink.rect(x, y, this.side, this.side);
+    ink.clip();
+    ink.translate(x + this.side / 2, y + this.side / 2);
+    ink.scale(scale, scale);
+    disc(ink, 0.12, 0.13, look.outfit === "hanbok" ? 0.62 : 0.5, "rgba(24,20,44,0.22)");
+    ink.rotate((way / WAYS) * 2 * Math.PI);
+    paintFigure(ink, look, posture, program, scale);
+    ink.restore();
+    const [r, g, b] = light.tint;
+    if (r < 255 || g < 255 || b < 255) {
+      // people stay a little brighter than the ground they walk on
+      ink.globalCompositeOperation = "source-atop";
+      const dark = 1 - (r + g + b) / 765;
+      ink.fillStyle = `rgba(${Math.round(r * 0.42)},${Math.round(g * 0.42)},${Math.round(b * 0.5)},${0.74 * dark})`;
+      ink.fillRect(x, y, this.side, this.side);
+      ink.globalCompositeOperation = "source-over";
+    }
+    this.slots.set(key, this.used++);
+    return true;
+  }
+
+  private empty(): void {
+    this.emptiedMs = performance.now();
+    this.pages = [];
+    this.slots.clear();
+    this.used = 0;
+  }
+}
+
+function keyOf(number: number, posture: number, way: number): number {
+  return (number * 16 + posture) * WAYS + way;
 }

@@ -5,7 +5,7 @@ import { disc, inkOf, rgba, sheet } from "./brush";
 import type { Scene } from "./renderer";
 
 const GLOW_PX = 96;
-const BUS_BLUE = "#c23b36";
+const BUS_RED = "#c23b36";
 const SOUND_MS = { beat: 700, bell: 4200 } as const;
 
 export class Things {
@@ -190,6 +190,12 @@ function drawBus(
   scale: number,
   scene: Scene,
 ): void {
+  if (scale < 0.7) {
+    const reach = scale < 0.1 ? 1.6 : 3;
+    disc(ink, x, y, reach + 1, rgba(255, 250, 240, 0.7));
+    disc(ink, x, y, reach, BUS_RED);
+    return;
+  }
   const unit = Math.max(scale, 1.5);
   ink.save();
   ink.translate(x, y);
@@ -200,7 +206,7 @@ function drawBus(
   ink.roundRect(-1.1, -5.2, 2.9, 11.2, 0.6);
   ink.fill();
   const { glow } = scene.light;
-  ink.fillStyle = BUS_BLUE;
+  ink.fillStyle = BUS_RED;
   ink.beginPath();
   ink.roundRect(-1.45, -5.5, 2.9, 11, 0.7);
   ink.fill();

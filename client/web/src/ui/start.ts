@@ -25,6 +25,7 @@ import { describe, describePeople, where } from "./where";
 /** Gwanghwamun, in metres from the root's corner: where the eye is before anybody is anywhere. */
 const FIRST = { east: 33_805, north: 32_960 };
 const FACE = 17;
+const ROOM = 34;
 const WHOLE_CITY = 0.021;
 const BUBBLE_MS = 7000;
 const HEARD_MAX = 200;
@@ -83,6 +84,7 @@ class Shell implements Page {
   private regionsAt = 0;
   private describeAt = DESCRIBE_MS;
   private described = "";
+  private inRoom = false;
   private frame = 0;
   private readonly bells = new Map<string, number>();
   private elsewhereCard: HTMLDialogElement | null = null;
@@ -269,6 +271,13 @@ class Shell implements Page {
     this.hudAt = now + HUD_MS;
     this.hud();
     document.documentElement.classList.toggle("night", night);
+    const room = typeof this.placeHere()?.ground === "number";
+    if (room !== this.inRoom) {
+      // rooms are small: come nearer, and go back again outside
+      this.inRoom = room;
+      this.camera.following = true;
+      this.camera.zoomTo(room ? ROOM : FACE);
+    }
     for (const [id, bubble] of this.bubbles) if (bubble.until < now) this.bubbles.delete(id);
     if (now > this.whoAt) {
       this.whoAt = now + WHO_MS;
