@@ -65,7 +65,7 @@ async def test_a_person_joins_sees_others_and_walks_over_a_border_by_keys(
 
     def visit(west_url: str, west: str, east: str, edge_cm: int, north_cm: int, bot: int) -> None:
         for browser in open_browser(chromium):
-            page = browser.new_page(locale="ko-KR", viewport={"width": 1280, "height": 800})
+            page = browser.new_context(locale="ko-KR", viewport={"width": 1280, "height": 800}).new_page()
             stand_at(page, west_url, edge_cm - 900, north_cm)
             troubles.watch(page)
             begun = time.monotonic()

@@ -180,6 +180,7 @@ export class LiveWorld implements World {
     shown.me = walker?.me ?? null;
     shown.objectsVersion = this.things.version;
     shown.link = this.linkTold;
+    if (!this.session.playing) shown.node = shown.url = "";
     shown.handoffs = this.session.handoffs;
     shown.roundTripMs = this.roundTrip;
     return shown;
@@ -351,6 +352,7 @@ export class LiveWorld implements World {
   /** Everything that is due by now; may be called as often as one likes. */
   wake(): void {
     const now = this.around.now();
+    this.wakeMs = Number.NaN; // a timer that rings a moment early must be set again
     this.session.tick();
     const { session, walker } = this;
     if (walker && session.posesTo.length > 0 && now >= this.nextPoseMs) {
@@ -544,7 +546,7 @@ export class LiveWorld implements World {
     if (!session) return;
     let due = session.deadlineMs;
     if (this.walker && session.posesTo.length > 0) due = Math.min(due, this.nextPoseMs);
-    if (due === this.wakeMs && due !== Number.POSITIVE_INFINITY) return;
+    if (due === this.wakeMs) return;
     this.wakeMs = due;
     this.around.wakeAt(due);
   }
