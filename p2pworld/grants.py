@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from p2pworld.crypto.keys import verify
 from p2pworld.errors import LocalError, Refusal, RemoteError
-from p2pworld.messages import U53, Code, Key, Signature, Size
+from p2pworld.messages import Size
+from p2pworld.messages.fields import U53, Code, Key, Signature
 from p2pworld.wire.codec import canonical, unpack_map
 from p2pworld.wire.schema import Schema
 

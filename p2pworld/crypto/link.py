@@ -29,7 +29,8 @@ from p2pworld.crypto.keys import Signer, verify
 from p2pworld.errors import Refusal, RemoteError
 from p2pworld.grants import CHAIN_MAX, Grant, verify_chain
 from p2pworld.limits import LINK_HELLO_BYTES_MAX
-from p2pworld.messages import U16, Code, Key, Nonce, Range, Sentence, Signature, Size
+from p2pworld.messages import Range, Size
+from p2pworld.messages.fields import U16, Code, Key, Nonce, Sentence, Signature
 from p2pworld.wire.codec import KindTable
 
 if TYPE_CHECKING:

@@ -31,23 +31,18 @@ from p2pworld.limits import (
     SANCTIONS_MAX,
 )
 from p2pworld.messages import (
-    U53,
-    AvatarId,
-    Code,
     Done,
     Instant,
-    Key,
     Said,
     Sanctioned,
     SaveRecord,
-    Sentence,
-    Signature,
     Size,
     ToClient,
     ToPeer,
     WriteFailed,
     Wrote,
 )
+from p2pworld.messages.fields import U53, AvatarId, Code, Key, Sentence, Signature
 from p2pworld.wire.codec import canonical, unpack_map
 from p2pworld.wire.schema import Schema
 

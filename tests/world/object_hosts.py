@@ -27,6 +27,7 @@ from p2pworld.messages import (
     Send,
     ToClient,
     ToPeer,
+    Write,
     WriteFailed,
     Wrote,
 )
@@ -52,7 +53,7 @@ class Disk:
     deltas: dict[int, dict[tuple[int, int], bytes]] = field(default_factory=dict)
     found: dict[int, set[bytes]] = field(default_factory=dict)
 
-    def write(self, writes: tuple[SaveDelta | SaveState, ...]) -> None:
+    def write(self, writes: tuple[Write, ...]) -> None:
         """All of them, as one."""
         for write in writes:
             if isinstance(write, SaveState):
@@ -60,6 +61,7 @@ class Disk:
                 self.deltas[write.cell] = {}
                 self.found[write.cell] = set(ObjectCell.from_bytes(write.state))
                 continue
+            assert isinstance(write, SaveDelta), "these machines write nothing else"
             kept = self.deltas.setdefault(write.cell, {})
             found = self.found.setdefault(write.cell, set())
             if (write.epoch, write.n) in kept:  # what was there is replaced: count anew

@@ -1,0 +1,282 @@
+"""What nodes say to each other, many messages to a batch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from p2pworld.messages.fields import (
+    U8,
+    U16,
+    U32,
+    U53,
+    AvatarId,
+    Birth,
+    CellCode,
+    Code,
+    Pose,
+    Profile,
+    Range,
+    Size,
+    Ticket,
+)
+from p2pworld.messages.play import (
+    Beat,
+    Said,
+    SignedHello,
+)
+
+__all__ = [
+    "LINK_MESSAGES",
+    "Attached",
+    "Batch",
+    "Beaten",
+    "Border",
+    "Cancel",
+    "CellDelta",
+    "CellRefused",
+    "CellState",
+    "CellStored",
+    "Commit",
+    "CommitAck",
+    "CommitNak",
+    "DirectoryNews",
+    "DirectoryPut",
+    "LinkMessage",
+    "Prepare",
+    "Sanctioned",
+    "SeatReady",
+    "SeatRefused",
+    "Spoken",
+    "WhoAsk",
+    "WhoTell",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepare:
+    """Will you take this avatar? `k` names the attempt at the source; `hello` proves the login, `to` is the cell.
+
+    A rider comes with its `vehicle` (0: on foot) and seat.
+    """
+
+    KIND: ClassVar[int] = 0x01
+    avatar: AvatarId
+    k: U53
+    hello: SignedHello
+    hop: U32
+    seq: U32
+    pose: Pose
+    to: CellCode
+    vehicle: U16 = 0
+    seat: U8 = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SeatReady:
+    """A seat is kept under the one-use ticket `r`."""
+
+    KIND: ClassVar[int] = 0x02
+    avatar: AvatarId
+    k: U53
+    r: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class SeatRefused:
+    """No seat, or no longer: `reason` is a code."""
+
+    KIND: ClassVar[int] = 0x03
+    avatar: AvatarId
+    k: U53
+    reason: Code
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """The client of attempt `k` holds a socket here under ticket `r`."""
+
+    KIND: ClassVar[int] = 0x04
+    avatar: AvatarId
+    k: U53
+    r: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """The avatar is yours: good for one incarnation of the receiver and one reservation, never redirected."""
+
+    KIND: ClassVar[int] = 0x05
+    avatar: AvatarId
+    k: U53
+    r: Ticket
+    to_incarnation: U53
+    login_ms: U53
+    birth: Birth
+    hop: U32
+    seq: U32
+    pose: Pose
+    vehicle: U16 = 0
+    seat: U8 = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CommitAck:
+    """The avatar is owned here (or something newer of it is known)."""
+
+    KIND: ClassVar[int] = 0x06
+    avatar: AvatarId
+    k: U53
+    r: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class CommitNak:
+    """The commit found no seat: the avatar is owned by nobody, its client must log in again."""
+
+    KIND: ClassVar[int] = 0x07
+    avatar: AvatarId
+    k: U53
+    r: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Give up the seat under ticket `r`."""
+
+    KIND: ClassVar[int] = 0x08
+    avatar: AvatarId
+    k: U53
+    r: Ticket
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """The sender's avatars near our common border at `t_ms` (its clock), packed columns, and counts per cell beyond."""
+
+    KIND: ClassVar[int] = 0x10
+    t_ms: U53
+    rows: Annotated[bytes, Size(0, 1 << 20)]
+    density: Annotated[bytes, Size(0, 1 << 16)] = b""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryPut:
+    """To a home of this avatar: it is logged in at the sender under this login."""
+
+    KIND: ClassVar[int] = 0x20
+    avatar: AvatarId
+    hello: SignedHello
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryNews:
+    """From a home: the winning login of this avatar, to a node that holds an older one."""
+
+    KIND: ClassVar[int] = 0x21
+    avatar: AvatarId
+    hello: SignedHello
+
+
+@dataclass(frozen=True, slots=True)
+class CellDelta:
+    """Holder to standby: change number `n` of a cell's objects under `epoch`."""
+
+    KIND: ClassVar[int] = 0x30
+    cell: CellCode
+    epoch: Annotated[int, Range(0, 2**63 - 1)]
+    n: U53
+    delta: Annotated[bytes, Size(0, 1 << 20)]
+
+
+@dataclass(frozen=True, slots=True)
+class CellState:
+    """Holder to standby: all of a cell's objects up to change `n`."""
+
+    KIND: ClassVar[int] = 0x31
+    cell: CellCode
+    epoch: Annotated[int, Range(0, 2**63 - 1)]
+    n: U53
+    state: Annotated[bytes, Size(0, 1 << 24)]
+
+
+@dataclass(frozen=True, slots=True)
+class CellStored:
+    """Standby to holder: everything up to change `n` is on this disk."""
+
+    KIND: ClassVar[int] = 0x32
+    cell: CellCode
+    epoch: Annotated[int, Range(0, 2**63 - 1)]
+    n: U53
+
+
+@dataclass(frozen=True, slots=True)
+class CellRefused:
+    """Standby to holder: this cannot be kept, for `reason` (`disk`, `epoch`, `gap`)."""
+
+    KIND: ClassVar[int] = 0x33
+    cell: CellCode
+    epoch: Annotated[int, Range(0, 2**63 - 1)]
+    reason: Code
+
+
+@dataclass(frozen=True, slots=True)
+class WhoAsk:
+    """Who are these avatars of yours?"""
+
+    KIND: ClassVar[int] = 0x40
+    ids: Annotated[tuple[AvatarId, ...], Size(1, 256)]
+
+
+@dataclass(frozen=True, slots=True)
+class WhoTell:
+    """The profiles of `ids`, in the same order."""
+
+    KIND: ClassVar[int] = 0x41
+    ids: Annotated[tuple[AvatarId, ...], Size(0, 256)]
+    profiles: Annotated[tuple[Profile, ...], Size(0, 256)]
+
+
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Somebody of mine said this: let those of yours hear it whom it concerns. A home passes a direct one on, once."""
+
+    KIND: ClassVar[int] = 0x50
+    said: Said
+    passed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Beaten:
+    """Somebody of mine beats a drum near our common border."""
+
+    KIND: ClassVar[int] = 0x51
+    beat: Beat
+
+
+@dataclass(frozen=True, slots=True)
+class Sanctioned:
+    """A moderator has ordered this (`world.moderation`); it proves itself."""
+
+    KIND: ClassVar[int] = 0x60
+    order: Annotated[bytes, Size(1, 1 << 14)]
+
+
+LinkMessage = (
+    Prepare | SeatReady | SeatRefused | Attached | Commit | CommitAck | CommitNak | Cancel | Border | DirectoryPut
+    | DirectoryNews | CellDelta | CellState | CellStored | CellRefused | WhoAsk | WhoTell | Spoken | Beaten
+    | Sanctioned
+)  # fmt: skip
+LINK_MESSAGES: tuple[type, ...] = (
+    Prepare, SeatReady, SeatRefused, Attached, Commit, CommitAck, CommitNak, Cancel, Border, DirectoryPut,
+    DirectoryNews, CellDelta, CellState, CellStored, CellRefused, WhoAsk, WhoTell, Spoken, Beaten,
+    Sanctioned,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one node sends another at once: the map version it was sent under, and messages in order."""
+
+    map_version: int
+    messages: tuple[LinkMessage, ...]
