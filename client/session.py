@@ -178,6 +178,7 @@ class Session:
         self._again: deque[Block | Group] = deque()  # what the present node is still to be told
         self._again_s = math.inf
         self._server_ahead_ms = 0.0  # Unix milliseconds of the node, less `now_s` in milliseconds
+        self._welcome_ms = self._welcome_t_ms = 0
         self._actions: list[Action] = []
 
     # ------------------------------------------------------------------------------------------- looking
@@ -270,7 +271,7 @@ class Session:
         return n
 
     def server_ms(self, now_s: float) -> int:
-        """The Unix milliseconds of the node's clock, as WELCOME told it: late by the way it came, at most."""
+        """The Unix milliseconds of the node's clock, late by the quickest way any frame has come since WELCOME."""
         return round(now_s * 1000 + self._server_ahead_ms)
 
     def say(self, channel: str, text: str, now_s: float, *, to: bytes = b"", avatar: int = 0) -> int:
@@ -316,6 +317,11 @@ class Session:
         if conn == self._sockets.main:
             self.ack = t_ms
             self.heard_s = now_s
+            since_ms = (t_ms - self._welcome_t_ms) & 0xFFFF_FFFF
+            if since_ms < 1 << 31:
+                # whatever is late tells of an earlier time: the latest told is the truest
+                ahead_ms = self._welcome_ms + since_ms - now_s * 1000
+                self._server_ahead_ms = max(self._server_ahead_ms, ahead_ms)
 
     def closed(self, conn: int, now_s: float) -> None:
         """`conn` could not be opened, or is gone."""
@@ -440,6 +446,7 @@ class Session:
         self.login = self._after = Login(welcome.login_ms, welcome.birth)
         self.last_login_ms = max(self.last_login_ms, welcome.login_ms)
         self.tick_ms = welcome.tick_ms
+        self._welcome_ms, self._welcome_t_ms = welcome.time_ms, welcome.t_ms
         self._server_ahead_ms = welcome.time_ms - now_s * 1000
         self.ack = welcome.t_ms
         self.heard_s = now_s

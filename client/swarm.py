@@ -239,6 +239,8 @@ class Swarm:
                 case Speak(channel, text, avatar):
                     session.say(channel, text, now_s, avatar=avatar)
                     self.done["said"] += 1
+                case Drum(at_ms) if at_ms < session.server_ms(now_s):
+                    self.counters["beats-late"] += 1  # wished while out of the city
                 case Drum(at_ms, voice):
                     session.beat(at_ms, voice)
                     self.done["beats"] += 1

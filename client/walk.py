@@ -37,11 +37,11 @@ class Gait:
     share: float
 
 
-STROLL: Final = Gait(1, (1.0, 1.6), 0.45)
+STROLL: Final = Gait(1, (1.0, 1.6), 0.38)
 GAITS: Final = (
     STROLL,
-    Gait(2, (2.6, 3.4), 0.30),  # runs
-    Gait(2, (4.5, 5.5), 0.25),  # is late; the bound on foot is 7 m/s
+    Gait(2, (2.6, 3.4), 0.32),  # runs
+    Gait(2, (4.5, 5.5), 0.30),  # is late; the bound on foot is 7 m/s
 )
 
 

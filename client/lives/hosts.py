@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from client.lives.life import BOW, WAVE, Ask, Life, Perform, Speak
-from client.lives.words import HELLO, Both, bearing, is_korean, topic_of
+from client.lives.words import HELLO, HELLO_BELL, HELLO_LANTERNS, Both, bearing, is_korean, topic_of
 from client.walk import STROLL
 from p2pworld.messages import Done, Profile, Profiles
 from p2pworld.world.vehicles import STOPS, next_bus
@@ -40,6 +40,7 @@ HOME_CM: Final = 500
 
 REHEARSE_EVERY_MS: Final = 180_000
 REHEARSE_AGAIN_MS: Final = 60_000  # after a refusal
+THEIRS_MS: Final = 25_000  # for so long it leaves the start of a rehearsal to whoever has come
 COME: Final = Both(
     "곧 보신각 종을 시연합니다. 누구나 종을 칠 수 있어요!",
     "A rehearsal of the bell begins. Everybody here may strike it!",
@@ -53,16 +54,21 @@ class Post:
     place: str
     title: str
     post: Both
+    hello: Both = HELLO
     look: str = "hanbok:white/blue;hair:bun;tone:black"
 
 
 POSTS: Final = (
     Post("Gwanghwamun Gate", "광화문 안내", Both("광화문 안내", "the Gwanghwamun guide")),
     Post("Seoul City Hall", "120 다산콜", Both("서울시청 120", "the 120 counter at City Hall")),
-    Post("Cheonggyecheon Plaza", "청계천 안내", Both("청계천 안내", "the stream's guide")),
+    Post("Cheonggyecheon Plaza", "청계천 안내", Both("청계천 안내", "the stream's guide"), HELLO_LANTERNS),
 )
 BELL_POST: Final = Post(
-    "Bosingak", "보신각 종지기", Both("보신각", "Bosingak"), "hanbok:undyed/jade;hair:gat;tone:grey"
+    "Bosingak",
+    "보신각 종지기",
+    Both("보신각", "Bosingak"),
+    HELLO_BELL,
+    "hanbok:undyed/jade;hair:gat;tone:grey",
 )
 
 
@@ -168,7 +174,7 @@ class Host(Life):
         self.face((met.east_cm, met.north_cm))
         self.emote(BOW)
         post = self.post.post
-        hello = HELLO.ko if is_korean(profile.name) else HELLO.whole
+        hello = self.post.hello.ko if is_korean(profile.name) else self.post.hello.whole
         text = hello.format(name=profile.name, post=post.ko, post_en=post.en)
         self._lines.append(Speak("near", text[:300]))
 
@@ -219,7 +225,7 @@ class BellRinger(Host):
 
     def __init__(self, random: Random, ground: Ground, number: int) -> None:
         super().__init__(random, ground, number, BELL_POST)
-        self._next_ms = 0
+        self._next_ms = self._came_ms = 0
         self.programmes = ground.programmes_at(ground.bell)
 
     def _stand(self, ground: Ground, random: Random) -> Point:
@@ -227,7 +233,10 @@ class BellRinger(Host):
 
     def stay(self, seconds: float) -> None:
         super().stay(seconds)
-        if self.programmes and self.now_ms >= self._next_ms and self.people_near:
+        if not self.people_near:
+            self._came_ms = self.now_ms
+        waited_ms = min(self.now_ms - self._next_ms, self.now_ms - self._came_ms - THEIRS_MS)
+        if self.programmes and waited_ms >= 0:
             self._next_ms = self.now_ms + REHEARSE_EVERY_MS
             self._lines.append(Speak("near", COME.whole))
             self.wishes.append(Perform("start", self.programmes[0]))

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from random import Random
 
 __all__ = [
-    "CAMERA", "DRUMS", "HELLO", "LANTERNS", "TOPICS", "WISHES", "Both", "Topic", "bearing", "is_korean", "look", "name",
-    "remark", "topic_of",
+    "CAMERA", "HELLO", "HELLO_BELL", "HELLO_LANTERNS", "TOPICS", "WISHES", "Both", "Topic", "bearing", "is_korean",
+    "look", "name", "remark", "topic_of",
 ]  # fmt: skip
 
 
@@ -115,10 +115,14 @@ HELLO: Final = Both(
     "안녕하세요, {name} 님! {post}입니다. 버스, 등불, 종, 북이라고 말해 보세요. 길을 알려 드릴게요.",
     "Hello {name}, this is {post_en}. Say bus, lantern, bell or drum and I will show you the way.",
 )
-LANTERNS: Final = Both(
-    "청계천에 소원을 담은 등불을 걸어 보세요.", "Hang a lantern with a wish over the stream."
+HELLO_LANTERNS: Final = Both(
+    "안녕하세요, {name} 님! {post}입니다. 물가에서 소원을 적어 등불을 걸어 보세요.",
+    "Hello {name}, this is {post_en}. Write a wish and hang your lantern here over the stream.",
 )
-DRUMS: Final = Both("함께 북을 쳐요.", "Come and drum with us.")
+HELLO_BELL: Final = Both(
+    "안녕하세요, {name} 님! {post}입니다. 시연을 시작하면 누구나 종을 칠 수 있어요. 직접 시작해 보세요.",
+    "Hello {name}, this is {post_en}. Start a rehearsal, and everybody may strike the bell.",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -458,3 +458,12 @@ def test_why_a_node_moved_the_avatar_is_known(inside: Stage) -> None:
     assert inside.session.placed == "welcome"
     inside.say(1, Correct(0, Pose(5, 6), "wall"))
     assert (inside.session.placed, inside.session.pose) == ("wall", Pose(5, 6))
+
+
+def test_the_nodes_time_is_as_true_as_the_quickest_frame(inside: Stage) -> None:
+    """WELCOME said 640 ms of the node's clock at 5 000 Unix ms; it was 300 ms on its way, and a frame only 10."""
+    inside.session.heard(1, 640 + 1_000 + 290, inside.now_s + 1.0)
+    assert inside.session.server_ms(inside.now_s + 1.0) == inside.wall_ms + 1_290
+    inside.session.heard(1, 640 + 2_000, inside.now_s + 2.0)  # a late one says less, and changes nothing
+    inside.session.heard(1, 600, inside.now_s + 2.0)  # older than WELCOME: another count
+    assert inside.session.server_ms(inside.now_s + 2.0) == inside.wall_ms + 2_290
