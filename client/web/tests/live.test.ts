@@ -267,6 +267,14 @@ test("a new look logs in again at the same spot", async () => {
   assert(Math.abs(((hello.want as Fields).north_cm as number) / 100 - stood) < 0.5);
 });
 
+test("no name and no look is one that a node would not take", () => {
+  const { world } = new Stage();
+  world.profile(" \u0000 ", `${"a".repeat(40)};${"b".repeat(22)};with:lantern`);
+  assert.deepEqual([world.name, world.look], ["김서울", `${"a".repeat(40)};${"b".repeat(22)}`]);
+  world.profile("가".repeat(50), "x".repeat(65));
+  assert.deepEqual([world.name, world.look], ["가".repeat(32), ""]);
+});
+
 test("who logs in again on a bus is still on it", async () => {
   const stage = new Stage();
   await stage.join(RIDE);

@@ -115,7 +115,7 @@ export class LiveWorld implements World {
     private readonly around: Surroundings,
     private readonly beginning: Beginning,
   ) {
-    this.profileNow = beginning.profile;
+    this.profileNow = fitting(beginning.profile, "Guest");
     this.blocked = new Set(beginning.blocked);
     this.session = new Session(
       beginning.signer,
@@ -275,7 +275,7 @@ export class LiveWorld implements World {
   }
 
   profile(name: string, look: string): void {
-    this.profileNow = { name, look, kind: "person" };
+    this.profileNow = fitting({ name, look, kind: "person" }, this.profileNow.name);
     this.around.keep("profile", this.profileNow);
     this.session.profile = this.profileNow;
     if (this.walker) this.session.pose = this.walker.pose();
@@ -564,6 +564,22 @@ function changedPose(a: Pose, b: Pose): boolean {
     a.state !== b.state ||
     a.up !== b.up
   );
+}
+
+/**
+ * A profile as the protocol has it: a name of 1 to 32 characters (else `otherwise`), a look of at most 64, whose last
+ * parts are left out where it is longer.
+ */
+function fitting(profile: Profile, otherwise: string): Profile {
+  const name = Array.from(String(profile.name).normalize("NFC").replaceAll("\0", "").trim())
+    .slice(0, 32)
+    .join("");
+  let look = String(profile.look ?? "").replaceAll("\0", "");
+  while (Array.from(look).length > 64) {
+    const end = look.lastIndexOf(";");
+    look = end < 0 ? "" : look.slice(0, end);
+  }
+  return { name: name.trim() || otherwise, look, kind: "person" };
 }
 
 function heard(said: WireSaid): Said {
