@@ -60,7 +60,7 @@ export function paintGround(ink: Ink, patch: Patch, city: City, places: readonly
   ink.setLineDash([]);
   water(ink, patch, city);
   streets(ink, patch);
-  if (scale > 0.6) avenue(ink, patch);
+  if (scale > 0.6) avenue(ink, patch, places);
 }
 
 function hills(ink: Ink, { box, scale }: Patch): void {
@@ -283,9 +283,10 @@ function along(
 }
 
 /** Rows of trees along the great streets. */
-function avenue(ink: Ink, { box }: Patch): void {
+function avenue(ink: Ink, { box }: Patch, places: readonly Place[]): void {
   for (const { line, width } of STREETS) {
     along(line, 17, width / 2 + 3, box, (e, n) => {
+      if (places.some((place) => inside(place.outline, e, n))) return;
       const size = 2.4 + chance(Math.round(e), Math.round(n), 8);
       disc(ink, e + 0.9, n - 0.9, size, rgba(40, 38, 60, 0.14));
       tree(ink, e, n, size);

@@ -56,6 +56,7 @@ export class People {
     return { look, number: lookNumber(look, false) };
   });
   private readonly row = new Int32Array(ROOM);
+  private readonly slots = new Int32Array(ROOM);
   private readonly haze = makeHaze();
 
   draw(ink: CanvasRenderingContext2D, scene: Scene, ratio: number, nowMs: number): void {
@@ -80,7 +81,7 @@ export class People {
       const way = many ? wayOf(yaw) & ~1 : wayOf(yaw);
       return this.sprites.slot(dressed.number, dressed.look, posture, way, dressed.program);
     };
-    for (let i = 0; i < this.drawn.count; i++) figure(i);
+    for (let i = 0; i < this.drawn.count; i++) this.slots[i] = figure(i);
     for (let i = 0; i < crowd.count; i++) this.crowdSlot(crowd.kind[i]);
     this.sprites.paint(light);
     ink.globalAlpha = 0.92;
@@ -91,7 +92,7 @@ export class People {
     ink.globalAlpha = 1;
     let faded = false;
     for (let i = 0; i < this.drawn.count; i++) {
-      const slot = figure(i);
+      const slot = this.slots[i] < 0 ? figure(i) : this.slots[i];
       if (slot < 0) continue;
       const row = this.row[i];
       const fade = row < 0 ? 1 : view.fade[row];

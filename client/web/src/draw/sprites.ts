@@ -49,13 +49,14 @@ export class Sprites {
   private light = -1;
   private used = 0;
   private emptiedMs = 0;
+  private full = false;
   /** Device pixels of a figure's side. */
   side = 0;
 
   /** Chooses the size (device pixels a body unit) and light for what follows. */
   begin(bodyPx: number, light: Light): void {
     const side = Math.max(6, Math.ceil(bodyPx * FIGURE_SIDE));
-    if (side === this.side && light.key === this.light) return;
+    if (side === this.side && light.key === this.light && !this.full) return;
     this.side = side;
     this.light = light.key;
     this.across = Math.max(2, Math.floor(PAGE_PX / side));
@@ -114,7 +115,7 @@ export class Sprites {
     if (inPage === 0 && this.pages.length * this.across * this.across === this.used) {
       if (this.pages.length >= PAGES_MAX) {
         // all full: begin again, but not at every frame
-        if (performance.now() - this.emptiedMs > EMPTY_MS) this.empty();
+        this.full = performance.now() - this.emptiedMs > EMPTY_MS;
         return false;
       }
       this.pages.push(sheet(this.across * this.side, this.across * this.side));
@@ -147,6 +148,7 @@ export class Sprites {
   }
 
   private empty(): void {
+    this.full = false;
     this.emptiedMs = performance.now();
     this.pages = [];
     this.slots.clear();

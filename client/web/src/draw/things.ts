@@ -84,7 +84,8 @@ export class Things {
     const near: [WorldObject, number, number][] = [];
     for (const object of view.objects.values()) {
       const x = camera.x(object.east);
-      const y = camera.y(object.north);
+      // a lantern hangs over the head of whoever stands below it
+      const y = camera.y(object.north) - (object.kind === "lantern" ? size / ratio / 2 : 0);
       if (x < -40 || y < -40 || x > camera.width + 40 || y > camera.height + 40) continue;
       if (scene.hidden.has(object.by)) continue;
       near.push([object, x, y]);

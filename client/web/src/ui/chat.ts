@@ -3,7 +3,7 @@
 import { sha512 } from "@noble/hashes/sha2.js";
 import type { Channel, Said } from "../state/world";
 import { say, timeOfDay } from "../words";
-import { clean, cleanName, SAID_SHOWN } from "../words/clean";
+import { clean, cleanName, SAID_SHOWN, sendable } from "../words/clean";
 import { report } from "./dialogs";
 import { button, choice, clear, el, icon } from "./dom";
 import { ICON } from "./icons";
@@ -100,6 +100,7 @@ export class Chat {
       this.channels();
       this.words();
     }
+    document.querySelector(".suggest")?.remove();
     this.fold(false);
     this.input.focus();
   }
@@ -170,7 +171,7 @@ export class Chat {
   }
 
   private send(): void {
-    const text = this.input.value.trim();
+    const text = sendable(this.input.value);
     if (text === "") return;
     const { world } = this.page;
     const to =

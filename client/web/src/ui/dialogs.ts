@@ -3,7 +3,7 @@
 import { readLook, writeLook } from "../draw/look";
 import type { Said } from "../state/world";
 import { type Key, language, say, speak } from "../words";
-import { clean, cleanName, SAID_SHOWN } from "../words/clean";
+import { clean, cleanName, SAID_SHOWN, sendable } from "../words/clean";
 import { button, choice, clear, el, field } from "./dom";
 import { lookCard } from "./looks";
 import type { Page } from "./page";
@@ -67,7 +67,7 @@ export function ask(
     });
     let answer: string | null = null;
     const finish = (): void => {
-      const text = input.value.trim();
+      const text = sendable(input.value);
       if (text === "") {
         input.focus();
         return;

@@ -3,6 +3,7 @@
 import { paintFigure } from "../draw/figure";
 import { CLOTH, type Cloth, EXTRAS, HAIRS, type Look, lookOf, OUTFITS, SKINS, TONES } from "../draw/look";
 import { type Key, language, say } from "../words";
+import { sendable } from "../words/clean";
 import { button, choice, el, field } from "./dom";
 
 const OUTFIT: Record<Look["outfit"], Key> = { hanbok: "hanbok", plain: "casual", coat: "coat" };
@@ -185,7 +186,7 @@ export function lookCard(
   );
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    const given = nameInput.value.trim();
+    const given = sendable(nameInput.value);
     if (given === "") {
       nameInput.setCustomValidity(say("nameNeeded"));
       nameInput.reportValidity();

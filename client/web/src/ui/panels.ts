@@ -46,6 +46,7 @@ export class Panels {
   }
 
   open(name: PanelName): void {
+    document.querySelector(".suggest")?.remove();
     if (this.shown === null) this.opener = document.activeElement;
     const again = this.shown === name;
     this.shown = name;

@@ -1,7 +1,7 @@
 /** The page around a world: builds its parts, hands news from one to another, and draws each frame. */
 
 import { Camera } from "../draw/camera";
-import { type City, readCity } from "../draw/city";
+import { type City, readCity, type Spot } from "../draw/city";
 import { FlatRenderer } from "../draw/flat";
 import { lightAt } from "../draw/light";
 import { lookOf, writeLook } from "../draw/look";
@@ -33,6 +33,10 @@ const PULSES_MAX = 400;
 const HUD_MS = 400;
 const WHO_MS = 700;
 const REGIONS_MS = 5000;
+const BOARD_MS = 1500;
+/** Where one waits beside a bus, and from how far one may board (the nodes' bound is 15 m). */
+const KERB_M = 4;
+const BOARD_M = 13;
 const DESCRIBE_MS = 9000;
 const ASKED_AT_ONCE = 64;
 const CITY_AGAIN_MS = 2000;
@@ -85,6 +89,9 @@ class Shell implements Page {
   private describeAt = DESCRIBE_MS;
   private described = "";
   private inRoom = false;
+  /** The stop where one waits for the bus. */
+  private waiting: Spot | null = null;
+  private boardAt = 0;
   private frame = 0;
   private readonly bells = new Map<string, number>();
   private elsewhereCard: HTMLDialogElement | null = null;
@@ -109,17 +116,8 @@ class Shell implements Page {
     const page = document.getElementById("page") ?? document.body;
     this.main.append(this.canvas, this.status, this.toasts);
     const side = el("div", { class: "corner" }, this.minimapCanvas, this.zoomButtons());
-    page.append(
-      skip,
-      this.header,
-      this.main,
-      this.tools,
-      this.chat.box,
-      this.actions,
-      side,
-      this.panels.box,
-      this.spoken,
-    );
+    this.main.append(this.actions, side, this.spoken);
+    page.append(skip, this.header, this.main, this.tools, this.chat.box, this.panels.box);
     skip.addEventListener("click", (event) => {
       event.preventDefault();
       this.chat.focus();
@@ -279,6 +277,10 @@ class Shell implements Page {
       this.camera.zoomTo(room ? ROOM : FACE);
     }
     for (const [id, bubble] of this.bubbles) if (bubble.until < now) this.bubbles.delete(id);
+    if (now > this.boardAt) {
+      this.boardAt = now + BOARD_MS;
+      this.board();
+    }
     if (now > this.whoAt) {
       this.whoAt = now + WHO_MS;
       this.askWho();
@@ -615,7 +617,43 @@ class Shell implements Page {
   }
 
   bus(): void {
-    this.world.go(this.view.me?.state === RIDE ? "off" : "bus");
+    const { view } = this;
+    if (view.me?.state === RIDE) {
+      this.world.go("off");
+      return;
+    }
+    if (this.waiting !== null) {
+      this.waiting = null;
+      this.toast(say("busForgotten"));
+      return;
+    }
+    const me = view.me;
+    const stops = this.city?.stops ?? [];
+    if (me === null || stops.length === 0) {
+      this.world.go("bus");
+      return;
+    }
+    const away = (stop: Point): number => Math.hypot(stop.east - me.east, stop.north - me.north);
+    this.waiting = stops.reduce((best, stop) => (away(stop) < away(best) ? stop : best));
+    this.toast(say("toStop", { stop: named(this.waiting.name) }));
+    this.camera.following = true;
+    this.world.walkTo(this.waiting.east + KERB_M, this.waiting.north, true);
+  }
+
+  /** Boards as soon as a bus stands where one waits for it. */
+  private board(): void {
+    const { view, waiting } = this;
+    const me = view.me;
+    if (waiting === null || me === null) return;
+    if (me.state === RIDE) {
+      this.waiting = null;
+      this.toast(say("boarded"));
+      return;
+    }
+    if (Math.hypot(waiting.east - me.east, waiting.north - me.north) > BOARD_M) return;
+    const there = this.city?.buses.at(view.serverTime()) ?? [];
+    if (there.some((bus) => Math.hypot(bus.east - waiting.east, bus.north - waiting.north) < 1))
+      this.world.go("bus");
   }
 
   private told(done: { durable: string; sentence: string }, good: Key): void {

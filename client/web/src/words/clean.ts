@@ -33,6 +33,11 @@ export function clean(text: string, limit: number): string {
   return shown;
 }
 
+/** A text fit to be sent: without what is hidden, which nodes refuse. */
+export function sendable(text: string): string {
+  return text.normalize("NFC").replace(/\s+/gu, " ").replace(HIDDEN, "").replace(PILED, "$1").trim();
+}
+
 export const NAME_SHOWN = 24;
 export const SAID_SHOWN = 300;
 export const BUBBLE_SHOWN = 72;

@@ -169,6 +169,12 @@ const TABLE = {
   pinned: ["글을 붙였어요.", "Your note is on the board."],
   bus: ["버스", "bus"],
   rideBus: ["버스 타기", "get on the bus"],
+  toStop: [
+    "{stop} 정류장으로 가요. 버스가 서면 타요.",
+    "Going to the stop {stop}. You board when a bus stands there.",
+  ],
+  boarded: ["버스에 탔어요. R을 누르면 내려요.", "You are on the bus. Press R to get off."],
+  busForgotten: ["버스를 타지 않기로 했어요.", "You no longer wait for the bus."],
   leaveBus: ["버스에서 내리기", "get off the bus"],
   portal: ["들어가기: {name}", "enter: {name}"],
   back: ["이전", "back"],
