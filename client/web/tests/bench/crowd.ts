@@ -4,13 +4,13 @@
  *   crowd.html?people=2000&scale=8&frames=300&hour=night   prints p50 and p95 of a frame in milliseconds
  */
 
-import { Camera } from "../src/draw/camera";
-import { readCity } from "../src/draw/city";
-import { FlatRenderer } from "../src/draw/flat";
-import { lightAt } from "../src/draw/light";
-import { lookOf, writeLook } from "../src/draw/look";
-import { readPlaces } from "../src/state/places";
-import type { Person, WorldView } from "../src/state/world";
+import { Camera } from "../../src/draw/camera";
+import { readCity } from "../../src/draw/city";
+import { FlatRenderer } from "../../src/draw/flat";
+import { lightAt } from "../../src/draw/light";
+import { lookOf, writeLook } from "../../src/draw/look";
+import { readPlaces } from "../../src/state/places";
+import type { Person, WorldView } from "../../src/state/world";
 
 const asked = new URLSearchParams(location.search);
 const number = (name: string, otherwise: number): number => Number(asked.get(name) ?? otherwise);
