@@ -2,8 +2,19 @@
 
 import type { World } from "./world";
 
+const TROUBLES_MAX = 16;
+
 /** Lets `window.p2pworld.read()` tell where one is and who is around. */
 export function expose(world: World): void {
+  const troubles: string[] = [];
+  world.on(
+    "trouble",
+    ({ code, sentence }) => troubles.push(`${code}: ${sentence}`) > TROUBLES_MAX && troubles.shift(),
+  );
+  world.on(
+    "elsewhere",
+    ({ where }) => troubles.push(`elsewhere: ${where}`) > TROUBLES_MAX && troubles.shift(),
+  );
   const read = () => {
     const view = world.view(performance.now());
     const { link, node, url, handoffs, count, me } = view;
@@ -31,6 +42,7 @@ export function expose(world: World): void {
       places: world.places?.all.map(({ id }) => id) ?? null,
       serverTime: view.serverTime(),
       roundTripMs: view.roundTripMs,
+      troubles: [...troubles],
     };
   };
   Object.defineProperty(globalThis, "p2pworld", { value: Object.freeze({ read }) });
