@@ -51,7 +51,12 @@ const view: WorldView = {
 };
 for (let i = 0; i < people; i++) {
   const id = view.ids[i];
-  known.set(id, { id, name: `사람 ${i}`, look: writeLook(lookOf(id)), kind: i % 5 === 0 ? "program" : "person" });
+  known.set(id, {
+    id,
+    name: `사람 ${i}`,
+    look: writeLook(lookOf(id)),
+    kind: i % 5 === 0 ? "program" : "person",
+  });
 }
 
 const [city, places] = await Promise.all(
@@ -70,8 +75,8 @@ function step(now: number): void {
     const turn = t * 0.3 + i;
     const width = innerWidth / scale;
     const height = innerHeight / scale;
-    view.east[i] = MIDDLE.east + ((((i * 0.754877) % 1) - 0.5) * width) + Math.cos(turn) * 3;
-    view.north[i] = MIDDLE.north + ((((i * 0.569840) % 1) - 0.5) * height) + Math.sin(turn) * 3;
+    view.east[i] = MIDDLE.east + (((i * 0.754877) % 1) - 0.5) * width + Math.cos(turn) * 3;
+    view.north[i] = MIDDLE.north + (((i * 0.56984) % 1) - 0.5) * height + Math.sin(turn) * 3;
     view.yaw[i] = -turn;
   }
   camera.east = MIDDLE.east + Math.sin(t / 2) * 6;
