@@ -196,15 +196,15 @@ class Process:
     @property
     def lease_deadline_s(self) -> float:
         """Until when, by its own clock, this process may act."""
-        return self.node._ownership.deadline_s
+        return self.node.parts.ownership.deadline_s
 
     def persons(self) -> Iterable[tuple[int, Person]]:
         """Every avatar the node knows of, with its row and seat."""
-        return self.node._people.persons()
+        return self.node.parts.people.persons()
 
     def objects_in(self, cell: Cell) -> list[Objects]:
         """What a client that enters this cell would be told of its objects."""
-        return self.node._objects.objects_message(cell)
+        return self.node.parts.objects.objects_message(cell)
 
     # ------------------------------------------------------------------------------------------------- its life
 

@@ -132,7 +132,7 @@ def own_after_restart(patch: Patch) -> None:
     def remember(self: Node, now: Instant) -> None:
         tick(self, now)
         if self.who.number:
-            kept[self.who.node] = dict(self._people.persons())
+            kept[self.who.node] = dict(self.parts.people.persons())
 
     def resurrect(self: People, me: Any, fits: Any) -> None:
         begin(self, me, fits)

@@ -231,7 +231,7 @@ class Cores:
 
     def owners(self, player: Player) -> list[int]:
         """The houses that own this person's avatar."""
-        return [h.number for h in self.houses if h.node._people.person(player.avatar).row.at.owns]
+        return [h.number for h in self.houses if h.node.parts.people.person(player.avatar).row.at.owns]
 
     def tick(self, times: int = 1) -> None:
         """Let so many ticks pass; everybody sends a pose in each."""

@@ -401,9 +401,9 @@ def test_who_is_removed_may_come_back_after_ten_minutes(city: Cores) -> None:
 
 
 def test_an_order_for_one_place_holds_there(city: Cores) -> None:
-    place = city.houses[0].node._place_of(EAST, NORTH)
+    place = city.houses[0].node.parts.place_of(EAST, NORTH)
     assert place == "Bosingak"  # a landmark without a declaration; its name stands for an id
-    machine = city.houses[0].node._moderation
+    machine = city.houses[0].node.parts.moderation
     here = city.player(0, Pose(EAST, NORTH))
     order(city, "mute", here.keys.public, "place:bosingak")
     assert machine.muted(here.keys.public, "bosingak", city.now.wall_ms) is not None
@@ -549,7 +549,7 @@ def test_an_order_that_the_disk_refused_is_obeyed_and_written_later(city: Cores)
     house.disk_broken = False
     city.tick(60)
     assert len(records(house.disk)) == 1
-    assert house.node._moderation.status()["orders_unsaved"] == 0
+    assert house.node.parts.moderation.status()["orders_unsaved"] == 0
 
 
 def test_what_is_over_is_forgotten_on_the_disk_too(city: Cores) -> None:
@@ -563,7 +563,7 @@ def test_what_is_over_is_forgotten_on_the_disk_too(city: Cores) -> None:
     city.now = Instant(city.now.boot_s, city.now.wall_ms + REPORT_KEPT_MS)
     city.tick(620)
     assert records(house.disk) == {}
-    assert house.node._moderation.status()["reports"] == 0
+    assert house.node.parts.moderation.status()["reports"] == 0
 
 
 def test_a_node_without_roots_obeys_nobody() -> None:

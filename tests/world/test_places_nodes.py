@@ -99,7 +99,7 @@ def test_a_client_that_walks_through_the_wall_is_corrected() -> None:
     cores.tick()
     assert [correct.reason for correct in kim.of(Correct)] == ["wall"]
     assert kim.pose == metres(14, 0)
-    assert cores.houses[0].node.counters["correct-wall"] == 1
+    assert cores.houses[0].node.all_counters()["correct-wall"] == 1
 
 
 @pytest.mark.parametrize("name", ["yard", "마당", "YARD (old)", "Seoul Plaza"])

@@ -150,7 +150,7 @@ def board(city: Cores, number: int) -> Player:
 def row_of(city: Cores, player: Player) -> tuple[int, int, Pose]:
     """The bus, the seat and the pose of an avatar where it is owned."""
     (number,) = city.owners(player)
-    crowd = city.houses[number].node._crowd
+    crowd = city.houses[number].node.parts.crowd
     row = crowd.row_of[player.avatar]
     return int(crowd.vehicle[row]), int(crowd.seat[row]), crowd.pose(row)
 
@@ -215,7 +215,7 @@ def test_getting_off_at_a_stop_puts_one_at_the_kerb_and_walking_goes_on_from_the
 
 def test_a_full_bus_takes_nobody_more(city: Cores) -> None:
     player = board(city, 0)
-    crowd = city.houses[0].node._crowd
+    crowd = city.houses[0].node.parts.crowd
     row = crowd.row_of[player.avatar]
     for seat in range(1, SEATS):
         assert free_seat(crowd, 1) == seat
@@ -247,7 +247,7 @@ def test_a_rider_whose_socket_breaks_keeps_the_seat_for_a_second(city: Cores) ->
     back.come(city.houses[0])
     city.tick(10)
     assert row_of(city, back)[0] == 1
-    crowd = city.houses[0].node._crowd
+    crowd = city.houses[0].node.parts.crowd
     assert crowd.vehicle[crowd.row_of[gone.avatar]] == 0
     assert seats_taken(crowd, 1) == 1
 
@@ -296,7 +296,7 @@ def test_a_rider_who_does_not_attach_in_time_is_set_down_before_the_border(city:
 
 def test_a_rider_for_whom_there_is_no_seat_ahead_is_set_down(city: Cores) -> None:
     rider = board(city, 0)
-    crowd = city.houses[1].node._crowd
+    crowd = city.houses[1].node.parts.crowd
     for seat in range(SEATS):  # they got on beyond the border
         other = crowd.add(2_000 + seat, (1, bytes(16)), 0, 0, Pose(EAST, NORTH), 2, 0.0)  # type: ignore[arg-type]
         crowd.take_seat(other, 1, seat)
@@ -309,7 +309,7 @@ def test_a_rider_for_whom_there_is_no_seat_ahead_is_set_down(city: Cores) -> Non
 def test_a_seat_that_is_taken_ahead_is_changed_for_another() -> None:
     city = Cores([[GROUND], []], 1, LEAVES_MS - 1_200)
     rider = board(city, 0)
-    crowd = city.houses[1].node._crowd
+    crowd = city.houses[1].node.parts.crowd
     other = crowd.add(2_000, (1, bytes(16)), 0, 0, Pose(EAST, NORTH), 2, 0.0)  # type: ignore[arg-type]
     crowd.take_seat(other, 1, 0)
     city.tick(CROSSED)

@@ -1,0 +1,375 @@
+"""One node as one machine: everything it hears goes in, everything it wants done comes out.
+
+The `Node` composes the machines of the layers below: ownership (which ground is mine, and am I still allowed to act),
+people (logins and handoffs), the crowd (poses), objects. It holds no socket, file, clock or task: its shell feeds it
+events with the time, asks for `ready()`, carries that out in the order of `drive`, and tells it what became durable.
+After every call the shell drains `ready()` until it is None.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from p2pworld.geometry import Cell
+from p2pworld.limits import GHOST_TTL_S
+from p2pworld.messages import (
+    Border,
+    Bye,
+    ClientLost,
+    ClientOpened,
+    ClientSaid,
+    Correct,
+    Frame,
+    Instant,
+    LinkDown,
+    LinkUp,
+    Notice,
+    Pace,
+    PeerSaid,
+    Ready,
+    ToClient,
+    ToPeer,
+    WriteFailed,
+    Wrote,
+)
+from p2pworld.world.borders import border_batches
+from p2pworld.world.crowd import MINE
+from p2pworld.world.interest import leaf_frames
+from p2pworld.world.ownership import (
+    Began,
+    Ended,
+    MapNews,
+    MapRead,
+    ProposalUnknown,
+    Proposed,
+    Registered,
+    Renewed,
+    StandbyProposed,
+    StoreFailed,
+)
+from p2pworld.world.region import RegionIndex
+from p2pworld.world.riders import NO_ROOM_AHEAD
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from p2pworld.crypto.keys import Signer
+    from p2pworld.errors import Refusal
+    from p2pworld.ids import Incarnation
+    from p2pworld.messages import SaveRecord
+    from p2pworld.world.citymap import CityMap, Member
+    from p2pworld.world.moderation import Asking, Filed, Sanction
+    from p2pworld.world.objects import SavedCell
+
+
+from p2pworld.core.clients import Clients
+from p2pworld.core.parts import NodeConfig, Parts
+from p2pworld.core.peers import Peers
+from p2pworld.core.tending import Tending
+
+__all__ = ["Event", "Node", "StoreAnswer"]
+
+StoreAnswer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | StoreFailed
+Event = ClientOpened | ClientSaid | ClientLost | LinkUp | LinkDown | PeerSaid | StoreAnswer
+
+_COUNTS_EVERY = 5  # ticks between DENSITY frames
+
+
+class Node:
+    """One life of a node's process. `entropy` is 32 secret bytes; `journal` what its disk held; `ends` names an earlier
+    incarnation of this node whose process is proven dead, or is 0. `parts` are for checkers to look at."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        keys: Signer,
+        entropy: bytes,
+        journal: Mapping[int, SavedCell],
+        ends: int,
+        now: Instant,
+        records: Iterable[SaveRecord] = (),
+    ) -> None:
+        self.config = config
+        self.parts = Parts(config, keys, entropy, journal, ends, now, records)
+        self._tending = Tending(self.parts)
+        self._clients = Clients(self.parts, self._tending)
+        self._peers = Peers(self.parts, self._tending)
+        self._frames: list[Frame] = []
+        self._waiting: dict[int, tuple[float, np.void]] = {}
+        self._ready_number = 0
+        self._ticks = 0
+        self._lapsed_since_s: float | None = None
+        self._started_s = now.boot_s
+
+    @property
+    def who(self) -> Incarnation:
+        """This incarnation; its number is 0 until the coordination store has given one."""
+        return self.parts.ownership.who
+
+    @property
+    def city_map(self) -> CityMap:
+        """The newest city map this node has read."""
+        return self.parts.ownership.city
+
+    @property
+    def map_version(self) -> int:
+        """The version of `city_map`."""
+        return self.parts.ownership.city.version
+
+    @property
+    def lapsed(self) -> bool:
+        """Whether this node's lease has run out, as of the last step or tick."""
+        return self.parts.people.lapsed
+
+    def peers(self) -> tuple[Member, ...]:
+        """Whom to be linked with: every other member of the city map."""
+        return tuple(m for m in self.parts.city.members.values() if m.node != self.parts.who.node)
+
+    def step(self, event: Event, now: Instant) -> None:
+        """One event: from a play socket, a link, or the coordination store."""
+        parts = self.parts
+        parts.people.lapsed = self._may_not_act(now)
+        match event:
+            case ClientOpened():
+                parts.people.opened(event.conn)
+                parts.pacer.opened(event.conn, now.boot_s)
+            case ClientSaid():
+                self._clients.said(event.conn, event.message, now)
+            case ClientLost():
+                parts.people.lost(event.conn, now)
+                parts.objects.lost(event.conn)
+                parts.speech.lost(event.conn)
+                parts.moderation.lost(event.conn)
+                self._waiting.pop(event.conn, None)
+            case LinkUp():
+                self._peers.link_up(event.peer)
+            case LinkDown():
+                self._peers.link_down(event.peer)
+            case PeerSaid():
+                self._peers.said(event, now)
+            case _:
+                parts.ownership.step(event, now)
+                self._follow_ownership(now)
+        self._settle(now)
+
+    def poses(self, conns: NDArray[np.int32], rows: NDArray[np.void], now: Instant) -> None:
+        """The hot path: row i (POSE_DTYPE) came from play socket `conns[i]`, in the order of arrival."""
+        parts = self.parts
+        if parts.people.seated:
+            seated = np.fromiter(parts.people.seated, np.int32)
+            for i in np.flatnonzero(np.isin(conns, seated)).tolist():
+                self._waiting[int(conns[i])] = (now.boot_s, rows[i].copy())
+        parts.pacer.arrived(conns, now.boot_s)
+        applied = parts.crowd.apply_poses(conns, rows, parts.index, now.boot_s)
+        parts.counters["poses"] += applied.accepted
+        for reason, count in applied.dropped.items():
+            parts.counters[f"pose-{reason}"] += count
+        for conn, seq, pose, reason in applied.corrections:
+            parts.counters[f"correct-{reason}"] += 1
+            parts.out.sends.append(ToClient(conn, Correct(seq, pose, reason)))
+
+    def tick(self, now: Instant) -> None:
+        """Every `tick_ms`: leases, timers, borders, frames."""
+        parts = self.parts
+        self._ticks += 1
+        parts.ownership.tick(now)
+        self._follow_ownership(now)
+        self._lapse(parts.ownership.lapsed(now), now)
+        people, crowd, index = parts.people, parts.crowd, parts.index
+        people.tick(now)
+        parts.counters["ghosts-expired"] += crowd.expire(now.boot_s)
+        parts.riders.tick(index, people.leaving_rows(), now)
+        parts.visits.tick(index, now)
+        self._walkers(now)
+        self._settle(now)
+        t_ms = int(now.boot_s * 1000)
+        for holder, (rows, density) in border_batches(crowd, index, t_ms).items():
+            peer = index.holders[holder]
+            if peer in parts.links:
+                parts.out.sends.append(ToPeer(peer, Border(t_ms, rows.tobytes(), density)))
+        far = [density for heard_s, density in parts.densities.values() if now.boot_s - heard_s < GHOST_TTL_S]
+        counts_too = self._ticks % _COUNTS_EVERY == 0
+        for conns, payloads in leaf_frames(crowd, index, t_ms & 0xFFFFFFFF, far, counts_too):
+            self._frames.append(Frame(tuple(conns.tolist()), tuple(payloads)))
+        for conn, shift_ms in parts.pacer.shifts(now.boot_s, self.config.tick_ms):
+            parts.out.sends.append(ToClient(conn, Pace(shift_ms)))
+        self._tending.tick(now)
+
+    def advance(self, done: Wrote | WriteFailed, now: Instant) -> None:
+        """The disk's answer to the writes of one Ready."""
+        parts = self.parts
+        parts.objects.advance(done, parts.out, now)
+        parts.moderation.advance(done)
+        self._tending.tell_changes()
+
+    def leave(self, now: Instant) -> None:
+        """Orderly shutdown: act on no ground any more, and send every client to the other nodes."""
+        parts = self.parts
+        parts.ownership.leave(now)
+        parts.people.lapsed = True
+        parts.people.hang_up_all(Bye("leaving", "This node is being shut down; log in at another."))
+
+    def ready(self) -> Ready | None:
+        """All that is wanted since the last call, or None."""
+        parts = self.parts
+        out, requests = parts.out, parts.ownership.take_requests()
+        if not (self._frames or out.sends or out.writes or out.held or requests):
+            return None
+        self._ready_number += 1
+        if out.writes:
+            parts.objects.leaving(self._ready_number)
+            parts.moderation.leaving(self._ready_number)
+        ready = Ready(
+            self._ready_number,
+            tuple(self._frames),
+            tuple(out.sends),
+            tuple(out.writes),
+            tuple(out.held),
+            requests,
+            parts.ownership.deadline_s,
+        )
+        self._frames.clear()
+        out.sends.clear()
+        out.writes.clear()
+        out.held.clear()
+        return ready
+
+    def _follow_ownership(self, now: Instant) -> None:
+        parts = self.parts
+        for news in parts.ownership.take_news():
+            match news:
+                case Began():
+                    parts.people.begin(news.who, parts.fits)
+                    parts.objects.begin(news.who)
+                    parts.index = RegionIndex(parts.city, parts.who)
+                case Ended():
+                    parts.counters["incarnations-ended"] += 1
+                    parts.people.lapsed = True
+                    parts.people.hang_up_all(Bye("again", "This node lost its lease; log in at another."))
+                case StandbyProposed():
+                    for cell in news.cells:
+                        parts.objects.count_as_standby(cell, news.peer)
+                case MapNews():
+                    self._map_changed(news, now)
+        parts.people.lapsed = self._may_not_act(now)
+
+    def _map_changed(self, news: MapNews, now: Instant) -> None:
+        parts = self.parts
+        parts.counters["map-changes"] += 1
+        parts.index = RegionIndex(news.new, parts.who)
+        parts.people.map_changed(news.new, news.ended, now)
+        parts.objects.apply_map(news.new, parts.who, parts.links.keys(), parts.out)
+        parts.cell_of[:] = 0
+        self._peers.map_read(now)
+
+    def _may_not_act(self, now: Instant) -> bool:
+        """Without a lease, or before the map lists this incarnation, it takes nobody and promises nothing."""
+        parts = self.parts
+        return parts.ownership.lapsed(now) or not parts.city.is_listed(parts.who)
+
+    def _lapse(self, lapsed: bool, now: Instant) -> None:
+        """Say so when the lease runs out, and after twice its length send the clients to other nodes."""
+        parts = self.parts
+        parts.people.lapsed = self._may_not_act(now)
+        if not lapsed or parts.who.number == 0:
+            self._lapsed_since_s = None
+        elif self._lapsed_since_s is None:
+            self._lapsed_since_s = now.boot_s
+            parts.counters["lapses"] += 1
+            notice = Notice("lapsed", "This part of the city cannot confirm anything just now.")
+            conns = parts.crowd.conn[parts.crowd.rows(MINE)]
+            parts.out.sends.extend(ToClient(conn, notice) for conn in conns[conns >= 0].tolist())
+        elif now.boot_s - self._lapsed_since_s > 2 * self.config.ttl_s and self.peers():
+            parts.people.hang_up_all(Bye("again", "This node lost its lease; log in at another."))
+            self._lapsed_since_s = now.boot_s
+
+    def _walkers(self, now: Instant) -> None:
+        """Who has left my ground is handed off; who turned back in time stays."""
+        parts = self.parts
+        people, crowd, index = parts.people, parts.crowd, parts.index
+        rows, _, holders = index.crossers(crowd)
+        for row, holder in zip(rows.tolist(), holders.tolist(), strict=True):
+            if not parts.riders.stays(row):
+                people.crossed(row, index.holders[holder], now)
+        leaving = people.leaving_rows()
+        if leaving:
+            at = np.array(leaving, np.int32)
+            home = index.holder_at(crowd.east_cm[at], crowd.north_cm[at]) == 0
+            for row in at[home].tolist():
+                people.came_back(row, now)
+
+    def _settle(self, now: Instant) -> None:
+        """Those who have just become mine: their waiting pose, and the objects around them; riders without a seat."""
+        parts = self.parts
+        while parts.people.refused_riders:
+            refused = parts.crowd.row_of.get(parts.people.refused_riders.pop())
+            if refused is not None:
+                parts.riders.set_down(refused, parts.index, now, NO_ROOM_AHEAD)
+        while parts.people.welcomed:
+            avatar = parts.people.welcomed.pop()
+            row = parts.crowd.row_of.get(avatar)
+            if row is None or parts.crowd.conn[row] < 0:
+                continue
+            conn = int(parts.crowd.conn[row])
+            parts.cell_of[row] = 0
+            parts.riders.came(row, now)
+            heard_s, pose = self._waiting.pop(conn, (0.0, None))
+            if pose is not None and now.boot_s - heard_s < 1.0:
+                applied = parts.crowd.apply_poses(
+                    np.array([conn], np.int32), pose.reshape(1), parts.index, now.boot_s
+                )
+                parts.counters["poses-kept"] += applied.accepted
+
+    def status(self, now: Instant) -> dict[str, object]:
+        """Plain values for the operator: who this is, what it holds, how it is."""
+        parts = self.parts
+        crowd, city = parts.crowd, parts.city
+        return {
+            "node": parts.who.node.hex(),
+            "incarnation": parts.who.number,
+            "map_version": city.version,
+            "lapsed": parts.ownership.lapsed(now),
+            "lease_left_s": round(max(0.0, parts.ownership.deadline_s - now.boot_s), 3),
+            "cells_held": len(city.cells_of(parts.who)),
+            "cells_standby": len(city.standby_cells(parts.who)),
+            "clients": parts.people.clients,
+            "avatars": len(crowd.rows(MINE)),
+            "rows": crowd.count,
+            "links": len(parts.links),
+            "uptime_s": round(now.boot_s - self._started_s, 1),
+            "directory": len(parts.people.directory),
+            "objects": parts.objects.status(),
+            "ownership": parts.ownership.status(now),
+            "moderation": parts.moderation.status(),
+        }
+
+    def people_by_cell(self) -> dict[Cell, int]:
+        """How many avatars of mine stand in each cell of the map."""
+        parts = self.parts
+        rows = parts.crowd.rows(MINE)
+        leaves = parts.index.leaf_at(parts.crowd.east_cm[rows], parts.crowd.north_cm[rows])
+        found, counts = np.unique(parts.index.cells[leaves], return_counts=True)
+        return {Cell(int(cell)): int(count) for cell, count in zip(found, counts, strict=True)}
+
+    def all_counters(self) -> Counter[str]:
+        """Everything counted here, by what it is."""
+        return sum((machine.counters for machine in self.parts.counting()), self.parts.counters)
+
+    # ------------------------------------------------------------------------------------------------- moderation
+
+    def order(self, data: bytes, now: Instant) -> Sanction | Refusal:
+        """A moderator's order, straight from its issuer: obeyed, kept and passed on, or why not."""
+        return self._tending.obey(data, now, None)
+
+    def is_kept(self, sanction: Sanction) -> bool:
+        """Whether this order is on this node's disk."""
+        return self.parts.moderation.is_kept(sanction)
+
+    def reports(self, asking: Asking, now: Instant) -> tuple[tuple[bytes, Filed], ...] | Refusal:
+        """What was reported here, for a moderator who asks."""
+        return self.parts.moderation.reports(asking, self.who.node, now.wall_ms)

@@ -1,0 +1,179 @@
+"""The machines of one node, and what they share: each of the rooms of this package works on these.
+
+A machine decides on its own ground and appends to one outbox. Which machine hears what is decided in `clients` (play
+sockets), `peers` (links), `tending` (objects and orders, tick by tick) and `node` (everything else).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from p2pworld.geometry import Cell
+from p2pworld.limits import AVATARS_MAX, CLIENTS_MAX, LEASE_TTL_S, TICK_MS
+from p2pworld.messages import (
+    Instant,
+    Notice,
+    ToClient,
+)
+from p2pworld.seoul.landmarks import LANDMARKS
+from p2pworld.world.crowd import MINE, Crowd
+from p2pworld.world.moderation import Moderation
+from p2pworld.world.objects import Objects, SavedCell
+from p2pworld.world.outbox import Outbox
+from p2pworld.world.ownership import (
+    Ownership,
+)
+from p2pworld.world.pace import Pacer
+from p2pworld.world.people import People
+from p2pworld.world.places import NO_PLACES, Places
+from p2pworld.world.presence import Nonces
+from p2pworld.world.programme import Programmes
+from p2pworld.world.region import RegionIndex
+from p2pworld.world.riders import Riders
+from p2pworld.world.speech import Speech
+from p2pworld.world.visits import Visits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+
+    from p2pworld.crypto.keys import Signer
+    from p2pworld.ids import Incarnation
+    from p2pworld.messages import SaveRecord
+    from p2pworld.wire.frames import DensityFrame
+    from p2pworld.world.citymap import CityMap
+
+
+__all__ = ["NodeConfig", "Parts"]
+
+_PLACE_CM = 20_000  # around a landmark
+
+
+@dataclass(frozen=True, slots=True)
+class NodeConfig:
+    """What a node is told about itself: the addresses others reach it at, and how it takes part.
+
+    `claims` are the regions it takes at first start if nobody holds them; with `take_orphans` it also takes regions
+    that stay without a holder.
+    """
+
+    link_url: str
+    play_url: str
+    web_url: str
+    claims: tuple[Cell, ...] = ()
+    tick_ms: int = TICK_MS
+    ttl_s: float = LEASE_TTL_S
+    clients_max: int = CLIENTS_MAX
+    take_orphans: bool = True
+    places: Places = NO_PLACES
+    roots: frozenset[bytes] = frozenset()  # the keys that moderators' grants begin at
+
+
+class _Counting(Protocol):
+    @property
+    def counters(self) -> Counter[str]: ...
+
+
+class Parts:
+    """Every machine of a node. `index` is replaced with each map; `links` numbers the links that are up."""
+
+    def __init__(
+        self,
+        config: NodeConfig,
+        keys: Signer,
+        entropy: bytes,
+        journal: Mapping[int, SavedCell],
+        ends: int,
+        now: Instant,
+        records: Iterable[SaveRecord] = (),
+    ) -> None:
+        self.config = config
+        self.counters: Counter[str] = Counter()
+        self.out = Outbox()
+        self.crowd = Crowd(AVATARS_MAX)
+        self.ownership = Ownership(
+            keys.public,
+            config.link_url,
+            config.play_url,
+            config.web_url,
+            config.claims,
+            config.ttl_s,
+            ends,
+            config.take_orphans,
+        )
+        self.people = People(
+            keys,
+            config.play_url,
+            self.crowd,
+            Nonces(hashlib.sha256(entropy).digest()),
+            config.clients_max,
+            self.out,
+            lambda: config.tick_ms,
+        )
+        self.objects = Objects(self.who, journal)
+        self.pacer = Pacer()
+        self.crowd.walls = config.places.walls
+        self.visits = Visits(
+            config.places, self.crowd, self.out, lambda avatar: self.people.proof(avatar).key
+        )
+        self.people.admits = self.visits.admits
+        self.programmes = Programmes(config.places)
+        self.riders = Riders(self.crowd, self.out)
+        self.speech = Speech(self.crowd, self.out, self.place_of)
+        self.moderation = Moderation(config.roots, self.out, records, now.wall_ms)
+        self.people.bars = self.moderation.barred
+        self.index = RegionIndex(self.city, self.who)
+        self.asked: dict[int, list[int]] = {}  # avatars that neighbours were asked about: who wants to know
+        self.links: dict[Incarnation, int] = {}
+        self.densities: dict[Incarnation, tuple[float, DensityFrame]] = {}
+        self.cell_of: NDArray[np.uint64] = np.zeros(
+            AVATARS_MAX, np.uint64
+        )  # the region each row was last told of
+
+    @property
+    def who(self) -> Incarnation:
+        """This incarnation; its number is 0 until the coordination store has given one."""
+        return self.ownership.who
+
+    @property
+    def city(self) -> CityMap:
+        """The newest city map this node has read."""
+        return self.ownership.city
+
+    def fits(self, cell: int) -> bool:
+        return self.city.holder_of(Cell(cell)) == self.who
+
+    def place_of(self, east_cm: int, north_cm: int) -> str | None:
+        """The place that this point lies in, or the landmark near it."""
+        if (place := self.config.places.at(east_cm, north_cm)) is not None:
+            return place.id
+        best = min(LANDMARKS, key=lambda mark: math.dist(mark.position_cm, (east_cm, north_cm)))
+        near = math.dist(best.position_cm, (east_cm, north_cm)) <= _PLACE_CM
+        return best.name_en if near else None
+
+    def tell_place(self, place_id: str, notice: Notice) -> None:
+        place = self.config.places.by_id[place_id]
+        for row in self.crowd.rows(MINE).tolist():
+            conn = int(self.crowd.conn[row])
+            if conn >= 0 and place.contains(int(self.crowd.east_cm[row]), int(self.crowd.north_cm[row])):
+                self.out.sends.append(ToClient(conn, notice))
+
+    def counting(self) -> tuple[_Counting, ...]:
+        """Everything that counts what happened to it."""
+        return (
+            self.people,
+            self.objects,
+            self.ownership,
+            self.speech,
+            self.riders,
+            self.moderation,
+            self.visits,
+            self.programmes,
+        )

@@ -1,0 +1,174 @@
+"""What other nodes say: every message of a link, and which part it is for.
+
+A PREPARE made under a newer map waits until that map is read. Who a neighbour's ghosts are is asked there once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from p2pworld.errors import RemoteError
+from p2pworld.limits import PREPARE_S
+from p2pworld.messages import (
+    Attached,
+    Beaten,
+    Border,
+    Cancel,
+    CellDelta,
+    CellRefused,
+    CellState,
+    CellStored,
+    Commit,
+    CommitAck,
+    CommitNak,
+    DirectoryNews,
+    DirectoryPut,
+    Instant,
+    LinkMessage,
+    PeerSaid,
+    Prepare,
+    Profiles,
+    Sanctioned,
+    SeatReady,
+    SeatRefused,
+    Spoken,
+    ToClient,
+    ToPeer,
+    WhoAsk,
+    WhoTell,
+)
+from p2pworld.wire.frames import decode_density, decode_rows
+from p2pworld.world.handoff import SeatAt
+
+if TYPE_CHECKING:
+    from p2pworld.core.parts import Parts
+    from p2pworld.core.tending import Tending
+    from p2pworld.ids import Incarnation
+
+
+__all__ = ["Peers"]
+
+_DEFERRED_MAX = 1024  # PREPAREs that wait for a newer map to be read
+
+
+class Peers:
+    """The links' side of a node."""
+
+    def __init__(self, parts: Parts, tending: Tending) -> None:
+        self._parts, self._tending = parts, tending
+        self._links_made = 0
+        self._deferred: list[tuple[float, Incarnation, int, Prepare]] = []
+
+    def link_up(self, peer: Incarnation) -> None:
+        parts = self._parts
+        self._links_made += 1
+        parts.links[peer] = self._links_made
+        parts.moderation.linked(peer)
+        parts.objects.apply_map(parts.city, parts.who, parts.links.keys(), parts.out)
+
+    def link_down(self, peer: Incarnation) -> None:
+        parts = self._parts
+        number = parts.links.pop(peer, None)
+        parts.densities.pop(peer, None)
+        if number is not None:
+            parts.crowd.drop_source(number)
+            parts.objects.apply_map(parts.city, parts.who, parts.links.keys(), parts.out)
+
+    def said(self, said: PeerSaid, now: Instant) -> None:
+        parts = self._parts
+        if said.peer not in parts.links:
+            parts.counters["peer-unlinked"] += len(said.batch.messages)
+            return
+        if said.batch.map_version > parts.city.version:
+            parts.ownership.hint(said.batch.map_version)
+        for message in said.batch.messages:
+            self._peer_message(said.peer, said.batch.map_version, message, now)
+
+    def _peer_message(self, peer: Incarnation, version: int, message: LinkMessage, now: Instant) -> None:
+        parts = self._parts
+        match message:
+            case Prepare() if version > parts.city.version:
+                if len(self._deferred) < _DEFERRED_MAX:
+                    self._deferred.append((now.boot_s, peer, version, message))
+            case Prepare() if parts.visits.full(message.avatar, message.pose) and (
+                parts.people.person(message.avatar).seat.at is SeatAt.EMPTY
+            ):
+                parts.counters["room-full"] += 1
+                parts.out.sends.append(ToPeer(peer, SeatRefused(message.avatar, message.k, "full")))
+            case (
+                Prepare()
+                | SeatReady()
+                | SeatRefused()
+                | Attached()
+                | Commit()
+                | CommitAck()
+                | CommitNak()
+                | Cancel()
+            ):
+                parts.people.peer_said(peer, message, now)
+                if isinstance(message, SeatRefused) and message.reason == "full":
+                    parts.visits.refused(message.avatar)
+            case Border():
+                self._border(peer, message, now)
+            case DirectoryPut():
+                parts.people.directory_put(peer, message.avatar, message.hello, now)
+            case DirectoryNews():
+                parts.people.outlived(message.avatar, message.hello, now)
+            case CellDelta() | CellState():
+                parts.objects.from_holder(peer, message, parts.city, parts.out, now)
+            case CellStored() | CellRefused():
+                parts.objects.from_standby(peer, message, parts.out, now)
+                self._tending.tell_changes()
+            case WhoAsk():
+                known = [(a, p) for a in message.ids if (p := parts.people.profile(a)) is not None]
+                answer = WhoTell(tuple(a for a, _ in known), tuple(p for _, p in known))
+                parts.out.sends.append(ToPeer(peer, answer))
+            case Spoken():
+                self._spoken(message)
+            case Beaten():
+                parts.speech.sound(message.beat)
+            case Sanctioned():
+                self._tending.obey(message.order, now, peer)
+            case WhoTell():
+                for avatar, profile in zip(message.ids, message.profiles, strict=False):
+                    parts.people.learn_profile(avatar, profile)
+                    for conn in parts.asked.pop(avatar, ()):
+                        if parts.people.avatar_on(conn):
+                            parts.out.sends.append(ToClient(conn, Profiles((avatar,), (profile,))))
+
+    def _border(self, peer: Incarnation, message: Border, now: Instant) -> None:
+        parts = self._parts
+        holder = parts.index.number_of.get(peer)
+        if holder is None:
+            parts.counters["border-not-a-holder"] += 1
+            return
+        try:
+            rows = decode_rows(message.rows)
+            density = decode_density(message.density) if message.density else None
+        except RemoteError as error:
+            parts.counters[f"border-{error.reason}"] += 1
+            return
+        dropped = parts.crowd.merge_ghosts(parts.links[peer], rows, parts.index, holder, now.boot_s)
+        for reason, count in dropped.items():
+            parts.counters[f"ghost-{reason}"] += count
+        if density is None:
+            parts.densities.pop(peer, None)
+        else:
+            parts.densities[peer] = (now.boot_s, density)
+
+    def _spoken(self, spoken: Spoken) -> None:
+        """A neighbour's client said something; a home passes on what is for one person, once."""
+        parts = self._parts
+        said = spoken.said
+        found = parts.people.directory.find(said.avatar) if said.channel == "direct" else None
+        if found is not None and found[0] != parts.who and not spoken.passed:
+            parts.out.sends.append(ToPeer(found[0], Spoken(said, passed=True)))
+        else:
+            parts.speech.deliver(said)
+
+    def map_read(self, now: Instant) -> None:
+        """A newer map: look again at those that waited for it."""
+        deferred, self._deferred = self._deferred, []
+        for heard_s, peer, version, message in deferred:
+            if now.boot_s - heard_s < PREPARE_S:
+                self._peer_message(peer, version, message, now)

@@ -1,0 +1,158 @@
+"""What is seen to tick by tick: objects and their standbys, programmes, and what moderators ordered."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from p2pworld.errors import Refusal
+from p2pworld.geometry import Cell
+from p2pworld.ids import NO_LOGIN, avatar_id
+from p2pworld.messages import (
+    Bye,
+    Correct,
+    Instant,
+    Notice,
+    Pose,
+    ToClient,
+)
+from p2pworld.seoul.landmarks import LANDMARKS
+from p2pworld.world.crowd import MINE
+from p2pworld.world.places import bell_of
+from p2pworld.world.programme import Bell
+
+if TYPE_CHECKING:
+    from p2pworld.core.parts import Parts
+    from p2pworld.ids import Incarnation
+    from p2pworld.world.moderation import Sanction
+
+
+__all__ = ["Tending"]
+
+_STANDBYS_EVERY = 5  # ticks
+_EXPUNGE_EVERY = 50  # ticks
+
+
+class Tending:
+    """The housekeeping of a node."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._ticks = 0
+
+    def tick(self, now: Instant) -> None:
+        """Every tick, after the frames."""
+        self._ticks += 1
+        self._play_programmes(now)
+        self._objects(now)
+        self._moderate(now)
+
+    def _objects(self, now: Instant) -> None:
+        parts = self._parts
+        parts.objects.tick(parts.out, now)
+        rows = parts.crowd.rows(MINE)
+        if len(rows):
+            cells = parts.index.cells[
+                parts.index.leaf_at(parts.crowd.east_cm[rows], parts.crowd.north_cm[rows])
+            ]
+            entered = rows[cells != parts.cell_of[rows]]
+            parts.cell_of[rows] = cells
+            for row in entered.tolist():
+                if (conn := int(parts.crowd.conn[row])) >= 0:
+                    for message in parts.objects.objects_message(Cell(int(parts.cell_of[row]))):
+                        parts.out.sends.append(ToClient(conn, message))
+        self.tell_changes()
+        if self._ticks % _STANDBYS_EVERY == 0:
+            self._seek_standbys(now)
+
+    def tell_changes(self) -> None:
+        """Changes of objects that became durable, to everybody who stands in their cell."""
+        parts = self._parts
+        changes = parts.objects.drain_changes()
+        if not changes:
+            return
+        rows = parts.crowd.rows(MINE)
+        for cell, message in changes:
+            conns = parts.crowd.conn[rows[parts.cell_of[rows] == cell]]
+            parts.out.sends.extend(ToClient(conn, message) for conn in conns[conns >= 0].tolist())
+
+    def _seek_standbys(self, now: Instant) -> None:
+        """Every cell of mine should have a standby in step with it; one that is slow or full is taken off the list."""
+        parts = self._parts
+        add: defaultdict[Incarnation, set[Cell]] = defaultdict(set)
+        drop: defaultdict[Incarnation, set[Cell]] = defaultdict(set)
+        for cell, standby in parts.objects.wants_drop:
+            drop[standby].add(Cell(cell))
+        if not parts.people.lapsed:
+            for cell in parts.city.cells_of(parts.who):
+                if parts.city.cells[cell].standbys:
+                    continue
+                linked = [p for p in parts.links if parts.city.is_listed(p)]
+                if not linked:
+                    break
+                peer = min(linked, key=lambda p: (parts.city.rank(cell, p), p))
+                if parts.objects.synced_with(cell, peer):
+                    add[peer].add(cell)
+                else:
+                    parts.objects.offer(cell, peer, parts.out, now)
+        parts.ownership.wants(
+            {p: frozenset(cells) for p, cells in add.items()}, {p: frozenset(c) for p, c in drop.items()}
+        )
+
+    def obey(self, data: bytes, now: Instant, came_from: Incarnation | None) -> Sanction | Refusal:
+        """A moderator's order, from its issuer (`came_from` None) or a neighbour: kept, passed on, obeyed."""
+        parts = self._parts
+        taken = parts.moderation.receive(data, now, parts.links.keys(), came_from)
+        if isinstance(taken, Refusal):
+            return taken
+        if (barred := parts.moderation.barred(taken.subject, now.wall_ms)) is not None:
+            parts.people.expel(avatar_id(taken.subject), Bye(barred.reason, barred.sentence))
+        if taken.action == "expunge":
+            parts.objects.expunge(taken.subject, parts.out, now)
+        return taken
+
+    def _moderate(self, now: Instant) -> None:
+        """Keep people out of places they may not be at; take down what is to go, also in cells that came later."""
+        parts = self._parts
+        parts.moderation.tick(now)
+        for avatar, place, why in parts.moderation.kept_out(now.wall_ms):
+            row = parts.crowd.row_of.get(avatar)
+            if row is None or parts.crowd.kind[row] != MINE:
+                continue
+            pose = parts.crowd.pose(row)
+            if parts.place_of(pose.east_cm, pose.north_cm) == place:
+                self._show_out(row, place, why)
+        if self._ticks % _EXPUNGE_EVERY == 0:
+            for object_id in parts.moderation.expunged(now.wall_ms):
+                parts.objects.expunge(object_id, parts.out, now)
+
+    def _show_out(self, row: int, place: str, why: Refusal) -> None:
+        """Put an avatar at the first landmark that is not in the place it has to leave."""
+        parts = self._parts
+        outside = next(m.position_cm for m in LANDMARKS if parts.place_of(*m.position_cm) != place)
+        parts.counters["shown-out"] += 1
+        parts.crowd.leave_vehicle(row)
+        pose, seq, conn = parts.crowd.pose(row), int(parts.crowd.seq[row]), int(parts.crowd.conn[row])
+        parts.crowd.set_pose(row, Pose(*outside, 0, pose.yaw, 0), seq)
+        if conn >= 0:
+            parts.out.sends.append(ToClient(conn, Correct(seq, parts.crowd.pose(row), "go")))
+            parts.out.sends.append(ToClient(conn, Notice(why.reason, why.sentence)))
+
+    def _play_programmes(self, now: Instant) -> None:
+        """What is due at places of mine: strokes of bells, which are acts of nobody, and words to all who are there."""
+        parts = self._parts
+
+        def holds(point: tuple[int, int]) -> bool:
+            return not parts.people.lapsed and parts.city.holder_of(parts.city.leaf_at(*point)) == parts.who
+
+        for due in parts.programmes.due(now, holds):
+            bell = bell_of(due.place)
+            if isinstance(due.op, Bell) and bell is not None:
+                cell = parts.city.leaf_at(*bell[1])
+                pose = Pose(*bell[1])
+                parts.objects.act(
+                    due.avatar, NO_LOGIN, -1, due.act, pose, cell, parts.people.lapsed, parts.out, now, bell
+                )
+            elif not isinstance(due.op, Bell):
+                text = due.op.text
+                parts.tell_place(due.place.id, Notice("programme", f"{text['ko']} · {text['en']}"))
