@@ -434,9 +434,9 @@ function block(
 /** A pool of warm light. */
 export function lamp(ink: Ink, e: number, n: number, radius: number, strength: number): void {
   const pool = ink.createRadialGradient(e, n, 0, e, n, radius);
-  pool.addColorStop(0, rgba(255, 176, 84, strength));
-  pool.addColorStop(0.35, rgba(255, 150, 62, strength * 0.45));
-  pool.addColorStop(1, rgba(255, 130, 50, 0));
+  pool.addColorStop(0, rgba(255, 190, 72, strength));
+  pool.addColorStop(0.35, rgba(255, 172, 52, strength * 0.42));
+  pool.addColorStop(1, rgba(255, 160, 40, 0));
   disc(ink, e, n, radius, pool);
 }
 

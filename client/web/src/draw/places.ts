@@ -22,7 +22,6 @@ const FLOORS: readonly (readonly [RegExp, Floor])[] = [
   [/park|lawn|hill|tower/, { colour: "#c3cfa4", paving: "grass" }],
   [/stream|river/, { colour: "#d3d2bd", paving: "street" }],
   [/market|street/, { colour: "#ded4c1", paving: "street" }],
-  [/room|hall|office|lecture|meeting|counter/, { colour: "#d9bd92", paving: "wood" }],
 ];
 const PLAIN: Floor = { colour: "#ddd6c6", paving: "slabs" };
 
@@ -110,7 +109,7 @@ function floor(ink: Ink, place: Place, { box, scale }: Patch): void {
         const n = (j + chance(i, j, 63)) * grain;
         if (paving === "grass")
           stroke(ink, Float64Array.of(e, n, e + 0.4, n + 0.9), rgba(96, 128, 70, 0.3), 0.18);
-        else disc(ink, e, n, 0.3 + 0.5 * chance(i, j, 64), rgba(150, 128, 92, 0.08));
+        else disc(ink, e, n, 0.1 + 0.22 * chance(i, j, 64), rgba(150, 128, 92, 0.08));
       }
     }
   }
@@ -155,8 +154,8 @@ function decoration(ink: Ink, item: Feature, { scale, box }: Patch): void {
     /lawn|grass|bed|garden|terrace|plinth|floor|carpet|stage|woldae/.test(item.kind) &&
     item.line.length >= 6
   ) {
-    fill(ink, item.line, colour);
-    stroke(ink, item.line, shade(colour, -0.18), Math.max(0.25, 1 / scale), true);
+    fill(ink, item.line, /lawn|grass/.test(item.kind) ? shade(colour, 0.34) : colour);
+    stroke(ink, item.line, shade(colour, -0.12), Math.max(0.25, 1 / scale), true);
   } else if (/statue|stone|fountain|sculpture|pillar|lamp/.test(item.kind)) {
     const [e, n] = middleOf(item.line);
     const radius = Math.max(0.8, item.widthM / 2);

@@ -139,7 +139,7 @@ export class Sprites {
       // people stay a little brighter than the ground they walk on
       ink.globalCompositeOperation = "source-atop";
       const dark = 1 - (r + g + b) / 765;
-      ink.fillStyle = `rgba(${Math.round(r * 0.42)},${Math.round(g * 0.42)},${Math.round(b * 0.5)},${0.74 * dark})`;
+      ink.fillStyle = `rgba(${Math.round(r * 0.42)},${Math.round(g * 0.42)},${Math.round(b * 0.5)},${0.42 * dark})`;
       ink.fillRect(x, y, this.side, this.side);
       ink.globalCompositeOperation = "source-over";
     }
