@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["HERITAGE", "LINGER_S", "Commuter", "Tourist"]
 
-LINGER_S: Final = (4.0, 16.0)
-NEAR_POWER: Final = 1.0  # how much rather one goes to a near place than to a far one
+LINGER_S: Final = (3.0, 9.0)
+NEAR_POWER: Final = 0.7  # how much rather one goes to a near place than to a far one
 HANG_SHARE: Final = 0.1  # of a commuter's arrivals near the stream
 STREAM_M: Final = 150.0
 DRUMS_CM: Final = 4_000
