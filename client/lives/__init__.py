@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["LEAST", "MIX", "Life", "mix", "populate"]
 
 LEAST: Final = 40  # with fewer than so many, all are commuters: a city of hosts alone is no city
-MIX: Final = {"tourist": 0.14, "rider": 0.05}  # shares; the rest are commuters
+MIX: Final = {"tourist": 0.15, "rider": 0.05}  # shares; the rest are commuters
 _LIVES: Final = {
     "commuter": Commuter,
     "tourist": Tourist,
