@@ -29,7 +29,7 @@ class Stage {
   readonly events: unknown[] = [];
   readonly world: LiveWorld;
 
-  constructor(blocked: number[] = []) {
+  constructor(blocked: [number, string][] = []) {
     const around: Surroundings = {
       now: () => this.ms,
       wall: () => 1_700_000_000_000 + this.ms,
@@ -200,12 +200,12 @@ test("what is said is heard only if it was signed by who says it, and not from w
   await tell("이제");
   await stage.until(() => heard.length >= 3);
   assert.deepEqual(heard.slice(2), ["이제"]);
-  stage.world.block(id, true);
-  assert.deepEqual(stage.kept.get("blocked"), [avatarId(other.public)]);
+  stage.world.block(id, true, "이서울");
+  assert.deepEqual(stage.kept.get("blocked"), [[avatarId(other.public), "이서울"]]);
 });
 
 test("blocks and groups are told to each node anew; speech is trimmed, signed and in order", async () => {
-  const stage = new Stage([77]);
+  const stage = new Stage([[77, "칠칠"]]);
   await stage.join();
   const block = unpack(stage.of(Kind.BLOCK)[0]?.data as Uint8Array, 1) as Fields;
   assert.deepEqual({ ...block }, { avatar: 77 });
@@ -269,8 +269,8 @@ test("a new look logs in again at the same spot", async () => {
 
 test("no name and no look is one that a node would not take", () => {
   const { world } = new Stage();
-  world.profile(" \u0000 ", `${"a".repeat(40)};${"b".repeat(22)};with:lantern`);
-  assert.deepEqual([world.name, world.look], ["김서울", `${"a".repeat(40)};${"b".repeat(22)}`]);
+  world.profile(" \u0000 ", `${"a".repeat(40)};${"b".repeat(23)}`);
+  assert.deepEqual([world.name, world.look], ["김서울", `${"a".repeat(40)};${"b".repeat(23)}`]);
   world.profile("가".repeat(50), "x".repeat(65));
   assert.deepEqual([world.name, world.look], ["가".repeat(32), ""]);
 });

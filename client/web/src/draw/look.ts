@@ -3,9 +3,10 @@
  *
  *   look   = outfit ":" above ["/" below] *(";" key ":" value)
  *   outfit = "hanbok" | "plain" | "coat"
- *   keys   = hair (short, long, bun, gat), tone (hair colour), skin, with (glasses, wheelchair, cane, lantern)
+ *   keys   = h hair (short, long, bun, gat), t tone (hair colour), s skin, w with (glasses, wheelchair, cane, lantern)
  *
- * e.g. `hanbok:jade/red;hair:bun;tone:black`. Colours are names of the palette; whatever is unknown is chosen by the
+ * e.g. `hanbok:jade/red;h:bun;t:black`. Keys may be written out (`hair`), but every look written here fits the 64
+ * characters that a profile has for it. Colours are names of the palette; whatever is unknown is chosen by the
  * person's number, so that everybody looks like somebody, the same to all.
  */
 
@@ -121,14 +122,14 @@ export function readLook(text: string, id: number): Look {
     outfit: known(outfit, OUTFITS, base.outfit),
     above: known(above, cloths, base.above),
     below: known(below, cloths, base.below),
-    hair: known(more.get("hair"), HAIRS, base.hair),
-    tone: known(more.get("tone"), Object.keys(TONES) as (keyof typeof TONES)[], base.tone),
-    skin: known(more.get("skin"), Object.keys(SKINS) as (keyof typeof SKINS)[], base.skin),
-    extra: known(more.get("with"), EXTRAS, ""),
+    hair: known(more.get("h") ?? more.get("hair"), HAIRS, base.hair),
+    tone: known(more.get("t") ?? more.get("tone"), Object.keys(TONES) as (keyof typeof TONES)[], base.tone),
+    skin: known(more.get("s") ?? more.get("skin"), Object.keys(SKINS) as (keyof typeof SKINS)[], base.skin),
+    extra: known(more.get("w") ?? more.get("with"), EXTRAS, ""),
   };
 }
 
 export function writeLook(look: Look): string {
-  const extra = look.extra === "" ? "" : `;with:${look.extra}`;
-  return `${look.outfit}:${look.above}/${look.below};hair:${look.hair};tone:${look.tone};skin:${look.skin}${extra}`;
+  const extra = look.extra === "" ? "" : `;w:${look.extra}`;
+  return `${look.outfit}:${look.above}/${look.below};h:${look.hair};t:${look.tone};s:${look.skin}${extra}`;
 }

@@ -95,7 +95,7 @@ export class Crowd {
   }
 
   /** Lays out the rows to draw at `nowMs`, without those of `hidden`; forgets who has faded. */
-  draw(nowMs: number, me: number, hidden: ReadonlySet<number>): void {
+  draw(nowMs: number, me: number, hidden: Pick<ReadonlySet<number>, "has" | "size">): void {
     let row = 0;
     this.mine.told = false;
     for (let slot = 0; slot < this.used; slot++) {

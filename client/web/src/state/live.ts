@@ -47,6 +47,7 @@ const QUIET_MS = 1000; // without a frame one is as good as away
 const PING_MS = 10_000;
 const BEAT_LEAD_MS = 150; // so much later a beat sounds, so that everybody has it in time
 const TEXT_MAX = 300;
+const LOOK_MAX = 64;
 const RESENT_MAX = 256;
 /** Reasons of a correction that takes one elsewhere, as one asked; others put one back. */
 const TAKEN = new Set(["go", "board", "off"]);
@@ -69,13 +70,15 @@ export interface Beginning {
   readonly profile: Profile;
   readonly want: Pose | null;
   readonly lastLoginMs: number;
-  readonly blocked: Iterable<number>;
+  /** Avatar ids and the names they had. */
+  readonly blocked: Iterable<readonly [number, string]>;
 }
 
 type Handler = (news: never) => void;
 
 export class LiveWorld implements World {
   places: Places | null = null;
+  readonly blocked: Map<number, string>;
 
   private readonly session: Session;
   private readonly crowd = new Crowd();
@@ -89,7 +92,6 @@ export class LiveWorld implements World {
   private posesConn = 0;
   private readonly counts = new DensityFrame();
   private readonly handlers = new Map<string, Set<Handler>>();
-  private readonly blocked: Set<number>;
   private readonly groups = new Set<string>();
   private walker: Walker | null = null;
   private profileNow: Profile;
@@ -116,7 +118,7 @@ export class LiveWorld implements World {
     private readonly beginning: Beginning,
   ) {
     this.profileNow = fitting(beginning.profile, "Guest");
-    this.blocked = new Set(beginning.blocked);
+    this.blocked = new Map(beginning.blocked);
     this.session = new Session(
       beginning.signer,
       this.profileNow,
@@ -256,8 +258,8 @@ export class LiveWorld implements World {
     this.people.want(ids, this.around.now());
   }
 
-  block(id: number, on: boolean): void {
-    if (on) this.blocked.add(id);
+  block(id: number, on: boolean, name = ""): void {
+    if (on) this.blocked.set(id, name);
     else this.blocked.delete(id);
     this.around.keep("blocked", [...this.blocked]);
     this.tell(encodeMessage(Kind.BLOCK, { avatar: id, on: on ? undefined : false }));
@@ -423,7 +425,7 @@ export class LiveWorld implements World {
     }
     this.pingedMs = Number.NEGATIVE_INFINITY;
     let resent = 0;
-    for (const id of this.blocked)
+    for (const id of this.blocked.keys())
       if (resent++ < RESENT_MAX) this.outgoing.put(encodeMessage(Kind.BLOCK, { avatar: id }));
     for (const to of this.groups) this.outgoing.put(encodeMessage(Kind.GROUP, { to: fromHex(to) }));
     this.changed();
@@ -566,20 +568,14 @@ function changedPose(a: Pose, b: Pose): boolean {
   );
 }
 
-/**
- * A profile as the protocol has it: a name of 1 to 32 characters (else `otherwise`), a look of at most 64, whose last
- * parts are left out where it is longer.
- */
+/** A profile as the protocol has it: a name of 1 to 32 characters (else `otherwise`), a look of at most 64 (else none). */
 function fitting(profile: Profile, otherwise: string): Profile {
   const name = Array.from(String(profile.name).normalize("NFC").replaceAll("\0", "").trim())
     .slice(0, 32)
     .join("");
-  let look = String(profile.look ?? "").replaceAll("\0", "");
-  while (Array.from(look).length > 64) {
-    const end = look.lastIndexOf(";");
-    look = end < 0 ? "" : look.slice(0, end);
-  }
-  return { name: name.trim() || otherwise, look, kind: "person" };
+  const look = String(profile.look ?? "").replaceAll("\0", "");
+  const fits = Array.from(look).length <= LOOK_MAX;
+  return { name: name.trim() || otherwise, look: fits ? look : "", kind: "person" };
 }
 
 function heard(said: WireSaid): Said {

@@ -28,7 +28,7 @@ export async function openWorld(): Promise<World> {
     keptKey(kept),
     kept.get<number>("lastLogin"),
     kept.get<Profile>("profile"),
-    kept.get<number[]>("blocked"),
+    kept.get<unknown>("blocked"),
     nodeUrls(),
   ]);
   const by: Signer = await signer(key as KeptKey);
@@ -90,7 +90,7 @@ export async function openWorld(): Promise<World> {
       profile: profile ?? { name: guestName(), look: "", kind: "person" },
       want: stoodLately(),
       lastLoginMs: lastLoginMs ?? 0,
-      blocked: blocked ?? [],
+      blocked: blockedBefore(blocked),
     },
   );
 
@@ -144,6 +144,14 @@ async function ask(path: string): Promise<unknown> {
   } catch {
     return null;
   }
+}
+
+/** Whom this device keeps as blocked, with their names; whatever else was kept there is left out. */
+function blockedBefore(kept: unknown): [number, string][] {
+  if (!Array.isArray(kept)) return [];
+  return kept
+    .filter((one) => Array.isArray(one) && Number.isSafeInteger(one[0]))
+    .map((one) => [one[0] as number, String(one[1]).slice(0, 64)]);
 }
 
 /** Where the person of this device stood when they were last here, if that is not long ago. */

@@ -196,7 +196,10 @@ export interface World {
   go(place: string): void;
   /** Ask who these are; answers appear in `people` (asked once, in batches). */
   who(ids: Iterable<number>): void;
-  block(id: number, on: boolean): void;
+  /** Whom this person does not want to hear or see, with the names they had; kept on this device. */
+  readonly blocked: ReadonlyMap<number, string>;
+  /** Hears and sees somebody no more, or again; every node one comes to is told. */
+  block(id: number, on: boolean, name?: string): void;
   report(said: Said, why: string): Promise<Done>;
   /** Beats the drum: sounds now here, and for everybody at the same server time; returns that time. */
   beat(voice: number): number;

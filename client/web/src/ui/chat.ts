@@ -190,7 +190,7 @@ export class Chat {
 
   private hear(said: Said): void {
     const { page } = this;
-    if (page.remembered.blocked.has(said.id) || page.remembered.muted.has(said.id)) return;
+    if (page.world.blocked.has(said.id) || page.remembered.muted.has(said.id)) return;
     const mine = said.id === page.view.me?.id;
     const name = cleanName(said.name, "…");
     const line = el("li", { class: `line ${said.channel}${mine ? " mine" : ""}` });

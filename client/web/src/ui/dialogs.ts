@@ -2,7 +2,7 @@
 
 import { readLook, writeLook } from "../draw/look";
 import type { Said } from "../state/world";
-import { type Key, language, say, speak } from "../words";
+import { type Key, language, say, speak, told } from "../words";
 import { clean, cleanName, SAID_SHOWN, sendable } from "../words/clean";
 import { button, choice, clear, el, field } from "./dom";
 import { lookCard } from "./looks";
@@ -105,7 +105,7 @@ export function report(page: Page, said: Said): void {
       send.disabled = true;
       void page.world.report(said, why).then(
         (done) =>
-          page.toast(done.durable === "" ? clean(done.sentence, 160) || say("tryAgain") : say("reported")),
+          page.toast(done.durable === "" ? told(done.reason, done.sentence, "tryAgain") : say("reported")),
         () => page.toast(say("tryAgain")),
       );
       dialog.close();

@@ -3,7 +3,7 @@
 import { nodeColour } from "../draw/flat";
 import { readLook, writeLook } from "../draw/look";
 import type { Place } from "../state/places";
-import { dayAndTime, language, named, onLanguage, say, speak } from "../words";
+import { dayAndTime, language, named, onLanguage, say, speak, told } from "../words";
 import { clean, cleanName, NAME_SHOWN, WISH_SHOWN } from "../words/clean";
 import { report } from "./dialogs";
 import { button, choice, clear, el, field, icon, toggle } from "./dom";
@@ -108,7 +108,11 @@ export class Panels {
   }
 
   private nameOf(id: number): string | undefined {
-    return this.page.view.people.get(id)?.name ?? this.page.remembered.friends.get(id);
+    return (
+      this.page.view.people.get(id)?.name ??
+      this.page.remembered.friends.get(id) ??
+      this.page.world.blocked.get(id)
+    );
   }
 
   private fill(name: PanelName): HTMLElement | null {
@@ -293,12 +297,8 @@ export class Panels {
         if (!remembered.muted.delete(id)) remembered.muted.add(id);
         again();
       }),
-      button(remembered.blocked.has(id) ? say("unblock") : say("block"), () => {
-        const on = !remembered.blocked.has(id);
-        if (on) remembered.blocked.set(id, name);
-        else remembered.blocked.delete(id);
-        remembered.keep();
-        world.block(id, on);
+      button(world.blocked.has(id) ? say("unblock") : say("block"), () => {
+        world.block(id, !world.blocked.has(id), name);
         again();
       }),
     );
@@ -365,9 +365,7 @@ export class Panels {
         row.append(
           button(say("rehearse"), () => {
             void page.world.act("start", programme.id).then((done) => {
-              page.toast(
-                done.durable === "" ? clean(done.sentence, 160) || say("refused") : say("rehearsalOn"),
-              );
+              page.toast(done.durable === "" ? told(done.reason, done.sentence) : say("rehearsalOn"));
             });
           }),
         );
@@ -417,17 +415,15 @@ export class Panels {
     if (!Number.isNaN(roundTripMs)) fact("ms", say("roundTrip", { ms: Math.round(roundTripMs) }));
     fact("↔", say("handoffs", { count: handoffs }));
     if (node !== "") facts.append(el("dt", { text: "■" }), el("dd", { text: nodeColour(node) }));
-    if (page.remembered.blocked.size > 0) {
+    if (page.world.blocked.size > 0) {
       const list = el("ul", { class: "rows" });
-      for (const [id, name] of page.remembered.blocked) {
+      for (const [id, name] of page.world.blocked) {
         list.append(
           el(
             "li",
             {},
             el("span", { foreign: cleanName(name, "…") }),
             button(say("unblock"), () => {
-              page.remembered.blocked.delete(id);
-              page.remembered.keep();
               page.world.block(id, false);
               this.open("settings");
             }),
@@ -475,7 +471,7 @@ export class Panels {
     if (last.length > 0) {
       const list = el("ul", { class: "rows" });
       for (const said of last) {
-        if (page.remembered.blocked.has(said.id)) continue;
+        if (page.world.blocked.has(said.id)) continue;
         list.append(
           el(
             "li",
@@ -528,7 +524,7 @@ export class Panels {
         void page.ask(say("pinNote"), "", say("note"), say("pinNote"), 200).then((text) => {
           if (text === null) return;
           void page.world.act("note", text).then((done) => {
-            page.toast(done.durable === "" ? clean(done.sentence, 160) || say("refused") : say("pinned"));
+            page.toast(done.durable === "" ? told(done.reason, done.sentence) : say("pinned"));
             if (this.shown === "board") this.open("board");
           });
         });

@@ -1,4 +1,4 @@
-/** What a person has chosen for this device, kept in its storage; and whom they remember, blocked or muted. */
+/** What a person has chosen for this device, kept in its storage; and whom they remember or do not hear just now. */
 
 export interface Settings {
   reduceMotion: boolean;
@@ -44,24 +44,20 @@ export function keepSettings(settings: Settings): void {
 /** People by avatar id, with the name they had. */
 export class Remembered {
   readonly friends = new Map<number, string>();
-  readonly blocked = new Map<number, string>();
   /** Only for this visit: their words are not shown. */
   readonly muted = new Set<number>();
 
   constructor() {
     const kept = parsed(PEOPLE);
     if (typeof kept !== "object" || kept === null) return;
-    const { friends, blocked } = kept as { friends?: unknown; blocked?: unknown };
-    load(this.friends, friends);
-    load(this.blocked, blocked);
+    load(this.friends, (kept as { friends?: unknown }).friends);
   }
 
   keep(): void {
-    for (const people of [this.friends, this.blocked]) {
-      for (const id of [...people.keys()].slice(0, Math.max(0, people.size - REMEMBERED_MAX)))
-        people.delete(id);
-    }
-    localStorage.setItem(PEOPLE, JSON.stringify({ friends: [...this.friends], blocked: [...this.blocked] }));
+    const { friends } = this;
+    for (const id of [...friends.keys()].slice(0, Math.max(0, friends.size - REMEMBERED_MAX)))
+      friends.delete(id);
+    localStorage.setItem(PEOPLE, JSON.stringify({ friends: [...friends] }));
   }
 }
 

@@ -8,8 +8,8 @@ import { lookOf, writeLook } from "../draw/look";
 import { Minimap } from "../draw/minimap";
 import type { Bubble, Pulse, RegionShape, Renderer } from "../draw/renderer";
 import type { Place, Point } from "../state/places";
-import { BOW, CLAP, DANCE, RIDE, type Said, SIT, STAND, WAVE, type World } from "../state/world";
-import { type Key, language, named, onLanguage, say, timeOfDay } from "../words";
+import { BOW, CLAP, DANCE, type Done, RIDE, type Said, SIT, STAND, WAVE, type World } from "../state/world";
+import { type Key, language, named, onLanguage, say, timeOfDay, told } from "../words";
 import { clean, cleanName, WISH_SHOWN } from "../words/clean";
 import { Chat } from "./chat";
 import { ask, elsewhere, suggestions, welcome } from "./dialogs";
@@ -157,7 +157,7 @@ class Shell implements Page {
   private listen(): void {
     const { world } = this;
     world.on("said", (said) => {
-      if (this.remembered.blocked.has(said.id) || this.remembered.muted.has(said.id)) return;
+      if (this.world.blocked.has(said.id) || this.remembered.muted.has(said.id)) return;
       this.heard.push(said);
       if (this.heard.length > HEARD_MAX) this.heard.shift();
       if (said.channel === "near" || said.channel === "place") {
@@ -166,13 +166,13 @@ class Shell implements Page {
     });
     world.on("beat", ({ id, atMs, voice }) => {
       const at = this.placeOf(id);
-      if (at === null || this.remembered.blocked.has(id)) return;
+      if (at === null || this.world.blocked.has(id)) return;
       this.pulse({ ...at, atMs, kind: "beat", voice });
       this.sound.drum(atMs - this.view.serverTime(), voice, this.loudness(at, HEARD_M.beat));
     });
     world.on("objects", () => this.rung());
-    world.on("notice", ({ code, sentence }) => this.toast(clean(sentence, 200) || code));
-    world.on("trouble", ({ code, sentence }) => this.toast(clean(sentence, 200) || code));
+    world.on("notice", ({ code, sentence }) => this.toast(told(code, sentence)));
+    world.on("trouble", ({ code, sentence }) => this.toast(told(code, sentence)));
     world.on("arrived", ({ how }) => {
       if (how === "no way") this.toast(say("noWay"));
       else if (how === "held") this.toast(say("wall"));
@@ -377,7 +377,7 @@ class Shell implements Page {
     this.status.hidden = key === undefined;
     if (key !== undefined) put(this.status, say(key));
     this.status.className = `status ${view.link.replaceAll(" ", "-")}`;
-    this.hidden = new Set(this.remembered.blocked.keys());
+    this.hidden = new Set(this.world.blocked.keys());
     this.friends = new Set(this.remembered.friends.keys());
   }
 
@@ -656,8 +656,8 @@ class Shell implements Page {
       this.world.go("bus");
   }
 
-  private told(done: { durable: string; sentence: string }, good: Key): void {
-    this.toast(done.durable === "" ? clean(done.sentence, 160) || say("refused") : say(good));
+  private told(done: Pick<Done, "durable" | "reason" | "sentence">, good: Key): void {
+    this.toast(done.durable === "" ? told(done.reason, done.sentence) : say(good));
   }
 }
 

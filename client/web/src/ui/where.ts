@@ -27,7 +27,7 @@ export interface Around {
 
 /** Who is within `reach` metres of oneself; people and programs apart. */
 export function around(page: Page, reach = AROUND_M, most = 60): Around {
-  const { view, remembered } = page;
+  const { view, world } = page;
   const me = view.me;
   let people = 0;
   let programs = 0;
@@ -37,7 +37,7 @@ export function around(page: Page, reach = AROUND_M, most = 60): Around {
     for (let i = 0; i < view.count; i++) {
       const away = Math.hypot(view.east[i] - me.east, view.north[i] - me.north);
       const id = view.ids[i];
-      if (away > reach || view.fade[i] < 0.5 || remembered.blocked.has(id)) continue;
+      if (away > reach || view.fade[i] < 0.5 || world.blocked.has(id)) continue;
       const person = view.people.get(id);
       if (person === undefined) unknown += 1;
       else if (person.kind === "person") people += 1;

@@ -1,10 +1,14 @@
 /** The language the page speaks now, and its sentences. Whoever shows text asks again after `onLanguage`. */
 
 import type { Words } from "../state/places";
+import { clean } from "./clean";
+import { codeText } from "./codes";
 import { type Key, type Language, sentence } from "./table";
 
 export type { Key, Language } from "./table";
 
+/** A node that is asked for by a link may be anybody's: its words are bounded as those of strangers are. */
+const TOLD_SHOWN = 200;
 const STORED = "p2pworld.language";
 let current: Language = chosen();
 const listeners = new Set<() => void>();
@@ -37,6 +41,11 @@ export function say(key: Key, values?: Readonly<Record<string, string | number>>
   const text = sentence(key, current);
   if (values === undefined) return text;
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
+}
+
+/** What a node told by a code, in the page's language if it is known there, else in the node's words. */
+export function told(code: string, words: string, otherwise: Key = "refused"): string {
+  return clean(codeText(code, words, current) ?? "", TOLD_SHOWN) || say(otherwise);
 }
 
 /** What a declaration calls itself in the page's language, or in any. */

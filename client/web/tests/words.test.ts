@@ -1,0 +1,86 @@
+/** What nodes tell by a code is told in both languages; every look fits a profile. */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import {
+  CLOTH,
+  EXTRAS,
+  HAIRS,
+  type Look,
+  OUTFITS,
+  readLook,
+  SKINS,
+  TONES,
+  writeLook,
+} from "../src/draw/look";
+import { CODES, codeText } from "../src/words/codes";
+
+/** Every code that a node of this release tells a person, and those this page tells of a node. */
+const TOLD = [
+  // DONE
+  ..."busy moved lapsed disk verb text yours_full full expunged no_target not_now".split(" "),
+  ..."no_programme not_there no_rehearsal soon rehearsed report-rate report-signature".split(" "),
+  // NOTICE
+  ..."no-such-place place-closed place-full aboard no-bus bus-full on-board not-aboard bus-moving".split(" "),
+  ..."got-off set-down say-rate say-text say-clock say-signature say-group say-place say-nobody".split(" "),
+  ..."say-channel blocks-full groups-full muted removed lapsed rehearsal programme".split(" "),
+  // BYE
+  ..."again full key malformed moved lapsed expired elsewhere leaving slow banned version url clock".split(
+    " ",
+  ),
+  ..."signature twice node".split(" "),
+  // CORRECT, but for the wishes go, board and off
+  ..."outside reach ride closed wall".split(" "),
+];
+
+test("every code that nodes tell has a sentence in Korean and in English", () => {
+  for (const code of TOLD) {
+    assert(Object.hasOwn(CODES, code), code);
+    const { ko, en } = CODES[code as keyof typeof CODES];
+    if (code !== "programme") {
+      assert(/[가-힣]/.test(ko), code);
+      assert(/[a-z]{2}/.test(en), code);
+    }
+  }
+});
+
+test("values come out of the node's sentence; what is unknown is shown as it came", () => {
+  const until = "A moderator has muted you at plaza until 2026-01-01 00:00 (Seoul): spam.";
+  assert.equal(codeText("muted", until, "ko"), "2026-01-01 00:00까지 대화를 보낼 수 없어요. 까닭: spam");
+  assert.equal(
+    codeText("on-board", "Bus 3, seat 12, from N Seoul Tower.", "ko"),
+    "버스 3, 좌석 12. 타는 곳: N Seoul Tower",
+  );
+  const where = "No bus stands here. The nearest stop is Myeong-dong, 120 m away; a bus comes in 30 s.";
+  assert.equal(
+    codeText("no-bus", where, "en"),
+    "No bus stands here. The nearest stop is Myeong-dong, 120 m away.",
+  );
+  assert.equal(codeText("rehearsal", "타종 · The bell", "ko"), "리허설이 시작돼요: 타종");
+  assert.equal(codeText("got-off", "Something else.", "ko"), "Something else.");
+  assert.equal(codeText("of-tomorrow", "New.", "ko"), "New.");
+  assert.equal(codeText("constructor", "", "ko"), null);
+});
+
+test("every look that can be chosen fits 64 characters and reads back the same", () => {
+  const cloths = Object.keys(CLOTH) as (keyof typeof CLOTH)[];
+  const longest = <T extends string>(of: readonly T[]): T =>
+    of.reduce((a, b) => (b.length > a.length ? b : a));
+  const all: Look = {
+    outfit: longest(OUTFITS),
+    above: longest(cloths),
+    below: longest(cloths),
+    hair: longest(HAIRS),
+    tone: longest(Object.keys(TONES) as (keyof typeof TONES)[]),
+    skin: longest(Object.keys(SKINS) as (keyof typeof SKINS)[]),
+    extra: longest(EXTRAS),
+  };
+  assert(writeLook(all).length <= 64, writeLook(all));
+  for (const extra of EXTRAS) {
+    for (const hair of HAIRS) {
+      const look = { ...all, hair, extra };
+      assert.deepEqual(readLook(writeLook(look), 5), look);
+    }
+  }
+  assert.equal(readLook("plain:blue;hair:bun;with:cane", 5).hair, "bun");
+});
