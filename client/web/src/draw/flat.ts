@@ -1,7 +1,8 @@
 /** The light renderer: the city from straight above on one canvas. */
 
 import type { Box } from "./city";
-import { dusk, paintGround } from "./ground";
+import { dusk } from "./dusk";
+import { paintGround } from "./ground";
 import { Labels } from "./labels";
 import { People } from "./people";
 import { lightPlaces, paintPlaces } from "./places";

@@ -3,9 +3,10 @@
 import type { Feature, Line, Place, Wall } from "../state/places";
 import { disc, fill, type Ink, isColour, type Patch, rgba, shade, softStroke, stroke, trace } from "./brush";
 import { boxOf, grown, inside, meets } from "./city";
-import { lamp, tree } from "./ground";
+import { lamp } from "./dusk";
 import { chance } from "./hints";
 import { middleOf, paintBuilding, paintShadow } from "./roofs";
+import { tree } from "./trees";
 
 const WATER = "#8fb9c0";
 const COPING = "#74767a";

@@ -1,0 +1,67 @@
+/** What a person can choose for this device, whom they blocked, and what serves them. */
+
+import { nodeColour } from "../../draw/flat";
+import { language, say, speak } from "../../words";
+import { cleanName } from "../../words/clean";
+import { button, choice, el, field, toggle } from "../dom";
+import type { Sheet } from "./sheet";
+
+export function settings(sheet: Sheet): void {
+  const { page } = sheet;
+  const { settings } = page;
+  const put = (change: () => void): void => {
+    change();
+    page.changed();
+  };
+  const other = button(say("otherLanguage"), () => speak(language() === "ko" ? "en" : "ko"), {
+    label: say("otherLanguageLabel"),
+  });
+  other.lang = language() === "ko" ? "en" : "ko";
+  sheet.body.append(
+    el("div", { class: "field" }, el("span", { class: "field-name", text: say("language") }), other),
+    toggle(say("reduceMotion"), settings.reduceMotion, (on) => put(() => (settings.reduceMotion = on))),
+    toggle(say("quiet"), settings.quiet, (on) => put(() => (settings.quiet = on))),
+    toggle(say("fewer"), settings.fewer, (on) => put(() => (settings.fewer = on))),
+    toggle(say("textSize"), settings.large, (on) => put(() => (settings.large = on))),
+    toggle(say("showRegions"), settings.regions, (on) => put(() => (settings.regions = on))),
+    field(
+      say("dayNight"),
+      choice(
+        [
+          ["clock", say("byClock")],
+          ["day", say("alwaysDay")],
+          ["night", say("alwaysNight")],
+        ] as const,
+        settings.hour,
+        (hour) => put(() => (settings.hour = hour)),
+      ),
+    ),
+  );
+  const facts = el("dl", { class: "facts" });
+  const fact = (name: string, value: string): void => {
+    facts.append(el("dt", { text: name }), el("dd", { text: value }));
+  };
+  const { node, handoffs, roundTripMs } = page.view;
+  if (node !== "") fact("node", node);
+  if (!Number.isNaN(roundTripMs)) fact("ms", say("roundTrip", { ms: Math.round(roundTripMs) }));
+  fact("↔", say("handoffs", { count: handoffs }));
+  if (node !== "") facts.append(el("dt", { text: "■" }), el("dd", { text: nodeColour(node) }));
+  if (page.world.blocked.size > 0) {
+    const list = el("ul", { class: "rows" });
+    for (const [id, name] of page.world.blocked) {
+      list.append(
+        el(
+          "li",
+          {},
+          el("span", { foreign: cleanName(name, "…") }),
+          button(say("unblock"), () => {
+            page.world.block(id, false);
+            sheet.open("settings");
+          }),
+        ),
+      );
+    }
+    sheet.body.append(el("h3", { text: say("blocked") }), list);
+  }
+  sheet.body.append(facts, el("p", { class: "credits", text: say("credits") }));
+}
