@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -14,52 +13,12 @@ from p2pworld.crypto.keys import PersonKeys
 from p2pworld.messages import Pose, Profile
 from tests.nodes import border_of, running_city, until
 from tests.web.conftest import Troubles, open_browser
+from tests.web.visit import introduce, read, stand_at, wait_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Page
-
     from tests.web.conftest import Built
-
-READ = "() => window.p2pworld && window.p2pworld.read()"
-STAND = """
-if (localStorage.getItem("p2pworld stood") === null)
-    localStorage.setItem("p2pworld stood", JSON.stringify({{ pose: {pose}, ms: Date.now() }}));
-"""
-
-
-def read(page: Page) -> dict[str, Any]:
-    """What the page knows now."""
-    told: dict[str, Any] | None = page.evaluate(READ)
-    return told or {}
-
-
-def stand_at(page: Page, east_cm: int, north_cm: int) -> None:
-    """Makes this new browser remember that its person stood there."""
-    pose = {"east_cm": east_cm, "north_cm": north_cm, "up": 0, "yaw": 0, "state": 0}
-    page.add_init_script(STAND.format(pose=json.dumps(pose)))
-
-
-def wait_for(page: Page, holds: str, seconds: float = 20) -> dict[str, Any]:
-    """What the page knows once `holds` (of `w`) is true."""
-    try:
-        page.wait_for_function(
-            f"() => {{ const w = window.p2pworld && window.p2pworld.read(); return w && ({holds}); }}",
-            timeout=seconds * 1000,
-            polling=50,
-        )
-    except Exception as error:
-        raise AssertionError(f"not within {seconds:g} s: {holds}; the page knows {read(page)}") from error
-    return read(page)
-
-
-def introduce(page: Page, name: str) -> None:
-    """Answers what the page asks of somebody who is new."""
-    page.locator("input[name=name]").fill(name)
-    page.keyboard.press("Enter")
-    page.locator("input[name=name]").wait_for(state="hidden")
-    wait_for(page, f"w.link === 'here' && w.people.some(one => one.id === w.me.id && one.name === '{name}')")
 
 
 async def test_a_person_joins_sees_others_and_walks_over_a_border_by_keys(
