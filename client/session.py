@@ -4,7 +4,8 @@
 its owner steers, sends it on every socket that may own the avatar under one seq, and asks again for every act until it
 is answered. A session reads no clock and opens no socket; its owner tells it the time and carries out `take_actions`.
 
-A client is never in the city twice: a newer login of the same person, made on another device, stops it until `gesture`.
+A client is never in the city twice: a newer login of the same person, made on another device, stops it until `gesture`,
+and so does a moderator's order that keeps the person out.
 A login of its own whose WELCOME was lost on the way is recognised and continued.
 """
 
@@ -14,8 +15,9 @@ import hashlib
 import math
 from collections import Counter, deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
+from client.asking import Acts, Wishes
 from client.table import (
     CLIENT,
     NO_CONN,
@@ -40,15 +42,12 @@ from p2pworld.errors import LocalError
 from p2pworld.ids import NO_LOGIN, Login, avatar_id
 from p2pworld.messages import (
     PROTOCOL,
-    Act,
     Beat,
-    Block,
     Bye,
     Challenge,
     Correct,
     Done,
     Go,
-    Group,
     Moved,
     Pace,
     PlayMessage,
@@ -63,8 +62,6 @@ from p2pworld.wire.frames import encode_pose
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_T = TypeVar("_T")
-
 # ruff: noqa: RUF022  (the table's door, then the session's)
 __all__ = [
     "CLIENT", "ClientAt", "ClientOn", "Rule", "NO_CONN", "Sockets", "step",
@@ -76,13 +73,10 @@ JOIN_S: Final = 3.0  # from connecting to WELCOME
 HELD_WAIT_S: Final = 2.0
 SEAT_S: Final = 6.0  # a seat that is neither committed nor given up after this long is given up here
 SILENCE_S: Final = 3.0  # a node that owns an avatar sends it a frame every tick
-ACT_AGAIN_S: Final = 2.0
-TELL_PER_S: Final = 5  # half of what a node takes, so that the person's own words find room
-ACTS_MAX: Final = 32  # not yet answered
 URLS_MAX: Final = 16
 OWN_LOGINS_MAX: Final = 64
 BACKOFF_S: Final = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
-_AGAIN: Final = frozenset({"busy", "disk", "lapsed", "moved"})  # reasons that pass
+_ORDERED: Final = frozenset({"removed", "banned"})  # goodbyes by a moderator's order: no use to try again
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +155,6 @@ class Session:
         self._urls = list(dict.fromkeys(urls))[:URLS_MAX]
         if not self._urls:
             raise LocalError("a session needs at least one url to log in at")
-        self._entropy = entropy
         self._sockets = Sockets()
         self._known: dict[int, _Socket] = {}
         self._conns_made = 0
@@ -170,13 +163,9 @@ class Session:
         self._since_s = 0.0  # when the present state was entered
         self._after = NO_LOGIN
         self._own: deque[Login] = deque(maxlen=OWN_LOGINS_MAX)
-        self._acts: dict[int, tuple[Act, float]] = {}
-        self._acts_made = 0
+        self._acts = Acts(entropy)
+        self._wishes = Wishes()
         self._says_made = 0
-        self._blocked: dict[int, None] = {}
-        self._groups: dict[bytes, None] = {}
-        self._again: deque[Block | Group] = deque()  # what the present node is still to be told
-        self._again_s = math.inf
         self._server_ahead_ms = 0.0  # Unix milliseconds of the node, less `now_s` in milliseconds
         self._welcome_ms = self._welcome_t_ms = 0
         self._actions: list[Action] = []
@@ -258,15 +247,8 @@ class Session:
         Raises:
             LocalError: too many acts are open.
         """
-        if len(self._acts) >= ACTS_MAX:
-            raise LocalError(f"{ACTS_MAX} acts are waiting for their answer; wait for one")
-        self._acts_made += 1
-        n = self._acts_made
-        name = hashlib.sha256(b"p2pworld act" + self._entropy + n.to_bytes(4, "big")).digest()[:16]
-        act = Act(n, verb, text, target, name)
-        self._acts[n] = (act, now_s + ACT_AGAIN_S)
-        if self.playing:
-            self._actions.append(Say(self._sockets.main, act))
+        n = self._acts.ask(verb, text, target, now_s)
+        self._ask_again(now_s)
         self._set_deadline()
         return n
 
@@ -287,13 +269,11 @@ class Session:
 
     def block(self, avatar: int, on: bool = True) -> None:
         """Hears nothing of this avatar any more, or again; every later node is told so too."""
-        _set(self._blocked, avatar, on)
-        self.send(Block(avatar, on))
+        self.send(self._wishes.block(avatar, on))
 
     def group(self, to: bytes, on: bool = True) -> None:
         """Hears the group with this secret name, or no longer; every later node is told so too."""
-        _set(self._groups, to, on)
-        self.send(Group(to, on))
+        self.send(self._wishes.group(to, on))
 
     def go(self, place: str) -> None:
         """Asks to be taken to a place, aboard the bus (`bus`) or off it (`off`)."""
@@ -346,13 +326,14 @@ class Session:
                     self.pose, self.placed = message.pose, message.reason
                     self.counters["corrected"] += 1
             case Done():
-                self._done(message, now_s)
+                if self._acts.done(message, now_s):
+                    self.counters[f"act-again-{message.reason}"] += 1
             case Pace():
                 if conn == self._sockets.main:
                     self.pace_ms += message.shift_ms
             case Bye():
                 self._bye(conn, message, now_s)
-            case Said() | Beat() if message.id in self._blocked:
+            case Said() | Beat() if message.id in self._wishes.blocked:
                 return False
             case _:
                 return conn == self._sockets.main
@@ -381,9 +362,7 @@ class Session:
                 self._lost(self._sockets.held, now_s)
             case _:
                 pass
-        if self.playing:
-            self._ask_again(now_s)
-            self._tell_again(now_s)
+        self._ask_again(now_s)
         self._set_deadline()
 
     # ------------------------------------------------------------------------------------------- messages
@@ -454,12 +433,9 @@ class Session:
         self._attempt = 0
         url = self._known[conn].url
         self._urls = list(dict.fromkeys((url, *welcome.urls, *self._urls)))[:URLS_MAX]
-        for n, (act, _) in self._acts.items():
-            self._acts[n] = (act, now_s)
+        self._acts.hurry(now_s)
+        self._wishes.begin(now_s)
         self._ask_again(now_s)
-        self._again = deque([*map(Group, self._groups), *map(Block, self._blocked)])
-        self._again_s = now_s
-        self._tell_again(now_s)
         self._set_deadline()
 
     def _invited(self, conn: int, moved: Moved, now_s: float) -> None:
@@ -468,16 +444,6 @@ class Session:
         held = self._fresh_conn()
         self._known[held] = _Socket(moved.url, now_s, moved.node, moved.ticket)
         self._step(Invited(conn, held), now_s)
-
-    def _done(self, done: Done, now_s: float) -> None:
-        entry = self._acts.get(done.n)
-        if entry is None:
-            return
-        if done.reason in _AGAIN:
-            self._acts[done.n] = (entry[0], now_s + ACT_AGAIN_S)
-            self.counters[f"act-again-{done.reason}"] += 1
-        else:
-            del self._acts[done.n]
 
     def _bye(self, conn: int, bye: Bye, now_s: float) -> None:
         self.counters[f"bye-{bye.code}"] += 1
@@ -495,6 +461,9 @@ class Session:
             # else: the person has just asked to be here, and only this device's clock was behind
         elif bye.code not in ("moved", "expired"):
             self._trouble(bye.code, bye.reason)
+        if bye.code in _ORDERED:
+            self._step(Elsewhere(conn), now_s)
+            return
         if conn == self._sockets.main and bye.urls:
             self._try_others_first(socket.url)
             self._urls = list(dict.fromkeys((*bye.urls, *self._urls)))[:URLS_MAX]
@@ -562,22 +531,13 @@ class Session:
                 deadline_s = self.heard_s + SILENCE_S
                 if self.at is ClientAt.BOTH:
                     deadline_s = min(deadline_s, self._known[self._sockets.held].opened_s + SEAT_S)
-                again_s = (again_s for _, again_s in self._acts.values())
-                self.deadline_s = min([deadline_s, self._again_s, *again_s])
+                self.deadline_s = min(deadline_s, self._wishes.due_s, self._acts.due_s)
 
     def _ask_again(self, now_s: float) -> None:
-        for n, (act, again_s) in self._acts.items():
-            if now_s >= again_s:
-                self._acts[n] = (act, now_s + ACT_AGAIN_S)
-                self._actions.append(Say(self._sockets.main, act))
-
-    def _tell_again(self, now_s: float) -> None:
-        """Tells the node, which is new to us, whom we do not hear and which groups we do: a few a second."""
-        if now_s < self._again_s:
-            return
-        for _ in range(min(TELL_PER_S, len(self._again))):
-            self._actions.append(Say(self._sockets.main, self._again.popleft()))
-        self._again_s = now_s + 1.0 if self._again else math.inf
+        """Says what is due of acts and wishes, if a node owns the avatar."""
+        if self.playing:
+            due = (*self._acts.due(self.pose, now_s), *self._wishes.due(now_s))
+            self._actions.extend(Say(self._sockets.main, message) for message in due)
 
     def _try_others_first(self, url: str) -> None:
         if len(self._urls) > 1 and url in self._urls:
@@ -586,13 +546,6 @@ class Session:
 
     def _trouble(self, code: str, sentence: str) -> None:
         self.trouble = (code, sentence)
-
-
-def _set(known: dict[_T, None], one: _T, on: bool) -> None:
-    if on:
-        known[one] = None
-    else:
-        known.pop(one, None)
 
 
 def _challenge_fault(challenge: Challenge, socket: _Socket) -> tuple[str, str] | None:

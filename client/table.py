@@ -170,7 +170,7 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """BYE `elsewhere` on `conn`: a newer login of this person, made by another device."""
+    """BYE `elsewhere` on `conn`: a newer login of this person, made by another device; or a moderator's order."""
 
     conn: int
 

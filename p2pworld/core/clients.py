@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from p2pworld.errors import Refusal
 from p2pworld.messages import (
     Act,
     Beat,
     Block,
     Bye,
     Correct,
-    Done,
     Go,
     Group,
     HangUp,
@@ -30,11 +28,10 @@ from p2pworld.messages import (
     WhoAsk,
 )
 from p2pworld.seoul.landmarks import LANDMARKS
-from p2pworld.world.places import bell_of
 
 if TYPE_CHECKING:
+    from p2pworld.core.acting import Acting
     from p2pworld.core.parts import Parts
-    from p2pworld.core.tending import Tending
     from p2pworld.ids import Incarnation
 
 
@@ -46,8 +43,8 @@ _ASKED_MAX = 4096  # avatars asked about at neighbours and not yet answered
 class Clients:
     """The play sockets' side of a node."""
 
-    def __init__(self, parts: Parts, tending: Tending) -> None:
-        self._parts, self._tending = parts, tending
+    def __init__(self, parts: Parts, acting: Acting) -> None:
+        self._parts, self._acting = parts, acting
 
     def said(self, conn: int, message: PlayMessage, now: Instant) -> None:
         parts = self._parts
@@ -60,10 +57,8 @@ class Clients:
             return
         row = parts.crowd.row_of[avatar]
         match message:
-            case Act(verb="start"):
-                self._start(conn, row, message, now)
             case Act():
-                self._act(conn, avatar, row, message, now)
+                self._acting.asked(conn, avatar, row, message, now)
             case Go("bus"):
                 parts.riders.board(conn, row, now)
             case Go("off"):
@@ -111,35 +106,6 @@ class Clients:
             homes,
             now,
         )
-
-    def _act(self, conn: int, avatar: int, row: int, act: Act, now: Instant) -> None:
-        """Something that lasts; a bell that a place declares is struck only when it may be."""
-        parts = self._parts
-        pose = parts.crowd.pose(row)
-        place = parts.config.places.at(pose.east_cm, pose.north_cm) if act.verb == "ring" else None
-        bell = bell_of(place) if place else None
-        if place and bell and not parts.programmes.strikable(place, now):
-            sentence = f"{place.name['en']} rings at its time; start a rehearsal to strike it."
-            parts.out.sends.append(ToClient(conn, Done(act.n, reason="not_now", sentence=sentence)))
-            return
-        cell = parts.city.leaf_at(*(bell[1] if bell else (pose.east_cm, pose.north_cm)))
-        login = parts.people.login_on(conn)
-        parts.objects.act(avatar, login, conn, act, pose, cell, parts.people.lapsed, parts.out, now, bell)
-        self._tending.tell_changes()
-
-    def _start(self, conn: int, row: int, act: Act, now: Instant) -> None:
-        """Somebody starts a rehearsal; it is not kept, so there is no disk to wait for."""
-        parts = self._parts
-        pose = parts.crowd.pose(row)
-        here = parts.config.places.at(pose.east_cm, pose.north_cm)
-        started = parts.programmes.start(act.text, here, now)
-        if isinstance(started, Refusal):
-            done = Done(act.n, reason=started.reason, sentence=started.sentence)
-        else:
-            done = Done(act.n, durable="started")
-            told = Notice("rehearsal", f"{started.name['ko']} · {started.name['en']}")
-            parts.tell_place(started.place, told)
-        parts.out.sends.append(ToClient(conn, done))
 
     def _go(self, conn: int, row: int, place: str, now: Instant) -> None:
         """Teleport: the row stands there from now on; if that ground is another node's, it is handed off as always."""

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from p2pworld.world.objects import SavedCell
 
 
+from p2pworld.core.acting import Acting
 from p2pworld.core.clients import Clients
 from p2pworld.core.parts import NodeConfig, Parts
 from p2pworld.core.peers import Peers
@@ -97,8 +98,9 @@ class Node:
         self.config = config
         self.parts = Parts(config, keys, entropy, journal, ends, now, records)
         self._tending = Tending(self.parts)
-        self._clients = Clients(self.parts, self._tending)
-        self._peers = Peers(self.parts, self._tending)
+        self._acting = Acting(self.parts, self._tending)
+        self._clients = Clients(self.parts, self._acting)
+        self._peers = Peers(self.parts, self._tending, self._acting)
         self._frames: list[Frame] = []
         self._waiting: dict[int, tuple[float, np.void]] = {}
         self._ready_number = 0
@@ -143,6 +145,7 @@ class Node:
             case ClientLost():
                 parts.people.lost(event.conn, now)
                 parts.objects.lost(event.conn)
+                self._acting.lost(event.conn)
                 parts.speech.lost(event.conn)
                 parts.moderation.lost(event.conn)
                 self._waiting.pop(event.conn, None)
@@ -198,6 +201,7 @@ class Node:
             self._frames.append(Frame(tuple(conns.tolist()), tuple(payloads)))
         for conn, shift_ms in parts.pacer.shifts(now.boot_s, self.config.tick_ms):
             parts.out.sends.append(ToClient(conn, Pace(shift_ms)))
+        self._acting.tick(now)
         self._tending.tick(now)
 
     def advance(self, done: Wrote | WriteFailed, now: Instant) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from p2pworld.errors import RemoteError
 from p2pworld.limits import PREPARE_S
 from p2pworld.messages import (
+    ActDone,
+    ActFor,
     Attached,
     Beaten,
     Border,
@@ -41,6 +43,7 @@ from p2pworld.wire.frames import decode_density, decode_rows
 from p2pworld.world.handoff import SeatAt
 
 if TYPE_CHECKING:
+    from p2pworld.core.acting import Acting
     from p2pworld.core.parts import Parts
     from p2pworld.core.tending import Tending
     from p2pworld.ids import Incarnation
@@ -54,8 +57,8 @@ _DEFERRED_MAX = 1024  # PREPAREs that wait for a newer map to be read
 class Peers:
     """The links' side of a node."""
 
-    def __init__(self, parts: Parts, tending: Tending) -> None:
-        self._parts, self._tending = parts, tending
+    def __init__(self, parts: Parts, tending: Tending, acting: Acting) -> None:
+        self._parts, self._tending, self._acting = parts, tending, acting
         self._links_made = 0
         self._deferred: list[tuple[float, Incarnation, int, Prepare]] = []
 
@@ -119,6 +122,10 @@ class Peers:
             case CellStored() | CellRefused():
                 parts.objects.from_standby(peer, message, parts.out, now)
                 self._tending.tell_changes()
+            case ActFor():
+                self._acting.passed_on(peer, message, now)
+            case ActDone():
+                self._acting.answered(peer, message)
             case WhoAsk():
                 known = [(a, p) for a in message.ids if (p := parts.people.profile(a)) is not None]
                 answer = WhoTell(tuple(a for a, _ in known), tuple(p for _, p in known))

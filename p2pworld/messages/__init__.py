@@ -21,6 +21,8 @@ from p2pworld.messages.fields import (
 )
 from p2pworld.messages.link import (
     LINK_MESSAGES,
+    ActDone,
+    ActFor,
     Attached,
     Batch,
     Beaten,
@@ -100,7 +102,7 @@ __all__ = [
     "Pace", "Bye", "PlayMessage", "PLAY_MESSAGES", "WorldObject",
     "Prepare", "SeatReady", "SeatRefused", "Attached", "Commit", "CommitAck", "CommitNak", "Cancel", "Border",
     "DirectoryPut", "DirectoryNews", "CellDelta", "CellState", "CellStored", "CellRefused", "WhoAsk", "WhoTell",
-    "Spoken", "Beaten", "Sanctioned", "LinkMessage", "LINK_MESSAGES", "Batch",
+    "Spoken", "Beaten", "Sanctioned", "ActFor", "ActDone", "LinkMessage", "LINK_MESSAGES", "Batch",
     "ClientOpened", "ClientSaid", "ClientLost", "LinkUp", "LinkDown", "PeerSaid", "Wrote", "WriteFailed", "ClientEvent",
     "SaveDelta", "SaveState", "SaveRecord", "Write", "ToClient", "HangUp", "ToPeer", "Send", "Frame", "Ready",
 ]  # fmt: skip

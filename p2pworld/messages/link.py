@@ -21,13 +21,17 @@ from p2pworld.messages.fields import (
     Ticket,
 )
 from p2pworld.messages.play import (
+    Act,
     Beat,
+    Done,
     Said,
     SignedHello,
 )
 
 __all__ = [
     "LINK_MESSAGES",
+    "ActDone",
+    "ActFor",
     "Attached",
     "Batch",
     "Beaten",
@@ -221,6 +225,30 @@ class CellRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class ActFor:
+    """To the holder of the ground that an act is about: do it for this avatar of mine; `pose` is where it was asked."""
+
+    KIND: ClassVar[int] = 0x34
+    avatar: AvatarId
+    login_ms: U53
+    birth: Birth
+    act: Act
+    pose: Pose
+
+
+@dataclass(frozen=True, slots=True)
+class ActDone:
+    """What an act of your avatar came to, named as ActFor named it."""
+
+    KIND: ClassVar[int] = 0x35
+    avatar: AvatarId
+    login_ms: U53
+    n: U32
+    done: Done
+    name: Annotated[bytes, Size(0, 16)] = b""
+
+
+@dataclass(frozen=True, slots=True)
 class WhoAsk:
     """Who are these avatars of yours?"""
 
@@ -265,12 +293,12 @@ class Sanctioned:
 LinkMessage = (
     Prepare | SeatReady | SeatRefused | Attached | Commit | CommitAck | CommitNak | Cancel | Border | DirectoryPut
     | DirectoryNews | CellDelta | CellState | CellStored | CellRefused | WhoAsk | WhoTell | Spoken | Beaten
-    | Sanctioned
+    | Sanctioned | ActFor | ActDone
 )  # fmt: skip
 LINK_MESSAGES: tuple[type, ...] = (
     Prepare, SeatReady, SeatRefused, Attached, Commit, CommitAck, CommitNak, Cancel, Border, DirectoryPut,
     DirectoryNews, CellDelta, CellState, CellStored, CellRefused, WhoAsk, WhoTell, Spoken, Beaten,
-    Sanctioned,
+    Sanctioned, ActFor, ActDone,
 )  # fmt: skip
 
 

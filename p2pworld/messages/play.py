@@ -222,10 +222,11 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class Act:
     """Do something that lasts: `verb` is `hang` (a lantern, `text` its wish) or `ring` (the bell `target`, or the
-    place's).
+    place's), or `start` (a rehearsal of the programme `text`).
 
     A retry with the same `n` under the same login does nothing twice. `name`, the client's own random name for the act,
-    makes that so under a later login too.
+    makes that so under a later login too. `east_cm`, `north_cm` is where it was first asked for, and stays so in each
+    retry, wherever the avatar is by then; both 0: where the avatar is.
     """
 
     KIND: ClassVar[int] = 0x46
@@ -234,6 +235,8 @@ class Act:
     text: Annotated[str, Size(0, 200)] = ""
     target: Annotated[bytes, Size(0, 16)] = b""
     name: Annotated[bytes, Size(0, 16)] = b""
+    east_cm: Centimetres = 0
+    north_cm: Centimetres = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from p2pworld.crdt import HybridClock, ObjectCell, ObjectRecord, Replica
 from p2pworld.errors import Refusal
+from p2pworld.ids import Incarnation
 from p2pworld.limits import OBJECTS_PER_AVATAR, OBJECTS_PER_CELL
 from p2pworld.messages import Act, Pose, WorldObject
 from p2pworld.world.text import line_fault
@@ -23,7 +24,6 @@ from p2pworld.world.text import line_fault
 if TYPE_CHECKING:
     from p2pworld.crdt import Value
     from p2pworld.geometry import Cell
-    from p2pworld.ids import Incarnation
 
 __all__ = [
     "ACT_SLOTS",
@@ -50,7 +50,8 @@ _TEXT_CHARACTERS_MAX: Final = 200
 class Asked:
     """An act, who asked for it under which login, and where the avatar stood.
 
-    `bell` is the bell that the place there declares, its id and position; the cell's own otherwise.
+    `bell` is the bell that the place there declares, its id and position; the cell's own otherwise. `via` is the node
+    that passed it on, None if its own client asked.
     """
 
     avatar: int
@@ -58,6 +59,7 @@ class Asked:
     message: Act
     pose: Pose
     bell: tuple[bytes, tuple[int, int]] | None = None
+    via: Incarnation | None = None
 
     @property
     def key(self) -> bytes:

@@ -16,7 +16,17 @@ from typing import TYPE_CHECKING, Final
 from p2pworld.crdt import ObjectCell
 from p2pworld.errors import Refusal
 from p2pworld.limits import PENDING_ACTS
-from p2pworld.messages import CellDelta, CellState, Done, Instant, SaveDelta, SaveState, ToClient, ToPeer
+from p2pworld.messages import (
+    ActDone,
+    CellDelta,
+    CellState,
+    Done,
+    Instant,
+    SaveDelta,
+    SaveState,
+    ToClient,
+    ToPeer,
+)
 from p2pworld.world.acts import Asked, owner, perform, view
 from p2pworld.world.object_records import DELTA_BYTES_MAX, Batch, Follower, Gift, Held, Op, Record, Station
 
@@ -63,11 +73,11 @@ class Holder:
         home = self._records.get(self._recent.get(asked.key, cell))
         record = home if home is not None and home.held is not None else self._records.get(cell)
         if lapsed:
-            self._decline(conn, asked, _LAPSED, out)
+            self.answer(conn, asked, _LAPSED, out)
         elif record is None or record.held is None:
-            self._decline(conn, asked, _MOVED, out)
+            self.answer(conn, asked, _MOVED, out)
         elif self.pending >= PENDING_ACTS:
-            self._decline(conn, asked, _BUSY, out)
+            self.answer(conn, asked, _BUSY, out)
         else:
             op = Op(conn, asked)
             self.pending += 1
@@ -93,18 +103,24 @@ class Holder:
         self.pump(record, out, now)
         return True
 
-    def _decline(self, conn: int, asked: Asked, refusal: Refusal, out: Outbox) -> None:
-        self._station.counters[f"act-{refusal.reason}"] += 1
-        if conn >= 0:
-            answer = Done(asked.message.n, reason=refusal.reason, sentence=refusal.sentence)
-            out.sends.append(ToClient(conn, answer))
+    def answer(self, conn: int, asked: Asked, done: Done | Refusal, out: Outbox) -> None:
+        """Answer an act: to the client that asked, or to the node that asked for its client."""
+        act = asked.message
+        if isinstance(done, Refusal):
+            self._station.counters[f"act-{done.reason}"] += 1
+            done = Done(act.n, reason=done.reason, sentence=done.sentence)
+        if asked.via is not None:
+            told = ActDone(asked.avatar, asked.login_ms, act.n, done, act.name)
+            out.sends.append(ToPeer(asked.via, told))
+        elif conn >= 0:
+            out.sends.append(ToClient(conn, done))
 
     def _close(self, op: Op | Gift, refusal: Refusal, out: Outbox) -> None:
         """End an act that was not done; a gift is simply given again."""
         if isinstance(op, Op):
             self._forget(op)
             self._recent.pop(op.asked.key, None)
-            self._decline(op.conn, op.asked, refusal, out)
+            self.answer(op.conn, op.asked, refusal, out)
 
     def _forget(self, op: Op) -> None:
         self.pending -= 1
@@ -370,9 +386,8 @@ class Holder:
                 continue
             self._forget(item)
             self._station.counters[f"act-done-{durable}"] += 1
-            if item.conn >= 0:
-                answer = Done(item.asked.message.n, durable=durable, id=item.object_id)
-                out.sends.append(ToClient(item.conn, answer))
+            done = Done(item.asked.message.n, durable=durable, id=item.object_id)
+            self.answer(item.conn, item.asked, done, out)
         while held.unsettled and held.unsettled[0][0] <= upto:
             held.fresh |= held.unsettled.popleft()[1]
             self._fresh.add(record.cell)

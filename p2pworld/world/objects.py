@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.crdt import HybridClock, ObjectCell, admissible
-from p2pworld.errors import RemoteError
+from p2pworld.errors import Refusal, RemoteError
 from p2pworld.geometry import Cell
 from p2pworld.ids import Incarnation
 from p2pworld.limits import CLOCK_SKEW_MS, OBJECTS_PER_CELL
@@ -29,6 +29,7 @@ from p2pworld.messages import (
     CellRefused,
     CellState,
     CellStored,
+    Done,
     Instant,
     Pose,
     ToPeer,
@@ -229,12 +230,18 @@ class Objects:
         out: Outbox,
         now: Instant,
         bell: tuple[bytes, tuple[int, int]] | None = None,
+        via: Incarnation | None = None,
     ) -> None:
-        """Do an act of an avatar that stands in `cell`; the answer, `Done`, comes when it is durable or refused.
+        """Do an act asked for in `cell`, at `pose`; the answer, `Done`, comes when it is durable or refused.
 
-        `bell` is the declared bell that a `ring` strikes, its id and position.
+        `bell` is the declared bell that a `ring` strikes, its id and position. `via` is the node that passed the act
+        on and gets the answer, in an `ActDone`; else it goes to `conn`.
         """
-        self._holder.act(conn, Asked(avatar, login.ms, message, pose, bell), cell, lapsed, out, now)
+        self._holder.act(conn, Asked(avatar, login.ms, message, pose, bell, via), cell, lapsed, out, now)
+
+    def answer(self, conn: int, asked: Asked, done: Done | Refusal, out: Outbox) -> None:
+        """Answer an act that changes no object, or is declined before it comes here, the way `act` answers."""
+        self._holder.answer(conn, asked, done, out)
 
     def expunge(self, object_id: bytes, out: Outbox, now: Instant) -> int:
         """Take an object, but no bell, down for good in every cell held here that shows it; in how many it began."""

@@ -193,6 +193,7 @@ class _Run:
     steps: tuple[tuple[float, Op], ...]
     begin_s: float  # boot clock, of a rehearsal; a scheduled run goes by the wall's
     done: int = 0
+    key: bytes = b""  # of the act that began a rehearsal
 
 
 class Programmes:
@@ -205,11 +206,16 @@ class Programmes:
         self._by_id: Mapping[str, Programme] = {one.id: one for one in places.programmes}
         self.counters: Counter[str] = Counter()
 
-    def start(self, programme_id: str, here: Place | None, now: Instant) -> Programme | Refusal:
-        """Begin a rehearsal now, asked for by somebody who stands in `here`."""
+    def start(
+        self, programme_id: str, here: Place | None, now: Instant, key: bytes = b""
+    ) -> Programme | Refusal:
+        """Begin a rehearsal now, asked for in `here`; asked again under the same `key`, it stays the one begun."""
         programme = self._by_id.get(programme_id)
         if programme is None:
             return Refusal("no_programme", "There is no such programme.")
+        before = self._rehearsals.get(programme_id)
+        if before and key and before.key == key:
+            return programme
         if here is None or here.id != programme.place:
             name = self._places.by_id[programme.place].name["en"]
             return Refusal("not_there", f"A rehearsal is started where it happens: go to {name} first.")
@@ -218,12 +224,16 @@ class Programmes:
         soon = next_run(programme, now.wall_ms)
         if running(programme, now.wall_ms) is not None or (soon and soon - now.wall_ms < SOON_S * 1000):
             return Refusal("soon", "No rehearsal now: the programme itself is about to be played.")
-        before = self._rehearsals.get(programme_id)
         if before and now.boot_s < before.begin_s + before.steps[-1][0] + REHEARSAL_EVERY_S:
             return Refusal("rehearsed", "It has just been rehearsed; wait half a minute.")
-        self._rehearsals[programme_id] = _Run(now.wall_ms, programme.rehearsal, now.boot_s)
+        self._rehearsals[programme_id] = _Run(now.wall_ms, programme.rehearsal, now.boot_s, key=key)
         self.counters["programme-rehearsals"] += 1
         return programme
+
+    def ground(self, programme_id: str) -> Point | None:
+        """The point whose holder plays a programme; None if there is no such programme."""
+        programme = self._by_id.get(programme_id)
+        return None if programme is None else _where(self._places.by_id[programme.place])
 
     def strikable(self, place: Place, now: Instant) -> bool:
         """Whether everybody may strike this place's bell: while it is rehearsed, and a minute after."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from client.session import ACTS_MAX, HELD_WAIT_S, JOIN_S, SILENCE_S, ClientAt, Close, Open, Say, Session
+from client.asking import ACTS_MAX
+from client.session import HELD_WAIT_S, JOIN_S, SILENCE_S, ClientAt, Close, Open, Say, Session
 from p2pworld.crypto.keys import (
     NodeKeys,
     PersonKeys,
@@ -292,6 +293,19 @@ def test_a_reconnecting_device_that_was_overtaken_stops(inside: Stage) -> None:
     assert inside.say(2, Bye("elsewhere", "", 9_000, b"n" * 16)) == ["close 2", "STOPPED"]
 
 
+@pytest.mark.parametrize("code", ["removed", "banned"])
+def test_a_moderators_order_stops_it_until_a_gesture(inside: Stage, code: str) -> None:
+    inside.moved(1)
+    inside.challenge(2)
+    assert inside.say(1, Bye(code, "Until noon.")) == ["close 1", "close 2", "STOPPED"]
+    assert inside.session.trouble == (code, "Until noon.")
+    assert inside.later(3_600) == ["STOPPED"]
+    inside.session.gesture(inside.now_s)
+    assert inside.later(0) == [f"open 3 {URL_A}", "JOINING"]
+    inside.challenge(3)
+    assert inside.say(3, Bye(code, "Until noon.")) == ["close 3", "STOPPED"]
+
+
 def test_its_own_login_whose_welcome_was_lost_does_not_stop_it(inside: Stage) -> None:
     inside.lose(1)
     inside.later(0)
@@ -361,6 +375,22 @@ def test_an_act_is_asked_for_until_it_is_answered_also_under_the_next_login(insi
     assert inside.session.acts_open == 0
 
 
+def test_an_act_stays_where_it_was_first_asked_for(inside: Stage) -> None:
+    inside.session.act("hang", inside.now_s, "wish")
+    inside.session.steer(Pose(1_500, 2_500))
+    inside.lose(1)
+    inside.session.act("hang", inside.now_s, "another")  # nobody hears it yet
+    inside.later(0)
+    inside.challenge(2)
+    inside.welcome(2, Pose(1_400, 2_400), seq=1)
+    asked = [message for message in inside.said if isinstance(message, Act)]
+    assert [(act.n, act.east_cm, act.north_cm) for act in asked] == [
+        (1, HERE.east_cm, HERE.north_cm),
+        (1, HERE.east_cm, HERE.north_cm),
+        (2, 1_400, 2_400),
+    ]
+
+
 def test_an_act_refused_for_good_is_not_asked_for_again(inside: Stage) -> None:
     n = inside.session.act("hang", inside.now_s, "wish")
     inside.lines()
@@ -379,7 +409,7 @@ def test_two_sessions_of_one_person_name_their_acts_differently(stage: Stage) ->
     other = Session(stage.keys, Profile("Mina"), [URL_A], b"other entropy", HERE)
     for session in (stage.session, other):
         session.act("ring", 0.0)
-    names = [session._acts[1][0].name for session in (stage.session, other)]
+    names = [session._acts.due(HERE, 10.0)[0].name for session in (stage.session, other)]
     assert names[0] != names[1]
 
 

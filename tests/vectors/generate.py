@@ -21,6 +21,8 @@ from p2pworld.crypto.keys import NodeKeys, PersonKeys, birth_of, sign_challenge,
 from p2pworld.ids import Login, avatar_id
 from p2pworld.messages import (
     Act,
+    ActDone,
+    ActFor,
     Batch,
     Beat,
     Block,
@@ -31,6 +33,7 @@ from p2pworld.messages import (
     CommitAck,
     Correct,
     DirectoryPut,
+    Done,
     Group,
     Moved,
     Objects,
@@ -184,7 +187,7 @@ def play() -> list[dict[str, Any]]:
     messages: tuple[PlayMessage, ...] = (
         Welcome(7, 1_700_000_000_123, TICKET, Pose(1, 2, 3, 4, 5), 9, 100, 123, 1_700_000_000_000, 5, (URL,)),
         Moved(bytes(range(32)), URL, TICKET),
-        Act(3, "hang", "새해 복"),
+        Act(3, "hang", "새해 복", name=TICKET, east_cm=3_379_021, north_cm=3_230_755),
         Objects(5, (lantern,), (bytes(16),), whole=True),
         Who((7, 9_007_199_254_740_991)),
         Correct(65_536, Pose(1, 2), "reach"),
@@ -247,6 +250,14 @@ def link() -> list[dict[str, Any]]:
             DirectoryPut(avatar, proof),
         ),
     )
+    ring = Act(3, "ring", name=TICKET, east_cm=pose.east_cm, north_cm=pose.north_cm)
+    passed_on = Batch(
+        12,
+        (
+            ActFor(avatar, 1_700_000_000_123, birth, ring, pose),
+            ActDone(avatar, 1_700_000_000_123, 3, Done(3, "standby", bytes(range(16))), TICKET),
+        ),
+    )
     return [
         {
             "name": "a border batch",
@@ -263,6 +274,12 @@ def link() -> list[dict[str, Any]]:
             "map_version": 12,
             "messages": [{"kind": m.KIND, "fields": plain(asdict(m))} for m in attempt.messages],
             "hex": encode_batch(attempt).hex(),
+        },
+        {
+            "name": "an act passed on, and its answer",
+            "map_version": 12,
+            "messages": [{"kind": m.KIND, "fields": plain(asdict(m))} for m in passed_on.messages],
+            "hex": encode_batch(passed_on).hex(),
         },
         {"name": "nothing to say", "map_version": 0, "messages": [], "hex": encode_batch(Batch(0, ())).hex()},
     ]

@@ -84,14 +84,14 @@ def test_play_messages_read_back() -> None:
 
 
 def test_batches_read_back() -> None:
-    border, handoff, empty = cases("link")
+    border, *others = cases("link")
     (message,) = decode_batch(bytes.fromhex(border["hex"])).messages
     assert isinstance(message, Border)
     rows = [
         dict(zip(BORDER_DTYPE.names or (), row, strict=True)) for row in decode_rows(message.rows).tolist()
     ]
     assert rows == border["border"]["rows"]
-    for case in (handoff, empty):
+    for case in others:
         batch = decode_batch(bytes.fromhex(case["hex"]))
         assert batch.map_version == case["map_version"]
         assert [{"kind": m.KIND, "fields": plain(asdict(m))} for m in batch.messages] == case["messages"]

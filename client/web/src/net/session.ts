@@ -73,7 +73,7 @@ interface Socket {
 
 interface Asked {
   readonly kind: number;
-  readonly fields: Fields;
+  fields: Fields;
   againMs: number;
   readonly answer: (done: Done) => void;
 }
@@ -203,10 +203,9 @@ export class Session {
     const name = sha256(Uint8Array.from([...this.entropy, n >>> 24, n >>> 16, n >>> 8, n])).slice(0, 16);
     const named = kind === Kind.ACT ? { name } : {};
     return new Promise((answer) => {
-      const againMs = this.shell.now() + ASK_AGAIN_MS;
-      const asked: Asked = { kind, fields: { n, ...fields, ...named }, againMs, answer };
-      this.asked.set(n, asked);
-      if (this.playing) this.shell.send(this.main, encodeMessage(kind, asked.fields));
+      const againMs = this.shell.now();
+      this.asked.set(n, { kind, fields: { n, ...fields, ...named }, againMs, answer });
+      if (this.playing) this.askAgain(againMs);
       this.setDeadline();
     });
   }
@@ -480,6 +479,11 @@ export class Session {
     for (const asked of this.asked.values()) {
       if (now < asked.againMs) continue;
       asked.againMs = now + ASK_AGAIN_MS;
+      // an act belongs to where it was first asked for, wherever the avatar is by the time it is asked again
+      if (asked.kind === Kind.ACT && this.pose && asked.fields.east_cm === undefined) {
+        const { east_cm, north_cm } = this.pose;
+        asked.fields = { ...asked.fields, east_cm: Math.round(east_cm), north_cm: Math.round(north_cm) };
+      }
       this.shell.send(this.main, encodeMessage(asked.kind, asked.fields));
     }
   }

@@ -1,0 +1,134 @@
+"""What a person asks of the city, kept by the client until the city has heard it.
+
+`Acts` are what lasts: each is asked for again, word for word, until its answer comes, at whatever node the client is by
+then. The place where it was first asked for goes with it, so that all who are asked look in the same cell whether it
+has been done. `Wishes` are what every later node must be told anew: whom not to hear, and which groups to hear.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from p2pworld.errors import LocalError
+from p2pworld.messages import Act, Block, Done, Group
+
+if TYPE_CHECKING:
+    from p2pworld.messages import Pose
+
+__all__ = ["ACTS_MAX", "ACT_AGAIN_S", "TELL_PER_S", "Acts", "Wishes"]
+
+_T = TypeVar("_T")
+
+ACT_AGAIN_S: Final = 2.0
+ACTS_MAX: Final = 32  # not yet answered
+TELL_PER_S: Final = 5  # half of what a node takes, so that the person's own words find room
+_AGAIN: Final = frozenset({"busy", "disk", "lapsed", "moved"})  # reasons that pass
+
+
+@dataclass(slots=True)
+class _Asked:
+    act: Act
+    again_s: float
+
+
+class Acts:
+    """The acts that wait for their answer. `entropy`, never used before, makes their names this client's own."""
+
+    def __init__(self, entropy: bytes) -> None:
+        self._entropy = entropy
+        self._asked: dict[int, _Asked] = {}
+        self._made = 0
+
+    def __len__(self) -> int:
+        return len(self._asked)
+
+    def ask(self, verb: str, text: str, target: bytes, now_s: float) -> int:
+        """A new act, `due` at once; returns its number.
+
+        Raises:
+            LocalError: too many acts are open.
+        """
+        if len(self._asked) >= ACTS_MAX:
+            raise LocalError(f"{ACTS_MAX} acts are waiting for their answer; wait for one")
+        self._made += 1
+        n = self._made
+        name = hashlib.sha256(b"p2pworld act" + self._entropy + n.to_bytes(4, "big")).digest()[:16]
+        self._asked[n] = _Asked(Act(n, verb, text, target, name), now_s)
+        return n
+
+    def due(self, pose: Pose | None, now_s: float) -> list[Act]:
+        """What is to be asked for now; an act first asked for belongs to where the avatar is, at `pose`."""
+        found = []
+        for asked in self._asked.values():
+            if now_s < asked.again_s:
+                continue
+            if pose is not None and not (asked.act.east_cm or asked.act.north_cm):
+                asked.act = replace(asked.act, east_cm=pose.east_cm, north_cm=pose.north_cm)
+            asked.again_s = now_s + ACT_AGAIN_S
+            found.append(asked.act)
+        return found
+
+    def done(self, done: Done, now_s: float) -> bool:
+        """An answer; whether the act is to be asked for again, since its reason passes."""
+        asked = self._asked.get(done.n)
+        if asked is None:
+            return False
+        if done.reason in _AGAIN:
+            asked.again_s = now_s + ACT_AGAIN_S
+            return True
+        del self._asked[done.n]
+        return False
+
+    def hurry(self, now_s: float) -> None:
+        """All are due now: a node that has not been asked yet is there."""
+        for asked in self._asked.values():
+            asked.again_s = now_s
+
+    @property
+    def due_s(self) -> float:
+        """When the next is due."""
+        return min((asked.again_s for asked in self._asked.values()), default=math.inf)
+
+
+class Wishes:
+    """Whom this person does not hear, and which groups; a new node is told so, a few a second."""
+
+    def __init__(self) -> None:
+        self.blocked: dict[int, None] = {}
+        self.groups: dict[bytes, None] = {}
+        self.due_s = math.inf
+        self._untold: deque[Block | Group] = deque()
+
+    def block(self, avatar: int, on: bool) -> Block:
+        """Remember; what the present node is to be told."""
+        _set(self.blocked, avatar, on)
+        return Block(avatar, on)
+
+    def group(self, to: bytes, on: bool) -> Group:
+        """Remember; what the present node is to be told."""
+        _set(self.groups, to, on)
+        return Group(to, on)
+
+    def begin(self, now_s: float) -> None:
+        """The node is new to us: it is to be told everything."""
+        self._untold = deque([*map(Group, self.groups), *map(Block, self.blocked)])
+        self.due_s = now_s
+
+    def due(self, now_s: float) -> list[Block | Group]:
+        """What it is to be told now."""
+        if now_s < self.due_s:
+            return []
+        told = [self._untold.popleft() for _ in range(min(TELL_PER_S, len(self._untold)))]
+        self.due_s = now_s + 1.0 if self._untold else math.inf
+        return told
+
+
+def _set(known: dict[_T, None], one: _T, on: bool) -> None:
+    if on:
+        known[one] = None
+    else:
+        known.pop(one, None)

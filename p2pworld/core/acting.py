@@ -1,0 +1,198 @@
+"""Acts: who does what a client asks for, and how the answer finds its way back.
+
+An act is about a place: where it was first asked for, or the bell or the programme that stands there. Whoever holds
+that ground does it, and only there is it remembered, so that asking again does nothing again, wherever the avatar has
+walked or been handed off to meanwhile. If the ground is another node's, the act goes to it over the link, and its
+answer comes back to the client if that is still here; what gets lost on the way the client asks for again.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from p2pworld.errors import Refusal
+from p2pworld.geometry import Cell
+from p2pworld.ids import Incarnation, Login
+from p2pworld.messages import Act, ActDone, ActFor, Done, Instant, Notice, Pose, ToClient, ToPeer
+from p2pworld.world.acts import Asked
+from p2pworld.world.places import Place, Point, bell_of
+
+if TYPE_CHECKING:
+    from p2pworld.core.parts import Parts
+    from p2pworld.core.tending import Tending
+
+__all__ = ["Acting"]
+
+REACH_CM: Final = 50_000  # from the avatar to where it first asked: what a person comes by during the retries
+WAIT_S: Final = 10.0  # an answer that comes later finds nobody
+WAITING_MAX: Final = 4096
+_BUSY: Final = Refusal("busy", "Too much is happening here at once; please try again in a moment.")
+_FAR: Final = Refusal("far", "That is too far from here: come within 500 m of it.")
+_LAPSED: Final = Refusal(
+    "lapsed", "This part of the city cannot confirm anything just now; please try again."
+)
+_MOVED: Final = Refusal("moved", "This part of the city is being passed to another node; please try again.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A client's act that another node was asked to do."""
+
+    conn: int
+    peer: Incarnation
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The ground an act is about: its cell, and the place and declared bell there."""
+
+    cell: Cell
+    place: Place | None
+    bell: tuple[bytes, Point] | None
+
+
+class Acting:
+    """The acts of a node's own clients, and those that others pass on."""
+
+    def __init__(self, parts: Parts, tending: Tending) -> None:
+        self._parts, self._tending = parts, tending
+        self._waiting: dict[tuple[int, int, int, bytes], _Waiting] = {}  # in the order of `until_s`
+
+    # ---- from my clients
+
+    def asked(self, conn: int, avatar: int, row: int, act: Act, now: Instant) -> None:
+        """A client of mine wants something done."""
+        parts = self._parts
+        pose = parts.crowd.pose(row)
+        if act.east_cm or act.north_cm:
+            away = (act.east_cm - pose.east_cm, act.north_cm - pose.north_cm)
+            if math.hypot(*away) > REACH_CM:
+                self._decline(conn, act, _FAR)
+                return
+            pose = replace(pose, east_cm=act.east_cm, north_cm=act.north_cm)
+        target = self._target(act, pose)
+        holder = parts.city.holder_of(target.cell)
+        login = parts.people.login_on(conn)
+        if holder == parts.who or holder is None:
+            self._perform(avatar, login, conn, act, pose, target, None, now)
+        elif parts.people.lapsed:
+            self._decline(conn, act, _LAPSED)
+        elif holder not in parts.links:
+            self._decline(conn, act, _MOVED)
+        else:
+            key = avatar, login.ms, act.n, act.name
+            self._waiting.pop(key, None)
+            if len(self._waiting) >= WAITING_MAX:
+                self._decline(conn, act, _BUSY)
+                return
+            self._waiting[key] = _Waiting(conn, holder, now.boot_s + WAIT_S)
+            parts.counters["acts-passed-on"] += 1
+            parts.out.sends.append(ToPeer(holder, ActFor(avatar, login.ms, login.birth, act, pose)))
+
+    def answered(self, peer: Incarnation, told: ActDone) -> None:
+        """What another node did, or not, for a client of mine."""
+        parts = self._parts
+        key = told.avatar, told.login_ms, told.n, told.name
+        waiting = self._waiting.get(key)
+        if waiting is None or waiting.peer != peer:
+            parts.counters["acts-answered-late"] += 1
+            return
+        del self._waiting[key]
+        if parts.people.avatar_on(waiting.conn) == told.avatar:
+            parts.out.sends.append(ToClient(waiting.conn, replace(told.done, n=told.n)))
+        else:
+            parts.counters["acts-answered-late"] += 1
+
+    def lost(self, conn: int) -> None:
+        """A socket is gone, and whoever gets its number next did not ask."""
+        self._waiting = {key: one for key, one in self._waiting.items() if one.conn != conn}
+
+    def tick(self, now: Instant) -> None:
+        """Forget whoever has waited too long."""
+        while self._waiting:
+            key = next(iter(self._waiting))
+            if self._waiting[key].until_s > now.boot_s:
+                return
+            del self._waiting[key]
+            self._parts.counters["acts-unanswered"] += 1
+
+    # ---- from other nodes
+
+    def passed_on(self, peer: Incarnation, asked: ActFor, now: Instant) -> None:
+        """A client of another node wants something done on ground of mine."""
+        self._parts.counters["acts-for-others"] += 1
+        login = Login(asked.login_ms, asked.birth)
+        if self._parts.people.lapsed:  # perhaps without any map
+            self._answer(-1, Asked(asked.avatar, login.ms, asked.act, asked.pose, via=peer), _LAPSED)
+            return
+        target = self._target(asked.act, asked.pose)
+        self._perform(asked.avatar, login, -1, asked.act, asked.pose, target, peer, now)
+
+    # ---- both
+
+    def _target(self, act: Act, pose: Pose) -> _Target:
+        parts = self._parts
+        place, bell, ground = None, None, (pose.east_cm, pose.north_cm)
+        if act.verb in ("ring", "start"):
+            place = parts.config.places.at(*ground)
+        if act.verb == "ring" and place is not None and (bell := bell_of(place)) is not None:
+            ground = bell[1]
+        elif act.verb == "start":
+            ground = parts.programmes.ground(act.text) or ground
+        return _Target(parts.city.leaf_at(*ground), place, bell)
+
+    def _perform(
+        self,
+        avatar: int,
+        login: Login,
+        conn: int,
+        act: Act,
+        pose: Pose,
+        target: _Target,
+        via: Incarnation | None,
+        now: Instant,
+    ) -> None:
+        """Do it on ground of mine, or say why not; if the ground is no longer mine, that is why."""
+        parts = self._parts
+        asked = Asked(avatar, login.ms, act, pose, target.bell, via)
+        place = target.place
+        mine = parts.fits(target.cell)
+        if act.verb == "start":
+            self._answer(conn, asked, self._start(asked, target, now))
+        elif mine and place and target.bell and not parts.programmes.strikable(place, now):
+            sentence = f"{place.name['en']} rings at its time; start a rehearsal to strike it."
+            self._answer(conn, asked, Refusal("not_now", sentence))
+        else:
+            lapsed = parts.people.lapsed
+            parts.objects.act(
+                avatar, login, conn, act, pose, target.cell, lapsed, parts.out, now, target.bell, via
+            )
+        self._tending.tell_changes()
+
+    def _start(self, asked: Asked, target: _Target, now: Instant) -> Done | Refusal:
+        """Somebody starts a rehearsal; it is not kept, so there is no disk to wait for."""
+        parts = self._parts
+        if parts.people.lapsed:
+            return _LAPSED
+        if not parts.fits(target.cell):
+            return _MOVED
+        before = parts.programmes.counters["programme-rehearsals"]
+        started = parts.programmes.start(asked.message.text, target.place, now, asked.key)
+        if isinstance(started, Refusal):
+            return started
+        if parts.programmes.counters["programme-rehearsals"] > before:
+            told = Notice("rehearsal", f"{started.name['ko']} · {started.name['en']}")
+            parts.tell_place(started.place, told)
+        return Done(asked.message.n, durable="started")
+
+    def _answer(self, conn: int, asked: Asked, done: Done | Refusal) -> None:
+        self._parts.objects.answer(conn, asked, done, self._parts.out)
+
+    def _decline(self, conn: int, act: Act, refusal: Refusal) -> None:
+        parts = self._parts
+        parts.counters[f"act-{refusal.reason}"] += 1
+        done = Done(act.n, reason=refusal.reason, sentence=refusal.sentence)
+        parts.out.sends.append(ToClient(conn, done))
