@@ -71,7 +71,7 @@ export class Panels implements Sheet {
     this.box.hidden = true;
     document.documentElement.classList.remove("panel-open");
     const back =
-      this.opener instanceof HTMLElement && this.opener.isConnected
+      this.opener instanceof HTMLElement && this.opener.isConnected && this.opener !== document.body
         ? this.opener
         : document.querySelector("canvas");
     (back as HTMLElement | null)?.focus();
