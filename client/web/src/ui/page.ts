@@ -7,6 +7,9 @@ import type { Said, World, WorldView } from "../state/world";
 import type { Remembered, Settings } from "./settings";
 import type { Sound } from "./sound";
 
+/** Gwanghwamun, in metres from the root's corner: where the eye is before anybody is anywhere. */
+export const GWANGHWAMUN = { east: 33_805, north: 32_960 };
+
 export type PanelName =
   | "search"
   | "who"
@@ -29,7 +32,7 @@ export interface Page {
   /** The view of the last frame. */
   view: WorldView;
   /** The latest words of people, newest last. */
-  readonly heard: Said[];
+  readonly heard: readonly Said[];
   /** Whom the open card is about. */
   selected: number | null;
 

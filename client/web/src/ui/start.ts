@@ -9,8 +9,7 @@ import { Minimap } from "../draw/minimap";
 import type { RegionShape, Renderer } from "../draw/renderer";
 import type { Place } from "../state/places";
 import { type Said, STAND, type World } from "../state/world";
-import { language, onLanguage, say, told as toldBy } from "../words";
-import { clean, cleanName, WISH_SHOWN } from "../words/clean";
+import { language, onLanguage, say, told } from "../words";
 import { type Deeds, fillActions, fillTools, fillZooms, pressed } from "./bars";
 import { Chat } from "./chat";
 import { ask, elsewhere, suggestions, welcome } from "./dialogs";
@@ -24,6 +23,7 @@ import { Panels } from "./panels";
 import { keepSettings, Remembered, readSettings } from "./settings";
 import { Sound } from "./sound";
 import { Sounding } from "./sounding";
+import { unknownNear } from "./where";
 
 const FACE = 17;
 const ROOM = 34;
@@ -32,7 +32,9 @@ const HUD_MS = 400;
 const WHO_MS = 700;
 const REGIONS_MS = 5000;
 const BOARD_MS = 1500;
-const ASKED_AT_ONCE = 64;
+/** Below this scale nobody is named. */
+const NAMED_FROM = 0.1;
+
 export function start(world: World): void {
   new Shell(world).begin();
 }
@@ -117,7 +119,7 @@ class Shell implements Page, Deeds {
       fillZooms(this.zooms, this);
       this.chat.words();
       this.renderer.renew();
-      this.told();
+      this.renew();
     };
     onLanguage(write);
     write();
@@ -141,8 +143,8 @@ class Shell implements Page, Deeds {
 
   private listen(): void {
     const { world } = this;
-    world.on("notice", ({ code, sentence }) => this.toast(toldBy(code, sentence)));
-    world.on("trouble", ({ code, sentence }) => this.toast(toldBy(code, sentence)));
+    world.on("notice", ({ code, sentence }) => this.toast(told(code, sentence)));
+    world.on("trouble", ({ code, sentence }) => this.toast(told(code, sentence)));
     world.on("arrived", ({ how }) => {
       if (how === "no way") this.toast(say("noWay"));
       else if (how === "held") this.toast(say("wall"));
@@ -156,7 +158,7 @@ class Shell implements Page, Deeds {
         this.elsewhereCard?.close();
         this.elsewhereCard = null;
       }
-      this.told();
+      this.renew();
     });
     world.on("places", () => this.renderer.renew());
   }
@@ -202,7 +204,7 @@ class Shell implements Page, Deeds {
   /** What needs no frame of its own. */
   private seldom(now: number, night: boolean): void {
     this.hudAt = now + HUD_MS;
-    this.told();
+    this.renew();
     document.documentElement.classList.toggle("night", night);
     const room = typeof this.placeHere()?.ground === "number";
     if (room !== this.inRoom) {
@@ -218,7 +220,7 @@ class Shell implements Page, Deeds {
     }
     if (now > this.whoAt) {
       this.whoAt = now + WHO_MS;
-      this.askWho();
+      if (this.camera.scale >= NAMED_FROM) this.world.who(unknownNear(this));
     }
     if (this.settings.regions && now > this.regionsAt) {
       this.regionsAt = now + REGIONS_MS;
@@ -227,22 +229,6 @@ class Shell implements Page, Deeds {
       });
     }
     this.head.describe(now);
-  }
-
-  /** Names of those one might see named: the nearest first. */
-  private askWho(): void {
-    const { view, camera } = this;
-    if (camera.scale < 0.1) return;
-    const near: [number, number][] = [];
-    const known: number[] = []; // the world asks for them again when they were told of long ago
-    for (let i = 0; i < view.count; i++) {
-      const id = view.ids[i];
-      if (view.people.has(id)) known.push(id);
-      else near.push([Math.hypot(view.east[i] - camera.east, view.north[i] - camera.north), id]);
-    }
-    near.sort((a, b) => a[0] - b[0]);
-    const unknown = near.slice(0, ASKED_AT_ONCE).map((pair) => pair[1]);
-    this.world.who([...unknown, ...known]);
   }
 
   private follow(): void {
@@ -255,7 +241,7 @@ class Shell implements Page, Deeds {
   }
 
   /** What is written beside the picture, and whom the picture leaves out. */
-  private told(): void {
+  private renew(): void {
     this.head.write();
     this.hidden = new Set(this.world.blocked.keys());
     this.friends = new Set(this.remembered.friends.keys());
@@ -283,23 +269,7 @@ class Shell implements Page, Deeds {
       this.person(hit.id);
       return;
     }
-    if (hit?.what === "object") {
-      const object = this.view.objects.get(hit.key);
-      if (object?.kind === "lantern" && object.text !== "") {
-        const by = this.view.people.get(object.by)?.name;
-        const wish = clean(object.text, WISH_SHOWN);
-        this.toast(by === undefined ? `“${wish}”` : `“${wish}” — ${cleanName(by, "…")}`);
-        return;
-      }
-      if (object?.kind === "bell") {
-        this.toast(say("strikes", { count: object.count }));
-        return;
-      }
-      if (object?.kind === "note") {
-        this.open("board");
-        return;
-      }
-    }
+    if (hit?.what === "object" && this.doing.read(hit.key)) return;
     const east = this.camera.eastAt(x);
     const north = this.camera.northAt(y);
     // from far above a click looks there; from near it walks there

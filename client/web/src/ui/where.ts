@@ -5,6 +5,7 @@ import { named, say } from "../words";
 import { cleanName } from "../words/clean";
 import type { Page } from "./page";
 
+const ASKED_AT_ONCE = 64;
 /** How near is near: as far as one hears. */
 export const NEAR_M = 30;
 export const AROUND_M = 64;
@@ -56,6 +57,19 @@ export function around(page: Page, reach = AROUND_M, most = 60): Around {
     for (let i = 0; i < density.count; i++) crowd += density.people[i];
   }
   return { people, programs, unknown, crowd, nearest: near.slice(0, most) };
+}
+
+/** Those in sight whose names are not known yet, the nearest to the middle of the picture first. */
+export function unknownNear(page: Page): number[] {
+  const { view, camera } = page;
+  const unknown: [number, number][] = [];
+  for (let i = 0; i < view.count; i++) {
+    const id = view.ids[i];
+    if (view.people.has(id)) continue;
+    unknown.push([Math.hypot(view.east[i] - camera.east, view.north[i] - camera.north), id]);
+  }
+  unknown.sort((a, b) => a[0] - b[0]);
+  return unknown.slice(0, ASKED_AT_ONCE).map((pair) => pair[1]);
 }
 
 export interface Where {

@@ -1,0 +1,125 @@
+/** Things one does in the city that take one somewhere first: hanging a lantern, striking the bell, riding the bus. */
+
+import type { Spot } from "../draw/city";
+import type { Place, Point } from "../state/places";
+import { type Done, RIDE } from "../state/world";
+import { type Key, named, say, told } from "../words";
+import { clean, cleanName, WISH_SHOWN } from "../words/clean";
+import { GWANGHWAMUN, type Page } from "./page";
+
+/** Where one waits beside a bus, and from how far one may board (the nodes' bound is 15 m). */
+const KERB_M = 4;
+const BOARD_M = 13;
+
+export class Doing {
+  /** The stop where one waits for the bus. */
+  private waiting: Spot | null = null;
+
+  constructor(private readonly page: Page) {}
+
+  /** Tells what a thing in the picture says; false if it says nothing. */
+  read(key: string): boolean {
+    const { view } = this.page;
+    const object = view.objects.get(key);
+    if (object?.kind === "lantern" && object.text !== "") {
+      const by = view.people.get(object.by)?.name;
+      const wish = clean(object.text, WISH_SHOWN);
+      this.page.toast(by === undefined ? `“${wish}”` : `“${wish}” — ${cleanName(by, "…")}`);
+    } else if (object?.kind === "bell") this.page.toast(say("strikes", { count: object.count }));
+    else if (object?.kind === "note") this.page.open("board");
+    else return false;
+    return true;
+  }
+
+  hang(): void {
+    this.goWhere(/lantern/, "Cheonggyecheon Plaza");
+    void this.page
+      .ask(say("hangLantern"), say("wishHint"), say("wish"), say("hangLantern"), WISH_SHOWN)
+      .then((wish) => {
+        if (wish === null) return;
+        this.page.toast(say("pending"));
+        void this.page.world.act("hang", wish).then((done) => this.told(done, "hung"));
+      });
+  }
+
+  ring(): void {
+    const place = this.placeWith(/bell/);
+    const there = place === null || place.id === this.page.placeHere()?.id;
+    this.goWhere(/bell/, "Bosingak");
+    const rehearsal = this.page.world.places?.programmes.find(
+      (one) => one.rehearsal && one.place === place?.id,
+    );
+    if (!there && rehearsal !== undefined) {
+      void this.page.world.act("start", rehearsal.id).then((done) => this.told(done, "rehearsalOn"));
+      return;
+    }
+    void this.page.world.act("ring").then((done) => this.told(done, "struck"));
+  }
+
+  bus(): void {
+    const { view } = this.page;
+    if (view.me?.state === RIDE) {
+      this.page.world.go("off");
+      return;
+    }
+    if (this.waiting !== null) {
+      this.waiting = null;
+      this.page.toast(say("busForgotten"));
+      return;
+    }
+    const me = view.me;
+    const stops = this.page.city?.stops ?? [];
+    if (me === null || stops.length === 0) {
+      this.page.world.go("bus");
+      return;
+    }
+    const away = (stop: Point): number => Math.hypot(stop.east - me.east, stop.north - me.north);
+    this.waiting = stops.reduce((best, stop) => (away(stop) < away(best) ? stop : best));
+    this.page.toast(say("toStop", { stop: named(this.waiting.name) }));
+    this.page.camera.following = true;
+    this.page.world.walkTo(this.waiting.east + KERB_M, this.waiting.north, true);
+  }
+
+  /** Boards as soon as a bus stands where one waits for it. */
+  board(): void {
+    const { waiting } = this;
+    const { view } = this.page;
+    const me = view.me;
+    if (waiting === null || me === null) return;
+    if (me.state === RIDE) {
+      this.waiting = null;
+      this.page.toast(say("boarded"));
+      return;
+    }
+    if (Math.hypot(waiting.east - me.east, waiting.north - me.north) > BOARD_M) return;
+    const there = this.page.city?.buses.at(view.serverTime()) ?? [];
+    if (there.some((bus) => Math.hypot(bus.east - waiting.east, bus.north - waiting.north) < 1))
+      this.page.world.go("bus");
+  }
+
+  /** The nearest place with a feature whose kind fits. */
+  private placeWith(kind: RegExp): Place | null {
+    const me = this.page.view.me ?? GWANGHWAMUN;
+    const all = (this.page.world.places?.all ?? []).filter((place) =>
+      place.features.some((feature) => kind.test(feature.kind)),
+    );
+    const away = (place: Place): number =>
+      Math.hypot(place.middle.east - me.east, place.middle.north - me.north);
+    all.sort((a, b) => away(a) - away(b));
+    return all[0] ?? null;
+  }
+
+  /** Takes one to where a thing can be done, unless one is there. */
+  private goWhere(kind: RegExp, otherwise: string): void {
+    const place = this.placeWith(kind);
+    if (place !== null && place.id === this.page.placeHere()?.id) return;
+    if (place === null && this.page.world.places !== null && this.page.world.places.all.length > 0) return;
+    this.page.world.go(place?.id ?? otherwise);
+    this.page.camera.following = true;
+    if (place !== null) this.page.toast(say("arrived", { place: named(place.name) }));
+  }
+
+  private told(done: Pick<Done, "durable" | "reason" | "sentence">, good: Key): void {
+    this.page.toast(done.durable === "" ? told(done.reason, done.sentence) : say(good));
+  }
+}
