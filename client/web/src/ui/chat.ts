@@ -14,7 +14,7 @@ const SEND_MAX = 300;
 
 export class Chat {
   readonly box: HTMLElement;
-  private readonly log = el("ol", { class: "log", attributes: { role: "log", tabindex: "0" } });
+  private readonly log = el("div", { class: "log", attributes: { role: "log", tabindex: "0" } });
   private readonly input: HTMLTextAreaElement;
   private readonly bar = el("div", { class: "chat-bar" });
   private readonly badge = el("span", { class: "badge", attributes: { hidden: "" } });
@@ -193,7 +193,7 @@ export class Chat {
     if (page.world.blocked.has(said.id) || page.remembered.muted.has(said.id)) return;
     const mine = said.id === page.view.me?.id;
     const name = cleanName(said.name, "…");
-    const line = el("li", { class: `line ${said.channel}${mine ? " mine" : ""}` });
+    const line = el("div", { class: `line ${said.channel}${mine ? " mine" : ""}` });
     const who = mine
       ? el("strong", { text: say("you") })
       : button(name, () => page.person(said.id), { class: "who foreign" });

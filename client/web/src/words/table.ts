@@ -45,7 +45,7 @@ const TABLE = {
   settings: ["설정", "settings"],
   language: ["언어", "language"],
   otherLanguage: ["English", "한국어"],
-  otherLanguageLabel: ["English로 보기 (영어)", "한국어로 보기 (Korean)"],
+  otherLanguageLabel: ["English (영어로 보기)", "한국어 (show in Korean)"],
   reduceMotion: ["움직임 줄이기", "reduce motion"],
   quiet: ["조용한 화면 (소리 끄기)", "quiet mode (no sound)"],
   fewer: ["사람 적게 보기", "show fewer people"],
