@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, ConsoleMessage, Page
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+# what Chromium says when one logs in anew while a socket to a neighbour is being opened
+HARMLESS = "WebSocket is closed before the connection is established"
 
 
 @dataclass(slots=True)
@@ -67,7 +69,7 @@ class Troubles:
         """Remembers what goes wrong on this page."""
 
         def console(message: ConsoleMessage) -> None:
-            if message.type in ("error", "warning"):
+            if message.type in ("error", "warning") and HARMLESS not in message.text:
                 self.seen.append(f"{message.type}: {message.text}")
 
         page.on("console", console)
