@@ -277,6 +277,22 @@ test("an act is asked again until it is answered, under one number, across a new
   await stage.say(2, Kind.DONE, { n: first.n, durable: "standby" });
 });
 
+test("an act stays where it was first asked for", async () => {
+  const stage = new Stage();
+  await stage.play();
+  stage.session.steer({ east_cm: 1500.4, north_cm: 2500, up: 0, yaw: 0, state: 1 });
+  void stage.session.ask(Kind.ACT, { verb: "hang" });
+  const { east_cm, north_cm } = stage.last(1, Kind.ACT);
+  assert.deepEqual([east_cm, north_cm], [1500, 2500]);
+  stage.session.steer({ east_cm: 1600, north_cm: 2600, up: 0, yaw: 0, state: 1 });
+  for (let i = 0; i < 5; i++) {
+    stage.session.heard(1, i);
+    stage.pass(500);
+  }
+  assert.equal(stage.last(1, Kind.ACT).east_cm, 1500);
+  assert.equal(stage.last(1, Kind.ACT).north_cm, 2500);
+});
+
 test("more acts than a node keeps are refused here, with a sentence", async () => {
   const stage = new Stage();
   await stage.play();
