@@ -139,7 +139,11 @@ class Person:
 
     def sees(self, text: str, seconds: float = 15) -> None:
         """Waits until this text stands somewhere on the page to be read."""
-        self.page.get_by_text(text).locator("visible=true").first.wait_for(timeout=seconds * 1000)
+        try:
+            self.page.get_by_text(text).locator("visible=true").first.wait_for(timeout=seconds * 1000)
+        except Exception as error:
+            shown = self.page.locator("body").inner_text()
+            raise AssertionError(f"not within {seconds:g} s: {text}; the page shows: {shown}") from error
 
     def is_at(self, place: str) -> None:
         """Waits until the page says that this is the place."""
