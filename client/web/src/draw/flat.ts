@@ -1,6 +1,6 @@
 /** The light renderer: the city from straight above on one canvas. */
 
-import type { Box } from "./city";
+import { Backdrop } from "./backdrop";
 import { dusk } from "./dusk";
 import { paintGround } from "./ground";
 import { Labels } from "./labels";
@@ -27,6 +27,7 @@ export class FlatRenderer implements Renderer {
   private readonly labels = new Labels();
   private readonly things = new Things();
   private readonly tiles: Tiles;
+  private readonly backdrop: Backdrop;
   private scene: Scene | null = null;
   private ratio = 1;
   /** Whether the last picture lacked nothing: no tile of another scale or hour stood in. */
@@ -44,6 +45,7 @@ export class FlatRenderer implements Renderer {
       dusk(pen, patch, scene.city, scene.places);
       lightPlaces(pen, patch, scene.places);
     });
+    this.backdrop = new Backdrop(this.tiles);
   }
 
   resize(width: number, height: number, ratio: number): void {
@@ -65,22 +67,14 @@ export class FlatRenderer implements Renderer {
     ink.setTransform(1, 0, 0, 1, 0, 0);
     ink.globalAlpha = 1;
     ink.globalCompositeOperation = "source-over";
-    const view: Box = {
-      west: camera.eastAt(0),
-      east: camera.eastAt(camera.width),
-      south: camera.northAt(camera.height),
-      north: camera.northAt(0),
+    const frame = {
+      east: camera.east,
+      north: camera.north,
+      scale: camera.scale * ratio,
+      width: this.canvas.width,
+      height: this.canvas.height,
     };
-    this.whole =
-      scene.city !== null &&
-      this.tiles.draw(
-        ink,
-        view,
-        camera.scale * ratio,
-        scene.light,
-        (east) => camera.x(east) * ratio,
-        (north) => camera.y(north) * ratio,
-      );
+    this.whole = scene.city !== null && this.backdrop.draw(ink, frame, scene.light);
     if (scene.city === null) {
       ink.fillStyle = "#dcd7c9";
       ink.fillRect(0, 0, this.canvas.width, this.canvas.height);

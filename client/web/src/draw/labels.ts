@@ -14,6 +14,9 @@ const SERIF =
 const KEPT_MAX = 400;
 const NAMES_MAX = 36;
 const BUBBLE_WIDTH = 200;
+const MANY = 200;
+/** Of so many only those are named who are this near to the middle, as a share of the diagonal. */
+const NAMED_SHARE = 0.25;
 
 type Style =
   | "name"
@@ -136,12 +139,16 @@ export class Labels {
     const night = scene.light.glow > 0.5;
     const most = camera.scale >= 7 ? NAMES_MAX : camera.scale >= 3.2 ? 16 : 0;
     const order: [number, number][] = [];
+    // those far from the middle are not named anyway when there are many
+    const reach =
+      drawn.count > MANY ? Math.hypot(camera.width, camera.height) * NAMED_SHARE : Number.MAX_VALUE;
     for (let i = 0; i < drawn.count; i++) {
       const id = drawn.ids[i];
       const mine = id === view.me?.id;
       const chosen = mine || id === scene.selected || scene.friends.has(id);
       if (!chosen && (most === 0 || !view.people.has(id))) continue;
       const away = Math.hypot(drawn.x[i] - camera.width / 2, drawn.y[i] - camera.height / 2);
+      if (away > reach && !chosen) continue;
       order.push([chosen ? away - 1e6 : away, i]);
     }
     order.sort((a, b) => a[0] - b[0]);

@@ -84,6 +84,8 @@ export class People {
     for (let i = 0; i < this.drawn.count; i++) this.slots[i] = figure(i);
     for (let i = 0; i < crowd.count; i++) this.crowdSlot(crowd.kind[i]);
     this.sprites.paint(light);
+    // whole pixels to whole pixels: nothing to smooth
+    ink.imageSmoothingEnabled = false;
     ink.globalAlpha = 0.92;
     for (let i = 0; i < crowd.count; i++) {
       const slot = this.crowdSlot(crowd.kind[i]);
@@ -102,6 +104,7 @@ export class People {
       }
       this.sprites.draw(ink, slot, this.drawn.x[i] * ratio, this.drawn.y[i] * ratio);
     }
+    ink.imageSmoothingEnabled = true;
     ink.globalAlpha = 1;
   }
 

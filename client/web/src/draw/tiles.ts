@@ -5,7 +5,7 @@
  * one is there, whatever older or coarser tile covers the spot stands in for it.
  */
 
-import { inkOf, type Patch, sheet } from "./brush";
+import { type Ink, inkOf, type Patch, sheet } from "./brush";
 import type { Box } from "./city";
 import type { Light } from "./light";
 
@@ -23,7 +23,8 @@ interface Tile {
 export class Tiles {
   private readonly kept = new Map<string, Tile>();
   private frame = 0;
-  private version = 0;
+  /** Grows whenever what is painted changed. */
+  version = 0;
   /** Paints one patch; the context is set to metres, north up. */
   constructor(private readonly paint: (ink: OffscreenCanvasRenderingContext2D, patch: Patch) => void) {}
 
@@ -34,7 +35,7 @@ export class Tiles {
 
   /** Covers the picture; returns whether every tile was of this scale and light. `x`, `y` map metres to device pixels. */
   draw(
-    ink: CanvasRenderingContext2D,
+    ink: Ink,
     view: Box,
     scale: number,
     light: Light,
@@ -106,7 +107,7 @@ export class Tiles {
   }
 
   private standIn(
-    ink: CanvasRenderingContext2D,
+    ink: Ink,
     step: number,
     east: number,
     north: number,

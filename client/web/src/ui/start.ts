@@ -6,6 +6,7 @@ import { FlatRenderer } from "../draw/flat";
 import { lightAt } from "../draw/light";
 import { lookOf, writeLook } from "../draw/look";
 import { Minimap } from "../draw/minimap";
+import { Pace } from "../draw/pace";
 import type { RegionShape, Renderer } from "../draw/renderer";
 import type { Place } from "../state/places";
 import { type Said, STAND, type World } from "../state/world";
@@ -53,6 +54,7 @@ class Shell implements Page, Deeds {
     attributes: { tabindex: "0", role: "application" },
   });
   private readonly minimapCanvas = el("canvas", { class: "minimap", attributes: { role: "img" } });
+  private readonly pace = new Pace();
   private readonly minimap = new Minimap(this.minimapCanvas);
   private readonly renderer: Renderer;
   private readonly head: Head;
@@ -165,6 +167,7 @@ class Shell implements Page, Deeds {
 
   private draw(now: number): void {
     const seconds = Math.min(0.1, (now - this.lastMs) / 1000);
+    if (this.pace.frame(now - this.lastMs, devicePixelRatio)) this.follow();
     this.lastMs = now;
     this.frame += 1;
     this.input.step();
@@ -234,8 +237,7 @@ class Shell implements Page, Deeds {
   private follow(): void {
     const width = innerWidth;
     const height = innerHeight;
-    // beyond two device pixels a CSS pixel nobody sees a difference, but every frame pays for it
-    this.renderer.resize(width, height, Math.min(2, devicePixelRatio));
+    this.renderer.resize(width, height, this.pace.ratio(devicePixelRatio));
     this.camera.width = width;
     this.camera.height = height;
   }

@@ -14,11 +14,25 @@ const PILED = new RegExp(`(\\p{M}{${MARKS_MAX}})\\p{M}+`, "gu");
 /** A character as a reader counts them may still be a long chain of joiners. */
 const CLUSTER_MAX = 12;
 
+/** Names are drawn at every frame: what was made of a text is kept. */
+const MADE_MAX = 1024;
+const made = new Map<string, string>();
+
 const segmenter =
   typeof Intl.Segmenter === "function" ? new Intl.Segmenter("ko", { granularity: "grapheme" }) : null;
 
 /** At most `limit` characters (as a reader counts) of `text`, one line, nothing hidden, an ellipsis where it was cut. */
 export function clean(text: string, limit: number): string {
+  const key = `${limit} ${text}`;
+  const had = made.get(key);
+  if (had !== undefined) return had;
+  if (made.size >= MADE_MAX) made.clear();
+  const shown = cut(text, limit);
+  made.set(key, shown);
+  return shown;
+}
+
+function cut(text: string, limit: number): string {
   const short = text.length > limit * CLUSTER_MAX ? text.slice(0, limit * CLUSTER_MAX) : text;
   const plain = short.normalize("NFC").replace(/\s+/gu, " ").replace(HIDDEN, "").replace(PILED, "$1").trim();
   const parts =

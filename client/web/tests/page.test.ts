@@ -1,4 +1,4 @@
-/** What nodes tell by a code is told in both languages; every look fits a profile. */
+/** What nodes tell by a code is told in both languages; every look fits a profile; slow devices draw fewer pixels. */
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -13,6 +13,7 @@ import {
   TONES,
   writeLook,
 } from "../src/draw/look";
+import { Pace } from "../src/draw/pace";
 import { CODES, codeText } from "../src/words/codes";
 
 /** Every code that a node of this release tells a person, and those this page tells of a node. */
@@ -83,4 +84,14 @@ test("every look that can be chosen fits 64 characters and reads back the same",
     }
   }
   assert.equal(readLook("plain:blue;hair:bun;with:cane", 5).hair, "bun");
+});
+
+test("slow frames lower the pixels drawn, step by step, never below those of CSS; a hidden page does not", () => {
+  const pace = new Pace();
+  assert.equal(pace.ratio(3), 2);
+  for (let i = 0; i < 200; i++) assert(!pace.frame(16, 3) && !pace.frame(900, 3));
+  const seen: number[] = [];
+  for (let i = 0; i < 600; i++) if (pace.frame(50, 3)) seen.push(pace.ratio(3));
+  assert.deepEqual(seen, [1.75, 1.5, 1.25, 1]);
+  assert.equal(new Pace().ratio(1), 1);
 });
