@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from p2pworld.ids import Login
-from p2pworld.messages import Commit, CommitAck, Done, Prepare, ToClient, ToPeer
+from p2pworld.messages import ActDone, Commit, CommitAck, Done, Prepare, ToClient, ToPeer
 
 if TYPE_CHECKING:
     from p2pworld.geometry import Cell
@@ -92,6 +92,7 @@ class Checkers:
         self._stamp = 0
         self._in_s: dict[Device, float] = {}  # when each device was last seen to play
         self._prepared: dict[tuple[Process, int, int], int] = {}
+        self._told: dict[Process, set[tuple[bytes, str]]] = {}  # objects that others confirmed to a process
         self._commits: dict[tuple[Process, int, bytes], tuple[Login, int]] = {}
 
     def begin(self) -> None:
@@ -136,6 +137,8 @@ class Checkers:
         elif isinstance(message, Commit):
             login = Login(message.login_ms, message.birth)
             self._commits[process, message.avatar, message.r] = login, message.hop
+        elif isinstance(message, ActDone):
+            self._told.setdefault(process, set()).add((message.done.id, message.done.durable))
 
     def sent(self, process: Process, send: Send) -> None:
         """This leaves a node now."""
@@ -145,8 +148,11 @@ class Checkers:
             self.violate("lapsed", f"{process.name} gives {name} away without a lease", name)
         elif isinstance(message, CommitAck):
             self._acknowledged(process, message)
+        elif isinstance(message, ActDone) and message.done.durable:
+            self._confirmed(process, message.done)
         elif isinstance(message, Done) and message.durable:
-            self._confirmed(process, message)
+            told = (message.id, message.durable) in self._told.get(process, ())
+            self._confirmed(process, message, told)
 
     def _acknowledged(self, process: Process, ack: CommitAck) -> None:
         """Who acknowledges a commit owns the avatar, or knows of something later."""
@@ -156,11 +162,11 @@ class Checkers:
             name = self._names.get(ack.avatar, "somebody")
             self.violate("ack", f"{process.name} acknowledges a commit of {name} it did not take", name)
 
-    def _confirmed(self, process: Process, done: Done) -> None:
-        """What is said to be safe is on as many disks as that means."""
+    def _confirmed(self, process: Process, done: Done, told: bool = False) -> None:
+        """What is said to be safe is on as many disks as that means, and on one's own unless another has `told` so."""
         if not self.run.disks_lost:
             copies = sum(machine.disk.has(done.id) for machine in self.run.machines)
-            if not process.machine.disk.has(done.id) or copies < 1 + (done.durable == "standby"):
+            if not (told or process.machine.disk.has(done.id)) or copies < 1 + (done.durable == "standby"):
                 sentence = f"{process.name} confirms an object on {copies} disks as safe on {done.durable}"
                 self.violate("durable", sentence, process.name)
 
@@ -411,13 +417,13 @@ class Checkers:
             self.violate("object", f"the lantern {deed.text!r} of {name} has changed", name)
 
     def _counts(self, shown: dict[bytes, list[WorldObject]]) -> None:
-        """No retry counts or hangs twice, except that each process asked may have done it without an answer."""
+        """No act that anybody was ever asked for is done twice, however often and of whomever it was asked."""
         deeds = self.run.ledger.deeds
         rings = sum(one.count for found in shown.values() for one in found if one.kind == "bell")
-        most = sum(len(deed.asked_of) for deed in deeds if deed.verb == "ring")
+        most = sum(deed.asked for deed in deeds if deed.verb == "ring")
         if rings > most:
-            self.violate("object", f"bells count {rings}, and nodes were asked for {most} rings")
-        may_hang = {deed.text: len(deed.asked_of) for deed in deeds if deed.verb == "hang"}
+            self.violate("object", f"bells count {rings}, and people asked for {most} rings")
+        may_hang = {deed.text: int(deed.asked) for deed in deeds if deed.verb == "hang"}
         texts = Counter(one.text for found in shown.values() for one in found if one.kind == "lantern")
         for text, times in sorted(texts.items()):
             if times > may_hang.get(text, 0):

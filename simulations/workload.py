@@ -60,7 +60,7 @@ class Deed:
     durable: str = ""
     object_id: bytes = b""
     refused: str = ""
-    asked_of: set[tuple[int, int]] = field(default_factory=set)  # machines and lives of their processes
+    asked: bool = False  # whether it ever left the device
 
 
 @dataclass(slots=True)
@@ -276,8 +276,7 @@ class Device:
     def _note_asked(self, conn: int, n: int) -> None:
         deed, socket = self._deeds.get(n), self._sockets.get(conn)
         if deed is not None and socket is not None and socket.process is not None:
-            process: Process = socket.process  # type: ignore[assignment]
-            deed.asked_of.add((process.number, process.life))
+            deed.asked = True
 
     def _done(self, done: Done) -> None:
         deed = self._deeds.get(done.n)

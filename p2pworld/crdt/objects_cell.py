@@ -179,6 +179,11 @@ class ObjectCell:
         """One object with all that is known of it, None if it is not there."""
         return self._objects.get(object_id)
 
+    def versions(self, object_id: bytes) -> tuple[ObjectRecord, ...]:
+        """What each change of an object left that no other change has seen: several where states have just met."""
+        entries = self._objects.entries(object_id)
+        return tuple(record for _, record in sorted(entries.items(), key=_dot_of))
+
     def newest_stamp(self) -> Stamp | None:
         """The largest stamp of any register, None without registers; a link asks this of each delta."""
         return max(

@@ -3,9 +3,10 @@
 Pure functions over an `ObjectCell`. An act has a key, made from who acts and from the client's number or name for it,
 so that doing it again does nothing again: a lantern's id is its act's key, and a bell's count goes up in the same delta
 in which the key of the ring is remembered. That memory is part of the cell's state, on every disk that has the count:
-`ACT_SLOTS` small hidden objects, each with the last `RINGS_PER_SLOT` keys of the avatars that hash to it. So a ring
-is counted once if its retry comes to a holder that has its count, before that many later rings of its slot; if it comes
-to one that does not (cut off, or taken over without a standby's copy), both count once they meet.
+`ACT_SLOTS` small hidden objects, each with the last `RINGS_PER_SLOT` rings of the avatars that hash to it. So a ring
+is counted once if its retry comes to a holder that has its count, before that many later rings of its slot. One that
+does not have it (it took over without the last of the holder's changes) counts it again; each ring is remembered with
+who counted it, so that `reconcile`, when the two states meet, finds it twice and takes one away.
 """
 
 from __future__ import annotations
@@ -34,14 +35,15 @@ __all__ = [
     "bell_id",
     "owner",
     "perform",
+    "reconcile",
     "replica_of",
     "view",
 ]
 
 ACT_SLOTS: Final = 256
-RINGS_PER_SLOT: Final = 32  # keys of 8 B: 256 B a slot, 8 192 rings remembered in a cell
+RINGS_PER_SLOT: Final = 32  # of 16 B: 512 B a slot, 8 192 rings remembered in a cell
 LANTERNS_PER_CELL: Final = OBJECTS_PER_CELL - ACT_SLOTS - 1  # room for the slots and the bell
-_RING_KEY_BYTES: Final = 8
+_RING_BYTES: Final = 16  # 8 of the act's key, 4 of who counted it, 4 of the bell's id
 _TEXT_CHARACTERS_MAX: Final = 200
 # Texts are shown beside others' names: nothing in them may turn the direction of what follows.
 
@@ -147,11 +149,9 @@ def _ring(
     own, (east_cm, north_cm) = asked.bell or (bell_id(cell), cell.centre_cm)
     bell = own if asked.bell else asked.message.target or own
     slot = _slot_id(cell, asked.avatar % ACT_SLOTS)
-    key = asked.key[:_RING_KEY_BYTES]
-    kept = state.get(slot)
-    recent = kept.fields.get("recent") if kept else b""
-    rung = recent if isinstance(recent, bytes) else b""
-    if key in (rung[at : at + _RING_KEY_BYTES] for at in range(0, len(rung), _RING_KEY_BYTES)):
+    ring = asked.key[:8] + hashlib.sha256(replica[0] + replica[1].to_bytes(8, "big")).digest()[:4] + bell[:4]
+    kept, rung = state.get(slot), _rings(state, slot)
+    if any(one[:8] == ring[:8] for one in rung):
         return Performed(bell, None)
     known = state.get(bell)
     if known is None and bell != own:
@@ -172,9 +172,43 @@ def _ring(
         }
         delta.merge_in(state.put(replica, bell, fields, clock.tick(now_ms)))
     delta.merge_in(state.add_to_counter(replica, bell, "rings", 1))
-    remembered = (rung + key)[-RINGS_PER_SLOT * _RING_KEY_BYTES :]
-    delta.merge_in(state.put(replica, slot, {"recent": remembered}, clock.tick(now_ms)))
+    delta.merge_in(_remember(state, slot, [*rung, ring], replica, clock, now_ms))
     return Performed(bell, delta)
+
+
+def _rings(state: ObjectCell, slot: bytes) -> list[bytes]:
+    """The rings remembered in a slot, each once, also where states that did not know of each other met."""
+    lists = [version.fields.get("rings") for version in state.versions(slot)]
+    rings = (
+        one[at : at + _RING_BYTES]
+        for one in lists
+        if isinstance(one, bytes)
+        for at in range(0, len(one), _RING_BYTES)
+    )
+    return list(dict.fromkeys(rings))
+
+
+def _remember(
+    state: ObjectCell, slot: bytes, rings: list[bytes], replica: Replica, clock: HybridClock, now_ms: int
+) -> ObjectCell:
+    return state.put(replica, slot, {"rings": b"".join(rings[-RINGS_PER_SLOT:])}, clock.tick(now_ms))
+
+
+def reconcile(cell: int, state: ObjectCell, replica: Replica, clock: HybridClock, now_ms: int) -> ObjectCell:
+    """Where states that did not know of each other met in `state`, take away what both counted; returns the delta."""
+    delta = ObjectCell()
+    met = [slot for number in range(ACT_SLOTS) if len(state.versions(slot := _slot_id(cell, number))) > 1]
+    if (newest := state.newest_stamp()) is not None:
+        clock.observe(newest, now_ms)  # what is written from now on replaces all that met
+    for slot in met:
+        first: dict[bytes, bytes] = {}
+        for ring in _rings(state, slot):
+            if first.setdefault(ring[:8], ring) != ring:
+                bell = next((one for one in state if one[:4] == ring[12:]), None)
+                if bell is not None:
+                    delta.merge_in(state.add_to_counter(replica, bell, "rings", -1))
+        delta.merge_in(_remember(state, slot, list(first.values()), replica, clock, now_ms))
+    return delta
 
 
 def view(cell: Cell, object_id: bytes, record: ObjectRecord | None) -> WorldObject | None:

@@ -27,7 +27,7 @@ from p2pworld.messages import (
     ToClient,
     ToPeer,
 )
-from p2pworld.world.acts import Asked, owner, perform, view
+from p2pworld.world.acts import Asked, owner, perform, reconcile, view
 from p2pworld.world.object_records import DELTA_BYTES_MAX, Batch, Follower, Gift, Held, Op, Record, Station
 
 if TYPE_CHECKING:
@@ -166,6 +166,9 @@ class Holder:
                 if not item.state.leq(batch.state):
                     self._part(record, batch)
                     batch.changed |= batch.state.merge_in(item.state)
+                    batch.changed |= set(
+                        reconcile(record.cell, batch.state, held.replica, held.clock, now.wall_ms)
+                    )
                     whole = True
             else:
                 avatar = item.asked.avatar

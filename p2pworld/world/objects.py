@@ -37,7 +37,7 @@ from p2pworld.messages import (
     Wrote,
 )
 from p2pworld.messages import Objects as ObjectsMessage
-from p2pworld.world.acts import Asked, replica_of
+from p2pworld.world.acts import Asked, reconcile, replica_of
 from p2pworld.world.object_holder import Holder
 from p2pworld.world.object_keeper import Keeper
 from p2pworld.world.object_records import Gift, Held, Record, SavedCell, Station
@@ -142,8 +142,7 @@ class Objects:
             record.n = max(record.n, n)
         replica = replica_of(self._station.me, cell, holding.epoch)
         held = record.held = Held(holding.epoch, replica, HybridClock(replica))
-        if (newest := record.state.newest_stamp()) is not None:
-            held.clock.observe(newest, 0)
+        reconcile(cell, record.state, replica, held.clock, 0)
         self._holder.show(record, set(record.state))
         self._holder.pump(record, out, _NEVER)
         return record
@@ -396,6 +395,7 @@ class Objects:
             held is not None and not mine
         ):  # written in an earlier role: it may be confirmed, so it must not be lost
             changed = record.state.merge_in(batch.state)
+            changed |= set(reconcile(record.cell, record.state, held.replica, held.clock, now.wall_ms))
             record.n = max(record.n, batch.n)
             held.based = False
             self._holder.show(record, changed)

@@ -1,0 +1,91 @@
+"""A ring counted by two holders, neither of which knew of the other, is counted once when their states meet."""
+
+from __future__ import annotations
+
+from p2pworld.crdt import HybridClock, ObjectCell
+from p2pworld.geometry import Cell
+from p2pworld.ids import Incarnation
+from p2pworld.messages import Act, Pose
+from p2pworld.world.acts import RINGS_PER_SLOT, Asked, Performed, bell_id, perform, reconcile, replica_of
+
+PLACE = Cell.at(3_379_021, 3_230_755, 9)
+NOW_MS = 1_700_000_000_000
+
+
+class Holder:
+    """One holder of the cell, whose clock is `ahead_ms` ahead."""
+
+    def __init__(self, number: int, state: ObjectCell, ahead_ms: int = 0) -> None:
+        who = Incarnation(bytes([number]) * 32, 1)
+        self.replica, self.state, self.now_ms = replica_of(who, PLACE, number), state, NOW_MS + ahead_ms
+        self.clock = HybridClock(self.replica)
+        self.reconcile()
+
+    def ring(self, n: int, avatar: int = 7) -> bool:
+        """Whether it was counted."""
+        asked = Asked(avatar, 5, Act(n, "ring"), Pose(*PLACE.centre_cm))
+        done = perform(PLACE, self.state, asked, 0, self.replica, self.clock, self.now_ms)
+        assert isinstance(done, Performed)
+        return done.delta is not None
+
+    def reconcile(self) -> ObjectCell:
+        return reconcile(PLACE, self.state, self.replica, self.clock, self.now_ms)
+
+    @property
+    def rings(self) -> int:
+        bell = self.state.get(bell_id(PLACE))
+        return bell.count("rings") if bell else 0
+
+
+def parted() -> tuple[Holder, Holder]:
+    """Two holders who both counted ring 1, which they heard of before they parted, and ring 2; each another besides."""
+    first = Holder(1, ObjectCell(), ahead_ms=60_000)
+    first.ring(1)
+    second = Holder(2, first.state.copy())
+    assert not second.ring(1)
+    assert all(holder.ring(2) for holder in (first, second))
+    first.ring(3)
+    second.ring(4)
+    second.ring(2, avatar=8)  # another person's second act is another ring
+    return first, second
+
+
+def test_what_both_counted_is_taken_away_once() -> None:
+    first, second = parted()
+    lost = first.state.copy()
+    second.state.merge_in(first.state)
+    assert second.rings == 6
+    second.reconcile()
+    assert second.rings == 5
+    assert not any(second.ring(n) for n in (1, 2, 3, 4))  # all of them are remembered
+    second.state.merge_in(lost)  # given once more
+    assert second.reconcile() == ObjectCell()
+    assert second.rings == 5
+
+
+def test_the_delta_says_it_all() -> None:
+    first, second = parted()
+    follower = second.state.copy()
+    follower.merge_in(first.state)
+    second.state.merge_in(first.state)
+    follower.merge_in(second.reconcile())
+    assert follower.digest() == second.state.digest()
+
+
+def test_without_anything_twice_nothing_is_taken_away() -> None:
+    first = Holder(1, ObjectCell())
+    second = Holder(2, ObjectCell())
+    first.ring(1)
+    second.ring(2)
+    second.state.merge_in(first.state)
+    second.reconcile()
+    assert second.rings == 2
+    assert not second.ring(1)
+
+
+def test_a_slot_remembers_so_many_rings() -> None:
+    one = Holder(1, ObjectCell())
+    for n in range(RINGS_PER_SLOT + 1):
+        assert one.ring(n)
+    assert not one.ring(1)
+    assert one.ring(0)  # forgotten
