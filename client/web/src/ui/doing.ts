@@ -11,6 +11,9 @@ import { GWANGHWAMUN, type Page } from "./page";
 const KERB_M = 4;
 const BOARD_M = 13;
 
+const ARRIVING_MS = 100;
+const ARRIVING_TRIES = 50;
+
 export class Doing {
   /** The stop where one waits for the bus. */
   private waiting: Spot | null = null;
@@ -50,7 +53,9 @@ export class Doing {
       (one) => one.rehearsal && one.place === place?.id,
     );
     if (!there && rehearsal !== undefined) {
-      void this.page.world.act("start", rehearsal.id).then((done) => this.told(done, "rehearsalOn"));
+      void this.arrived(rehearsal.place)
+        .then(() => this.page.world.act("start", rehearsal.id))
+        .then((done) => this.told(done, "rehearsalOn"));
       return;
     }
     void this.page.world.act("ring").then((done) => this.told(done, "struck"));
@@ -117,6 +122,12 @@ export class Doing {
     this.page.world.go(place?.id ?? otherwise);
     this.page.camera.following = true;
     if (place !== null) this.page.toast(say("arrived", { place: named(place.name) }));
+  }
+
+  /** Waits until one stands at the place gone to, but not for ever: what is asked for too early is refused. */
+  private async arrived(place: string): Promise<void> {
+    for (let tries = 0; tries < ARRIVING_TRIES && this.page.placeHere()?.id !== place; tries++)
+      await new Promise((resolve) => setTimeout(resolve, ARRIVING_MS));
   }
 
   private told(done: Pick<Done, "durable" | "reason" | "sentence">, good: Key): void {

@@ -123,7 +123,9 @@ export class Input {
 
   private down(event: KeyboardEvent): void {
     this.hands.woken();
-    if (event.ctrlKey || event.metaKey || event.altKey || typing() || event.isComposing) return;
+    // a key that closed what was being written is done with: it is not also a key of the map
+    if (event.defaultPrevented || event.isComposing || typing()) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     this.running = event.shiftKey;
     if (document.querySelector("dialog[open]") !== null) return;
     const inList =

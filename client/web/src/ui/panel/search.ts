@@ -76,7 +76,9 @@ export function search(sheet: Sheet): HTMLElement {
   };
   input.addEventListener("input", fill);
   input.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && !event.isComposing) list.querySelector("button")?.click();
+    if (event.key !== "Enter" || event.isComposing) return;
+    event.preventDefault();
+    list.querySelector("button")?.click();
   });
   sheet.body.append(input, el("p", { class: "hint", text: say("goHere") }), list);
   fill();
