@@ -38,7 +38,7 @@ READY_S: Final = 60.0
 POLL_S: Final = 0.1
 HEAP_EVERY_S: Final = 10.0
 HIDDEN_S: Final = 20.0
-FRAMES: Final = 300
+FRAMES: Final = 200
 HTML: Final = (
     '<!doctype html><meta charset="utf-8"><canvas></canvas><script type="module" src="/bench.js"></script>'
 )
