@@ -23,7 +23,9 @@ export function dusk(ink: Ink, patch: Patch, city: City, places: readonly Place[
   if (r < 255 || g < 255 || b < 255) {
     ink.globalCompositeOperation = "multiply";
     ink.fillStyle = rgba(r, g, b, 1);
-    ink.fillRect(box.west, box.south, box.east - box.west, box.north - box.south);
+    // a pixel more on each side: an edge covered in part would show as a seam between tiles
+    const px = 1 / scale;
+    ink.fillRect(box.west - px, box.south - px, box.east - box.west + 2 * px, box.north - box.south + 2 * px);
     ink.globalCompositeOperation = "source-over";
   }
   if (light.glow <= 0.05) return;

@@ -28,7 +28,7 @@ export function paintGround(ink: Ink, patch: Patch, city: City, places: readonly
     !city.gu.some((gu) => meets(gu.box, box)) &&
     places.some((place) => place.ground !== "city" && meets(boxOf(place.outline), grown(box, 60)));
   ink.fillStyle = annex ? "#6b645c" : PAPER;
-  ink.fillRect(box.west, box.south, box.east - box.west, box.north - box.south);
+  ink.fillRect(box.west - px, box.south - px, box.east - box.west + 2 * px, box.north - box.south + 2 * px);
   ink.lineJoin = "round";
   ink.lineCap = "round";
   for (let i = 0; i < city.gu.length; i++) {
