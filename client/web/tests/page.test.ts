@@ -19,7 +19,7 @@ import { CODES, codeText } from "../src/words/codes";
 /** Every code that a node of this release tells a person, and those this page tells of a node. */
 const TOLD = [
   // DONE
-  ..."busy moved lapsed disk verb text yours_full full expunged no_target not_now".split(" "),
+  ..."busy moved lapsed disk verb text yours_full full expunged far no_target not_now".split(" "),
   ..."no_programme not_there no_rehearsal soon rehearsed report-rate report-signature".split(" "),
   // NOTICE
   ..."no-such-place place-closed place-full aboard no-bus bus-full on-board not-aboard bus-moving".split(" "),

@@ -49,6 +49,7 @@ export const CODES = {
     "There is no more room here. Walk on a little and try there.",
   ),
   expunged: told("운영자가 내린 것이에요.", "A moderator took this down for good."),
+  far: told("더 가까이 가야 할 수 있어요.", "You are too far away for that. Go nearer."),
   no_target: told("여기에는 그런 종이 없어요.", "There is no such bell here."),
   not_now: told(
     "지금은 종을 칠 때가 아니에요. 리허설을 시작하면 칠 수 있어요.",
