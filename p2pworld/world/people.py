@@ -7,8 +7,7 @@ do not pass here, except those of a client that waits on a seat: the newest is k
 
 from __future__ import annotations
 
-import heapq
-from collections import Counter, deque
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -82,6 +81,7 @@ from p2pworld.world.handoff import (
 )
 from p2pworld.world.presence import Directory, Nonces, login_fault
 from p2pworld.world.riders import free_seat, seats_taken
+from p2pworld.world.timers import Deadlines, Round
 from p2pworld.world.vehicles import SEATS
 
 if TYPE_CHECKING:
@@ -132,6 +132,10 @@ class _Kept:
     vehicle: int = 0
 
 
+def _after(seconds: float | None, now: Instant) -> float | None:
+    return None if seconds is None else now.boot_s + seconds
+
+
 class People:
     """Everybody this node simulates, keeps a seat for, or has just let go."""
 
@@ -157,16 +161,13 @@ class People:
         self._persons: dict[int, Person] = {}
         self._papers: dict[int, _Papers] = {}
         self._kept: dict[int, _Kept] = {}
-        self._floors: deque[tuple[float, int]] = deque()
-        self._floor_s: dict[int, float] = {}
-        self._timers: list[tuple[float, int, int, bool]] = []
-        self._stamps: dict[tuple[int, bool], int] = {}
-        self._stamp = 0
+        self._row_timers: Deadlines[int] = Deadlines()
+        self._seat_timers: Deadlines[int] = Deadlines()
+        self._floors: Deadlines[int] = Deadlines()
         self._attempt = 0
         self._retry_s: dict[int, float] = {}
         self._leaving: set[int] = set()
-        self._refresh: dict[int, None] = {}
-        self._refresh_owed = 0.0
+        self._refresh = Round(DIRECTORY_REFRESH_S)
         self._profiles: dict[int, Profile] = {}
         self._fits: Callable[[int], bool] = lambda cell: False
         self.admits: Callable[[int, bytes, Pose], bool] = lambda avatar, key, pose: True
@@ -191,10 +192,9 @@ class People:
         self._leaving.clear()
         self._retry_s.clear()
         self._refresh.clear()
-        self._stamps.clear()
-        self._timers.clear()
+        self._row_timers.clear()
+        self._seat_timers.clear()
         self._floors.clear()
-        self._floor_s.clear()
         self.seated.clear()
         self.directory = Directory()
         self.me, self._fits = me, fits
@@ -205,7 +205,7 @@ class People:
         for peer in ended:
             for avatar in [a for a, p in self._persons.items() if p.row.to == peer]:
                 self._on(avatar, NodeEnded(peer), now)
-        for avatar in list(self._refresh):
+        for avatar in self._refresh:
             self._tell_homes(avatar, now)
 
     # ------------------------------------------------------------------------------------------- play sockets
@@ -387,29 +387,19 @@ class People:
 
     def tick(self, now: Instant) -> None:
         """Timers that ran out, floors that may be forgotten, and a share of the directory's refreshing."""
-        while self._timers and self._timers[0][0] <= now.boot_s:
-            _, stamp, avatar, of_row = heapq.heappop(self._timers)
-            if self._stamps.get((avatar, of_row)) == stamp:
-                self.counters["timer-row" if of_row else "timer-seat"] += 1
-                self._on(avatar, RowTimer() if of_row else SeatTimer(), now)
-        while self._floors and self._floors[0][0] <= now.boot_s:
-            until_s, avatar = self._floors.popleft()
-            if self._floor_s.get(avatar) == until_s:
-                del self._floor_s[avatar]
-                self._forget(avatar)
-        self._refresh_owed += len(self._refresh) * self._tick_ms() / (DIRECTORY_REFRESH_S * 1000)
-        while self._refresh_owed >= 1 and self._refresh:
-            self._refresh_owed -= 1
-            avatar = next(iter(self._refresh))
-            del self._refresh[avatar]
+        for avatar in self._row_timers.due(now.boot_s):
+            self.counters["timer-row"] += 1
+            self._on(avatar, RowTimer(), now)
+        for avatar in self._seat_timers.due(now.boot_s):
+            self.counters["timer-seat"] += 1
+            self._on(avatar, SeatTimer(), now)
+        for avatar in self._floors.due(now.boot_s):
+            self._forget(avatar)
+        for avatar in self._refresh.turns(self._tick_ms() / 1000):
             if self.person(avatar).row.at.owns:
-                self._refresh[avatar] = None
+                self._refresh.join(avatar)
                 self._tell_homes(avatar, now)
         self.directory.expire(now.boot_s)
-
-    def next_timer_s(self) -> float:
-        """When the earliest timer runs out (boot clock), or infinity."""
-        return self._timers[0][0] if self._timers else float("inf")
 
     # ------------------------------------------------------------------------------------------- looking
 
@@ -456,6 +446,11 @@ class People:
             self._carry_out(avatar, out, after, now, hello, commit)
         self._follow_row(avatar, before, after, now)
         self._follow_seat(avatar, before, after, now)
+        absent = after.row.at is RowAt.NONE and after.seat.at is SeatAt.EMPTY
+        if absent and avatar in self._persons and avatar not in self._floors:
+            self._floors.arm(
+                avatar, now.boot_s + FLOOR_S
+            )  # only a login is known of it, from a refused PREPARE
 
     def _carry_out(
         self,
@@ -608,7 +603,7 @@ class People:
         )
         self._out.sends.append(ToClient(conn, welcome))
         self.welcomed.append(avatar)
-        self._refresh[avatar] = None
+        self._refresh.join(avatar)
         self._tell_homes(avatar, now)
 
     def _follow_row(self, avatar: int, before: Person, after: Person, now: Instant) -> None:
@@ -623,7 +618,7 @@ class People:
             self._crowd.detach(index)
         if (row.at, row.k, row.login) == (old.at, old.k, old.login):
             return
-        self._arm(avatar, True, _ROW_SECONDS.get(row.at), now)
+        self._row_timers.arm(avatar, _after(_ROW_SECONDS.get(row.at), now))
         if index is not None and self._crowd.kind[index] != GHOST and not row.at.owns:
             if row.at is RowAt.DORMANT:
                 self._set_kind(index, DORMANT, now)
@@ -633,7 +628,7 @@ class People:
                 self._crowd.remove(index)
         if row.at is RowAt.NONE and old.at is not RowAt.NONE:
             self._retry_s.pop(avatar, None)
-            self._keep_floor(avatar, now)
+            self._floors.arm(avatar, now.boot_s + FLOOR_S)
 
     def _follow_seat(self, avatar: int, before: Person, after: Person, now: Instant) -> None:
         seat, old = after.seat, before.seat
@@ -641,28 +636,16 @@ class People:
             self.seated.pop(old.conn, None)
         if (seat.at, seat.r) == (old.at, old.r):
             return
-        self._arm(avatar, False, _SEAT_SECONDS.get(seat.at), now)
+        self._seat_timers.arm(avatar, _after(_SEAT_SECONDS.get(seat.at), now))
         if seat.at is SeatAt.EMPTY:
             self._kept.pop(avatar, None)
             if after.row.at is RowAt.NONE:
-                self._keep_floor(avatar, now)
+                self._floors.arm(avatar, now.boot_s + FLOOR_S)
 
     def _room_on(self, bus: int, avatar: int) -> bool:
         """Whether a seat of this bus can be kept for this avatar."""
         kept = sum(one.vehicle == bus for other, one in self._kept.items() if other != avatar)
         return free_seat(self._crowd, bus) is not None and seats_taken(self._crowd, bus) + kept < SEATS
-
-    def _arm(self, avatar: int, of_row: bool, seconds: float | None, now: Instant) -> None:
-        if seconds is None:
-            self._stamps.pop((avatar, of_row), None)
-            return
-        self._stamp += 1
-        self._stamps[avatar, of_row] = self._stamp
-        heapq.heappush(self._timers, (now.boot_s + seconds, self._stamp, avatar, of_row))
-
-    def _keep_floor(self, avatar: int, now: Instant) -> None:
-        self._floor_s[avatar] = now.boot_s + FLOOR_S
-        self._floors.append((now.boot_s + FLOOR_S, avatar))
 
     def _forget(self, avatar: int) -> None:
         """Forget the floor of one who has been gone long enough; whoever is here, or left later, keeps it."""
