@@ -108,7 +108,7 @@ def test_hostile_words_names_and_wishes_are_shown_as_text(
         rascal.writes(text)
         kim.hears(seen)
     kim.press("h")
-    kim.page.get_by_role("complementary").get_by_role("button", name=name, exact=True).click()
+    kim.page.locator(".panel").get_by_role("button", name=name, exact=True).click()
     kim.page.get_by_role("heading", level=2, name=name).wait_for()
     rascal.goes("청계천", "청계천")
     rascal.press("l")
@@ -130,7 +130,7 @@ def test_hostile_words_names_and_wishes_are_shown_as_text(
 def test_a_blocked_person_is_heard_no_more(kim: Person, lee: Person) -> None:
     wait_for(kim.page, f"w.near.some(one => one.id === {lee.id})")
     kim.press("h")
-    kim.page.get_by_role("complementary").get_by_role("button", name=lee.name, exact=True).click()
+    kim.page.locator(".panel").get_by_role("button", name=lee.name, exact=True).click()
     kim.button("차단").click()
     kim.button("차단 해제").wait_for()
     lee.writes("이제 안 들리는 말")
