@@ -92,7 +92,7 @@ class SignedHello:
 
 @dataclass(frozen=True, slots=True)
 class WorldObject:
-    """One object as a client sees it: `kind` is `lantern` or `bell`; a bell has a count, a lantern a wish."""
+    """One object as a client sees it: `kind` is `lantern` (with a wish), `note` or `bell` (with a count)."""
 
     id: ObjectId
     kind: Code
@@ -221,8 +221,8 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """Do something that lasts: `verb` is `hang` (a lantern, `text` its wish) or `ring` (the bell `target`, or the
-    place's), or `start` (a rehearsal of the programme `text`).
+    """Do something that lasts: `verb` is `hang` (a lantern, `text` its wish), `note` (pin `text` to the board here),
+    `ring` (the bell `target`, or the place's) or `start` (a rehearsal of the programme `text`).
 
     A retry with the same `n` under the same login does nothing twice. `name`, the client's own random name for the act,
     makes that so under a later login too. `east_cm`, `north_cm` is where it was first asked for, and stays so in each

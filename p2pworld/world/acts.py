@@ -1,4 +1,4 @@
-"""What an act does to the objects of a cell: lanterns are hung, bells are rung; and how objects look to a client.
+"""What an act does to the objects of a cell: lanterns are hung, notes pinned, bells rung; and how they look to clients.
 
 Pure functions over an `ObjectCell`. An act has a key, made from who acts and from the client's number or name for it,
 so that doing it again does nothing again: a lantern's id is its act's key, and a bell's count goes up in the same delta
@@ -45,7 +45,6 @@ RINGS_PER_SLOT: Final = 32  # of 16 B: 512 B a slot, 8 192 rings remembered in a
 LANTERNS_PER_CELL: Final = OBJECTS_PER_CELL - ACT_SLOTS - 1  # room for the slots and the bell
 _RING_BYTES: Final = 16  # 8 of the act's key, 4 of who counted it, 4 of the bell's id
 _TEXT_CHARACTERS_MAX: Final = 200
-# Texts are shown beside others' names: nothing in them may turn the direction of what follows.
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,36 +110,47 @@ def perform(
     """
     match asked.message.verb:
         case "hang":
-            return _hang(state, asked, owned, replica, clock, now_ms)
+            return _put_up("lantern", state, asked, owned, replica, clock, now_ms)
+        case "note" if not asked.message.text:
+            return Refusal("text", "There is nothing to read in it.")
+        case "note":
+            return _put_up("note", state, asked, owned, replica, clock, now_ms)
         case "ring":
             return _ring(cell, state, asked, replica, clock, now_ms)
         case _:
             return Refusal("verb", "This city does not know how to do that.")
 
 
-def _hang(
-    state: ObjectCell, asked: Asked, owned: int, replica: Replica, clock: HybridClock, now_ms: int
+def _put_up(
+    kind: str,
+    state: ObjectCell,
+    asked: Asked,
+    owned: int,
+    replica: Replica,
+    clock: HybridClock,
+    now_ms: int,
 ) -> Performed | Refusal:
-    lantern = asked.key
-    if lantern in state:
-        return Performed(lantern, None)
-    if state.is_expunged(lantern):
-        return Refusal("expunged", "This lantern was taken down for good.")
+    """A lantern with its wish, or a note on the board: its id is the act's key."""
+    made = asked.key
+    if made in state:
+        return Performed(made, None)
+    if state.is_expunged(made):
+        return Refusal("expunged", f"This {kind} was taken down for good.")
     if (text := asked.message.text) and (fault := line_fault(text, _TEXT_CHARACTERS_MAX)):
         return Refusal("text", fault)
     if owned >= OBJECTS_PER_AVATAR:
-        return Refusal("yours_full", f"You have hung {OBJECTS_PER_AVATAR} lanterns here; that is the most.")
+        return Refusal("yours_full", f"You have put up {OBJECTS_PER_AVATAR} things here; that is the most.")
     if len(state) >= LANTERNS_PER_CELL:
-        return Refusal("full", "No more lanterns fit here; walk on a little and try there.")
+        return Refusal("full", "No more fits here; walk on a little and try there.")
     fields: dict[str, Value] = {
-        "kind": "lantern",
+        "kind": kind,
         "text": asked.message.text,
         "by": asked.avatar,
         "at_ms": now_ms,
         "east_cm": asked.pose.east_cm,
         "north_cm": asked.pose.north_cm,
     }
-    return Performed(lantern, state.put(replica, lantern, fields, clock.tick(now_ms)))
+    return Performed(made, state.put(replica, made, fields, clock.tick(now_ms)))
 
 
 def _ring(
@@ -221,7 +231,7 @@ def view(cell: Cell, object_id: bytes, record: ObjectRecord | None) -> WorldObje
     fields = record.fields
     kind, east_cm, north_cm = fields.get("kind"), fields.get("east_cm"), fields.get("north_cm")
     text, by, at_ms = fields.get("text", ""), fields.get("by", 0), fields.get("at_ms", 0)
-    if kind not in ("lantern", "bell") or not isinstance(kind, str):
+    if kind not in ("lantern", "note", "bell") or not isinstance(kind, str):
         return None
     if not (_is_count(east_cm) and _is_count(north_cm) and _is_count(by) and _is_count(at_ms)):
         return None

@@ -387,6 +387,8 @@ def test_a_lost_socket_is_never_answered_under_its_number() -> None:
         ("hang", {"text": "two\nlines"}, "text"),
         ("hang", {"text": "a\u202eb"}, "text"),
         ("hang", {"text": "x" * 201}, "text"),
+        ("note", {"text": ""}, "text"),
+        ("note", {"text": "two\nlines"}, "text"),
         ("ring", {"target": b"n" * 16}, "no_target"),
         ("hang", {"lapsed": True}, "lapsed"),
         ("hang", {"cell": PLACE.neighbours()[0]}, "moved"),
@@ -398,6 +400,17 @@ def test_what_is_refused_says_why_and_writes_nothing(verb: str, more: dict[str, 
     assert a.answers() == [(1, "", reason)]
     assert a.done[0][1].sentence.endswith(".")
     assert not a.persists
+
+
+def test_a_note_is_pinned_once_and_shown_as_one() -> None:
+    city, a, _ = alone()
+    for _ in range(2):  # a retry
+        a.ask(1, "note", text="잃어버린 우산을 찾습니다", avatar=9)
+        city.settle()
+    (chunk,) = a.machine.objects_message(PLACE)
+    assert [(one.kind, one.text, one.by) for one in chunk.objects] == [
+        ("note", "잃어버린 우산을 찾습니다", 9)
+    ]
 
 
 def test_an_avatar_and_a_cell_hold_so_many_lanterns(monkeypatch: pytest.MonkeyPatch) -> None:

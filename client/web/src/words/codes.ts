@@ -40,9 +40,9 @@ export const CODES = {
     "This text cannot be used. Please check its length and characters.",
   ),
   yours_full: told(
-    "여기에 달 수 있는 등을 모두 달았어요: {1}개",
-    "You have hung {1} lanterns here; that is the most.",
-    /^You have hung (\d+) /,
+    "여기에 둘 수 있는 것을 모두 두었어요: {1}개",
+    "You have put up {1} things here; that is the most.",
+    /^You have put up (\d+) /,
   ),
   full: told(
     "여기는 자리가 없어요. 조금 더 걸어가 보세요.",
