@@ -9,7 +9,7 @@ import type { Kind as Kinds, Person } from "./world";
 const IDS_PER_WHO = 64;
 const PEOPLE_MAX = 4096;
 const AGAIN_MS = 5000; // unanswered
-const STALE_MS = 120_000; // people change their looks
+const STALE_MS = 8_000; // people change their names and looks, the newly come within seconds
 const PER_S = 8; // a node takes 10 a second
 const BURST = 20;
 const QUEUE_MAX = 64;
