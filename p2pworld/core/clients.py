@@ -128,7 +128,7 @@ class Clients:
         parts.out.sends.append(ToClient(conn, Correct(seq, parts.crowd.pose(row), "go")))
 
     def _who(self, conn: int, ids: tuple[int, ...]) -> None:
-        """Answer what is known here, and ask the neighbours whose ghosts the others are."""
+        """Answer what is known here, and ask the neighbours about their ghosts: they may have other names by now."""
         parts = self._parts
         known = [(avatar, profile) for avatar in ids if (profile := parts.people.profile(avatar)) is not None]
         if known:
@@ -136,7 +136,7 @@ class Clients:
             parts.out.sends.append(ToClient(conn, answer))
         sources = {number: peer for peer, number in parts.links.items()}
         ask: defaultdict[Incarnation, list[int]] = defaultdict(list)
-        for avatar in set(ids).difference(a for a, _ in known):
+        for avatar in sorted(set(ids)):
             row = parts.crowd.row_of.get(avatar)
             peer = None if row is None else sources.get(int(parts.crowd.source[row]))
             if peer is not None and len(parts.asked) < _ASKED_MAX:

@@ -31,6 +31,7 @@ __all__ = ["Tending"]
 
 _STANDBYS_EVERY = 5  # ticks
 _EXPUNGE_EVERY = 50  # ticks
+_ANSWERS_WAIT = 50  # ticks
 
 
 class Tending:
@@ -43,6 +44,8 @@ class Tending:
     def tick(self, now: Instant) -> None:
         """Every tick, after the frames."""
         self._ticks += 1
+        if self._ticks % _ANSWERS_WAIT == 0:
+            self._parts.asked.clear()  # what a neighbour has not answered by now it will not
         self._play_programmes(now)
         self._objects(now)
         self._moderate(now)

@@ -418,7 +418,8 @@ class People:
     def profile(self, avatar: int) -> Profile | None:
         """How this avatar wishes to be shown, if it is known here."""
         papers = self._papers.get(avatar)
-        return papers.hello.hello.profile if papers else self._profiles.get(avatar)
+        told = None if self.person(avatar).row.at.owns else self._profiles.get(avatar)
+        return told or (papers.hello.hello.profile if papers else None)
 
     def learn_profile(self, avatar: int, profile: Profile) -> None:
         """Remember what a neighbour told; the oldest is forgotten when there are too many."""

@@ -97,6 +97,7 @@ class Player:
         self.ticket = b""
         self.login: Login | None = None
         self.seq = 0
+        self.name = "Kim"
         self.attaches = True  # whether it answers MOVED
         self.walks = True  # whether it sends poses
 
@@ -153,7 +154,7 @@ class Player:
         self.next = self._open(house)
 
     def _hello(self, house: House, conn: int, challenge: Challenge) -> None:
-        profile = Profile("Kim")
+        profile = Profile(self.name)
         hello: Hello
         if self.next == (house, conn):
             assert self.login is not None
