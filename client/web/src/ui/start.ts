@@ -24,7 +24,7 @@ import { Panels } from "./panels";
 import { keepSettings, Remembered, readSettings } from "./settings";
 import { Sound } from "./sound";
 import { Sounding } from "./sounding";
-import { unknownNear } from "./where";
+import { toAskAbout } from "./where";
 
 const FACE = 17;
 const ROOM = 34;
@@ -223,7 +223,7 @@ class Shell implements Page, Deeds {
     }
     if (now > this.whoAt) {
       this.whoAt = now + WHO_MS;
-      if (this.camera.scale >= NAMED_FROM) this.world.who(unknownNear(this));
+      if (this.camera.scale >= NAMED_FROM) this.world.who(toAskAbout(this));
     }
     if (this.settings.regions && now > this.regionsAt) {
       this.regionsAt = now + REGIONS_MS;

@@ -59,17 +59,20 @@ export function around(page: Page, reach = AROUND_M, most = 60): Around {
   return { people, programs, unknown, crowd, nearest: near.slice(0, most) };
 }
 
-/** Those in sight whose names are not known yet, the nearest to the middle of the picture first. */
-export function unknownNear(page: Page): number[] {
+/** Whose names to ask for: those not known yet before those who may have another by now, the nearest first. */
+export function toAskAbout(page: Page): number[] {
   const { view, camera } = page;
-  const unknown: [number, number][] = [];
+  const near: [boolean, number, number][] = [];
   for (let i = 0; i < view.count; i++) {
     const id = view.ids[i];
-    if (view.people.has(id)) continue;
-    unknown.push([Math.hypot(view.east[i] - camera.east, view.north[i] - camera.north), id]);
+    near.push([
+      view.people.has(id),
+      Math.hypot(view.east[i] - camera.east, view.north[i] - camera.north),
+      id,
+    ]);
   }
-  unknown.sort((a, b) => a[0] - b[0]);
-  return unknown.slice(0, ASKED_AT_ONCE).map((pair) => pair[1]);
+  near.sort((a, b) => Number(a[0]) - Number(b[0]) || a[1] - b[1]);
+  return near.slice(0, ASKED_AT_ONCE).map((one) => one[2]);
 }
 
 export interface Where {
