@@ -46,6 +46,11 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(POLL_S)
 
 
+def _heeds_ctrl_c() -> None:
+    """As in a terminal; a shell that put the tests into the background has its children ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def demo(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
     """A demo with its run folder below `folder`, as far as its bots walking."""
@@ -55,6 +60,7 @@ def demo(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.STDOUT,
         env=python_environment() | {"TMPDIR": str(folder)},
         text=True,
+        preexec_fn=_heeds_ctrl_c,
     )
     assert process.stdout is not None
     guard = threading.Timer(AT_MOST_S, process.kill)
