@@ -24,7 +24,7 @@ __all__ = [
     "REPORTS_MAX", "REPORTS_PER_MINUTE", "REPORT_KEPT_MS", "SANCTIONS_MAX", "SANCTION_BYTES_MAX",
     "SANCTION_LONGEST_MS",
     "BOARD_CM", "RIDER_CROSSES_S", "RIDER_KEPT_S", "RIDER_STAYS_S",
-    "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED", "NEAR_COPY_CM",
+    "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
 ]  # fmt: skip
 
 # ---- time
@@ -116,4 +116,3 @@ OBJECTS_PER_CELL: Final = 4_096
 OBJECTS_PER_AVATAR: Final = 256  # within one cell
 PENDING_ACTS: Final = 4_096  # waiting for disk and standby on one node
 PROFILES_CACHED: Final = 32_768
-NEAR_COPY_CM: Final = 1_000  # how near to its dormant or ghost place a new login may claim to stand
