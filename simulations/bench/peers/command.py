@@ -21,7 +21,7 @@ from simulations.bench.peers.measure import PEERS, Load, PeerFailed, measure
 from simulations.bench.peers.packages import SetupFailed, provide
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["best", "main", "read_ours", "run_peers", "table"]
 
@@ -29,24 +29,24 @@ AVATARS: Final = "250,500,750,1000,1500,2000,3000,5000"
 TABLE_WIDTH_MIN: Final = 150  # of a file or a pipe, which has no width of its own
 
 
-def run_peers(peers: Iterable[str], avatars: Sequence[int], load: Load) -> list[dict[str, Any]]:
-    """The rows of every peer under `load` with so many avatars, the smallest crowd first.
+def run_peers(peers: Iterable[str], avatars: Sequence[int], load: Load) -> Iterator[dict[str, Any]]:
+    """Each row as it is measured: every peer under `load` with so many avatars, the smallest crowd first.
 
     Raises:
         SetupFailed: what they need could not be fetched.
     """
-    node, rows = provide(), []
+    node = provide()
     for peer in peers:
         for count in sorted(avatars):
             print(f"{peer}: {count} avatars", file=sys.stderr, flush=True)
             try:
-                rows.append(measure(node, peer, replace(load, avatars=count)))
+                row = measure(node, peer, replace(load, avatars=count))
             except PeerFailed as failure:
                 print(f"{peer} could not carry {count} avatars: {failure}", file=sys.stderr)
                 break
-            if not rows[-1]["keeps_tick"]:
+            yield row
+            if not row["keeps_tick"]:
                 break
-    return rows
 
 
 def best(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -57,7 +57,7 @@ def best(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
         if row.get("keeps_tick", True) and (before is None or row["avatars"] > before["avatars"]):
             largest[row["peer"]] = row
     keys = ("avatars", "avatars_per_core", "cpu_us_per_client_tick")
-    return {peer: {key: row[key] for key in keys} for peer, row in largest.items()}
+    return {peer: {key: row.get(key) for key in keys} for peer, row in largest.items()}
 
 
 def read_ours(path: Path) -> list[dict[str, Any]]:
@@ -143,10 +143,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--ours", type=Path, nargs="+", default=[], help="files of `p2pworld bench crowd`")
     given = parser.parse_args(arguments)
+    load = Load(0, given.seconds, given.area_m, given.standing, given.churn, given.k)
+    rows: list[dict[str, Any]] = []
+    ours: list[dict[str, Any]] = []
     try:
-        ours = [row for path in given.ours for row in read_ours(path)]
-        load = Load(0, given.seconds, given.area_m, given.standing, given.churn, given.k)
-        rows = run_peers(given.peers, given.avatars, load)
+        for path in given.ours:
+            ours.extend(read_ours(path))
+        for row in run_peers(given.peers, given.avatars, load):
+            rows.append(row)
+    except KeyboardInterrupt:
+        print("interrupted: what was measured until now follows", file=sys.stderr)
     except (OSError, ValueError, SetupFailed) as failure:
         raise SystemExit(f"bench peers: {failure}") from None
     if given.json is not None:

@@ -25,9 +25,10 @@ const rule = {
   radiusCm: given.radius_m * 100,
   freshMs: { walking: given.fresh_ms[0], standing: given.fresh_ms[1] },
 };
-const every = Math.max(1, Math.floor(given.avatars / given.samples));
+const samples = Math.min(given.samples, Math.ceil(given.avatars / 2)); // some of the mass are always there
+const every = Math.floor(given.avatars / samples);
 const observers = new Map();
-for (let i = 0; i < given.avatars && observers.size < given.samples; i += every) {
+for (let i = 0; observers.size < samples; i += every) {
   observers.set(i, new Observer(crowd, i, rule));
 }
 

@@ -112,9 +112,17 @@ function tick() {
   }
 }
 
+/** One tick, and the next a whole tick after this one was due, so that none is late because another was. */
+function beat() {
+  meter.tick(tick);
+  due = Math.max(due + tickMs, performance.now());
+  setTimeout(beat, due - performance.now());
+}
+
 const meter = new Meter(tickMs, () => ({ skipped, clients: sockets.length }));
 const server = http.createServer();
 const play = new WebSocketServer({ server, perMessageDeflate: false, clientTracking: false, maxPayload: 4096 });
 play.on("connection", accept);
-setInterval(() => meter.tick(tick), tickMs);
+let due = performance.now();
+beat();
 server.listen(0, "127.0.0.1", 1024, () => tell({ port: server.address().port }));
