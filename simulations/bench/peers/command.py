@@ -2,7 +2,8 @@
 
     python -m simulations.bench.peers [--avatars 500,1000,1500] [--seconds 20] [--json FILE] [--ours FILE...]
 
-A peer that has lost its tick is not given a larger crowd. `--ours` adds rows that `p2pworld bench crowd --json` wrote.
+A peer that has lost its tick is not given a larger crowd (but with `--all`, for machines that do other things too).
+`--ours` adds rows that `p2pworld bench crowd --json` wrote.
 """
 
 from __future__ import annotations
@@ -25,12 +26,16 @@ if TYPE_CHECKING:
 
 __all__ = ["best", "main", "read_ours", "run_peers", "table"]
 
-AVATARS: Final = "250,500,750,1000,1500,2000,3000,5000"
+AVATARS: Final = "500,750,1000,1500,2000,3000,5000,6000"
 TABLE_WIDTH_MIN: Final = 150  # of a file or a pipe, which has no width of its own
 
 
-def run_peers(peers: Iterable[str], avatars: Sequence[int], load: Load) -> Iterator[dict[str, Any]]:
+def run_peers(
+    peers: Iterable[str], avatars: Sequence[int], load: Load, go_on: bool
+) -> Iterator[dict[str, Any]]:
     """Each row as it is measured: every peer under `load` with so many avatars, the smallest crowd first.
+
+    A peer that has lost its tick gets no larger crowd, unless the bench shall `go_on`.
 
     Raises:
         SetupFailed: what they need could not be fetched.
@@ -45,7 +50,7 @@ def run_peers(peers: Iterable[str], avatars: Sequence[int], load: Load) -> Itera
                 print(f"{peer} could not carry {count} avatars: {failure}", file=sys.stderr)
                 break
             yield row
-            if not row["keeps_tick"]:
+            if not (row["keeps_tick"] or go_on):
                 break
 
 
@@ -92,20 +97,19 @@ def table(rows: Iterable[dict[str, Any]]) -> Table:
     for name in ("kB/s p50", "p99", "age ms p50", "p99", "fresh", "recall"):
         shown.add_column(name, justify="right")
     for row in rows:
-        cores, age, down = (
-            row.get(key) for key in ("cores_used", "update_age_ms", "bytes_down_per_client_s")
-        )
+        age, down = (row.get(key) or {} for key in ("update_age_ms", "bytes_down_per_client_s"))
+        carried = row.get("avatars_per_core")
         shown.add_row(
             row["peer"] + ("" if row.get("load_had_a_core", True) else " (load short of CPU)"),
             str(row["k"]),
             _cell(row["avatars"]),
             _cell(row.get("tick_hz"), 1),
             _cell(row.get("tick_overruns"), 1, 100),
-            _cell(None if cores is None else cores / row["avatars"], 3, 1000),
-            _cell(row.get("avatars_per_core")),
+            _cell(1000 / carried if carried else None, 3),
+            _cell(carried),
             _cell(row.get("cpu_us_per_client_tick"), 1),
-            *(_cell((down or {}).get(share), 1, 1e-3) for share in ("p50", "p99")),
-            *(_cell((age or {}).get(share)) for share in ("p50", "p99")),
+            *(_cell(down.get(share), 1, 1e-3) for share in ("p50", "p99")),
+            *(_cell(age.get(share)) for share in ("p50", "p99")),
             _cell(row.get("nearest32_fresh"), 4),
             _cell(row.get("nearest32_recall"), 4),
             style=None if row.get("keeps_tick", True) else "dim",
@@ -140,6 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--churn", type=float, default=whole.churn, help="share that leaves and comes, a second"
     )
+    parser.add_argument("--all", action="store_true", help="larger crowds even for a peer that lost its tick")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--ours", type=Path, nargs="+", default=[], help="files of `p2pworld bench crowd`")
     given = parser.parse_args(arguments)
@@ -149,7 +154,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         for path in given.ours:
             ours.extend(read_ours(path))
-        for row in run_peers(given.peers, given.avatars, load):
+        for row in run_peers(given.peers, given.avatars, load, given.all):
             rows.append(row)
     except KeyboardInterrupt:
         print("interrupted: what was measured until now follows", file=sys.stderr)

@@ -15,7 +15,7 @@ import { heed, tell } from "./meter.mjs";
 const SLOT_MS = 10;
 const SLOTS = 100; // one second
 const WALK_SLOTS = 10; // walkers send ten times a second
-const JOINS_AT_ONCE = 8;
+const JOINS_AT_ONCE = 64;
 const POLL_MS = 5;
 
 const given = JSON.parse(process.argv[2]);

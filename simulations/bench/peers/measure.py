@@ -184,6 +184,7 @@ def row(
 ) -> dict[str, Any]:
     """The figures of one run: the keys of `bench crowd`, and what only peers have."""
     ticks, cores = served["ticks"], used_s / took_s
+    client_tick_us = used_s / load.avatars / ticks * 1e6 if ticks else None
     tick_hz = ticks / served["seconds"]
     overruns = served["overruns"] / ticks if ticks else 1.0
     keeps_tick = tick_hz >= TICK_HZ_MIN and overruns < OVERRUNS_MAX and not seen["lost"]
@@ -195,9 +196,10 @@ def row(
         "seconds": round(took_s, 2),
         "tick_hz": round(tick_hz, 2),
         "cores_used": round(cores, 3),
-        "cores_per_1000": round(cores / load.avatars * 1000, 3),
-        "avatars_per_core": round(load.avatars / cores) if cores else None,
-        "cpu_us_per_client_tick": round(used_s / load.avatars / ticks * 1e6, 2) if ticks else None,
+        # at the whole tick rate: a server that ticks less often does not carry more
+        "cores_per_1000": None if client_tick_us is None else round(client_tick_us / TICK_MS, 3),
+        "avatars_per_core": round(TICK_MS * 1000 / client_tick_us) if client_tick_us else None,
+        "cpu_us_per_client_tick": rounded(client_tick_us, 2),
         "update_age_ms": rounded(seen["update_age_ms"], 1),
         "nearest32_fresh": rounded(seen["nearest32_fresh"], 4),
         "nearest32_recall": rounded(seen["nearest32_recall"], 4),
