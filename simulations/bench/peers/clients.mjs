@@ -5,7 +5,6 @@
 
 import net from "node:net";
 import { Client } from "@colyseus/sdk";
-import { POSE_BYTES } from "./crowd.mjs";
 
 const HOST = "127.0.0.1";
 const ROOM = "crowd";
@@ -103,29 +102,18 @@ export const JOIN = {
     });
     const seat = await asked.json();
     if (!seat.sessionId) throw new Error(`no seat: ${JSON.stringify(seat)}`);
-    return new Promise((resolve, reject) => {
-      let joined = false;
-      const path = `/${seat.processId}/${seat.roomId}?sessionId=${seat.sessionId}`;
-      let client = null;
-      const first = () => {
-        if (joined || client === null) return;
-        joined = true;
-        client.send(Buffer.from([JOIN_ROOM]));
-        resolve(client);
-      };
-      let waiting = false;
-      const onData = () => {
-        waiting = true;
-        first();
-      };
-      connect(port, path, onData).then((opened) => {
-        client = opened;
-        const raw = opened.send;
-        const type = Buffer.from([ROOM_DATA_BYTES, POSE_MESSAGE]);
-        client.send = (pose) => (pose.length === POSE_BYTES ? raw(type, pose) : raw(pose));
-        if (waiting) first();
-      }, reject);
+    let welcome;
+    const welcomed = new Promise((resolve) => {
+      welcome = resolve;
     });
+    const path = `/${seat.processId}/${seat.roomId}?sessionId=${seat.sessionId}`;
+    const client = await connect(port, path, () => welcome());
+    await welcomed; // the first message says that one is in; patches come once that is acknowledged
+    client.send(Buffer.from([JOIN_ROOM]));
+    const raw = client.send;
+    const type = Buffer.from([ROOM_DATA_BYTES, POSE_MESSAGE]);
+    client.send = (pose) => raw(type, pose);
+    return client;
   },
 };
 
