@@ -8,6 +8,7 @@ every length against the counts before they touch a column and copy nothing they
 
 from __future__ import annotations
 
+import functools
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -41,6 +42,7 @@ __all__ = [
     "encode_density_each",
     "encode_pose",
     "encode_poses",
+    "encode_poses_block",
     "encode_poses_each",
     "encode_rows",
 ]
@@ -248,6 +250,62 @@ def encode_poses_each(
         frames.append(b"".join(parts))
         a = b
     return frames
+
+
+def encode_poses_block(
+    tier: int,
+    t_ms: int,
+    ids: NDArray[np.uint64],
+    east_cm: NDArray[np.int32],
+    north_cm: NDArray[np.int32],
+    up: NDArray[np.int16],
+    yaw: NDArray[np.uint8],
+    state: NDArray[np.uint8],
+) -> list[bytes]:
+    """The `encode_poses` of many frames with equally many rows each: a column is [frames, rows], of at least one row.
+
+    Python runs once a frame, to cut it out of the whole.
+
+    Raises:
+        LocalError: as `encode_poses`.
+    """
+    frames, rows = ids.shape
+    if any(column.shape != (frames, rows) for column in (east_cm, north_cm, up, yaw, state)):
+        raise LocalError(f"POSES takes columns of one shape, not {frames} x {rows} ids with others beside")
+    if not 0 <= tier <= TIER_MAX or not 1 <= rows <= 0xFFFF:
+        raise LocalError(f"a tier is 0 to {TIER_MAX} and has 1 to 65535 rows, not {tier} with {rows}")
+    if frames == 0:
+        return []
+    packed = np.empty(frames, _block_dtype(rows))
+    packed["kind"], packed["rows"], packed["t_ms"] = POSES, rows, t_ms & 0xFFFF_FFFF
+    reach = np.zeros(frames, np.int32)
+    ways = []
+    for name, at in (("origin_east", east_cm), ("origin_north", north_cm)):
+        least, most = at.min(axis=1), at.max(axis=1)
+        if int(least.min()) < 0 or int(most.max()) >= ROOT_SIDE_CM:
+            raise LocalError("POSES takes positions inside the root")
+        origin = (least + most) // 2
+        packed[name] = origin
+        np.maximum(reach, most - origin, out=reach)  # the middle is rounded down
+        ways.append(at - origin[:, None])
+    shift = np.zeros(frames, np.int32)
+    if int(reach.max()) > _I16_MAX:
+        shift[:] = [_shift_for(reach_cm) for reach_cm in reach.tolist()]
+        ways = [way + ((1 << shift) >> 1)[:, None] >> shift[:, None] for way in ways]
+    packed["packed"] = shift << 4 | tier
+    packed["id"], packed["de"], packed["dn"] = ids, *ways
+    packed["up"], packed["yaw"], packed["state"] = up, yaw, state
+    data, size = packed.tobytes(), packed.itemsize
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+@functools.cache
+def _block_dtype(rows: int) -> np.dtype[Any]:
+    """One POSES of so many rows."""
+    header = [("kind", "u1"), ("packed", "u1"), ("rows", "<u2"), ("t_ms", "<u4")]
+    origin = [("origin_east", "<i4"), ("origin_north", "<i4")]
+    columns = [("id", "<u8"), ("de", "<i2"), ("dn", "<i2"), ("up", "<i2"), ("yaw", "u1"), ("state", "u1")]
+    return np.dtype([*header, *origin, *((name, kind, (rows,)) for name, kind in columns)])
 
 
 def _shift_for(reach_cm: int) -> int:

@@ -1,29 +1,42 @@
 """What every client is shown: one frame for each interest leaf with clients in it, the same bytes to each of them.
 
-A leaf is a cell of LEAF_LEVEL (32 m). Its POSES holds everybody in it and its eight neighbours, or, where
-that is a crowd, the FRAME_AVATARS nearest to the bounding box of the leaf's own clients. So whoever is within
-32 m of a client is in its frame as long as no more than FRAME_AVATARS are around, and a frame's size is
-bounded whatever the crowd.
+A leaf (see `leaves`) holds at most LEAF_CAPACITY people, so it is small where they are many. Its frame tells of the people nearest to
+the bounding box of the leaf's own clients, at most VIEW_CM away, moving or not: each tick of the FRAME_AVATARS nearest (tier 0);
+each second tick of the next TIER_1_AVATARS; each fifth of the next TIER_2_AVATARS. Of people equally far away
+chance decides anew each tick. Beyond them, and of everybody, the counts of `densities`, each fifth tick.
 
-Around it DENSITY counts: interest leaves in the blocks of 128 m that the nine leaves touch, whole blocks in a
-square of five by five around, the nearest DENSITY_CELLS in all. A count is of everybody in its cell, drawn or
-not; the reader subtracts whom it draws, and cells in which everybody is drawn are left out. No ground is
-counted twice.
+So a frame's size is bounded whatever the crowd, and known: see FRAME_BYTES_MAX. A leaf's outer tiers come in the ticks that the
+ground it stands on says, so that every tick costs about as much.
 
-Everybody is sorted by Morton code once (a linear quadtree), and all frames are encoded in one pass; Python
-runs once a leaf, never once an avatar.
+What is left out when a node has too much to do is said by a level of `Shed`, in this order, and what would have been due is counted.
+All is vectorised: Python runs once a leaf, never once an avatar.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from enum import IntEnum
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from p2pworld.limits import DENSITY_CELLS, FRAME_AVATARS, LEAF_LEVEL, TICK_MS
-from p2pworld.wire.frames import encode_density_each, encode_poses_each
+from p2pworld.geometry import ROOT_SIDE_CM
+from p2pworld.limits import (
+    DENSITY_LEVEL,
+    FRAME_AVATARS,
+    LEAF_FINEST,
+    TIER_1_AVATARS,
+    TIER_2_AVATARS,
+    VIEW_CM,
+)
+from p2pworld.messages import Frame
+from p2pworld.wire.frames import encode_poses_block, encode_poses_each
 from p2pworld.world.crowd import tie_break
-from p2pworld.world.region import LEAF_CM, spread_table
+from p2pworld.world.densities import densities
+from p2pworld.world.leaves import crowded_level, leaf_codes, leaf_levels, leaf_starts
+from p2pworld.world.nearest import nearest
+from p2pworld.world.region import COUNTED_CM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,203 +45,189 @@ if TYPE_CHECKING:
 
     from p2pworld.wire.frames import DensityFrame
     from p2pworld.world.crowd import Crowd
-    from p2pworld.world.region import RegionIndex
+    from p2pworld.world.nearest import Box
 
-__all__ = ["COARSE_LEVEL", "COARSE_REACH", "leaf_frames"]
-
-COARSE_LEVEL: Final = LEAF_LEVEL - 2  # 128 m
-COARSE_REACH: Final = (
-    2  # blocks on each side: at least 256 m around, as far as neighbours tell of their crowds
-)
-
-_ONE: Final = np.uint32(1)
-_OUTSIDE: Final = 1 << 30  # no code of LEAF_LEVEL or coarser has this bit
+__all__ = ["Shed", "Shown", "leaf_frames"]
 
 
-def _padded(level: int) -> NDArray[np.uint32]:
-    """`spread_table` with COARSE_REACH columns more at each end, which make codes that no cell has."""
-    return np.pad(spread_table(level).astype(np.uint32), COARSE_REACH, constant_values=_OUTSIDE)
+class Shed(IntEnum):
+    """What a node leaves out: each level besides what the ones before it leave out."""
+
+    NOTHING = 0
+    FIFTH_RATE = 1  # tier 2
+    HALF_RATE = 2  # tier 1
+    COUNTS = 3  # counts come once a second
 
 
-def _around(phase: int) -> list[tuple[int, int, int]]:
-    """(blocks east, blocks north, whether fine) around a leaf that is `phase % 4`-th eastwards and `phase // 4`-th
-    northwards in its block: the fine ones first, then by distance from the leaf."""
-    ways = []
-    for dn in range(-COARSE_REACH, COARSE_REACH + 1):
-        for de in range(-COARSE_REACH, COARSE_REACH + 1):
-            # leaves between this one and the block
-            gap_e = max(4 * de - phase % 4, phase % 4 - (4 * de + 3), 0)
-            gap_n = max(4 * dn - phase // 4, phase // 4 - (4 * dn + 3), 0)
-            fine = max(gap_e, gap_n) <= 1
-            ways.append((not fine, gap_e * gap_e + gap_n * gap_n, dn, de))
-    return [(de, dn, not coarse) for coarse, _, dn, de in sorted(ways)]
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The frames of one tick, and what was withheld from whom: how many clients went without a tier (`tier-1`, `tier-2`)
+    or a count (`counts`) that they would have had in this tick, because of the level of `Shed`. A tier counts only where
+    the FRAME_AVATARS nearest are all there, so that there is somebody else to tell of."""
+
+    frames: list[Frame]
+    withheld: dict[str, int] = field(default_factory=dict)
 
 
-_LEAF_BITS: Final = _padded(LEAF_LEVEL)
-_BLOCK_BITS: Final = _padded(COARSE_LEVEL)
-_AROUND: Final = np.array([_around(phase) for phase in range(16)], dtype=np.int32) + np.array(
-    [COARSE_REACH, COARSE_REACH, 0], dtype=np.int32
-)  # [16, 25, 3], as indexes into _BLOCK_BITS
-_NINE_EAST: Final = np.array([-1, 0, 1] * 3, dtype=np.int32) + COARSE_REACH
-_NINE_NORTH: Final = np.array([-1] * 3 + [0] * 3 + [1] * 3, dtype=np.int32) + COARSE_REACH
+_EVERY: Final = (1, 2, 5)  # ticks between two frames of each tier
+_COUNTS_EVERY: Final = 5  # ticks
+_COUNTS_EVERY_SHED: Final = 10
+_STOPS: Final = tuple(accumulate((0, FRAME_AVATARS, TIER_1_AVATARS, TIER_2_AVATARS)))  # of each tier's ranks
+_CROWD: Final = 64  # rows whose smallest common cell tells how dense a crowd is
+_PHASE_LEVEL: Final = 13  # leaves on one cell of 8 m are due in the same ticks, also after one is cut
+_PLACE_BITS: Final = 20  # for the number of a row or of a socket
+_PLACE: Final = (1 << _PLACE_BITS) - 1
 
 
 def leaf_frames(
-    crowd: Crowd, index: RegionIndex, t_ms: int, far: Sequence[DensityFrame] = (), counts_too: bool = True
-) -> list[tuple[NDArray[np.int32], list[bytes]]]:
+    crowd: Crowd, tick: int, t_ms: int, far: Sequence[DensityFrame] = (), shed: Shed = Shed.NOTHING
+) -> Shown:
     """For each leaf with clients, in Morton order: their sockets, rising, and the payloads to send to each.
 
-    Without `counts_too` only POSES: counts change slowly, so a caller may ask for them in some ticks only.
-    `far` is the latest count of each neighbour (see `borders`): people who have no row here. Frames that are
-    not of LEAF_LEVEL are not counted.
+    `tick` counts this node's ticks. `far` is the latest count of each neighbour (see `borders`): people who have
+    no row here.
     """
     rows = crowd.everybody()
-    conn = crowd.conn[rows]
-    if len(rows) == 0 or conn.max() < 0:
-        return []
+    if len(rows) == 0 or crowd.conn[rows].max() < 0:
+        return Shown([])
+    # numbered by chance, so that whoever goes by number lets chance decide
+    rows = rows[tie_break(crowd.id[rows], tick).argsort()]
     east, north = crowd.east_cm[rows], crowd.north_cm[rows]
-    column, line = east // LEAF_CM, north // LEAF_CM
-    code = _LEAF_BITS[column + COARSE_REACH] | _LEAF_BITS[line + COARSE_REACH] << _ONE
-    order = code.argsort(kind="stable")  # within a leaf by rising id
-    code, rows, conn = code[order], rows[order], conn[order]
-    east, north = east[order], north[order]
-    starts = _runs(code)
-    cells, counts = code[starts], _lengths(starts, len(code))
+    codes = leaf_codes(east, north) << _PLACE_BITS | np.arange(len(rows))
+    codes.sort()
+    order = codes & _PLACE
+    codes >>= _PLACE_BITS
+    levels = leaf_levels(codes)
+    starts = leaf_starts(codes, levels)
 
+    conn = crowd.conn[rows[order]]
     client = (conn >= 0).nonzero()[0]
-    client = client[np.lexsort((conn[client], code[client]))]
-    first = _runs(code[client])  # of each leaf with clients, in `client`
-    at = order[client[first]]
-    column, line = column[at], line[at]
-    nine = _LEAF_BITS[column[:, None] + _NINE_EAST] | _LEAF_BITS[line[:, None] + _NINE_NORTH] << _ONE
-    where, found = _find(cells, nine)
-    around = counts[where] * found
-    seen = _ranges(starts[where], around)
-    shown = around.sum(axis=1)
-    ids = crowd.id[rows]
-    crowded = shown > FRAME_AVATARS
-    if crowded.any():
-        ties = tie_break(ids, t_ms // TICK_MS) >> np.uint64(36)
-        stops, lasts = shown.cumsum(), np.concatenate((first[1:], (len(client),)))
-        drawn = np.ones(len(seen), np.bool_)
-        for leaf in crowded.nonzero()[0].tolist():
-            begin, stop = stops[leaf] - shown[leaf], stops[leaf]
-            near, own = seen[begin:stop], client[first[leaf] : lasts[leaf]]
-            drawn[begin:stop] = _nearest(east[near], north[near], ties[near], east[own], north[own])
-        seen = seen[drawn]
-        shown = np.minimum(shown, FRAME_AVATARS)
+    leaf = starts.searchsorted(client, side="right")
+    first = np.concatenate((_ZERO, (leaf[1:] != leaf[:-1]).nonzero()[0] + 1))  # of each leaf, in `client`
+    own_east, own_north = east[order[client]], north[order[client]]
+    box = (
+        np.minimum.reduceat(own_east, first),
+        np.minimum.reduceat(own_north, first),
+        np.maximum.reduceat(own_east, first),
+        np.maximum.reduceat(own_north, first),
+    )
+    sockets = leaf << _PLACE_BITS | conn[client]
+    sockets.sort()
 
-    rows = rows[seen]
-    columns = (crowd.up[rows], crowd.yaw[rows], crowd.state[rows])
-    poses = encode_poses_each(0, t_ms, shown.cumsum(), ids[seen], east[seen], north[seen], *columns)
-    payloads = [[frame] for frame in poses]
-    if counts_too and (far or len(seen) < len(code) * len(poses)):
-        _add_densities(payloads, cells, counts, far, column, line, nine, crowded, t_ms)
-    conn = conn[client]
-    ends = [*first[1:].tolist(), len(conn)]
-    return [(conn[a:b], messages) for a, b, messages in zip(first.tolist(), ends, payloads, strict=True)]
+    head = client[first]
+    dues = _due(codes[head], levels[head], tick)
+    shown = [True, shed < Shed.HALF_RATE, shed < Shed.FIFTH_RATE]
+    wanted = np.full(len(first), FRAME_AVATARS)
+    for tier in (1, 2):
+        if shown[tier]:
+            wanted[dues[tier]] = _STOPS[tier + 1]
+    found, near = nearest(east, north, box, wanted, _reach(codes, head, box, wanted))
 
+    payloads: list[list[bytes]] = [[] for _ in range(len(first))]
+    for tier in range(3):
+        if shown[tier]:
+            _add_poses(payloads, tier, t_ms, crowd, rows, near, found, dues[tier])
+    hidden = len(far) > 0 or int(found.min()) < len(rows)
+    if hidden and tick % (_COUNTS_EVERY_SHED if shed >= Shed.COUNTS else _COUNTS_EVERY) == 0:
+        _add_counts(payloads, codes, far, box, t_ms)
 
-def _nearest(
-    east: NDArray[np.int32],
-    north: NDArray[np.int32],
-    ties: NDArray[np.uint64],
-    own_east: NDArray[np.int32],
-    own_north: NDArray[np.int32],
-) -> NDArray[np.bool_]:
-    """Which are the FRAME_AVATARS nearest to the bounding box of the leaf's own, bool[n]; ties have 28 bits."""
-    de = np.maximum(np.maximum(own_east.min() - east, east - own_east.max()), 0)
-    dn = np.maximum(np.maximum(own_north.min() - north, north - own_north.max()), 0)
-    # within three leaves a square of the distance has at most 28 bits
-    key = (de * de + dn * dn).astype(np.uint64) << np.uint64(28) | ties
-    drawn = np.zeros(len(key), np.bool_)
-    drawn[key.argpartition(FRAME_AVATARS - 1)[:FRAME_AVATARS]] = True
-    return drawn
+    stops = [*first[1:].tolist(), len(client)]
+    conns: list[int] = (sockets & _PLACE).tolist()
+    frames = [
+        Frame(tuple(conns[begin:stop]), tuple(parts))
+        for begin, stop, parts in zip(first.tolist(), stops, payloads, strict=True)
+    ]
+    withheld = {}
+    if shed:
+        clients = np.diff(first, append=len(client))
+        full = found >= FRAME_AVATARS
+        for tier in (1, 2):
+            if not shown[tier]:
+                withheld[f"tier-{tier}"] = int(clients[full & dues[tier]].sum())
+        if hidden and shed >= Shed.COUNTS and tick % _COUNTS_EVERY == 0 and tick % _COUNTS_EVERY_SHED:
+            withheld["counts"] = len(client)
+    return Shown(frames, withheld)
 
 
-def _add_densities(
+def _due(codes: NDArray[np.int64], levels: NDArray[np.int8], tick: int) -> list[NDArray[np.bool_]]:
+    """For each tier, which of the leaves with these codes and levels have it in this tick."""
+    depth = LEAF_FINEST - np.minimum(levels, _PHASE_LEVEL).astype(np.int64)
+    chance = tie_break((codes >> 2 * depth).astype(np.uint64), 0)
+    return [
+        ((chance >> np.uint64(16 * tier)) % np.uint64(every) == tick % every)
+        for tier, every in enumerate(_EVERY)
+    ]
+
+
+def _reach(
+    codes: NDArray[np.int64], head: NDArray[np.intp], box: Box, wanted: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """A guess how far from each box the last wanted one stands: as if all around it were as crowded as the smallest cell
+    of the rising `codes` that holds _CROWD rows, the row `head` among them."""
+    level = crowded_level(codes, _CROWD)[head].astype(np.int64)
+    depth = 2 * (LEAF_FINEST - np.maximum(level, 0))
+    cell = codes[head] >> depth
+    people = codes.searchsorted((cell + 1) << depth) - codes.searchsorted(cell << depth)
+    side = np.ldexp(float(ROOT_SIDE_CM), -level)
+    west, south, to_east, to_north = box
+    # the area within r of a box of w by h is w h + 2 (w + h) r + pi r^2
+    wide, high = (to_east - west).astype(np.float64), (to_north - south).astype(np.float64)
+    needed = _MARGIN * wanted * side * side / people - wide * high
+    half = wide + high
+    reach: NDArray[np.float64] = (np.sqrt(half * half + np.pi * np.maximum(needed, 0.0)) - half) / np.pi
+    reach[level < 0] = VIEW_CM
+    return reach
+
+
+def _add_poses(
     payloads: list[list[bytes]],
-    cells: NDArray[np.uint32],
-    counts: NDArray[np.intp],
+    tier: int,
+    t_ms: int,
+    crowd: Crowd,
+    rows: NDArray[np.int32],
+    near: NDArray[np.int64],
+    found: NDArray[np.int64],
+    due: NDArray[np.bool_],
+) -> None:
+    """Add a POSES of this tier to each leaf for which it is due and has somebody in it."""
+    begin, stop = _STOPS[tier], _STOPS[tier + 1]
+    for whole in (True, False):
+        leaves = (due & ((found >= stop) if whole else (found < stop) & (found > begin))).nonzero()[0]
+        if len(leaves) == 0:
+            continue
+        picked = near[leaves, begin:stop]
+        if whole:
+            at = rows[picked]
+            messages = encode_poses_block(tier, t_ms, *(column[at] for column in _columns(crowd)))
+        else:
+            counts = found[leaves] - begin
+            at = rows[picked[np.arange(stop - begin) < counts[:, None]]]
+            messages = encode_poses_each(tier, t_ms, counts.cumsum(), *(c[at] for c in _columns(crowd)))
+        for leaf, message in zip(leaves.tolist(), messages, strict=True):
+            payloads[leaf].append(message)
+
+
+def _columns(crowd: Crowd) -> tuple[NDArray[Any], ...]:
+    return crowd.id, crowd.east_cm, crowd.north_cm, crowd.up, crowd.yaw, crowd.state
+
+
+def _add_counts(
+    payloads: list[list[bytes]],
+    codes: NDArray[np.int64],
     far: Sequence[DensityFrame],
-    column: NDArray[np.int32],
-    line: NDArray[np.int32],
-    nine: NDArray[np.uint32],
-    crowded: NDArray[np.bool_],
+    box: Box,
     t_ms: int,
 ) -> None:
-    """Add to each leaf at (column, line) at most one DENSITY of LEAF_LEVEL and one of COARSE_LEVEL."""
-    hidden = None  # whether somebody in the cell has no row here
-    told = [frame for frame in far if frame.level == LEAF_LEVEL and len(frame.morton)]
-    if told:
-        codes = np.concatenate([cells, *(frame.morton for frame in told)])
-        each = np.concatenate([counts, *(frame.avatars for frame in told)])
-        order = codes.argsort(kind="stable")
-        codes, runs = codes[order], _runs(codes[order])
-        hidden = np.maximum.reduceat(order, runs) >= len(cells)
-        cells, counts = codes[runs], np.add.reduceat(each[order], runs)
-    parents = cells >> np.uint32(4)
-    starts = _runs(parents)
-    blocks, sizes = parents[starts], _lengths(starts, len(cells))
-
-    around = _AROUND[(line & 3) << 2 | column & 3]
-    wanted = _BLOCK_BITS[(column >> 2)[:, None] + around[:, :, 0]]
-    wanted = wanted | _BLOCK_BITS[(line >> 2)[:, None] + around[:, :, 1]] << _ONE
-    where, found = _find(blocks, wanted)
-    is_fine = around[:, :, 2]
-
-    lengths = sizes[where] * (found & is_fine)
-    fine = _ranges(starts[where], lengths)
-    leaf = np.arange(len(column)).repeat(lengths.sum(axis=1))
-    # where everybody is drawn there is nothing to count
-    known = np.logical_or.reduce(nine[leaf] == cells[fine][:, None], axis=1) & ~crowded[leaf]
-    if hidden is not None:
-        known &= ~hidden[fine]
-    fine, leaf = fine[~known], leaf[~known]
-    fine_counts = np.bincount(leaf, minlength=len(column))
-    if len(fine):
-        stops = fine_counts.cumsum()
-        messages = encode_density_each(LEAF_LEVEL, t_ms, stops, cells[fine], counts[fine])
-        for at in fine_counts.nonzero()[0].tolist():
-            payloads[at].append(messages[at])
-
-    coarse = found & (is_fine == 0)
-    coarse &= coarse.cumsum(axis=1) <= DENSITY_CELLS - fine_counts[:, None]
-    coarse_counts = coarse.sum(axis=1)
-    stops = coarse_counts.cumsum()
-    if stops[-1]:
-        block, people = where[coarse], np.add.reduceat(counts, starts)
-        messages = encode_density_each(COARSE_LEVEL, t_ms, stops, blocks[block], people[block])
-        for at in coarse_counts.nonzero()[0].tolist():
-            payloads[at].append(messages[at])
-
-
-def _runs(codes: NDArray[np.uint32]) -> NDArray[np.intp]:
-    """Where each run of equal codes begins; there is at least one code."""
-    return np.concatenate((_ZERO, (codes[1:] != codes[:-1]).nonzero()[0] + 1))
+    """Add to each leaf the counts around the middle of its box."""
+    west, south, to_east, to_north = box
+    column = (west + (to_east - west >> 1)) // COUNTED_CM
+    line = (south + (to_north - south >> 1)) // COUNTED_CM
+    asked, which = np.unique(line.astype(np.int64) << DENSITY_LEVEL | column, return_inverse=True)
+    cells = codes >> 2 * (LEAF_FINEST - DENSITY_LEVEL)
+    answers = densities(cells, far, asked & (1 << DENSITY_LEVEL) - 1, asked >> DENSITY_LEVEL, t_ms)
+    for parts, answer in zip(payloads, which.tolist(), strict=True):
+        parts += answers[answer]
 
 
 _ZERO: Final = np.zeros(1, np.intp)
-
-
-def _lengths(starts: NDArray[np.intp], total: int) -> NDArray[np.intp]:
-    """How long each run is."""
-    lengths: NDArray[np.intp] = np.concatenate((starts[1:], (total,))) - starts
-    return lengths
-
-
-def _find(
-    codes: NDArray[np.uint32], wanted: NDArray[np.uint32]
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Where in the rising `codes` each wanted one is, and whether it is there at all."""
-    at = codes.searchsorted(wanted)
-    at[at == len(codes)] = 0
-    return at, codes[at] == wanted
-
-
-def _ranges(begin: NDArray[np.intp], length: NDArray[np.intp]) -> NDArray[np.intp]:
-    """All of begin..begin + length, one range after another."""
-    begin, length = begin.ravel(), length.ravel()
-    end = length.cumsum()
-    steps: NDArray[np.intp] = np.arange(end[-1]) + (begin - end + length).repeat(length)
-    return steps
+_MARGIN: Final = 1.2  # people stand by chance: so many times as many as wanted are expected within the guess
