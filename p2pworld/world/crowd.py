@@ -116,6 +116,7 @@ class Crowd:
         self.seat = np.zeros(capacity, np.uint8)
         self.tokens = np.zeros(capacity, np.float64)  # poses this client may send at once, as of `rated_s`
         self.rated_s = np.zeros(capacity, np.float64)
+        self.crowding = np.zeros(capacity, np.float32)  # people a square centimetre around, 0: not known
         self.row_of: dict[int, int] = {}
         self.conn_row = np.full(clients, -1, np.int32)
         self.walls: Walls | None = None  # that nobody on foot walks through

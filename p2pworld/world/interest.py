@@ -121,7 +121,13 @@ def leaf_frames(
     for tier in (1, 2):
         if shown[tier]:
             wanted[dues[tier]] = _STOPS[tier + 1]
-    found, near = nearest(east, north, box, wanted, _reach(codes, head, box, wanted))
+    own_rows = rows[order[client]]
+    crowding = np.minimum.reduceat(crowd.crowding[own_rows], first).astype(np.float64)
+    if not crowding.all():
+        crowding = np.where(crowding > 0, crowding, _cell_crowding(codes, head))
+    found, near, far_cm = nearest(east, north, box, wanted, _reach(crowding / _MARGIN, box, wanted))
+    crowding = found / np.maximum(_ground(box, far_cm), 1.0)
+    crowd.crowding[own_rows] = crowding.repeat(np.diff(first, append=len(client)))
 
     payloads: list[list[bytes]] = [[] for _ in range(len(first))]
     for tier in range(3):
@@ -160,23 +166,33 @@ def _due(codes: NDArray[np.int64], levels: NDArray[np.int8], tick: int) -> list[
 
 
 def _reach(
-    codes: NDArray[np.int64], head: NDArray[np.intp], box: Box, wanted: NDArray[np.int64]
+    crowding: NDArray[np.float64], box: Box, wanted: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """A guess how far from each box the last wanted one stands: as if all around it were as crowded as the smallest cell
-    of the rising `codes` that holds _CROWD rows, the row `head` among them."""
+    """How far from each box the last wanted one stands, if so many people a square centimetre stand everywhere."""
+    needed = wanted / np.maximum(crowding, _CROWDING_LEAST)
+    half = (box[2] - box[0]) + (box[3] - box[1])
+    # _ground(box, reach) == needed
+    within = np.maximum(needed - _ground(box, 0.0), 0.0)
+    reach: NDArray[np.float64] = (np.sqrt(half * half.astype(np.float64) + np.pi * within) - half) / np.pi
+    return reach
+
+
+def _ground(box: Box, reach_cm: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """The square centimetres of all that is within reach of each box."""
+    wide, high = (box[2] - box[0]).astype(np.float64), (box[3] - box[1]).astype(np.float64)
+    ground: NDArray[np.float64] = wide * high + 2 * (wide + high) * reach_cm + np.pi * reach_cm * reach_cm
+    return ground
+
+
+def _cell_crowding(codes: NDArray[np.int64], head: NDArray[np.intp]) -> NDArray[np.float64]:
+    """People a square centimetre in the smallest cell of the rising `codes` that holds _CROWD rows, with each row of `head`."""
     level = crowded_level(codes, _CROWD)[head].astype(np.int64)
     depth = 2 * (LEAF_FINEST - np.maximum(level, 0))
     cell = codes[head] >> depth
     people = codes.searchsorted((cell + 1) << depth) - codes.searchsorted(cell << depth)
     side = np.ldexp(float(ROOT_SIDE_CM), -level)
-    west, south, to_east, to_north = box
-    # the area within r of a box of w by h is w h + 2 (w + h) r + pi r^2
-    wide, high = (to_east - west).astype(np.float64), (to_north - south).astype(np.float64)
-    needed = _MARGIN * wanted * side * side / people - wide * high
-    half = wide + high
-    reach: NDArray[np.float64] = (np.sqrt(half * half + np.pi * np.maximum(needed, 0.0)) - half) / np.pi
-    reach[level < 0] = VIEW_CM
-    return reach
+    crowding: NDArray[np.float64] = people / (side * side)
+    return crowding
 
 
 def _add_poses(
@@ -230,4 +246,5 @@ def _add_counts(
 
 
 _ZERO: Final = np.zeros(1, np.intp)
+_CROWDING_LEAST: Final = 1e-9
 _MARGIN: Final = 1.2  # people stand by chance: so many times as many as wanted are expected within the guess

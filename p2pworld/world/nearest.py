@@ -10,6 +10,7 @@ Equally distant places come in the order of their numbers: callers who want chan
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -29,10 +30,11 @@ _REACHES_CM: Final = np.array([300, 1_200, 4_800])  # above these, the next wide
 _REACH_LEAST_CM: Final = 25
 _WIDEN: Final = (1.25, 3.0)  # of the reach at a time, at least and at most
 
-# a key: the square of a distance (28 bits) above the number of a place
+# A key is the square of a distance above the number of a place. The square is a float32, whose bits rise with it: nothing
+# overflows, and up to 41 m it is exact (24 bits), beyond to 1 cm.
 _NUMBER_BITS: Final = 20
 _NUMBER: Final = (1 << _NUMBER_BITS) - 1
-_NO_KEY: Final = np.int64(2**62)
+_ROW_BITS: Final = 51  # of a key; the row of a matrix stands above
 _EAST_BITS: Final = 23
 assert ROOT_SIDE_CM <= 1 << _EAST_BITS
 
@@ -56,12 +58,13 @@ def nearest(
     found = np.zeros((len(wanted), int(wanted.max())), np.int64)
     counts = np.zeros(len(wanted), np.int64)
     if len(wanted) * len(east_cm) <= _DIRECT:
-        keys = _keys(np.arange(len(east_cm))[None, :], east_cm[None, :], north_cm[None, :], boxes)
+        east, north = east_cm.astype(np.float32)[None, :], north_cm.astype(np.float32)[None, :]
+        keys = _keys(np.arange(len(east_cm))[None, :], east, north, boxes)
         keys.sort(axis=1)
         keys = keys[:, : found.shape[1]]
-        np.minimum((keys < _limit(VIEW_CM)).sum(axis=1), wanted, out=counts)
-        found[:, : keys.shape[1]] = keys & _NUMBER
-        return counts, found
+        np.minimum((keys < _limits(np.array([VIEW_CM]))).sum(axis=1), wanted, out=counts)
+        found[:, : keys.shape[1]] = keys
+        return _answer(counts, found, wanted)
     windows = _Windows(east_cm, north_cm)
     reach = reach_cm.clip(_REACH_LEAST_CM, VIEW_CM).astype(np.int64)
     asking = np.arange(len(wanted))
@@ -69,57 +72,64 @@ def nearest(
         band = _REACHES_CM.searchsorted(reach[asking])
         for wide in np.bincount(band).nonzero()[0].tolist():
             windows.look(wide, asking[band == wide], boxes, reach, counts, found)
-        short = (counts[asking] < wanted[asking]) & (reach[asking] < VIEW_CM)
-        asking = asking[short]
+        asking = asking[(counts[asking] < wanted[asking]) & (reach[asking] < VIEW_CM)]
         wider = np.sqrt(1.2 * wanted[asking] / (counts[asking] + 1.0)).clip(*_WIDEN)
         reach[asking] = np.minimum(reach[asking] * wider + 1, VIEW_CM)
-    return np.minimum(counts, wanted), found
+    np.minimum(counts, wanted, out=counts)
+    return _answer(counts, found, wanted)
+
+
+def _answer(counts, found, wanted):
+    last = found[np.arange(len(counts)), np.maximum(counts,1) - 1] >> _NUMBER_BITS & 0x7FFF_FFFF
+    far_cm = np.where(counts<wanted, VIEW_CM, np.sqrt(last.astype(np.int32).view(np.float32))).astype(np.float64)
+    found &= _NUMBER
+    return counts, found, far_cm
 
 
 def _keys(
-    number: NDArray[np.int64], east: NDArray[np.int32], north: NDArray[np.int32], boxes: Box
+    number: NDArray[np.int64], east: NDArray[np.float32], north: NDArray[np.float32], boxes: Box
 ) -> NDArray[np.int64]:
-    """The keys of places, one row a box; beyond VIEW_CM a distance is only known to be beyond it."""
-    west, south, to_east, to_north = (column[:, None] for column in boxes)
-    square = None
-    for at, low, high in ((east, west, to_east), (north, south, to_north)):
-        way = np.maximum(at, low)
-        np.minimum(way, high, out=way)
-        way -= at
-        np.clip(way, -VIEW_CM - 1, VIEW_CM + 1, out=way)
-        way *= way
-        square = way if square is None else np.add(square, way, out=way)
-    assert square is not None
-    keys = square.astype(np.int64)
+    """The keys of places, one row a box."""
+    west, south, to_east, to_north = (column.astype(np.float32)[:, None] for column in boxes)
+    east_way = np.maximum(east, west)
+    np.minimum(east_way, to_east, out=east_way)
+    east_way -= east
+    east_way *= east_way
+    way = np.maximum(north, south)
+    np.minimum(way, to_north, out=way)
+    way -= north
+    way *= way
+    way += east_way
+    keys = way.view(np.int32).astype(np.int64)
     keys <<= _NUMBER_BITS
     keys |= number
     return keys
 
 
-def _limit(reach_cm: int | NDArray[np.int64]) -> int | NDArray[np.int64]:
+def _limits(reach_cm: NDArray[np.int64]) -> NDArray[np.int64]:
     """Above every key of a place within the reach, below all others."""
-    return (reach_cm * reach_cm + 1) << _NUMBER_BITS
+    square = (reach_cm * reach_cm).astype(np.float32)
+    return (square.view(np.int32).astype(np.int64) + 1) << _NUMBER_BITS
 
 
 class _Windows:
     """Places, in bands of as many widths as are asked for."""
 
-    def __init__(self, east: NDArray[np.int32], north: NDArray[np.int32]) -> None:
-        self._east, self._north = east, north
-        self._number = np.arange(len(east), dtype=np.int64)
-        self._sorted: dict[int, tuple[NDArray[np.int64], ...]] = {}
+    def __init__(self, east_cm: NDArray[np.int32], north_cm: NDArray[np.int32]) -> None:
+        self._east, self._north = east_cm, north_cm
+        self._number = np.arange(len(east_cm), dtype=np.int64)
+        self._sorted: dict[int, _Band] = {}
 
-    def _band(self, wide: int) -> tuple[NDArray[np.int64], ...]:
-        """Keys, numbers, and east and north (i32), by band and then from west to east; a place nowhere stands last."""
+    def _band(self, wide: int) -> _Band:
+        """All places by band, then from west to east, then by number."""
         known = self._sorted.get(wide)
         if known is None:
             keys = (self._north // _BANDS_CM[wide]).astype(np.int64) << _EAST_BITS | self._east
             keys = keys << _NUMBER_BITS | self._number
             keys.sort()
             number = keys & _NUMBER
-            east = np.concatenate((self._east[number], _NOWHERE))
-            north = np.concatenate((self._north[number], _NOWHERE))
-            known = self._sorted[wide] = keys, np.concatenate((number, _NOBODY)), east, north
+            east, north = self._east[number].astype(np.float32), self._north[number].astype(np.float32)
+            known = self._sorted[wide] = _Band(keys, number, east, north)
         return known
 
     def look(
@@ -132,46 +142,85 @@ class _Windows:
         found: NDArray[np.int64],
     ) -> None:
         """For each box that is asking: how many places are within its reach, and the nearest of them."""
-        keys, number, east, north = self._band(wide)
+        places = self._band(wide)
         side, margin = _BANDS_CM[wide], reach[asking]
         first = np.maximum(boxes[1][asking] - margin, 0) // side
         bands = np.minimum(boxes[3][asking] + margin, ROOT_SIDE_CM - 1) // side - first + 1
-        low = np.maximum(boxes[0][asking] - margin, 0)
-        high = np.minimum(boxes[2][asking] + margin + 1, ROOT_SIDE_CM - 1 + 1)
         ends = bands.cumsum()
         base = (np.arange(ends[-1]) + (first - ends + bands).repeat(bands)) << _EAST_BITS
-        begin = keys.searchsorted((base + low.repeat(bands)) << _NUMBER_BITS)
-        slices = keys.searchsorted((base + high.repeat(bands)) << _NUMBER_BITS) - begin
+        low = base + np.maximum(boxes[0][asking] - margin, 0).repeat(bands)
+        high = base + np.minimum(boxes[2][asking] + margin + 1, ROOT_SIDE_CM).repeat(bands)
+        begin = places.keys.searchsorted(low << _NUMBER_BITS)
+        slices = places.keys.searchsorted(high << _NUMBER_BITS) - begin
         sizes = np.add.reduceat(slices, ends - bands)
-        # equally large windows stand together, so that little of a matrix is empty
+        # equally large windows stand together, so that no matrix is much wider than most of its rows need
         order = sizes.argsort(kind="stable")
         at = 0
         while at < len(order):
-            room = max(_CHUNK // max(int(sizes[order[at]]), 1), 1)
-            some = order[at : at + room]
+            some = order[at : at + max(_CHUNK // max(int(sizes[order[at]]), 1), 1)]
             while len(some) > 1 and len(some) * int(sizes[some[-1]]) > 2 * _CHUNK:
                 some = some[: (len(some) + 1) // 2]
             at += len(some)
             width = int(sizes[some[-1]])
             if width == 0:
                 continue
-            took = sizes[some]
             piece = _ranges(ends[some] - bands[some], bands[some])
-            inside = _ranges(begin[piece], slices[piece])
-            matrix = np.full(len(some) * width, len(number) - 1)
-            matrix[_ranges(np.arange(len(some)) * width, took)] = inside
-            matrix = matrix.reshape(-1, width)
+            matrix = _rows(width, bands[some], begin[piece], slices[piece])
             who = asking[some]
-            near = tuple(column[who] for column in boxes)
-            rows = _keys(number[matrix], east[matrix], north[matrix], near)  # type: ignore[arg-type]
+            rows = places.keys_at(matrix, tuple(column[who] for column in boxes))
             rows.sort(axis=1)
-            counts[who] = (rows < _limit(margin[some])[:, None]).sum(axis=1)  # type: ignore[index]
+            row = np.arange(len(some)) << _ROW_BITS
+            rows += row[:, None]
+            within = rows.ravel().searchsorted(_limits(margin[some]) + row)
+            counts[who] = within - np.arange(0, len(some) * width, width)
             rows = rows[:, : found.shape[1]]
-            found[who, : rows.shape[1]] = rows & _NUMBER
+            found[who, : rows.shape[1]] = rows
 
 
-_NOWHERE: Final = np.array([1 << 30], np.int32)
-_NOBODY: Final = np.array([_NUMBER], np.int64)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Band:
+    """Places in bands of one width: (band, east, number) as one key, rising, and their number, east and north."""
+
+    keys: NDArray[np.int64]
+    number: NDArray[np.int64]
+    east: NDArray[np.float32]
+    north: NDArray[np.float32]
+
+    def keys_at(self, matrix: NDArray[np.int64], boxes: Box) -> NDArray[np.int64]:
+        """The keys of the places that a matrix names, row i for box i; behind the last place nobody is near."""
+        keys = _keys(
+            self.number.take(matrix, mode="clip"),
+            self.east.take(matrix, mode="clip"),
+            self.north.take(matrix, mode="clip"),
+            boxes,
+        )
+        if int(matrix[:, -1].max()) >= len(self.number):
+            keys[matrix >= len(self.number)] = _NOBODY
+        return keys
+
+
+_NOBODY: Final = (1 << _ROW_BITS) - 1
+
+
+def _rows(
+    width: int, slices: NDArray[np.int64], begin: NDArray[np.intp], length: NDArray[np.intp]
+) -> NDArray[np.int64]:
+    """Row i holds slices[i] ranges of begin..begin + length, and after them goes on counting up to the width."""
+    stop = length.cumsum()
+    ends = slices.cumsum()
+    taken = stop[ends - 1]
+    shift = np.arange(len(slices)) * width - np.concatenate((_ZERO, taken[:-1]))
+    at = stop - length + shift.repeat(slices)
+    some = length > 0
+    at, begin = at[some], begin[some]
+    steps = np.ones(len(slices) * width, np.int64)
+    # from one range to the next: from where counting on from the last would have led
+    steps[at] = begin
+    steps[at[1:]] -= begin[:-1] + np.diff(at) - 1
+    return steps.cumsum().reshape(-1, width)
+
+
+_ZERO: Final = np.zeros(1, np.intp)
 
 
 def _ranges(begin: NDArray[np.intp], length: NDArray[np.intp]) -> NDArray[np.intp]:

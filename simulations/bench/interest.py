@@ -162,7 +162,9 @@ def main() -> None:
         "cores": os.cpu_count(),
         "cpu": platform.machine(),
     }
-    print(json.dumps({"bench": "interest", "side_m": given.side_m, "runs": runs, "machine": machine}, indent=2))
+    print(
+        json.dumps({"bench": "interest", "side_m": given.side_m, "runs": runs, "machine": machine}, indent=2)
+    )
 
 
 if __name__ == "__main__":
