@@ -73,8 +73,10 @@ _EVERY: Final = (1, 2, 5)  # ticks between two frames of each tier
 _COUNTS_EVERY: Final = 5  # ticks
 _COUNTS_EVERY_SHED: Final = 10
 _STOPS: Final = tuple(accumulate((0, FRAME_AVATARS, TIER_1_AVATARS, TIER_2_AVATARS)))  # of each tier's ranks
-_CROWD: Final = 64  # rows whose smallest common cell tells how dense a crowd is
 _PHASE_LEVEL: Final = 13  # leaves on one cell of 8 m are due in the same ticks, also after one is cut
+_MARGIN: Final = 1.2  # people stand by chance: so many times as many as wanted are expected within a guess
+_CROWD: Final = 64  # rows whose smallest common cell tells how dense a crowd is, where nothing else does
+_CROWDING_LEAST: Final = 1e-9  # people a square centimetre: less than one within VIEW_CM
 _PLACE_BITS: Final = 20  # for the number of a row or of a socket
 _PLACE: Final = (1 << _PLACE_BITS) - 1
 
@@ -85,74 +87,129 @@ def leaf_frames(
     """For each leaf with clients, in Morton order: their sockets, rising, and the payloads to send to each.
 
     `tick` counts this node's ticks. `far` is the latest count of each neighbour (see `borders`): people who have
-    no row here.
+    no row here. It leaves in `crowd.crowding` what the next tick begins its search with; the answer depends on nothing of it.
     """
     rows = crowd.everybody()
     if len(rows) == 0 or crowd.conn[rows].max() < 0:
         return Shown([])
-    # numbered by chance, so that whoever goes by number lets chance decide
-    rows = rows[tie_break(crowd.id[rows], tick).argsort()]
-    east, north = crowd.east_cm[rows], crowd.north_cm[rows]
-    codes = leaf_codes(east, north) << _PLACE_BITS | np.arange(len(rows))
-    codes.sort()
-    order = codes & _PLACE
-    codes >>= _PLACE_BITS
-    levels = leaf_levels(codes)
-    starts = leaf_starts(codes, levels)
-
-    conn = crowd.conn[rows[order]]
-    client = (conn >= 0).nonzero()[0]
-    leaf = starts.searchsorted(client, side="right")
-    first = np.concatenate((_ZERO, (leaf[1:] != leaf[:-1]).nonzero()[0] + 1))  # of each leaf, in `client`
-    own_east, own_north = east[order[client]], north[order[client]]
-    box = (
-        np.minimum.reduceat(own_east, first),
-        np.minimum.reduceat(own_north, first),
-        np.maximum.reduceat(own_east, first),
-        np.maximum.reduceat(own_north, first),
+    few = len(rows) <= FRAME_AVATARS
+    if not few:
+        # numbered by chance, so that whoever goes by number lets chance decide
+        rows = rows[tie_break(crowd.id[rows], tick).argsort()]
+    people = (
+        crowd.id[rows],
+        crowd.east_cm[rows],
+        crowd.north_cm[rows],
+        crowd.up[rows],
+        crowd.yaw[rows],
+        crowd.state[rows],
     )
-    sockets = leaf << _PLACE_BITS | conn[client]
-    sockets.sort()
+    leaves = _Leaves(people[1], people[2], crowd.conn[rows])
+    withheld: dict[str, int] = {}
+    if few:
+        payloads, drawn = _all_near(leaves, people, t_ms)
+    else:
+        payloads, drawn = _nearest_first(leaves, people, crowd.crowding, rows, tick, t_ms, shed, withheld)
+    if (far or drawn < len(rows)) and tick % _COUNTS_EVERY == 0:
+        if shed < Shed.COUNTS or tick % _COUNTS_EVERY_SHED == 0:
+            _add_counts(payloads, leaves, far, t_ms)
+        else:
+            withheld["counts"] = len(leaves.clients)
+    return Shown(leaves.frames(payloads), withheld)
 
-    head = client[first]
-    dues = _due(codes[head], levels[head], tick)
+
+class _Leaves:
+    """The leaves with clients, in Morton order.
+
+    `clients` are the numbers of the rows with sockets, leaf by leaf; those of leaf i begin at `first[i]`. `codes` are
+    everybody's, rising, `head` where in them each leaf's first client is, `box` what its clients stand in.
+    """
+
+    def __init__(self, east: NDArray[np.int32], north: NDArray[np.int32], conn: NDArray[np.int32]) -> None:
+        codes = leaf_codes(east, north) << _PLACE_BITS | np.arange(len(east))
+        codes.sort()
+        order = codes & _PLACE
+        codes >>= _PLACE_BITS
+        self.codes, self.levels = codes, leaf_levels(codes)
+        conn = conn[order]
+        client = (conn >= 0).nonzero()[0]
+        leaf = leaf_starts(codes, self.levels).searchsorted(client, side="right")
+        self.first = np.concatenate((_ZERO, (leaf[1:] != leaf[:-1]).nonzero()[0] + 1))
+        self.head = client[self.first]
+        self.clients = order[client]
+        east, north = east[self.clients], north[self.clients]
+        self.box = (
+            np.minimum.reduceat(east, self.first),
+            np.minimum.reduceat(north, self.first),
+            np.maximum.reduceat(east, self.first),
+            np.maximum.reduceat(north, self.first),
+        )
+        self._sockets = leaf << _PLACE_BITS | conn[client]
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def sizes(self) -> NDArray[np.intp]:
+        """How many clients each has."""
+        return np.diff(self.first, append=len(self.clients))
+
+    def frames(self, payloads: list[list[bytes]]) -> list[Frame]:
+        """Each leaf's payloads, and its sockets, rising."""
+        self._sockets.sort()
+        conns: list[int] = (self._sockets & _PLACE).tolist()
+        begins = self.first.tolist()
+        stops = [*begins[1:], len(conns)]
+        return [
+            Frame(tuple(conns[begin:stop]), tuple(parts))
+            for begin, stop, parts in zip(begins, stops, payloads, strict=True)
+        ]
+
+
+def _all_near(leaves: _Leaves, people: tuple[NDArray[Any], ...], t_ms: int) -> tuple[list[list[bytes]], int]:
+    """For each leaf a POSES of all who are near, which are few; and the fewest that one tells of."""
+    _, east, north, *_ = people
+    west, south, to_east, to_north = (column[:, None] for column in leaves.box)
+    square = np.square(np.maximum(np.maximum(west - east, east - to_east), 0), dtype=np.int64)
+    square += np.square(np.maximum(np.maximum(south - north, north - to_north), 0), dtype=np.int64)
+    leaf, at = (square <= VIEW_CM * VIEW_CM).nonzero()
+    counts = np.bincount(leaf)
+    messages = encode_poses_each(0, t_ms, counts.cumsum(), *(column[at] for column in people))
+    return [[message] for message in messages], int(counts.min())
+
+
+def _nearest_first(
+    leaves: _Leaves,
+    people: tuple[NDArray[Any], ...],
+    crowding: NDArray[np.float32],
+    rows: NDArray[np.int32],
+    tick: int,
+    t_ms: int,
+    shed: Shed,
+    withheld: dict[str, int],
+) -> tuple[list[list[bytes]], int]:
+    """For each leaf a POSES of every tier that is due to it; and the fewest people that one tells of."""
+    dues = _due(leaves.codes[leaves.head], leaves.levels[leaves.head], tick)
     shown = [True, shed < Shed.HALF_RATE, shed < Shed.FIFTH_RATE]
-    wanted = np.full(len(first), FRAME_AVATARS)
+    wanted = np.full(len(leaves), FRAME_AVATARS)
     for tier in (1, 2):
         if shown[tier]:
             wanted[dues[tier]] = _STOPS[tier + 1]
-    own_rows = rows[order[client]]
-    crowding = np.minimum.reduceat(crowd.crowding[own_rows], first).astype(np.float64)
-    if not crowding.all():
-        crowding = np.where(crowding > 0, crowding, _cell_crowding(codes, head))
-    found, near, far_cm = nearest(east, north, box, wanted, _reach(crowding / _MARGIN, box, wanted))
-    crowding = found / np.maximum(_ground(box, far_cm), 1.0)
-    crowd.crowding[own_rows] = crowding.repeat(np.diff(first, append=len(client)))
 
-    payloads: list[list[bytes]] = [[] for _ in range(len(first))]
+    own = rows[leaves.clients]
+    guess = np.minimum.reduceat(crowding[own], leaves.first).astype(np.float64)
+    if not guess.all():
+        guess = np.where(guess > 0, guess, _cell_crowding(leaves))
+    reach = _reach(guess / _MARGIN, leaves.box, wanted)
+    found, near, far_cm = nearest(people[1], people[2], leaves.box, wanted, reach)
+    crowding[own] = (found / np.maximum(_ground(leaves.box, far_cm), 1.0)).repeat(leaves.sizes())
+
+    payloads: list[list[bytes]] = [[] for _ in range(len(leaves))]
     for tier in range(3):
         if shown[tier]:
-            _add_poses(payloads, tier, t_ms, crowd, rows, near, found, dues[tier])
-    hidden = len(far) > 0 or int(found.min()) < len(rows)
-    if hidden and tick % (_COUNTS_EVERY_SHED if shed >= Shed.COUNTS else _COUNTS_EVERY) == 0:
-        _add_counts(payloads, codes, far, box, t_ms)
-
-    stops = [*first[1:].tolist(), len(client)]
-    conns: list[int] = (sockets & _PLACE).tolist()
-    frames = [
-        Frame(tuple(conns[begin:stop]), tuple(parts))
-        for begin, stop, parts in zip(first.tolist(), stops, payloads, strict=True)
-    ]
-    withheld = {}
-    if shed:
-        clients = np.diff(first, append=len(client))
-        full = found >= FRAME_AVATARS
-        for tier in (1, 2):
-            if not shown[tier]:
-                withheld[f"tier-{tier}"] = int(clients[full & dues[tier]].sum())
-        if hidden and shed >= Shed.COUNTS and tick % _COUNTS_EVERY == 0 and tick % _COUNTS_EVERY_SHED:
-            withheld["counts"] = len(client)
-    return Shown(frames, withheld)
+            _add_poses(payloads, tier, t_ms, people, near, found, dues[tier])
+        else:
+            withheld[f"tier-{tier}"] = int(leaves.sizes()[dues[tier] & (found >= FRAME_AVATARS)].sum())
+    return payloads, int(found.min())
 
 
 def _due(codes: NDArray[np.int64], levels: NDArray[np.int8], tick: int) -> list[NDArray[np.bool_]]:
@@ -165,9 +222,7 @@ def _due(codes: NDArray[np.int64], levels: NDArray[np.int8], tick: int) -> list[
     ]
 
 
-def _reach(
-    crowding: NDArray[np.float64], box: Box, wanted: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _reach(crowding: NDArray[np.float64], box: Box, wanted: NDArray[np.int64]) -> NDArray[np.float64]:
     """How far from each box the last wanted one stands, if so many people a square centimetre stand everywhere."""
     needed = wanted / np.maximum(crowding, _CROWDING_LEAST)
     half = (box[2] - box[0]) + (box[3] - box[1])
@@ -184,8 +239,9 @@ def _ground(box: Box, reach_cm: NDArray[np.float64] | float) -> NDArray[np.float
     return ground
 
 
-def _cell_crowding(codes: NDArray[np.int64], head: NDArray[np.intp]) -> NDArray[np.float64]:
-    """People a square centimetre in the smallest cell of the rising `codes` that holds _CROWD rows, with each row of `head`."""
+def _cell_crowding(leaves: _Leaves) -> NDArray[np.float64]:
+    """People a square centimetre in the smallest cell around each leaf that holds _CROWD of them."""
+    codes, head = leaves.codes, leaves.head
     level = crowded_level(codes, _CROWD)[head].astype(np.int64)
     depth = 2 * (LEAF_FINEST - np.maximum(level, 0))
     cell = codes[head] >> depth
@@ -199,52 +255,38 @@ def _add_poses(
     payloads: list[list[bytes]],
     tier: int,
     t_ms: int,
-    crowd: Crowd,
-    rows: NDArray[np.int32],
+    people: tuple[NDArray[Any], ...],
     near: NDArray[np.int64],
     found: NDArray[np.int64],
     due: NDArray[np.bool_],
 ) -> None:
-    """Add a POSES of this tier to each leaf for which it is due and has somebody in it."""
+    """Add a POSES of this tier to each leaf for which it is due and has somebody in it; `people` are its columns."""
     begin, stop = _STOPS[tier], _STOPS[tier + 1]
-    for whole in (True, False):
-        leaves = (due & ((found >= stop) if whole else (found < stop) & (found > begin))).nonzero()[0]
-        if len(leaves) == 0:
-            continue
-        picked = near[leaves, begin:stop]
-        if whole:
-            at = rows[picked]
-            messages = encode_poses_block(tier, t_ms, *(column[at] for column in _columns(crowd)))
-        else:
-            counts = found[leaves] - begin
-            at = rows[picked[np.arange(stop - begin) < counts[:, None]]]
-            messages = encode_poses_each(tier, t_ms, counts.cumsum(), *(c[at] for c in _columns(crowd)))
-        for leaf, message in zip(leaves.tolist(), messages, strict=True):
+    full = (due & (found >= stop)).nonzero()[0]
+    if len(full):
+        at = near[full, begin:stop]
+        messages = encode_poses_block(tier, t_ms, *(column.take(at, mode="clip") for column in people))
+        for leaf, message in zip(full.tolist(), messages, strict=True):
+            payloads[leaf].append(message)
+    part = (due & (found > begin) & (found < stop)).nonzero()[0]
+    if len(part):
+        counts = found[part] - begin
+        at = near[part, begin:stop][np.arange(stop - begin) < counts[:, None]]
+        messages = encode_poses_each(tier, t_ms, counts.cumsum(), *(column[at] for column in people))
+        for leaf, message in zip(part.tolist(), messages, strict=True):
             payloads[leaf].append(message)
 
 
-def _columns(crowd: Crowd) -> tuple[NDArray[Any], ...]:
-    return crowd.id, crowd.east_cm, crowd.north_cm, crowd.up, crowd.yaw, crowd.state
-
-
-def _add_counts(
-    payloads: list[list[bytes]],
-    codes: NDArray[np.int64],
-    far: Sequence[DensityFrame],
-    box: Box,
-    t_ms: int,
-) -> None:
+def _add_counts(payloads: list[list[bytes]], leaves: _Leaves, far: Sequence[DensityFrame], t_ms: int) -> None:
     """Add to each leaf the counts around the middle of its box."""
-    west, south, to_east, to_north = box
+    west, south, to_east, to_north = leaves.box
     column = (west + (to_east - west >> 1)) // COUNTED_CM
     line = (south + (to_north - south >> 1)) // COUNTED_CM
     asked, which = np.unique(line.astype(np.int64) << DENSITY_LEVEL | column, return_inverse=True)
-    cells = codes >> 2 * (LEAF_FINEST - DENSITY_LEVEL)
+    cells = leaves.codes >> 2 * (LEAF_FINEST - DENSITY_LEVEL)
     answers = densities(cells, far, asked & (1 << DENSITY_LEVEL) - 1, asked >> DENSITY_LEVEL, t_ms)
     for parts, answer in zip(payloads, which.tolist(), strict=True):
         parts += answers[answer]
 
 
 _ZERO: Final = np.zeros(1, np.intp)
-_CROWDING_LEAST: Final = 1e-9
-_MARGIN: Final = 1.2  # people stand by chance: so many times as many as wanted are expected within the guess

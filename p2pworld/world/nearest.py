@@ -34,6 +34,7 @@ _WIDEN: Final = (1.25, 3.0)  # of the reach at a time, at least and at most
 # overflows, and up to 41 m it is exact (24 bits), beyond to 1 cm.
 _NUMBER_BITS: Final = 20
 _NUMBER: Final = (1 << _NUMBER_BITS) - 1
+_SQUARE: Final = (1 << 31) - 1
 _ROW_BITS: Final = 51  # of a key; the row of a matrix stands above
 _EAST_BITS: Final = 23
 assert ROOT_SIDE_CM <= 1 << _EAST_BITS
@@ -49,41 +50,51 @@ def nearest(
     boxes: Box,
     wanted: NDArray[np.int64],
     reach_cm: NDArray[np.float64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The `wanted[i]` places nearest to box i, none further than VIEW_CM: how many, and their numbers.
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """The `wanted[i]` places nearest to box i, none further than VIEW_CM: how many, their numbers, and how far they reach.
 
-    The numbers are i64[boxes, max(wanted)], the nearest first; what stands after the counted ones means nothing.
-    There are at most 2**20 places. `reach_cm` guesses how far away the last wanted one is.
+    The numbers are i64[boxes, max(wanted)], the nearest first; what stands after the counted ones means nothing. They
+    reach VIEW_CM where there are fewer than wanted. There are at least one and at most 2**20 places. `reach_cm`
+    guesses how far away the last wanted one is.
     """
-    found = np.zeros((len(wanted), int(wanted.max())), np.int64)
+    keys = np.zeros((len(wanted), int(wanted.max())), np.int64)
     counts = np.zeros(len(wanted), np.int64)
     if len(wanted) * len(east_cm) <= _DIRECT:
+        everybody = np.arange(len(east_cm))[None, :]
         east, north = east_cm.astype(np.float32)[None, :], north_cm.astype(np.float32)[None, :]
-        keys = _keys(np.arange(len(east_cm))[None, :], east, north, boxes)
-        keys.sort(axis=1)
-        keys = keys[:, : found.shape[1]]
-        np.minimum((keys < _limits(np.array([VIEW_CM]))).sum(axis=1), wanted, out=counts)
-        found[:, : keys.shape[1]] = keys
-        return _answer(counts, found, wanted)
-    windows = _Windows(east_cm, north_cm)
+        rows = _keys(everybody, east, north, boxes)
+        rows.sort(axis=1)
+        counts[:] = (rows < _limits(np.array([VIEW_CM]))).sum(axis=1)
+        rows = rows[:, : keys.shape[1]]
+        keys[:, : rows.shape[1]] = rows
+    else:
+        _search(_Windows(east_cm, north_cm), boxes, wanted, reach_cm, counts, keys)
+    np.minimum(counts, wanted, out=counts)
+    last = keys[np.arange(len(keys)), wanted - 1] >> _NUMBER_BITS & _SQUARE
+    far_cm = np.sqrt(last.astype(np.int32).view(np.float32), dtype=np.float64)
+    far_cm[counts < wanted] = VIEW_CM
+    keys &= _NUMBER
+    return counts, keys, far_cm
+
+
+def _search(
+    windows: _Windows,
+    boxes: Box,
+    wanted: NDArray[np.int64],
+    reach_cm: NDArray[np.float64],
+    counts: NDArray[np.int64],
+    keys: NDArray[np.int64],
+) -> None:
+    """Look around each box until the wanted ones are found, or all within VIEW_CM."""
     reach = reach_cm.clip(_REACH_LEAST_CM, VIEW_CM).astype(np.int64)
     asking = np.arange(len(wanted))
     while len(asking):
         band = _REACHES_CM.searchsorted(reach[asking])
         for wide in np.bincount(band).nonzero()[0].tolist():
-            windows.look(wide, asking[band == wide], boxes, reach, counts, found)
+            windows.look(wide, asking[band == wide], boxes, reach, counts, keys)
         asking = asking[(counts[asking] < wanted[asking]) & (reach[asking] < VIEW_CM)]
         wider = np.sqrt(1.2 * wanted[asking] / (counts[asking] + 1.0)).clip(*_WIDEN)
         reach[asking] = np.minimum(reach[asking] * wider + 1, VIEW_CM)
-    np.minimum(counts, wanted, out=counts)
-    return _answer(counts, found, wanted)
-
-
-def _answer(counts, found, wanted):
-    last = found[np.arange(len(counts)), np.maximum(counts,1) - 1] >> _NUMBER_BITS & 0x7FFF_FFFF
-    far_cm = np.where(counts<wanted, VIEW_CM, np.sqrt(last.astype(np.int32).view(np.float32))).astype(np.float64)
-    found &= _NUMBER
-    return counts, found, far_cm
 
 
 def _keys(
@@ -141,7 +152,7 @@ class _Windows:
         counts: NDArray[np.int64],
         found: NDArray[np.int64],
     ) -> None:
-        """For each box that is asking: how many places are within its reach, and the nearest of them."""
+        """For each box that is asking: how many places are within its reach, and the keys of the nearest of them."""
         places = self._band(wide)
         side, margin = _BANDS_CM[wide], reach[asking]
         first = np.maximum(boxes[1][asking] - margin, 0) // side
@@ -167,7 +178,8 @@ class _Windows:
             piece = _ranges(ends[some] - bands[some], bands[some])
             matrix = _rows(width, bands[some], begin[piece], slices[piece])
             who = asking[some]
-            rows = places.keys_at(matrix, tuple(column[who] for column in boxes))
+            west, south, to_east, to_north = (column[who] for column in boxes)
+            rows = places.keys_at(matrix, (west, south, to_east, to_north))
             rows.sort(axis=1)
             row = np.arange(len(some)) << _ROW_BITS
             rows += row[:, None]
