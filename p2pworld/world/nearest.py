@@ -164,17 +164,12 @@ class _Windows:
         begin = places.keys.searchsorted(low << _NUMBER_BITS)
         slices = places.keys.searchsorted(high << _NUMBER_BITS) - begin
         sizes = np.add.reduceat(slices, ends - bands)
-        # equally large windows stand together, so that no matrix is much wider than most of its rows need
-        order = sizes.argsort(kind="stable")
+        # windows of one size stand together, so that few are much smaller than the matrix they are looked at in
+        order = (-sizes).argsort(kind="stable")
         at = 0
-        while at < len(order):
-            some = order[at : at + max(_CHUNK // max(int(sizes[order[at]]), 1), 1)]
-            while len(some) > 1 and len(some) * int(sizes[some[-1]]) > 2 * _CHUNK:
-                some = some[: (len(some) + 1) // 2]
+        while at < len(order) and (width := int(sizes[order[at]])):
+            some = order[at : at + max(_CHUNK // width, 1)]
             at += len(some)
-            width = int(sizes[some[-1]])
-            if width == 0:
-                continue
             piece = _ranges(ends[some] - bands[some], bands[some])
             matrix = _rows(width, bands[some], begin[piece], slices[piece])
             who = asking[some]

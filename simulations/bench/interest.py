@@ -24,6 +24,7 @@ from p2pworld.messages import Pose
 from p2pworld.wire.frames import decode_poses
 from p2pworld.world.crowd import MINE, Crowd
 from p2pworld.world.interest import Shed, leaf_frames
+from shard_node.memory import keep_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -151,6 +152,7 @@ def main() -> None:
     parser.add_argument("--crowd", choices=CROWDS, nargs="+", default=["uniform"])
     parser.add_argument("--shed", type=int, choices=[int(level) for level in Shed], default=0)
     given = parser.parse_args()
+    keep_memory()  # as a node does
     runs = [
         measure(kind, people, given.side_m, given.ticks, Shed(given.shed))
         for kind in given.crowd
