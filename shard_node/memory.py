@@ -1,8 +1,8 @@
-"""Memory of a process that makes large arrays again and again: it keeps what it frees, and does not give it back each time.
+"""A process that makes large arrays again and again keeps the memory that it frees.
 
-The C library asks the kernel for every block of over 128 KiB anew and returns it when it is freed, so that each page of
-every large array is a fault. Fixed thresholds keep such blocks in the heap: a third of a tick's time at a
-thousand people and more. Elsewhere than on glibc nothing is changed.
+The C library asks the kernel for every block of over 128 KiB anew and returns it when it is freed, so that each page
+of every large array is a fault. Fixed thresholds keep such blocks in the heap: a third of a tick's time at a thousand
+people and more. Elsewhere than on glibc nothing is changed.
 """
 
 from __future__ import annotations
@@ -23,5 +23,5 @@ def keep_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    settings = ((_M_MMAP_THRESHOLD, _BLOCK_BYTES_MAX), (_M_TRIM_THRESHOLD, _KEPT_BYTES))
-    return all([mallopt(option, value) == 1 for option, value in settings])
+    blocks, heap = mallopt(_M_MMAP_THRESHOLD, _BLOCK_BYTES_MAX), mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
+    return bool(blocks == heap == 1)

@@ -255,6 +255,8 @@ def encode_poses_each(
 def encode_poses_block(
     tier: int,
     t_ms: int,
+    origin_east_cm: NDArray[np.int32],
+    origin_north_cm: NDArray[np.int32],
     ids: NDArray[np.uint64],
     east_cm: NDArray[np.int32],
     north_cm: NDArray[np.int32],
@@ -262,39 +264,29 @@ def encode_poses_block(
     yaw: NDArray[np.uint8],
     state: NDArray[np.uint8],
 ) -> list[bytes]:
-    """The `encode_poses` of many frames with equally many rows each: a column is [frames, rows], of at least one row.
+    """POSES of many frames with equally many rows each, to 1 cm: columns are [frames, rows], the origins [frames].
 
     Python runs once a frame, to cut it out of the whole.
 
     Raises:
-        LocalError: as `encode_poses`.
+        LocalError: columns of different shapes, a tier beyond 15, no row or too many, a position outside the root or
+            over 32 767 cm from its origin.
     """
     frames, rows = ids.shape
     if any(column.shape != (frames, rows) for column in (east_cm, north_cm, up, yaw, state)):
         raise LocalError(f"POSES takes columns of one shape, not {frames} x {rows} ids with others beside")
-    if not 0 <= tier <= TIER_MAX or not 1 <= rows <= 0xFFFF:
-        raise LocalError(f"a tier is 0 to {TIER_MAX} and has 1 to 65535 rows, not {tier} with {rows}")
-    if frames == 0:
-        return []
+    if not 0 <= tier <= TIER_MAX or not 1 <= rows <= 0xFFFF or frames == 0:
+        raise LocalError(f"no {frames} POSES of {rows} rows and tier {tier} can be made at once")
     packed = np.empty(frames, _block_dtype(rows))
-    packed["kind"], packed["rows"], packed["t_ms"] = POSES, rows, t_ms & 0xFFFF_FFFF
-    reach = np.zeros(frames, np.int32)
-    ways = []
-    for name, at in (("origin_east", east_cm), ("origin_north", north_cm)):
-        least, most = at.min(axis=1), at.max(axis=1)
-        if int(least.min()) < 0 or int(most.max()) >= ROOT_SIDE_CM:
-            raise LocalError("POSES takes positions inside the root")
-        origin = (least + most) // 2
-        packed[name] = origin
-        np.maximum(reach, most - origin, out=reach)  # the middle is rounded down
-        ways.append(at - origin[:, None])
-    shift = np.zeros(frames, np.int32)
-    if int(reach.max()) > _I16_MAX:
-        shift[:] = [_shift_for(reach_cm) for reach_cm in reach.tolist()]
-        ways = [way + ((1 << shift) >> 1)[:, None] >> shift[:, None] for way in ways]
-    packed["packed"] = shift << 4 | tier
-    packed["id"], packed["de"], packed["dn"] = ids, *ways
-    packed["up"], packed["yaw"], packed["state"] = up, yaw, state
+    packed["kind"], packed["tier"], packed["rows"], packed["t_ms"] = POSES, tier, rows, t_ms & 0xFFFF_FFFF
+    packed["origin_east"], packed["origin_north"] = origin_east_cm, origin_north_cm
+    for name, at, origin in (("de", east_cm, origin_east_cm), ("dn", north_cm, origin_north_cm)):
+        way = at - origin[:, None]
+        # seen as unsigned, a negative number is larger than any in the root
+        if at.view(np.uint32).max() >= ROOT_SIDE_CM or max(-int(way.min()), int(way.max())) > _I16_MAX:
+            raise LocalError("POSES takes positions inside the root and near to their origin")
+        packed[name] = way
+    packed["id"], packed["up"], packed["yaw"], packed["state"] = ids, up, yaw, state
     data, size = packed.tobytes(), packed.itemsize
     return [data[at : at + size] for at in range(0, len(data), size)]
 
@@ -302,7 +294,7 @@ def encode_poses_block(
 @functools.cache
 def _block_dtype(rows: int) -> np.dtype[Any]:
     """One POSES of so many rows."""
-    header = [("kind", "u1"), ("packed", "u1"), ("rows", "<u2"), ("t_ms", "<u4")]
+    header = [("kind", "u1"), ("tier", "u1"), ("rows", "<u2"), ("t_ms", "<u4")]
     origin = [("origin_east", "<i4"), ("origin_north", "<i4")]
     columns = [("id", "<u8"), ("de", "<i2"), ("dn", "<i2"), ("up", "<i2"), ("yaw", "u1"), ("state", "u1")]
     return np.dtype([*header, *origin, *((name, kind, (rows,)) for name, kind in columns)])

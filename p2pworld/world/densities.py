@@ -1,8 +1,9 @@
-"""How many stand where: counts of everybody around each place that asks, the same for all who stand in one cell of 32 m.
+"""How many stand where: counts of everybody around each cell of 32 m that asks.
 
-A count is of everybody in its cell, drawn or not; the reader subtracts whom it draws. The cells of 32 m are told in the blocks of
-128 m that the asking cell or one of its eight neighbours touches, and whole blocks in a square of five by five around:
-at least 256 m around, as far as neighbours tell of their crowds. The nearest DENSITY_CELLS in all; no ground twice.
+A count is of everybody in its cell, drawn or not; the reader subtracts whom it draws. Cells of 32 m are told in the
+blocks of 128 m that the asking cell or one of its eight neighbours touches, and whole blocks in a square of five by
+five around: at least 256 m, as far as neighbours tell of their crowds. The nearest DENSITY_CELLS in all; no ground
+twice.
 """
 
 from __future__ import annotations

@@ -1,15 +1,14 @@
 """What every client is shown: one frame for each interest leaf with clients in it, the same bytes to each of them.
 
-A leaf (see `leaves`) holds at most LEAF_CAPACITY people, so it is small where they are many. Its frame tells of the people nearest to
-the bounding box of the leaf's own clients, at most VIEW_CM away, moving or not: each tick of the FRAME_AVATARS nearest (tier 0);
-each second tick of the next TIER_1_AVATARS; each fifth of the next TIER_2_AVATARS. Of people equally far away
-chance decides anew each tick. Beyond them, and of everybody, the counts of `densities`, each fifth tick.
+A leaf (see `leaves`) holds at most LEAF_CAPACITY people, so it is small where they are many. Its frame tells of those
+nearest to the bounding box of the leaf's own clients, moving or not, at most VIEW_CM away: each tick of the
+FRAME_AVATARS nearest (tier 0), each second tick of the next TIER_1_AVATARS, each fifth of the next TIER_2_AVATARS. Of
+people equally far away chance decides, anew each tick. Of everybody, and so of those beyond, it brings the counts of
+`densities` each fifth tick. A frame's size is bounded whatever the crowd (FRAME_BYTES_MAX), and so are a client's
+bytes a second. In which ticks the outer tiers come depends on the ground, so that every tick costs about as much.
 
-So a frame's size is bounded whatever the crowd, and known: see FRAME_BYTES_MAX. A leaf's outer tiers come in the ticks that the
-ground it stands on says, so that every tick costs about as much.
-
-What is left out when a node has too much to do is said by a level of `Shed`, in this order, and what would have been due is counted.
-All is vectorised: Python runs once a leaf, never once an avatar.
+What is left out when a node has too much to do is said by a level of `Shed`, and what would have been due is counted.
+Python runs once a leaf, never once an avatar.
 """
 
 from __future__ import annotations
@@ -61,9 +60,11 @@ class Shed(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The frames of one tick, and what was withheld from whom: how many clients went without a tier (`tier-1`, `tier-2`)
-    or a count (`counts`) that they would have had in this tick, because of the level of `Shed`. A tier counts only where
-    the FRAME_AVATARS nearest are all there, so that there is somebody else to tell of."""
+    """The frames of one tick, and what was withheld because of `Shed`.
+
+    `withheld` tells how many clients went without a tier (`tier-1`, `tier-2`) or a count (`counts`) that was due to
+    them in this tick. A tier counts where tier 0 is full, so that there is somebody else to tell of.
+    """
 
     frames: list[Frame]
     withheld: dict[str, int] = field(default_factory=dict)
@@ -87,7 +88,7 @@ def leaf_frames(
     """For each leaf with clients, in Morton order: their sockets, rising, and the payloads to send to each.
 
     `tick` counts this node's ticks. `far` is the latest count of each neighbour (see `borders`): people who have
-    no row here. It leaves in `crowd.crowding` what the next tick begins its search with; the answer depends on nothing of it.
+    no row here. In `crowd.crowding` it leaves what the next tick begins its search with; no answer depends on it.
     """
     rows = crowd.everybody()
     if len(rows) == 0 or crowd.conn[rows].max() < 0:
@@ -153,6 +154,11 @@ class _Leaves:
         """How many clients each has."""
         return np.diff(self.first, append=len(self.clients))
 
+    def middles(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """East and north of the middle of each box."""
+        west, south, to_east, to_north = self.box
+        return west + (to_east - west >> 1), south + (to_north - south >> 1)
+
     def frames(self, payloads: list[list[bytes]]) -> list[Frame]:
         """Each leaf's payloads, and its sockets, rising."""
         self._sockets.sort()
@@ -171,7 +177,7 @@ def _all_near(leaves: _Leaves, people: tuple[NDArray[Any], ...], t_ms: int) -> t
     west, south, to_east, to_north = (column[:, None] for column in leaves.box)
     square = np.square(np.maximum(np.maximum(west - east, east - to_east), 0), dtype=np.int64)
     square += np.square(np.maximum(np.maximum(south - north, north - to_north), 0), dtype=np.int64)
-    leaf, at = (square <= VIEW_CM * VIEW_CM).nonzero()
+    leaf, at = (square < VIEW_CM * VIEW_CM).nonzero()
     counts = np.bincount(leaf)
     messages = encode_poses_each(0, t_ms, counts.cumsum(), *(column[at] for column in people))
     return [[message] for message in messages], int(counts.min())
@@ -206,7 +212,7 @@ def _nearest_first(
     payloads: list[list[bytes]] = [[] for _ in range(len(leaves))]
     for tier in range(3):
         if shown[tier]:
-            _add_poses(payloads, tier, t_ms, people, near, found, dues[tier])
+            _add_poses(payloads, tier, t_ms, leaves, people, near, found, dues[tier])
         else:
             withheld[f"tier-{tier}"] = int(leaves.sizes()[dues[tier] & (found >= FRAME_AVATARS)].sum())
     return payloads, int(found.min())
@@ -255,8 +261,9 @@ def _add_poses(
     payloads: list[list[bytes]],
     tier: int,
     t_ms: int,
+    leaves: _Leaves,
     people: tuple[NDArray[Any], ...],
-    near: NDArray[np.int64],
+    near: NDArray[np.uint32],
     found: NDArray[np.int64],
     due: NDArray[np.bool_],
 ) -> None:
@@ -264,25 +271,26 @@ def _add_poses(
     begin, stop = _STOPS[tier], _STOPS[tier + 1]
     full = (due & (found >= stop)).nonzero()[0]
     if len(full):
-        at = near[full, begin:stop]
-        messages = encode_poses_block(tier, t_ms, *(column.take(at, mode="clip") for column in people))
+        at = near[full, begin:stop].astype(np.intp)
+        east, north = leaves.middles()
+        columns = (column.take(at, mode="clip") for column in people)
+        messages = encode_poses_block(tier, t_ms, east[full], north[full], *columns)
         for leaf, message in zip(full.tolist(), messages, strict=True):
             payloads[leaf].append(message)
     part = (due & (found > begin) & (found < stop)).nonzero()[0]
     if len(part):
         counts = found[part] - begin
-        at = near[part, begin:stop][np.arange(stop - begin) < counts[:, None]]
-        messages = encode_poses_each(tier, t_ms, counts.cumsum(), *(column[at] for column in people))
+        listed = near[part, begin:stop][np.arange(stop - begin) < counts[:, None]]
+        messages = encode_poses_each(tier, t_ms, counts.cumsum(), *(column[listed] for column in people))
         for leaf, message in zip(part.tolist(), messages, strict=True):
             payloads[leaf].append(message)
 
 
 def _add_counts(payloads: list[list[bytes]], leaves: _Leaves, far: Sequence[DensityFrame], t_ms: int) -> None:
     """Add to each leaf the counts around the middle of its box."""
-    west, south, to_east, to_north = leaves.box
-    column = (west + (to_east - west >> 1)) // COUNTED_CM
-    line = (south + (to_north - south >> 1)) // COUNTED_CM
-    asked, which = np.unique(line.astype(np.int64) << DENSITY_LEVEL | column, return_inverse=True)
+    east, north = leaves.middles()
+    asked = (north // COUNTED_CM).astype(np.int64) << DENSITY_LEVEL | east // COUNTED_CM
+    asked, which = np.unique(asked, return_inverse=True)
     cells = leaves.codes >> 2 * (LEAF_FINEST - DENSITY_LEVEL)
     answers = densities(cells, far, asked & (1 << DENSITY_LEVEL) - 1, asked >> DENSITY_LEVEL, t_ms)
     for parts, answer in zip(payloads, which.tolist(), strict=True):

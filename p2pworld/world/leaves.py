@@ -1,12 +1,12 @@
 """Interest leaves: the cells in which all clients are shown the same.
 
-Sorted by Morton code, the rows of every cell are one slice (a linear quadtree). A leaf is the largest cell from LEAF_WIDEST
-to LEAF_FINEST that holds at most LEAF_CAPACITY rows, so every row is in exactly one leaf; more than that on one
-cell of the finest level are one leaf all the same.
+Sorted by Morton code, the rows of every cell are one slice (a linear quadtree). A leaf is the largest cell between
+LEAF_WIDEST and LEAF_FINEST that holds at most LEAF_CAPACITY rows, so every row is in exactly one leaf; more than that
+on one cell of the finest level are one leaf all the same.
 
-The leaves are cut in one pass for all levels. Two rows share their cells down to the level that the highest bit of the xor
-of their codes tells. If the first and last of k neighbouring rows share a cell, so do all k: the maximum over all runs of
-k rows that a row is in tells the smallest cell with k rows around it.
+All levels are cut in one pass. Two rows share their cells down to the level that the highest bit of the xor of their
+codes tells. If the first and the last of k rows that follow one another share a cell, so do all k: the maximum over
+all such runs that a row is in tells the smallest cell with k rows around it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def leaf_codes(east_cm: NDArray[np.int32], north_cm: NDArray[np.int32]) -> NDArr
 
 
 def crowded_level(codes: NDArray[np.int64], rows: int) -> NDArray[np.int8]:
-    """The level of the smallest cell around each of the rising `codes` that holds at least `rows`; -1 if they are fewer."""
+    """The level of the smallest cell around each of the rising `codes` that holds `rows` of them; -1 for none."""
     level = np.full(len(codes), -1, np.int8)
     runs = len(codes) - rows + 1
     if runs < 1:

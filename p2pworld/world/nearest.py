@@ -1,25 +1,23 @@
-"""The nearest to each of many boxes, for all boxes at once and exactly.
+"""The nearest to each of many boxes, for all boxes at once.
 
-Places are sorted in horizontal bands, within a band from west to east. A window around a box is then one slice of each
-band it meets, found by two binary searches. The windows' places become the rows of a matrix, its rows are sorted by distance, and
-what lies within the window's reach is certain. A box that finds too few there asks again with a wider window, at most
-VIEW_CM. So a good first guess of the reach makes it fast, and a bad one changes nothing else.
+Places are sorted in horizontal bands, within a band from west to east. What is within reach of a box is then one
+slice of each band, found by two binary searches. These become a row of a matrix, its rows are sorted by distance, and
+what lies within the reach is certain. A box that finds too few there asks again with a wider reach, at most VIEW_CM.
+So a good first guess of the reach makes it fast, and a bad one changes nothing else.
 
-Equally distant places come in the order of their numbers: callers who want chance in it number them by chance.
+Places equally far away come in the order of their numbers: callers who want chance in it number them by chance.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from p2pworld.geometry import ROOT_SIDE_CM
-from p2pworld.limits import VIEW_CM
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from p2pworld.limits import AVATARS_MAX, VIEW_CM
 
 __all__ = ["Box", "nearest"]
 
@@ -30,18 +28,20 @@ _REACHES_CM: Final = np.array([300, 1_200, 4_800])  # above these, the next wide
 _REACH_LEAST_CM: Final = 25
 _WIDEN: Final = (1.25, 3.0)  # of the reach at a time, at least and at most
 
-# A key is the square of a distance above the number of a place. The square is a float32, whose bits rise with it: nothing
-# overflows, and up to 41 m it is exact (24 bits), beyond to 1 cm.
-_NUMBER_BITS: Final = 20
+# A key of 32 bits: how far away, above the number of a place. How far is the square of the distance, plus 1, as a
+# float32 of which 13 bits after the leading one are kept: they rise with the distance and tell it to 1/16 384.
+_NUMBER_BITS: Final = 14
 _NUMBER: Final = (1 << _NUMBER_BITS) - 1
-_SQUARE: Final = (1 << 31) - 1
-_ROW_BITS: Final = 51  # of a key; the row of a matrix stands above
+_FRACTION_CUT: Final = 10
+_ONE: Final = 127 << 23  # the bits of 1.0
+_NOBODY: Final = (1 << 32) - 1
+assert AVATARS_MAX <= 1 << _NUMBER_BITS
+assert 2 * (VIEW_CM + 1) ** 2 < 1 << 31
 _EAST_BITS: Final = 23
 assert ROOT_SIDE_CM <= 1 << _EAST_BITS
 
-Box = tuple[
-    "NDArray[np.int32]", "NDArray[np.int32]", "NDArray[np.int32]", "NDArray[np.int32]"
-]  # columns: west, south, east, north, closed
+# columns of closed boxes: west, south, east, north
+Box = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
 
 
 def nearest(
@@ -50,29 +50,28 @@ def nearest(
     boxes: Box,
     wanted: NDArray[np.int64],
     reach_cm: NDArray[np.float64],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """The `wanted[i]` places nearest to box i, none further than VIEW_CM: how many, their numbers, and how far they reach.
+) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.float64]]:
+    """The `wanted[i]` places nearest to box i, none over VIEW_CM away: how many, their numbers, and how far they reach.
 
-    The numbers are i64[boxes, max(wanted)], the nearest first; what stands after the counted ones means nothing. They
-    reach VIEW_CM where there are fewer than wanted. There are at least one and at most 2**20 places. `reach_cm`
-    guesses how far away the last wanted one is.
+    The numbers are u32[boxes, max(wanted)], the nearest first; what stands after the counted ones means nothing. They
+    reach VIEW_CM where there are fewer than wanted. There are at least one and at most AVATARS_MAX places. `reach_cm`
+    guesses how far away the last wanted one is. Distances are compared to one part in 16 384.
     """
-    keys = np.zeros((len(wanted), int(wanted.max())), np.int64)
+    keys = np.full((len(wanted), int(wanted.max())), _NOBODY, np.uint32)
     counts = np.zeros(len(wanted), np.int64)
     if len(wanted) * len(east_cm) <= _DIRECT:
-        everybody = np.arange(len(east_cm))[None, :]
+        everybody = np.arange(len(east_cm), dtype=np.uint32)[None, :]
         east, north = east_cm.astype(np.float32)[None, :], north_cm.astype(np.float32)[None, :]
         rows = _keys(everybody, east, north, boxes)
         rows.sort(axis=1)
         counts[:] = (rows < _limits(np.array([VIEW_CM]))).sum(axis=1)
+        np.minimum(counts, wanted, out=counts)
         rows = rows[:, : keys.shape[1]]
         keys[:, : rows.shape[1]] = rows
     else:
         _search(_Windows(east_cm, north_cm), boxes, wanted, reach_cm, counts, keys)
-    np.minimum(counts, wanted, out=counts)
-    last = keys[np.arange(len(keys)), wanted - 1] >> _NUMBER_BITS & _SQUARE
-    far_cm = np.sqrt(last.astype(np.int32).view(np.float32), dtype=np.float64)
-    far_cm[counts < wanted] = VIEW_CM
+    last = keys[np.arange(len(keys)), wanted - 1]
+    far_cm = np.where(counts < wanted, VIEW_CM, _distances(last))
     keys &= _NUMBER
     return counts, keys, far_cm
 
@@ -83,7 +82,7 @@ def _search(
     wanted: NDArray[np.int64],
     reach_cm: NDArray[np.float64],
     counts: NDArray[np.int64],
-    keys: NDArray[np.int64],
+    keys: NDArray[np.uint32],
 ) -> None:
     """Look around each box until the wanted ones are found, or all within VIEW_CM."""
     reach = reach_cm.clip(_REACH_LEAST_CM, VIEW_CM).astype(np.int64)
@@ -91,16 +90,16 @@ def _search(
     while len(asking):
         band = _REACHES_CM.searchsorted(reach[asking])
         for wide in np.bincount(band).nonzero()[0].tolist():
-            windows.look(wide, asking[band == wide], boxes, reach, counts, keys)
+            windows.look(wide, asking[band == wide], boxes, wanted, reach, counts, keys)
         asking = asking[(counts[asking] < wanted[asking]) & (reach[asking] < VIEW_CM)]
         wider = np.sqrt(1.2 * wanted[asking] / (counts[asking] + 1.0)).clip(*_WIDEN)
         reach[asking] = np.minimum(reach[asking] * wider + 1, VIEW_CM)
 
 
 def _keys(
-    number: NDArray[np.int64], east: NDArray[np.float32], north: NDArray[np.float32], boxes: Box
-) -> NDArray[np.int64]:
-    """The keys of places, one row a box."""
+    number: NDArray[np.uint32], east: NDArray[np.float32], north: NDArray[np.float32], boxes: Box
+) -> NDArray[np.uint32]:
+    """The keys of places, one row a box; those of the farthest are no longer in order, but above all within VIEW_CM."""
     west, south, to_east, to_north = (column.astype(np.float32)[:, None] for column in boxes)
     east_way = np.maximum(east, west)
     np.minimum(east_way, to_east, out=east_way)
@@ -111,16 +110,56 @@ def _keys(
     way -= north
     way *= way
     way += east_way
-    keys = way.view(np.int32).astype(np.int64)
-    keys <<= _NUMBER_BITS
+    np.minimum(way, _FARTHEST, out=way)
+    keys = _code(way)
     keys |= number
     return keys
 
 
-def _limits(reach_cm: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Above every key of a place within the reach, below all others."""
-    square = (reach_cm * reach_cm).astype(np.float32)
-    return (square.view(np.int32).astype(np.int64) + 1) << _NUMBER_BITS
+_FARTHEST: Final = np.float32(2 * (VIEW_CM + 1) ** 2)
+
+
+def _code(square: NDArray[np.float32]) -> NDArray[np.uint32]:
+    """The key without a number of a place so far away; `square` is used up."""
+    square += 1
+    code = square.view(np.uint32)
+    code -= _ONE
+    code >>= _FRACTION_CUT
+    code <<= _NUMBER_BITS
+    return code
+
+
+def _limits(reach_cm: NDArray[np.int64]) -> NDArray[np.uint32]:
+    """Above the keys of nearly all places within the reach, and of nobody beyond it."""
+    return _code((reach_cm * reach_cm).astype(np.float32))
+
+
+def _distances(keys: NDArray[np.uint32]) -> NDArray[np.float64]:
+    """How far away, in cm, a place of this key may be."""
+    square = ((keys >> _NUMBER_BITS << _FRACTION_CUT) + np.uint32(_ONE)).view(np.float32)
+    return np.sqrt(square.astype(np.float64) - 1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Band:
+    """Places in bands of one width: (band, east, number) as one key, rising, and their number, east and north."""
+
+    keys: NDArray[np.int64]
+    number: NDArray[np.uint32]
+    east: NDArray[np.float32]
+    north: NDArray[np.float32]
+
+    def keys_at(self, matrix: NDArray[np.int64], boxes: Box) -> NDArray[np.uint32]:
+        """The keys of the places that a matrix names, row i for box i; behind the last place nobody is near."""
+        keys = _keys(
+            self.number.take(matrix, mode="clip"),
+            self.east.take(matrix, mode="clip"),
+            self.north.take(matrix, mode="clip"),
+            boxes,
+        )
+        if int(matrix[:, -1].max()) >= len(self.number):
+            keys[matrix >= len(self.number)] = _NOBODY
+        return keys
 
 
 class _Windows:
@@ -140,7 +179,7 @@ class _Windows:
             keys.sort()
             number = keys & _NUMBER
             east, north = self._east[number].astype(np.float32), self._north[number].astype(np.float32)
-            known = self._sorted[wide] = _Band(keys, number, east, north)
+            known = self._sorted[wide] = _Band(keys, number.astype(np.uint32), east, north)
         return known
 
     def look(
@@ -148,65 +187,58 @@ class _Windows:
         wide: int,
         asking: NDArray[np.intp],
         boxes: Box,
+        wanted: NDArray[np.int64],
         reach: NDArray[np.int64],
         counts: NDArray[np.int64],
-        found: NDArray[np.int64],
+        found: NDArray[np.uint32],
     ) -> None:
-        """For each box that is asking: how many places are within its reach, and the keys of the nearest of them."""
+        """For each box that is asking: how many of the wanted are within its reach, and the keys of the nearest."""
         places = self._band(wide)
-        side, margin = _BANDS_CM[wide], reach[asking]
-        first = np.maximum(boxes[1][asking] - margin, 0) // side
-        bands = np.minimum(boxes[3][asking] + margin, ROOT_SIDE_CM - 1) // side - first + 1
+        margin = reach[asking]
+        bands, low, high = _slices(_BANDS_CM[wide], margin, [column[asking] for column in boxes])
         ends = bands.cumsum()
-        base = (np.arange(ends[-1]) + (first - ends + bands).repeat(bands)) << _EAST_BITS
-        low = base + np.maximum(boxes[0][asking] - margin, 0).repeat(bands)
-        high = base + np.minimum(boxes[2][asking] + margin + 1, ROOT_SIDE_CM).repeat(bands)
         begin = places.keys.searchsorted(low << _NUMBER_BITS)
-        slices = places.keys.searchsorted(high << _NUMBER_BITS) - begin
-        sizes = np.add.reduceat(slices, ends - bands)
+        lengths = places.keys.searchsorted(high << _NUMBER_BITS) - begin
+        sizes = np.add.reduceat(lengths, ends - bands)
         # windows of one size stand together, so that few are much smaller than the matrix they are looked at in
         order = (-sizes).argsort(kind="stable")
         at = 0
         while at < len(order) and (width := int(sizes[order[at]])):
             some = order[at : at + max(_CHUNK // width, 1)]
             at += len(some)
-            piece = _ranges(ends[some] - bands[some], bands[some])
-            matrix = _rows(width, bands[some], begin[piece], slices[piece])
+            slices = _ranges(ends[some] - bands[some], bands[some])
+            matrix = _rows(width, bands[some], begin[slices], lengths[slices])
             who = asking[some]
             west, south, to_east, to_north = (column[who] for column in boxes)
-            rows = places.keys_at(matrix, (west, south, to_east, to_north))
-            rows.sort(axis=1)
-            row = np.arange(len(some)) << _ROW_BITS
-            rows += row[:, None]
-            within = rows.ravel().searchsorted(_limits(margin[some]) + row)
-            counts[who] = within - np.arange(0, len(some) * width, width)
-            rows = rows[:, : found.shape[1]]
-            found[who, : rows.shape[1]] = rows
+            keys = places.keys_at(matrix, (west, south, to_east, to_north))
+            keys.sort(axis=1)
+            limits, enough = _limits(margin[some]), wanted[who]
+            last = keys[np.arange(len(who)), np.minimum(enough, width) - 1]
+            fewer = ((last >= limits) | (enough > width)).nonzero()[0]
+            enough[fewer] = (keys[fewer] < limits[fewer][:, None]).sum(axis=1)
+            counts[who] = enough
+            keys = keys[:, : found.shape[1]]
+            found[who, : keys.shape[1]] = keys
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Band:
-    """Places in bands of one width: (band, east, number) as one key, rising, and their number, east and north."""
-
-    keys: NDArray[np.int64]
-    number: NDArray[np.int64]
-    east: NDArray[np.float32]
-    north: NDArray[np.float32]
-
-    def keys_at(self, matrix: NDArray[np.int64], boxes: Box) -> NDArray[np.int64]:
-        """The keys of the places that a matrix names, row i for box i; behind the last place nobody is near."""
-        keys = _keys(
-            self.number.take(matrix, mode="clip"),
-            self.east.take(matrix, mode="clip"),
-            self.north.take(matrix, mode="clip"),
-            boxes,
-        )
-        if int(matrix[:, -1].max()) >= len(self.number):
-            keys[matrix >= len(self.number)] = _NOBODY
-        return keys
-
-
-_NOBODY: Final = (1 << _ROW_BITS) - 1
+def _slices(
+    band_cm: int, reach: NDArray[np.int64], boxes: list[NDArray[np.int32]]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """How many bands each box has within its reach; for each, from where to where: band and east as one key."""
+    west, south, to_east, to_north = boxes
+    first = np.maximum(south - reach, 0) // band_cm
+    bands = np.minimum(to_north + reach, ROOT_SIDE_CM - 1) // band_cm - first + 1
+    ends = bands.cumsum()
+    band = np.arange(ends[-1]) + (first - ends + bands).repeat(bands)
+    # what is left of the reach at the edge of a band that is nearer to the box
+    below, above = south.repeat(bands) - (band + 1) * band_cm, band * band_cm - to_north.repeat(bands)
+    way = np.maximum(np.maximum(below, above), 0)
+    square = (reach * reach).repeat(bands) - way * way
+    half = np.sqrt(np.maximum(square, 0).astype(np.float64)).astype(np.int64) + 1
+    band <<= _EAST_BITS
+    low = band + np.maximum(west.repeat(bands) - half, 0)
+    high = band + np.minimum(to_east.repeat(bands) + half, ROOT_SIDE_CM)
+    return bands, low, high
 
 
 def _rows(

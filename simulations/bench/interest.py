@@ -1,6 +1,6 @@
 """What choosing and encoding everybody's frames costs, and how true they are: no sockets, no node, as JSON.
 
-    python -m simulations.bench.interest [--people 500 1500 3000 5000 10000] [--side-m 100] [--ticks 60] [--crowd uniform]
+    python -m simulations.bench.interest [--people 500 3000 10000] [--side-m 100] [--ticks 60] [--crowd uniform]
 
 All people are clients of one node, and a fifth of them walk. CPU is that of this thread, frames and tuples of sockets
 included. `recall` is the share of the 32 nearest (within 64 m) of sampled clients that their frame of the tick holds.
