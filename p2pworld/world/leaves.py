@@ -1,8 +1,9 @@
 """Interest leaves: the cells in which all clients are shown the same.
 
 Sorted by Morton code, the rows of every cell are one slice (a linear quadtree). A leaf is the largest cell between
-LEAF_WIDEST and LEAF_FINEST that holds at most LEAF_CAPACITY rows, so every row is in exactly one leaf; more than that
-on one cell of the finest level are one leaf all the same.
+LEAF_WIDEST and LEAF_FINEST that holds at most LEAF_CAPACITY rows and is a quarter of one that holds at most
+FRAME_AVATARS, so every row is in exactly one leaf. Only cells of the finest level may hold more. The second condition
+cuts a leaf beside a dense group, whose frame would tell its far side of nobody but that group.
 
 All levels are cut in one pass. Two rows share their cells down to the level that the highest bit of the xor of their
 codes tells. If the first and the last of k rows that follow one another share a cell, so do all k: the maximum over
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from p2pworld.geometry import ROOT_SIDE_CM
-from p2pworld.limits import LEAF_CAPACITY, LEAF_FINEST, LEAF_WIDEST
+from p2pworld.limits import FRAME_AVATARS, LEAF_CAPACITY, LEAF_FINEST, LEAF_WIDEST
 from p2pworld.world.region import spread_table
 
 if TYPE_CHECKING:
@@ -52,7 +53,8 @@ def crowded_level(codes: NDArray[np.int64], rows: int) -> NDArray[np.int8]:
 
 def leaf_levels(codes: NDArray[np.int64]) -> NDArray[np.int8]:
     """The level of the leaf that each of the rising `codes` is in."""
-    level: NDArray[np.int8] = (crowded_level(codes, LEAF_CAPACITY + 1) + 1).clip(LEAF_WIDEST, LEAF_FINEST)
+    itself, parent = crowded_level(codes, LEAF_CAPACITY + 1) + 1, crowded_level(codes, FRAME_AVATARS + 1) + 2
+    level: NDArray[np.int8] = np.maximum(itself, parent).clip(LEAF_WIDEST, LEAF_FINEST)
     return level
 
 

@@ -174,15 +174,24 @@ def slow_tie(id: int, tick: int) -> int:
 
 
 def slow_leaves(people: dict[int, tuple[int, int]]) -> dict[tuple[int, int, int], set[int]]:
-    """The ids in each leaf (level, column, row): cells of 512 m, cut in four while over 16 stand in one, down to 50 cm."""
-    leaves: dict[tuple[int, int, int], set[int]] = {}
-    waiting = [(7, set(people))]
-    while waiting:
-        level, ids = waiting.pop()
+    """The ids in each leaf (level, column, row): cells of 512 m, cut in four as often as need be, down to 50 cm.
+
+    A cell is cut while over 16 stand in it, or over 96 in the cell that it is a quarter of.
+    """
+
+    def cell(id: int, level: int) -> tuple[int, int]:
         side = ROOT_SIDE >> level
-        for place in {(e // side, n // side) for e, n in (people[id] for id in ids)}:
-            inside = {id for id in ids if (people[id][0] // side, people[id][1] // side) == place}
-            if len(inside) > 16 and level < 17:
+        return people[id][0] // side, people[id][1] // side
+
+    leaves: dict[tuple[int, int, int], set[int]] = {}
+    waiting = [
+        (7, {id for id in people if cell(id, 6) == parent}) for parent in {cell(id, 6) for id in people}
+    ]
+    while waiting:
+        level, parent = waiting.pop()
+        for place in {cell(id, level) for id in parent}:
+            inside = {id for id in parent if cell(id, level) == place}
+            if level < 17 and (len(inside) > 16 or len(parent) > 96):
                 waiting.append((level + 1, inside))
             else:
                 leaves[level, *place] = inside

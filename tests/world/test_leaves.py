@@ -20,7 +20,7 @@ PEOPLE = st.lists(
         st.tuples(COORDINATE, COORDINATE, st.just(1)), st.tuples(COORDINATE, COORDINATE, st.integers(1, 40))
     ),
     min_size=1,
-    max_size=40,
+    max_size=12,
 ).map(lambda groups: [(east, north) for east, north, times in groups for _ in range(times)])
 
 
