@@ -25,6 +25,7 @@ from p2pworld.limits import (
     DENSITY_LEVEL,
     FRAME_AVATARS,
     LEAF_FINEST,
+    LEAF_WIDEST,
     TIER_1_AVATARS,
     TIER_2_AVATARS,
     VIEW_CM,
@@ -34,7 +35,7 @@ from p2pworld.wire.frames import encode_poses_block, encode_poses_each
 from p2pworld.world.crowd import tie_break
 from p2pworld.world.densities import densities
 from p2pworld.world.leaves import crowded_level, leaf_codes, leaf_levels, leaf_starts
-from p2pworld.world.nearest import nearest
+from p2pworld.world.nearest import Near, Places
 from p2pworld.world.region import COUNTED_CM
 
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ _EVERY: Final = (1, 2, 5)  # ticks between two frames of each tier
 _COUNTS_EVERY: Final = 5  # ticks
 _COUNTS_EVERY_SHED: Final = 10
 _STOPS: Final = tuple(accumulate((0, FRAME_AVATARS, TIER_1_AVATARS, TIER_2_AVATARS)))  # of each tier's ranks
+_BOX_REACHES: Final = 1.5  # a box is at most so many times as long as its frame reaches
+_HALVINGS: Final = 2.0 ** np.arange(LEAF_FINEST - LEAF_WIDEST)
 _PHASE_LEVEL: Final = 13  # leaves on one cell of 8 m are due in the same ticks, also after one is cut
 _MARGIN: Final = 1.2  # people stand by chance: so many times as many as wanted are expected within a guess
 _CROWD: Final = 64  # rows whose smallest common cell tells how dense a crowd is, where nothing else does
@@ -105,7 +108,7 @@ def leaf_frames(
         crowd.yaw[rows],
         crowd.state[rows],
     )
-    leaves = _Leaves(people[1], people[2], crowd.conn[rows])
+    leaves = _Leaves(people, crowd.conn[rows])
     withheld: dict[str, int] = {}
     if few:
         payloads, drawn = _all_near(leaves, people, t_ms)
@@ -123,29 +126,42 @@ class _Leaves:
     """The leaves with clients, in Morton order.
 
     `clients` are the numbers of the rows with sockets, leaf by leaf; those of leaf i begin at `first[i]`. `codes` are
-    everybody's, rising, `head` where in them each leaf's first client is, `box` what its clients stand in.
+    everybody's, rising; `head` is where in them each leaf's first client is, `levels` each leaf's own, and `box` what
+    its clients stand in.
     """
 
-    def __init__(self, east: NDArray[np.int32], north: NDArray[np.int32], conn: NDArray[np.int32]) -> None:
+    def __init__(self, people: tuple[NDArray[Any], ...], conn: NDArray[np.int32]) -> None:
+        _, east, north, *_ = people
         codes = leaf_codes(east, north) << _PLACE_BITS | np.arange(len(east))
         codes.sort()
         order = codes & _PLACE
         codes >>= _PLACE_BITS
-        self.codes, self.levels = codes, leaf_levels(codes)
         conn = conn[order]
-        client = (conn >= 0).nonzero()[0]
-        leaf = leaf_starts(codes, self.levels).searchsorted(client, side="right")
-        self.first = np.concatenate((_ZERO, (leaf[1:] != leaf[:-1]).nonzero()[0] + 1))
-        self.head = client[self.first]
-        self.clients = order[client]
-        east, north = east[self.clients], north[self.clients]
+        self.codes = codes
+        self._client = (conn >= 0).nonzero()[0]
+        self.clients = order[self._client]
+        self._conn = conn[self._client]
+        self._east, self._north = east[self.clients], north[self.clients]
+        self._cut(leaf_levels(codes)[self._client])
+
+    def _cut(self, levels: NDArray[np.int8]) -> None:
+        """Begin a leaf where a cell of its clients' levels does."""
+        self.first = first = leaf_starts(self.codes[self._client], levels)
+        self.head, self.levels = self._client[first], levels[first]
         self.box = (
-            np.minimum.reduceat(east, self.first),
-            np.minimum.reduceat(north, self.first),
-            np.maximum.reduceat(east, self.first),
-            np.maximum.reduceat(north, self.first),
+            np.minimum.reduceat(self._east, first),
+            np.minimum.reduceat(self._north, first),
+            np.maximum.reduceat(self._east, first),
+            np.maximum.reduceat(self._north, first),
         )
-        self._sockets = leaf << _PLACE_BITS | conn[client]
+
+    def cut_more(self, times: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Cut each leaf in four so many times; of which leaf each new one was a part."""
+        sizes = self.sizes()
+        levels = np.minimum((self.levels + times).repeat(sizes), LEAF_FINEST).astype(np.int8)
+        was = np.arange(len(sizes)).repeat(sizes)
+        self._cut(levels)
+        return was[self.first]
 
     def __len__(self) -> int:
         return len(self.first)
@@ -161,8 +177,9 @@ class _Leaves:
 
     def frames(self, payloads: list[list[bytes]]) -> list[Frame]:
         """Each leaf's payloads, and its sockets, rising."""
-        self._sockets.sort()
-        conns: list[int] = (self._sockets & _PLACE).tolist()
+        sockets = np.arange(len(self)).repeat(self.sizes()) << _PLACE_BITS | self._conn
+        sockets.sort()
+        conns: list[int] = (sockets & _PLACE).tolist()
         begins = self.first.tolist()
         stops = [*begins[1:], len(conns)]
         return [
@@ -194,38 +211,61 @@ def _nearest_first(
     withheld: dict[str, int],
 ) -> tuple[list[list[bytes]], int]:
     """For each leaf a POSES of every tier that is due to it; and the fewest people that one tells of."""
-    dues = _due(leaves.codes[leaves.head], leaves.levels[leaves.head], tick)
     shown = [True, shed < Shed.HALF_RATE, shed < Shed.FIFTH_RATE]
-    wanted = np.full(len(leaves), FRAME_AVATARS)
-    for tier in (1, 2):
-        if shown[tier]:
-            wanted[dues[tier]] = _STOPS[tier + 1]
-
     own = rows[leaves.clients]
-    guess = np.minimum.reduceat(crowding[own], leaves.first).astype(np.float64)
-    if not guess.all():
-        guess = np.where(guess > 0, guess, _cell_crowding(leaves))
-    reach = _reach(guess / _MARGIN, leaves.box, wanted)
-    found, near, far_cm = nearest(people[1], people[2], leaves.box, wanted, reach)
+    crowded = np.minimum.reduceat(crowding[own], leaves.first).astype(np.float64)
+    if not crowded.all():
+        crowded = np.where(crowded > 0, crowded, _cell_crowding(leaves))
+    places = Places(people[1], people[2])
+    dues, wanted = _due(leaves, tick, shown)
+    near = places.nearest(leaves.box, wanted, _reach(crowded / _MARGIN, leaves.box, wanted))
+    times = _cuts(leaves.box, near)
+    if times.any():
+        was = leaves.cut_more(times)
+        dues, wanted = _due(leaves, tick, shown)
+        new = times[was].nonzero()[0]
+        west, south, to_east, to_north = (column[new] for column in leaves.box)
+        box = (west, south, to_east, to_north)
+        reach = _reach(crowded[was[new]] / _MARGIN, box, wanted[new])
+        near = near.take(was).replaced(new, places.nearest(box, wanted[new], reach))
+    found, numbers = near.counts, near.numbers()
+    far_cm = near.distances(wanted - 1)
     crowding[own] = (found / np.maximum(_ground(leaves.box, far_cm), 1.0)).repeat(leaves.sizes())
 
     payloads: list[list[bytes]] = [[] for _ in range(len(leaves))]
     for tier in range(3):
         if shown[tier]:
-            _add_poses(payloads, tier, t_ms, leaves, people, near, found, dues[tier])
+            _add_poses(payloads, tier, t_ms, leaves, people, numbers, found, dues[tier])
         else:
             withheld[f"tier-{tier}"] = int(leaves.sizes()[dues[tier] & (found >= FRAME_AVATARS)].sum())
     return payloads, int(found.min())
 
 
-def _due(codes: NDArray[np.int64], levels: NDArray[np.int8], tick: int) -> list[NDArray[np.bool_]]:
-    """For each tier, which of the leaves with these codes and levels have it in this tick."""
-    depth = LEAF_FINEST - np.minimum(levels, _PHASE_LEVEL).astype(np.int64)
-    chance = tie_break((codes >> 2 * depth).astype(np.uint64), 0)
-    return [
+def _cuts(box: Box, near: Near) -> NDArray[np.int64]:
+    """How many times each leaf is cut, so that no part's box is long beside what its FRAME_AVATARS nearest reach.
+
+    A leaf in a corner of whose box a crowd begins would tell those in the other corners of nobody but that crowd.
+    """
+    long_cm = np.maximum(box[2] - box[0], box[3] - box[1])
+    reach_cm = _BOX_REACHES * near.distances(np.full(len(long_cm), FRAME_AVATARS - 1))
+    times: NDArray[np.int64] = (long_cm[:, None] > reach_cm[:, None] * _HALVINGS).sum(axis=1)
+    times[near.counts < FRAME_AVATARS] = 0  # it tells of all around
+    return times
+
+
+def _due(leaves: _Leaves, tick: int, shown: list[bool]) -> tuple[list[NDArray[np.bool_]], NDArray[np.int64]]:
+    """For each tier, which leaves have it in this tick; and how many people each leaf is told of, with those before."""
+    depth = LEAF_FINEST - np.minimum(leaves.levels, _PHASE_LEVEL).astype(np.int64)
+    chance = tie_break((leaves.codes[leaves.head] >> 2 * depth).astype(np.uint64), 0)
+    dues = [
         ((chance >> np.uint64(16 * tier)) % np.uint64(every) == tick % every)
         for tier, every in enumerate(_EVERY)
     ]
+    wanted = np.full(len(leaves), FRAME_AVATARS)
+    for tier in (1, 2):
+        if shown[tier]:
+            wanted[dues[tier]] = _STOPS[tier + 1]
+    return dues, wanted
 
 
 def _reach(crowding: NDArray[np.float64], box: Box, wanted: NDArray[np.int64]) -> NDArray[np.float64]:

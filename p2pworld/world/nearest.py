@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from p2pworld.geometry import ROOT_SIDE_CM
 from p2pworld.limits import AVATARS_MAX, VIEW_CM
 
-__all__ = ["Box", "nearest"]
+__all__ = ["Box", "Near", "Places"]
 
 _DIRECT: Final = 1 << 14  # so many pairs of a box and a place are looked at without windows
 _CHUNK: Final = 1 << 15  # pairs at a time: 256 KiB, which stays in the cache
@@ -44,56 +44,124 @@ assert ROOT_SIDE_CM <= 1 << _EAST_BITS
 Box = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]
 
 
-def nearest(
-    east_cm: NDArray[np.int32],
-    north_cm: NDArray[np.int32],
-    boxes: Box,
-    wanted: NDArray[np.int64],
-    reach_cm: NDArray[np.float64],
-) -> tuple[NDArray[np.int64], NDArray[np.uint32], NDArray[np.float64]]:
-    """The `wanted[i]` places nearest to box i, none over VIEW_CM away: how many, their numbers, and how far they reach.
+@dataclass(frozen=True, slots=True, eq=False)
+class Near:
+    """For each box, how many of the wanted places there are within VIEW_CM, and the keys of those, the nearest first.
 
-    The numbers are u32[boxes, max(wanted)], the nearest first; what stands after the counted ones means nothing. They
-    reach VIEW_CM where there are fewer than wanted. There are at least one and at most AVATARS_MAX places. `reach_cm`
-    guesses how far away the last wanted one is. Distances are compared to one part in 16 384.
+    Keys are u32[boxes, most wanted]; what stands after the counted ones means nothing.
     """
-    keys = np.full((len(wanted), int(wanted.max())), _NOBODY, np.uint32)
-    counts = np.zeros(len(wanted), np.int64)
-    if len(wanted) * len(east_cm) <= _DIRECT:
-        everybody = np.arange(len(east_cm), dtype=np.uint32)[None, :]
-        east, north = east_cm.astype(np.float32)[None, :], north_cm.astype(np.float32)[None, :]
-        rows = _keys(everybody, east, north, boxes)
-        rows.sort(axis=1)
-        counts[:] = (rows < _limits(np.array([VIEW_CM]))).sum(axis=1)
-        np.minimum(counts, wanted, out=counts)
-        rows = rows[:, : keys.shape[1]]
-        keys[:, : rows.shape[1]] = rows
-    else:
-        _search(_Windows(east_cm, north_cm), boxes, wanted, reach_cm, counts, keys)
-    last = keys[np.arange(len(keys)), wanted - 1]
-    far_cm = np.where(counts < wanted, VIEW_CM, _distances(last))
-    keys &= _NUMBER
-    return counts, keys, far_cm
+
+    counts: NDArray[np.int64]
+    keys: NDArray[np.uint32]
+
+    def numbers(self) -> NDArray[np.uint32]:
+        """Which places these are."""
+        numbers: NDArray[np.uint32] = self.keys & np.uint32(_NUMBER)
+        return numbers
+
+    def distances(self, rank: NDArray[np.int64]) -> NDArray[np.float64]:
+        """How far from each box, in cm, its place of this rank is; VIEW_CM where there is none."""
+        there = np.minimum(rank, self.keys.shape[1] - 1)
+        return np.where(rank < self.counts, _distances(self.keys[np.arange(len(rank)), there]), VIEW_CM)
+
+    def take(self, some: NDArray[np.intp]) -> Near:
+        """Some of the boxes."""
+        return Near(self.counts[some], self.keys[some])
+
+    def replaced(self, some: NDArray[np.intp], by: Near) -> Near:
+        """The same, but for some of the boxes."""
+        counts, keys = self.counts.copy(), self.keys
+        missing = by.keys.shape[1] - keys.shape[1]
+        keys = np.pad(keys, ((0, 0), (0, max(missing, 0))), constant_values=_NOBODY)
+        counts[some], keys[some, : by.keys.shape[1]] = by.counts, by.keys
+        return Near(counts, keys)
 
 
-def _search(
-    windows: _Windows,
-    boxes: Box,
-    wanted: NDArray[np.int64],
-    reach_cm: NDArray[np.float64],
-    counts: NDArray[np.int64],
-    keys: NDArray[np.uint32],
-) -> None:
-    """Look around each box until the wanted ones are found, or all within VIEW_CM."""
-    reach = reach_cm.clip(_REACH_LEAST_CM, VIEW_CM).astype(np.int64)
-    asking = np.arange(len(wanted))
-    while len(asking):
-        band = _REACHES_CM.searchsorted(reach[asking])
-        for wide in np.bincount(band).nonzero()[0].tolist():
-            windows.look(wide, asking[band == wide], boxes, wanted, reach, counts, keys)
-        asking = asking[(counts[asking] < wanted[asking]) & (reach[asking] < VIEW_CM)]
-        wider = np.sqrt(1.2 * wanted[asking] / (counts[asking] + 1.0)).clip(*_WIDEN)
-        reach[asking] = np.minimum(reach[asking] * wider + 1, VIEW_CM)
+class Places:
+    """At least one and at most AVATARS_MAX places, which are numbered by their order."""
+
+    def __init__(self, east_cm: NDArray[np.int32], north_cm: NDArray[np.int32]) -> None:
+        self._east, self._north = east_cm, north_cm
+        self._number = np.arange(len(east_cm), dtype=np.int64)
+        self._sorted: dict[int, _Band] = {}
+
+    def nearest(self, boxes: Box, wanted: NDArray[np.int64], reach_cm: NDArray[np.float64]) -> Near:
+        """The `wanted[i]` places nearest to box i, none over VIEW_CM away, compared to one part in 16 384.
+
+        `reach_cm` guesses how far away the last wanted one is; no answer depends on it.
+        """
+        keys = np.full((len(wanted), int(wanted.max())), _NOBODY, np.uint32)
+        counts = np.zeros(len(wanted), np.int64)
+        if len(wanted) * len(self._east) <= _DIRECT:
+            number = self._number.astype(np.uint32)[None, :]
+            east, north = self._east.astype(np.float32)[None, :], self._north.astype(np.float32)[None, :]
+            rows = _keys(number, east, north, boxes)
+            rows.sort(axis=1)
+            counts[:] = (rows < _limits(np.array([VIEW_CM]))).sum(axis=1)
+            np.minimum(counts, wanted, out=counts)
+            rows = rows[:, : keys.shape[1]]
+            keys[:, : rows.shape[1]] = rows
+            return Near(counts, keys)
+        reach = reach_cm.clip(_REACH_LEAST_CM, VIEW_CM).astype(np.int64)
+        asking = np.arange(len(wanted))
+        while len(asking):
+            band = _REACHES_CM.searchsorted(reach[asking])
+            for wide in np.bincount(band).nonzero()[0].tolist():
+                self._look(wide, asking[band == wide], boxes, wanted, reach, counts, keys)
+            asking = asking[(counts[asking] < wanted[asking]) & (reach[asking] < VIEW_CM)]
+            wider = np.sqrt(1.2 * wanted[asking] / (counts[asking] + 1.0)).clip(*_WIDEN)
+            reach[asking] = np.minimum(reach[asking] * wider + 1, VIEW_CM)
+        return Near(counts, keys)
+
+    def _band(self, wide: int) -> _Band:
+        """All places by band, then from west to east, then by number."""
+        known = self._sorted.get(wide)
+        if known is None:
+            keys = (self._north // _BANDS_CM[wide]).astype(np.int64) << _EAST_BITS | self._east
+            keys = keys << _NUMBER_BITS | self._number
+            keys.sort()
+            number = keys & _NUMBER
+            east, north = self._east[number].astype(np.float32), self._north[number].astype(np.float32)
+            known = self._sorted[wide] = _Band(keys, number.astype(np.uint32), east, north)
+        return known
+
+    def _look(
+        self,
+        wide: int,
+        asking: NDArray[np.intp],
+        boxes: Box,
+        wanted: NDArray[np.int64],
+        reach: NDArray[np.int64],
+        counts: NDArray[np.int64],
+        found: NDArray[np.uint32],
+    ) -> None:
+        """For each box that is asking: how many of the wanted are within its reach, and the keys of the nearest."""
+        places = self._band(wide)
+        margin = reach[asking]
+        bands, low, high = _slices(_BANDS_CM[wide], margin, [column[asking] for column in boxes])
+        ends = bands.cumsum()
+        begin = places.keys.searchsorted(low << _NUMBER_BITS)
+        lengths = places.keys.searchsorted(high << _NUMBER_BITS) - begin
+        sizes = np.add.reduceat(lengths, ends - bands)
+        # windows of one size stand together, so that few are much smaller than the matrix they are looked at in
+        order = (-sizes).argsort(kind="stable")
+        at = 0
+        while at < len(order) and (width := int(sizes[order[at]])):
+            some = order[at : at + max(_CHUNK // width, 1)]
+            at += len(some)
+            slices = _ranges(ends[some] - bands[some], bands[some])
+            matrix = _rows(width, bands[some], begin[slices], lengths[slices])
+            who = asking[some]
+            west, south, to_east, to_north = (column[who] for column in boxes)
+            keys = places.keys_at(matrix, (west, south, to_east, to_north))
+            keys.sort(axis=1)
+            limits, enough = _limits(margin[some]), wanted[who]
+            last = keys[np.arange(len(who)), np.minimum(enough, width) - 1]
+            fewer = ((last >= limits) | (enough > width)).nonzero()[0]
+            enough[fewer] = (keys[fewer] < limits[fewer][:, None]).sum(axis=1)
+            counts[who] = enough
+            keys = keys[:, : found.shape[1]]
+            found[who, : keys.shape[1]] = keys
 
 
 def _keys(
@@ -160,65 +228,6 @@ class _Band:
         if int(matrix[:, -1].max()) >= len(self.number):
             keys[matrix >= len(self.number)] = _NOBODY
         return keys
-
-
-class _Windows:
-    """Places, in bands of as many widths as are asked for."""
-
-    def __init__(self, east_cm: NDArray[np.int32], north_cm: NDArray[np.int32]) -> None:
-        self._east, self._north = east_cm, north_cm
-        self._number = np.arange(len(east_cm), dtype=np.int64)
-        self._sorted: dict[int, _Band] = {}
-
-    def _band(self, wide: int) -> _Band:
-        """All places by band, then from west to east, then by number."""
-        known = self._sorted.get(wide)
-        if known is None:
-            keys = (self._north // _BANDS_CM[wide]).astype(np.int64) << _EAST_BITS | self._east
-            keys = keys << _NUMBER_BITS | self._number
-            keys.sort()
-            number = keys & _NUMBER
-            east, north = self._east[number].astype(np.float32), self._north[number].astype(np.float32)
-            known = self._sorted[wide] = _Band(keys, number.astype(np.uint32), east, north)
-        return known
-
-    def look(
-        self,
-        wide: int,
-        asking: NDArray[np.intp],
-        boxes: Box,
-        wanted: NDArray[np.int64],
-        reach: NDArray[np.int64],
-        counts: NDArray[np.int64],
-        found: NDArray[np.uint32],
-    ) -> None:
-        """For each box that is asking: how many of the wanted are within its reach, and the keys of the nearest."""
-        places = self._band(wide)
-        margin = reach[asking]
-        bands, low, high = _slices(_BANDS_CM[wide], margin, [column[asking] for column in boxes])
-        ends = bands.cumsum()
-        begin = places.keys.searchsorted(low << _NUMBER_BITS)
-        lengths = places.keys.searchsorted(high << _NUMBER_BITS) - begin
-        sizes = np.add.reduceat(lengths, ends - bands)
-        # windows of one size stand together, so that few are much smaller than the matrix they are looked at in
-        order = (-sizes).argsort(kind="stable")
-        at = 0
-        while at < len(order) and (width := int(sizes[order[at]])):
-            some = order[at : at + max(_CHUNK // width, 1)]
-            at += len(some)
-            slices = _ranges(ends[some] - bands[some], bands[some])
-            matrix = _rows(width, bands[some], begin[slices], lengths[slices])
-            who = asking[some]
-            west, south, to_east, to_north = (column[who] for column in boxes)
-            keys = places.keys_at(matrix, (west, south, to_east, to_north))
-            keys.sort(axis=1)
-            limits, enough = _limits(margin[some]), wanted[who]
-            last = keys[np.arange(len(who)), np.minimum(enough, width) - 1]
-            fewer = ((last >= limits) | (enough > width)).nonzero()[0]
-            enough[fewer] = (keys[fewer] < limits[fewer][:, None]).sum(axis=1)
-            counts[who] = enough
-            keys = keys[:, : found.shape[1]]
-            found[who, : keys.shape[1]] = keys
 
 
 def _slices(

@@ -219,3 +219,24 @@ def slow_nearest(people: dict[int, tuple[int, int]], box: Box, tick: int) -> lis
     """The ids of all within 64 m of a box, the nearest first, of those equally far away by chance."""
     near = [id for id, place in people.items() if slow_gap(box, *place) < 6_400]
     return sorted(near, key=lambda id: (slow_how_far(box, *people[id]), slow_tie(id, tick)))
+
+
+def slow_shown(people: dict[int, tuple[int, int]], clients: set[int]) -> list[set[int]]:
+    """The clients that are shown the same: those of a leaf, or of a part of it no longer than 1.5 of its reaches."""
+    shown: list[set[int]] = []
+    for (level, *_), ids in slow_leaves(people).items():
+        if not (own := ids & clients):
+            continue
+        box = slow_box(people[id] for id in own)
+        near = slow_nearest(people, box, 0)
+        if len(people) > 96 and len(near) >= 96:
+            bits = slow_how_far(box, *people[near[95]]) << 10
+            reach = 1.5 * math.sqrt(struct.unpack("<f", struct.pack("<I", bits))[0] - 1)
+            long = max(box[2] - box[0], box[3] - box[1])
+            level = min(level + sum(long > reach * 2**k for k in range(10)), 17)
+        side = ROOT_SIDE >> level
+        parts: dict[tuple[int, int], set[int]] = {}
+        for id in own:
+            parts.setdefault((people[id][0] // side, people[id][1] // side), set()).add(id)
+        shown += parts.values()
+    return shown

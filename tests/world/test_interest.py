@@ -32,7 +32,7 @@ from p2pworld.world.crowd import DORMANT, GHOST, MINE, Crowd
 from p2pworld.world.interest import Shed, leaf_frames
 from tests.reference import slow_morton
 from tests.world.crowds import SIDE, SOUTH, WEST, put
-from tests.world.reference import slow_box, slow_leaves, slow_nearest
+from tests.world.reference import slow_box, slow_nearest, slow_shown
 
 T_MS = 4_300
 CELL = 3_200  # in which people are counted
@@ -99,8 +99,8 @@ def check(people: People, far: dict[tuple[int, int], int] | None = None, tick: i
     places = {id: (WEST + e, SOUTH + n) for id, (e, n, _) in enumerate(people, 1)}
     clients = {id for id, (_, _, client) in enumerate(people, 1) if client}
     frames = read(crowd_of(people), tick, elsewhere)
-    leaves = {frozenset(ids & clients) for ids in slow_leaves(places).values()} - {frozenset()}
-    assert {frozenset(told.conns) for told in frames} == leaves  # the conns of these tests are the ids
+    parts = {frozenset(ids) for ids in slow_shown(places, clients)}
+    assert {frozenset(told.conns) for told in frames} == parts  # the conns of these tests are the ids
     assert sum(len(told.conns) for told in frames) == len(clients)
     total = {side: count_all(places, far or {}, side) for side in (CELL, 4 * CELL)}
     hidden = bool(far)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from p2pworld.geometry import ROOT_SIDE_CM
 from p2pworld.limits import AVATARS_MAX, VIEW_CM
 from p2pworld.world import nearest as module
-from p2pworld.world.nearest import nearest
+from p2pworld.world.nearest import Places
 from tests.world.reference import slow_gap, slow_how_far
 
 EDGE = ROOT_SIDE_CM - 1
@@ -22,12 +22,13 @@ def check(
     columns = np.array(boxes, np.int32).T
     box = columns[0], columns[1], columns[2], columns[3]
     east, north = places[:, 0].astype(np.int32), places[:, 1].astype(np.int32)
-    counts, near, far_cm = nearest(east, north, box, np.array(wanted), np.array(reach, np.float64))
+    near = Places(east, north).nearest(box, np.array(wanted), np.array(reach, np.float64))
+    counts, numbers, far_cm = near.counts, near.numbers(), near.distances(np.array(wanted) - 1)
     for at, around in enumerate(boxes):
         far = [(slow_how_far(around, e, n), number) for number, (e, n) in enumerate(places.tolist())]
         gaps = [slow_gap(around, e, n) for e, n in places.tolist()]
         inside = sorted(one for one, gap in zip(far, gaps, strict=True) if gap < VIEW_CM)
-        some = near[at, : counts[at]].tolist()
+        some = numbers[at, : counts[at]].tolist()
         assert some == [number for _, number in inside[: wanted[at]]]
         if len(some) < wanted[at]:
             assert far_cm[at] == VIEW_CM
