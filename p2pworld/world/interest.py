@@ -90,8 +90,9 @@ def leaf_frames(
 ) -> Shown:
     """For each leaf with clients, in Morton order: their sockets, rising, and the payloads to send to each.
 
-    `tick` counts this node's ticks. `far` is the latest count of each neighbour (see `borders`): people who have
-    no row here. In `crowd.crowding` it leaves what the next tick begins its search with; no answer depends on it.
+    `tick` counts ticks; who draws more rarely leaves some out. `far` is the latest count of each neighbour (see
+    `borders`): people who have no row here. In `crowd.crowding` it leaves what the next tick begins its search with; no
+    answer depends on it.
     """
     rows = crowd.everybody()
     if len(rows) == 0 or crowd.conn[rows].max() < 0:

@@ -24,7 +24,7 @@ __all__ = ["Box", "Near", "Places"]
 _DIRECT: Final = 1 << 14  # so many pairs of a box and a place are looked at without windows
 _CHUNK: Final = 1 << 15  # pairs at a time: 256 KiB, which stays in the cache
 _BANDS_CM: Final = (50, 200, 800, 3_200)
-_REACHES_CM: Final = np.array([300, 1_200, 4_800])  # above these, the next wider band
+_REACHES_CM: Final = np.array([200, 800, 3_200])  # above these, the next wider band
 _REACH_LEAST_CM: Final = 25
 _WIDEN: Final = (1.25, 3.0)  # of the reach at a time, at least and at most
 
