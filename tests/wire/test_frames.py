@@ -240,20 +240,23 @@ def test_a_block_of_frames_says_what_each_would(
     frames: int, rows: int, tier: int, t_ms: int, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    middle = rng.integers(0, ROOT_SIDE_CM, (2, frames)).astype(np.int32)
     shape = frames, rows
-    at = [(m[:, None] + rng.integers(-32_767, 32_768, shape)).clip(0, EDGE).astype(np.int32) for m in middle]
+    origins = [rng.integers(0, ROOT_SIDE_CM, frames).astype(np.int32) for _ in range(2)]
+    east, north = (
+        (origin[:, None] + rng.integers(-32_767, 32_768, shape)).clip(0, EDGE).astype(np.int32)
+        for origin in origins
+    )
     ids = rng.integers(1, 2**53, shape).astype(np.uint64)
     up = rng.integers(-(2**15), 2**15, shape).astype(np.int16)
     yaw, state = (rng.integers(0, 256, shape).astype(np.uint8) for _ in range(2))
-    made = encode_poses_block(tier, t_ms, *middle, ids, *at, up, yaw, state)
+    made = encode_poses_block(tier, t_ms, origins[0], origins[1], ids, east, north, up, yaw, state)
     assert len(made) == frames
     for i, data in enumerate(made):
         got = decode_poses(data)
         assert (got.tier, got.t_ms, got.step_cm, len(data)) == (tier, t_ms % 2**32, 1, 16 + 16 * rows)
-        columns = (got.ids, got.east_cm, got.north_cm, got.up, got.yaw, got.state)
-        for column, told in zip((ids, *at, up, yaw, state), columns, strict=True):
-            assert column[i].tolist() == told.tolist()
+        told: tuple[Any, ...] = (got.ids, got.east_cm, got.north_cm, got.up, got.yaw, got.state)
+        said: tuple[Any, ...] = (ids[i], east[i], north[i], up[i], yaw[i], state[i])
+        assert all(np.array_equal(one, other) for one, other in zip(told, said, strict=True))
 
 
 def test_a_block_refuses_what_no_frame_can_say() -> None:
