@@ -53,6 +53,8 @@ def crowded_level(codes: NDArray[np.int64], rows: int) -> NDArray[np.int8]:
 
 def leaf_levels(codes: NDArray[np.int64]) -> NDArray[np.int8]:
     """The level of the leaf that each of the rising `codes` is in."""
+    if len(codes) <= LEAF_CAPACITY:
+        return np.full(len(codes), LEAF_WIDEST, np.int8)
     itself, parent = crowded_level(codes, LEAF_CAPACITY + 1) + 1, crowded_level(codes, FRAME_AVATARS + 1) + 2
     level: NDArray[np.int8] = np.maximum(itself, parent).clip(LEAF_WIDEST, LEAF_FINEST)
     return level
