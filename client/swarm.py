@@ -386,6 +386,8 @@ class Swarm:
             self.gauges.framed_twice(bot.number, now_s)
             return
         session.heard(sock.conn, int.from_bytes(payload[4:8], "little"), now_s)
+        if payload[1] & 0x0F:
+            return  # an outer tier: tier 0 is the heartbeat, and has the nearest
         self.gauges.framed(bot.number, session.tick_ms / 1000, now_s)
         bot.frames += 1
         if bot.frames % LOOK_EVERY == 0:

@@ -12,7 +12,8 @@ __all__ = [
     "TICK_MS", "LEASE_TTL_S", "LOGIN_AHEAD_MS", "CLOCK_SKEW_MS",
     "REACH_SLACK_CM", "REACH_SPEED_CM_S", "REACH_SECONDS", "HYSTERESIS_CM", "POSES_PER_S", "CORRECT_EVERY_S",
     "PACE_EVERY_S", "PACE_LEAD_MS", "PACE_PER_TICK", "PACE_WINDOW_MS",
-    "VIEW_CM", "LEAF_LEVEL", "FRAME_AVATARS", "FRAME_BYTES_MAX", "DENSITY_CELLS", "BORDER_AVATARS", "BORDER_STEP_CM",
+    "VIEW_CM", "LEAF_CAPACITY", "LEAF_WIDEST", "LEAF_FINEST", "FRAME_AVATARS", "TIER_1_AVATARS", "TIER_2_AVATARS",
+    "DENSITY_LEVEL", "DENSITY_CELLS", "FRAME_BYTES_MAX", "CLIENT_BYTES_PER_S", "BORDER_AVATARS", "BORDER_STEP_CM",
     "GHOST_REACH_CM", "GHOST_TTL_S", "AVATARS_MAX", "CLIENTS_MAX",
     "CONTROL_BYTES_MAX", "CONTROL_PER_S", "CONTROL_BURST",
     "CONTROL_QUEUE_BYTES", "SOCKET_SEND_BUFFER_BYTES", "HELLO_WAIT_S", "LINK_BATCH_BYTES_MAX",
@@ -48,11 +49,24 @@ PACE_PER_TICK: Final = 64  # control messages a tick: a thousand clients are in 
 
 # ---- what is seen
 VIEW_CM: Final = 6_400
-LEAF_LEVEL: Final = 11  # 32 m: a leaf and its eight neighbours reach at least 32 m around everybody in it
-FRAME_AVATARS: Final = 96
-# one POSES of 96 rows of 16 B, one DENSITY of 64 rows
-FRAME_BYTES_MAX: Final = 16 + FRAME_AVATARS * 16 + 16 + 64 * 8
+# people of one interest leaf, unless they stand on one cell of the finest level: with 12, a third more leaves
+LEAF_CAPACITY: Final = 16
+LEAF_WIDEST: Final = (
+    7  # 512 m: what stands within VIEW_CM of a box in it is within 16 bits of cm from their middle
+)
+LEAF_FINEST: Final = 17  # 0.5 m
+FRAME_AVATARS: Final = 96  # tier 0, each tick
+TIER_1_AVATARS: Final = 64  # each second tick
+TIER_2_AVATARS: Final = 48  # each fifth tick
+DENSITY_LEVEL: Final = 11  # 32 m: the cells in which people are counted
 DENSITY_CELLS: Final = 64
+# one POSES of each tier and two DENSITY: 16 B and 16 B a row, 8 B and 6 B a row and padding
+FRAME_BYTES_MAX: Final = (
+    3 * 16 + 16 * (FRAME_AVATARS + TIER_1_AVATARS + TIER_2_AVATARS) + 2 * (8 + 6) + 6 * DENSITY_CELLS
+)
+# A client's bytes a second at 10 Hz, WebSocket headers of 4 B in: tier 0 10 x 1 556, tier 1 5 x 1 044, tier 2 2 x 788,
+# counts 2 x 420: 23 196 B. Of 24 KiB/s, 1 380 are left for control messages.
+CLIENT_BYTES_PER_S: Final = 24 * 1_024
 BORDER_AVATARS: Final = 96  # for each BORDER_STEP_CM of common border
 BORDER_STEP_CM: Final = 1_600
 # a ghost stands at most this far beyond its holder's ground: its handoff is under way

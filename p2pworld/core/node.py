@@ -78,8 +78,6 @@ __all__ = ["Event", "Node", "StoreAnswer"]
 StoreAnswer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | StoreFailed
 Event = ClientOpened | ClientSaid | ClientLost | LinkUp | LinkDown | PeerSaid | StoreAnswer
 
-_COUNTS_EVERY = 5  # ticks between DENSITY frames
-
 
 class Node:
     """One life of a node's process. `entropy` is 32 secret bytes; `journal` what its disk held; `ends` names an earlier
@@ -196,9 +194,10 @@ class Node:
             if peer in parts.links:
                 parts.out.sends.append(ToPeer(peer, Border(t_ms, rows.tobytes(), density)))
         far = [density for heard_s, density in parts.densities.values() if now.boot_s - heard_s < GHOST_TTL_S]
-        counts_too = self._ticks % _COUNTS_EVERY == 0
-        for conns, payloads in leaf_frames(crowd, index, t_ms & 0xFFFFFFFF, far, counts_too):
-            self._frames.append(Frame(tuple(conns.tolist()), tuple(payloads)))
+        shown = leaf_frames(crowd, self._ticks, t_ms & 0xFFFFFFFF, far)
+        self._frames += shown.frames
+        for reason, clients in shown.withheld.items():
+            parts.counters[f"shed-{reason}"] += clients
         for conn, shift_ms in parts.pacer.shifts(now.boot_s, self.config.tick_ms):
             parts.out.sends.append(ToClient(conn, Pace(shift_ms)))
         self._acting.tick(now)
