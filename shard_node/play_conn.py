@@ -1,7 +1,7 @@
 """One accepted play socket, and the socket it is accepted from.
 
 `Conn` remembers where a socket is in its life, what it may still say and what it has still to be sent; what happens to
-it is decided in `shard_node.play`.
+it is decided in `shard_node.play_life`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,33 @@ from __future__ import annotations
 import enum
 import select
 import socket
-from typing import Final
+import ssl
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from p2pworld.limits import CONTROL_BURST, CONTROL_PER_S, SOCKET_SEND_BUFFER_BYTES
 from shard_node.websocket import ClientFrames
 
-__all__ = ["FULL_MAX_S", "Conn", "State", "listen_play"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from p2pworld.messages import ClientEvent
+
+__all__ = ["FULL_MAX_S", "IN", "OUT", "WOULD_BLOCK", "Conn", "PlaySink", "State", "listen_play"]
+
+IN, OUT = select.EPOLLIN, select.EPOLLOUT
+WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 BACKLOG: Final = 1_024
 FULL_MAX_S: Final = 10.0  # a socket that takes nothing for this long is slow beyond hope
+
+
+class PlaySink(Protocol):
+    """Who is told what clients do: the executor. `poses`: row i came from play socket conns[i], in arrival order."""
+
+    def step(self, event: ClientEvent) -> None: ...
+
+    def poses(self, conns: NDArray[np.int32], rows: NDArray[Any]) -> None: ...
 
 
 class State(enum.Enum):

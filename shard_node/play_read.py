@@ -1,0 +1,185 @@
+"""What comes from the play sockets: every ready socket is read once a drain, and all poses are decoded together.
+
+A socket gives at most one row of bytes a drain: a flooder waits in its own kernel buffer. A whole POSE in one masked
+frame is 22 bytes; rows like that are unmasked and decoded in one pass, everything else goes through `ClientFrames`.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from p2pworld.errors import RemoteError
+from p2pworld.limits import CONTROL_BURST
+from p2pworld.messages import Bye, ClientSaid, Hello
+from p2pworld.wire.codec import decode_play
+from p2pworld.wire.frames import decode_pose_rows
+from shard_node import websocket
+from shard_node.play_conn import IN, OUT, WOULD_BLOCK, Conn, State
+from shard_node.websocket import Broken
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from shard_node.play_life import Connections
+
+__all__ = ["CONTROL_DROPS_MAX", "DRAIN_SOCKETS", "Reader"]
+
+DRAIN_SOCKETS: Final = 512  # between two checkpoints
+ROW_BYTES: Final = 2_048  # one socket's share of a drain: a HELLO, or 90 poses
+CONTROL_DROPS_MAX: Final = 10 * CONTROL_BURST  # after this many dropped messages a client is a flooder
+
+POSE_BYTES: Final = 16
+POSE_FRAME_BYTES: Final = 2 + 4 + POSE_BYTES
+POSE_KIND: Final = 0x01
+FIRST_CONTROL_KIND: Final = 0x40
+
+
+class Reader:
+    """Reads the sockets of `connections` and tells their sink what they said."""
+
+    def __init__(self, connections: Connections, counters: Counter[str]) -> None:
+        self._connections, self._counters = connections, counters
+        self._buffer = np.zeros((DRAIN_SOCKETS, ROW_BYTES), np.uint8)
+        self._rows = [memoryview(self._buffer[i]) for i in range(DRAIN_SOCKETS)]
+        self._late: list[tuple[Conn, bytes]] = []  # poses that came by the slow way in this drain
+
+    def drain(self, now_s: float) -> int:
+        """Reads every ready socket once, at most DRAIN_SOCKETS; returns how many were ready."""
+        connections, rows = self._connections, self._rows
+        ready = connections.epoll.poll(0, DRAIN_SOCKETS)
+        by_fd = connections.by_fd
+        quick: list[Conn] = []
+        for fd, mask in ready:
+            conn = by_fd.get(fd)
+            if conn is None:
+                if fd == connections.listener_fd:
+                    connections.accept(now_s)
+            elif conn.quick and mask == IN:
+                row = rows[len(quick)]
+                size = self._receive(conn, row)
+                if size == POSE_FRAME_BYTES:
+                    quick.append(conn)
+                elif size:
+                    self._take(conn, bytes(row[:size]), now_s)
+            else:
+                self._attend(conn, mask, rows[len(quick)], now_s)
+        self._take_poses(quick, now_s)
+        return len(ready)
+
+    def _attend(self, conn: Conn, mask: int, row: memoryview, now_s: float) -> None:
+        """Reads and writes one ready socket, whatever state it is in."""
+        if conn.state is State.TLS:
+            self._connections.shake_tls(conn)
+            return
+        if mask & OUT and conn.out:
+            self._connections.writer.flush(conn)
+        while mask & ~OUT and conn.state is not State.CLOSED:
+            size = self._receive(conn, row)
+            if size:
+                self._take(conn, bytes(row[:size]), now_s)
+            # TLS may hold more that is already decrypted, of which epoll knows nothing
+            if not (size and _has_more(conn)):
+                break
+
+    def _receive(self, conn: Conn, row: memoryview) -> int:
+        """Bytes read into `row`; 0 when there are none, or the socket came to its end."""
+        try:
+            if conn.quick:
+                conn.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)  # no bare ACK for each pose
+            size = conn.receive(row)
+        except WOULD_BLOCK:
+            return 0
+        except OSError:
+            self._connections.lose(conn, "reset")
+            return 0
+        if size == 0:
+            self._connections.lose(conn, "left")
+        return size
+
+    def _take_poses(self, quick: list[Conn], now_s: float) -> None:
+        """Decodes the poses of this drain together: `quick[i]` sent row i of the buffer."""
+        if not quick and not self._late:
+            return
+        head = self._buffer[: len(quick)]
+        body = head[:, 6:POSE_FRAME_BYTES] ^ np.tile(head[:, 2:6], 4)
+        plain = (head[:, 0] == 0x82) & (head[:, 1] == 0x80 | POSE_BYTES) & (body[:, 0] == POSE_KIND)
+        if not plain.all():
+            for i in np.flatnonzero(~plain).tolist():
+                self._take(quick[i], bytes(self._rows[i][:POSE_FRAME_BYTES]), now_s)
+        conns = [conn.number for conn in quick]
+        numbers = np.array(conns, np.int32)
+        keep = plain & (numbers >= 0)
+        numbers, rows = numbers[keep], body[keep]
+        late = [(conn.number, data) for conn, data in self._late if conn.number >= 0]
+        self._late.clear()
+        if late:
+            numbers = np.concatenate([numbers, np.array([number for number, _ in late], np.int32)])
+            rows = np.concatenate(
+                [rows, np.frombuffer(b"".join(data for _, data in late), np.uint8).reshape(-1, 16)]
+            )
+        if len(numbers):
+            self._counters["poses_in"] += len(numbers)
+            self._connections.sink.poses(numbers, decode_pose_rows(rows))
+
+    def _take(self, conn: Conn, data: bytes, now_s: float) -> None:
+        """What a socket said, by the slow way."""
+        if conn.state is State.HTTP:
+            data = self._connections.shake_http(conn, data, now_s)
+        if conn.state is State.OPEN:
+            for event in conn.frames.feed(data):
+                self._take_event(conn, event, now_s)
+                if conn.state is not State.OPEN:
+                    return
+            conn.quick = conn.frames.at_boundary and not conn.tls
+
+    def _take_event(self, conn: Conn, event: websocket.Event | Broken, now_s: float) -> None:
+        connections, counters = self._connections, self._counters
+        if isinstance(event, Broken):
+            counters[f"malformed_{event.reason}"] += 1
+            bye = Bye("malformed", f"Broken WebSocket rule: {event.reason}.")
+            connections.end(conn, bye, "malformed", event.code)
+        elif event.opcode == websocket.CLOSE:
+            connections.writer.write(conn, websocket.close_frame())
+            connections.linger(conn, "left")
+        elif (
+            event.opcode == websocket.BINARY
+            and len(event.payload) == POSE_BYTES
+            and event.payload[0] == POSE_KIND
+        ):
+            self._late.append((conn, event.payload))
+        elif not conn.may_speak(now_s):
+            counters["control_dropped"] += 1
+            conn.drops += 1
+            if conn.drops > CONTROL_DROPS_MAX:
+                bye = Bye("malformed", "You sent far more messages than are allowed.")
+                connections.end(conn, bye, "flood")
+        elif event.opcode == websocket.PING:
+            connections.writer.write(conn, websocket.pong(event.payload))
+        elif event.opcode == websocket.BINARY:
+            self._take_message(conn, event.payload)
+
+    def _take_message(self, conn: Conn, payload: bytes) -> None:
+        if payload and payload[0] != POSE_KIND and payload[0] < FIRST_CONTROL_KIND:
+            self._counters["unknown_kind"] += 1
+            return
+        try:
+            if not payload or payload[0] == POSE_KIND:
+                raise RemoteError("pose_size" if payload else "empty", "A message has the wrong size.")
+            message = decode_play(payload)
+        except RemoteError as error:
+            self._counters[f"malformed_{error.reason}"] += 1
+            bye = Bye("malformed", str(error)[:300])
+            self._connections.end(conn, bye, "malformed", websocket.INVALID)
+            return
+        if isinstance(message, Hello):
+            self._connections.greeted(conn)
+        self._counters["control_in"] += 1
+        self._connections.sink.step(ClientSaid(conn.number, message))
+
+
+def _has_more(conn: Conn) -> bool:
+    return conn.state is not State.CLOSED and isinstance(conn.sock, ssl.SSLSocket) and conn.sock.pending() > 0
