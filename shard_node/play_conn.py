@@ -60,7 +60,7 @@ class Conn:
         self.sock, self.fd, self.remote, self.tls = sock, sock.fileno(), remote, tls
         self.state = State.TLS if tls else State.HTTP
         self.receive, self.send = sock.recv_into, sock.send
-        self.quick = False  # open, not TLS, and between two messages: 22 bytes may be one whole POSE
+        self.quick = False  # open and between two messages: what comes next may be whole poses
         self.number = -1
         self.ended = False  # its end has been counted and told
         self.request = b""

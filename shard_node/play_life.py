@@ -163,6 +163,7 @@ class Connections:
         conn.number = self._free.pop()
         conn.tokens_s = now_s
         self.table[conn.number] = conn
+        self.writer.opened(conn)
         self.open += 1
         self._counters["opened"] += 1
         self.sink.step(ClientOpened(conn.number, conn.remote))
@@ -232,6 +233,7 @@ class Connections:
         if was in (State.TLS, State.HTTP):
             self.handshaking -= 1
         if conn.number >= 0:
+            self.writer.gone(conn)
             number, conn.number = conn.number, -1
             self.table[number] = None
             self.open -= 1

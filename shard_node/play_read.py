@@ -1,12 +1,12 @@
 """What comes from the play sockets: every ready socket is read once a drain, and all poses are decoded together.
 
 A socket gives at most one row of bytes a drain: a flooder waits in its own kernel buffer. A whole POSE in one masked
-frame is 22 bytes; rows like that are unmasked and decoded in one pass, everything else goes through `ClientFrames`.
+frame is 22 bytes; rows that hold nothing but such frames are unmasked and decoded in one pass, everything else goes
+through `ClientFrames`.
 """
 
 from __future__ import annotations
 
-import socket
 import ssl
 from typing import TYPE_CHECKING, Final
 
@@ -34,7 +34,10 @@ CONTROL_DROPS_MAX: Final = 10 * CONTROL_BURST  # after this many dropped message
 
 POSE_BYTES: Final = 16
 POSE_FRAME_BYTES: Final = 2 + 4 + POSE_BYTES
+POSES_PER_ROW: Final = 8  # more in one read are a flooder's, whose way may be slow
+WHOLE_POSES: Final = frozenset(POSE_FRAME_BYTES * count for count in range(1, POSES_PER_ROW + 1))
 POSE_KIND: Final = 0x01
+TLS_RECORD_BYTES: Final = 16_384
 FIRST_CONTROL_KIND: Final = 0x40
 
 
@@ -45,6 +48,9 @@ class Reader:
         self._connections, self._counters = connections, counters
         self._buffer = np.zeros((DRAIN_SOCKETS, ROW_BYTES), np.uint8)
         self._rows = [memoryview(self._buffer[i]) for i in range(DRAIN_SOCKETS)]
+        self._frames = self._buffer[:, : POSES_PER_ROW * POSE_FRAME_BYTES].reshape(
+            DRAIN_SOCKETS, POSES_PER_ROW, POSE_FRAME_BYTES
+        )
         self._late: list[tuple[Conn, bytes]] = []  # poses that came by the slow way in this drain
 
     def drain(self, now_s: float) -> int:
@@ -53,6 +59,7 @@ class Reader:
         ready = connections.epoll.poll(0, DRAIN_SOCKETS)
         by_fd = connections.by_fd
         quick: list[Conn] = []
+        sizes: list[int] = []
         for fd, mask in ready:
             conn = by_fd.get(fd)
             if conn is None:
@@ -60,14 +67,20 @@ class Reader:
                     connections.accept(now_s)
             elif conn.quick and mask == IN:
                 row = rows[len(quick)]
-                size = self._receive(conn, row)
-                if size == POSE_FRAME_BYTES:
+                try:
+                    size = conn.receive(row)
+                except OSError as error:
+                    self._unread(conn, error)
+                    continue
+                if size in WHOLE_POSES:
                     quick.append(conn)
-                elif size:
-                    self._take(conn, bytes(row[:size]), now_s)
+                    sizes.append(size)
+                else:
+                    self._took(conn, row, size, now_s)
             else:
                 self._attend(conn, mask, rows[len(quick)], now_s)
-        self._take_poses(quick, now_s)
+        if quick or self._late:
+            self._take_poses(quick, sizes, now_s)
         return len(ready)
 
     def _attend(self, conn: Conn, mask: int, row: memoryview, now_s: float) -> None:
@@ -75,55 +88,63 @@ class Reader:
         if conn.state is State.TLS:
             self._connections.shake_tls(conn)
             return
-        if mask & OUT and conn.out:
+        if mask & OUT:
             self._connections.writer.flush(conn)
-        while mask & ~OUT and conn.state is not State.CLOSED:
-            size = self._receive(conn, row)
-            if size:
-                self._take(conn, bytes(row[:size]), now_s)
-            # TLS may hold more that is already decrypted, of which epoll knows nothing
-            if not (size and _has_more(conn)):
-                break
+        if mask & ~OUT and conn.state is not State.CLOSED:
+            try:
+                size = conn.receive(row)
+            except OSError as error:
+                self._unread(conn, error)
+            else:
+                self._took(conn, row, size, now_s)
 
-    def _receive(self, conn: Conn, row: memoryview) -> int:
-        """Bytes read into `row`; 0 when there are none, or the socket came to its end."""
-        try:
-            if conn.quick:
-                conn.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)  # no bare ACK for each pose
-            size = conn.receive(row)
-        except WOULD_BLOCK:
-            return 0
-        except OSError:
+    def _unread(self, conn: Conn, error: OSError) -> None:
+        if not isinstance(error, WOULD_BLOCK):
             self._connections.lose(conn, "reset")
-            return 0
+
+    def _took(self, conn: Conn, row: memoryview, size: int, now_s: float) -> None:
+        """`size` bytes were read into `row`: not whole poses, or not where poses alone are due."""
         if size == 0:
             self._connections.lose(conn, "left")
-        return size
-
-    def _take_poses(self, quick: list[Conn], now_s: float) -> None:
-        """Decodes the poses of this drain together: `quick[i]` sent row i of the buffer."""
-        if not quick and not self._late:
             return
-        head = self._buffer[: len(quick)]
-        body = head[:, 6:POSE_FRAME_BYTES] ^ np.tile(head[:, 2:6], 4)
-        plain = (head[:, 0] == 0x82) & (head[:, 1] == 0x80 | POSE_BYTES) & (body[:, 0] == POSE_KIND)
+        data = bytes(row[:size])
+        if conn.tls and size == ROW_BYTES:
+            # what is already decrypted epoll knows nothing of; it is at most one record
+            assert isinstance(conn.sock, ssl.SSLSocket)
+            data += conn.sock.recv(TLS_RECORD_BYTES) if conn.sock.pending() else b""
+        self._take(conn, data, now_s)
+
+    def _take_poses(self, quick: list[Conn], sizes: list[int], now_s: float) -> None:
+        """Decodes the poses of this drain together: `quick[i]` sent `sizes[i]` bytes, whole frames, into row i."""
+        counts = np.array(sizes, np.intp) // POSE_FRAME_BYTES
+        conn_of = np.arange(len(quick)).repeat(counts)
+        if len(conn_of) == len(quick):
+            frames = self._frames[: len(quick), 0]
+        else:
+            frames = self._frames[
+                conn_of, np.arange(len(conn_of)) - (counts.cumsum() - counts).repeat(counts)
+            ]
+        plain, poses = websocket.unmask_frames(frames, POSE_BYTES)
+        plain &= poses[:, 0] == POSE_KIND
         if not plain.all():
-            for i in np.flatnonzero(~plain).tolist():
-                self._take(quick[i], bytes(self._rows[i][:POSE_FRAME_BYTES]), now_s)
-        conns = [conn.number for conn in quick]
-        numbers = np.array(conns, np.int32)
-        keep = plain & (numbers >= 0)
-        numbers, rows = numbers[keep], body[keep]
+            odd = np.unique(conn_of[~plain])  # all that these sent goes the slow way, in its order
+            plain &= ~np.isin(conn_of, odd)
+            for i in odd.tolist():
+                self._take(quick[i], bytes(self._rows[i][: sizes[i]]), now_s)
+        # by now some may have been ended
+        numbers = np.array([conn.number for conn in quick], np.int32)[conn_of]
+        plain &= numbers >= 0
+        if not plain.all():
+            numbers, poses = numbers[plain], poses[plain]
         late = [(conn.number, data) for conn, data in self._late if conn.number >= 0]
         self._late.clear()
         if late:
             numbers = np.concatenate([numbers, np.array([number for number, _ in late], np.int32)])
-            rows = np.concatenate(
-                [rows, np.frombuffer(b"".join(data for _, data in late), np.uint8).reshape(-1, 16)]
-            )
+            slow = np.frombuffer(b"".join([data for _, data in late]), np.uint8)
+            poses = np.concatenate([poses, slow.reshape(-1, POSE_BYTES)])
         if len(numbers):
             self._counters["poses_in"] += len(numbers)
-            self._connections.sink.poses(numbers, decode_pose_rows(rows))
+            self._connections.sink.poses(numbers, decode_pose_rows(poses))
 
     def _take(self, conn: Conn, data: bytes, now_s: float) -> None:
         """What a socket said, by the slow way."""
@@ -134,7 +155,7 @@ class Reader:
                 self._take_event(conn, event, now_s)
                 if conn.state is not State.OPEN:
                     return
-            conn.quick = conn.frames.at_boundary and not conn.tls
+            conn.quick = conn.frames.at_boundary
 
     def _take_event(self, conn: Conn, event: websocket.Event | Broken, now_s: float) -> None:
         connections, counters = self._connections, self._counters
@@ -179,7 +200,3 @@ class Reader:
             self._connections.greeted(conn)
         self._counters["control_in"] += 1
         self._connections.sink.step(ClientSaid(conn.number, message))
-
-
-def _has_more(conn: Conn) -> bool:
-    return conn.state is not State.CLOSED and isinstance(conn.sock, ssl.SSLSocket) and conn.sock.pending() > 0
