@@ -1,13 +1,16 @@
 """Play sockets: thousands of clients on one epoll descriptor, read in one pass and written in one pass.
 
 One task waits for the epoll descriptor and drains it at most every 10 ms, so that what arrives within that time is one
-batch. Another task hands out the frames of a tick. No task, and no Python between two frames, belongs to one client.
+batch. Those who are not yet in, with all that a login takes, get a bounded share of that time: in a flood of them the
+crowd goes on, and they wait at the door. Another task hands out the frames of a tick. No task, and no Python between
+two frames, belongs to one client.
 
 How a socket lives and ends is in `play_life`, what is read from it in `play_read`, what is written in `play_write`.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +22,7 @@ from shard_node import websocket
 from shard_node.play_conn import PlaySink
 from shard_node.play_life import Connections
 from shard_node.play_read import DRAIN_SOCKETS, Reader
+from shard_node.stages import Lateness, Stages
 
 if TYPE_CHECKING:
     import socket
@@ -35,7 +39,8 @@ DRAIN_EVERY_S: Final = 0.010
 class PlaySockets:
     """All play sockets of a node. `attach` its sink, then run `run` and `run_frames` in a nursery.
 
-    `now_s` is the boot clock. `urls` are other nodes' play urls, told to those who find no room.
+    `now_s` is the boot clock, `cpu_s` what this thread has worked. `urls` are other nodes' play urls, told to those who
+    find no room.
     """
 
     def __init__(
@@ -44,10 +49,14 @@ class PlaySockets:
         now_s: Callable[[], float],
         tls: ssl.SSLContext | None = None,
         clients_max: int = CLIENTS_MAX,
+        stages: Stages | None = None,
+        cpu_s: Callable[[], float] = time.thread_time,
     ) -> None:
         self.counters: Counter[str] = Counter()
-        self.connections = Connections(listener, now_s, tls, clients_max, self.counters)
-        self._reader = Reader(self.connections, self.counters)
+        self.late = Lateness()  # of the wake-ups that read: so long a message waits besides the 10 ms
+        stages = stages or Stages()
+        self.connections = Connections(listener, now_s, cpu_s, tls, clients_max, self.counters, stages)
+        self._reader = Reader(self.connections, self.counters, stages)
         self._now_s = now_s
 
     def attach(self, sink: PlaySink) -> None:
@@ -71,14 +80,18 @@ class PlaySockets:
     # ---- tasks
 
     async def run(self) -> None:
-        """Reads for ever: waits for the first event, drains all, and gives the next ones 10 ms to gather."""
-        epoll = self.connections.epoll
+        """Reads for ever: waits for the first event, reads each socket about once, lets the next ones gather."""
+        connections, reader = self.connections, self._reader
         while True:
-            await trio.lowlevel.wait_readable(epoll.fileno())
+            await trio.lowlevel.wait_readable(connections.epoll.fileno())
             next_s = trio.current_time() + DRAIN_EVERY_S
-            while self._reader.drain(self._now_s()) == DRAIN_SOCKETS and trio.current_time() < next_s:
+            connections.newcomers_s = 0.0
+            for _ in range(1 + len(connections.by_fd) // DRAIN_SOCKETS):
+                if reader.drain(self._now_s()) < DRAIN_SOCKETS:
+                    break
                 await trio.lowlevel.checkpoint()
             await trio.sleep_until(next_s)
+            self.late.woke(trio.current_time() - next_s)
 
     async def run_frames(self) -> None:
         """Hands out the frames of one tick after another."""

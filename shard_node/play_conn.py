@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
     from p2pworld.messages import ClientEvent
 
-__all__ = ["FULL_MAX_S", "IN", "OUT", "WOULD_BLOCK", "Conn", "PlaySink", "State", "listen_play"]
+__all__ = ["IN", "OUT", "WOULD_BLOCK", "Conn", "PlaySink", "State", "listen_play"]
 
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 BACKLOG: Final = 1_024
-FULL_MAX_S: Final = 10.0  # a socket that takes nothing for this long is slow beyond hope
+GIVE_UP_S: Final = 10.0  # on a peer that acknowledges nothing
 
 
 class PlaySink(Protocol):
@@ -52,7 +52,7 @@ class Conn:
     """One accepted socket: where it is in its life, what it may still say, what it has still to be sent."""
 
     __slots__ = (
-        "deadline_s", "drops", "ended", "fd", "frames", "full_s", "number", "out", "quick", "receive", "remote",
+        "deadline_s", "drops", "ended", "fd", "frames", "full_s", "new", "number", "out", "quick", "receive", "remote",
         "request", "send", "sock", "state", "tls", "tokens", "tokens_s", "wants",
     )  # fmt: skip
 
@@ -60,7 +60,8 @@ class Conn:
         self.sock, self.fd, self.remote, self.tls = sock, sock.fileno(), remote, tls
         self.state = State.TLS if tls else State.HTTP
         self.receive, self.send = sock.recv_into, sock.send
-        self.quick = False  # open and between two messages: what comes next may be whole poses
+        self.quick = False  # open, greeted and between two messages: what comes next may be whole poses
+        self.new = True  # until its HELLO has come, or its end
         self.number = -1
         self.ended = False  # its end has been counted and told
         self.request = b""
@@ -91,7 +92,7 @@ def listen_play(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_SEND_BUFFER_BYTES)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(FULL_MAX_S * 1000))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(GIVE_UP_S * 1000))
     listener.setblocking(False)
     return listener
 

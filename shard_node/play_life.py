@@ -10,15 +10,16 @@ import errno
 import select
 import socket
 import ssl
+import struct
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from p2pworld.limits import HELLO_WAIT_S
+from p2pworld.limits import HELLO_WAIT_S, NEWCOMERS_S, SOCKET_FULL_S
 from p2pworld.messages import Bye, ClientLost, ClientOpened
 from p2pworld.wire.codec import encode_play
 from shard_node import websocket
-from shard_node.play_conn import FULL_MAX_S, IN, OUT, Conn, State
+from shard_node.play_conn import IN, OUT, Conn, State
 from shard_node.play_write import Writer
 
 if TYPE_CHECKING:
@@ -26,14 +27,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from shard_node.play_conn import PlaySink
+    from shard_node.stages import Stages
 
 __all__ = ["Connections"]
 
-ACCEPTS_PER_DRAIN: Final = 64
 HANDSHAKES_MAX: Final = 1_024  # sockets that are not yet open
 REQUEST_BYTES_MAX: Final = 8_192
 LINGER_MAX: Final = 512
 LINGER_S: Final = 2.0
+NOTHING_LINGERS: Final = struct.pack("ii", 1, 0)  # of linger(on, for no seconds): a reset
 ACCEPT_PAUSE_S: Final = 1.0  # after running out of file descriptors
 
 
@@ -47,12 +49,16 @@ class Connections:
         self,
         listener: socket.socket,
         now_s: Callable[[], float],
+        cpu_s: Callable[[], float],
         tls: ssl.SSLContext | None,
         clients_max: int,
         counters: Counter[str],
+        stages: Stages,
     ) -> None:
         self.urls: tuple[str, ...] = ()
         self.open = 0
+        self.newcomers_s = 0.0  # of CPU, spent in this pass on those who are not yet in
+        self.cpu_s = cpu_s
         self.by_fd: dict[int, Conn] = {}
         self.table: list[Conn | None] = [None] * clients_max
         self.timed: dict[Conn, None] = {}  # those with a deadline, oldest first
@@ -60,7 +66,7 @@ class Connections:
         self.handshaking = 0
         self.epoll = select.epoll()
         self.listener_fd = listener.fileno()
-        self.writer = Writer(self.table, self.epoll, counters, now_s, self)
+        self.writer = Writer(self.table, self.epoll, counters, now_s, self, stages)
         self._listener: socket.socket | None = listener
         self._now_s, self._tls, self._counters = now_s, tls, counters
         self._free = list(range(clients_max - 1, -1, -1))
@@ -83,29 +89,34 @@ class Connections:
     # ---- coming
 
     def accept(self, now_s: float) -> None:
-        """Takes in who waits at the door."""
+        """Takes in who waits at the door, as far as this pass has time for newcomers; the backlog holds the rest."""
+        while self.newcomers_s < NEWCOMERS_S and self.handshaking < HANDSHAKES_MAX:
+            began_s = self.cpu_s()
+            came = self._accept_one(now_s)
+            self.newcomers_s += self.cpu_s() - began_s
+            if not came:
+                break
+
+    def _accept_one(self, now_s: float) -> bool:
+        """Whether somebody came, and more may be waiting."""
         assert self._listener is not None
-        for _ in range(ACCEPTS_PER_DRAIN):
-            try:
-                sock, address = self._listener.accept()
-            except BlockingIOError:
-                return
-            except OSError as error:
-                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    # the waiting client would wake us for ever
-                    self.epoll.unregister(self.listener_fd)
-                    self._accept_again_s = now_s + ACCEPT_PAUSE_S
-                    self._counters["accept_out_of_files"] += 1
-                    return
-                self._counters["accept_failed"] += 1
-                continue
-            self._accepted(sock, str(address[0]), now_s)
+        try:
+            sock, address = self._listener.accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                # the waiting client would wake us for ever
+                self.epoll.unregister(self.listener_fd)
+                self._accept_again_s = now_s + ACCEPT_PAUSE_S
+                self._counters["accept_out_of_files"] += 1
+                return False
+            self._counters["accept_failed"] += 1
+            return True
+        self._accepted(sock, str(address[0]), now_s)
+        return True
 
     def _accepted(self, sock: socket.socket, remote: str, now_s: float) -> None:
-        if self.handshaking >= HANDSHAKES_MAX:
-            self._counters["accept_overload"] += 1
-            sock.close()
-            return
         sock.setblocking(False)
         if self._tls is not None:
             try:
@@ -171,6 +182,7 @@ class Connections:
 
     def greeted(self, conn: Conn) -> None:
         """Its HELLO has come: nothing is due any more."""
+        conn.new = False
         conn.deadline_s = 0.0
         self.timed.pop(conn, None)
 
@@ -206,6 +218,14 @@ class Connections:
         except OSError:
             self._counters["shutdown_failed"] += 1  # the client was faster
 
+    def give_up_full(self) -> None:
+        """Closes those that have taken nothing for SOCKET_FULL_S, with all that still waits for them in the system."""
+        oldest_s = self._now_s() - SOCKET_FULL_S
+        for conn in [conn for conn in self.writer.full if conn.full_s < oldest_s]:
+            if conn.state is State.OPEN:
+                conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NOTHING_LINGERS)
+                self.lose(conn, "slow")
+
     def lose(self, conn: Conn, reason: str) -> None:
         """Closes at once: there is nobody to tell."""
         was = conn.state
@@ -227,7 +247,7 @@ class Connections:
         """Counts the end of a socket, once, and tells if it had a number."""
         if conn.ended:
             return
-        conn.ended, conn.quick = True, False
+        conn.ended, conn.quick, conn.new = True, False, False
         self._counters[f"closed_{reason}"] += 1
         self.writer.not_full(conn)
         if was in (State.TLS, State.HTTP):
@@ -246,7 +266,7 @@ class Connections:
         self._limbo.clear()
 
     def housekeep(self) -> None:
-        """Ends what has waited too long: handshakes, silence where a HELLO is due, lingering, hopeless readers."""
+        """Ends what has waited too long: handshakes, silence where a HELLO is due, lingering."""
         now_s = self._now_s()
         for conn in [conn for conn in self.timed if conn.deadline_s <= now_s]:
             if conn.state is State.OPEN:
@@ -255,9 +275,6 @@ class Connections:
                 self._close(conn)
             elif conn.state is not State.CLOSED:
                 self.lose(conn, "handshake_timeout")
-        for conn in [conn for conn in self.writer.full if now_s - conn.full_s > FULL_MAX_S]:
-            if conn.state is State.OPEN:
-                self.end(conn, Bye("slow", "You read too slowly."), "slow")
         if self._accept_again_s and now_s >= self._accept_again_s and self._listener is not None:
             self._accept_again_s = 0.0
             self.epoll.register(self.listener_fd, IN)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from p2pworld.errors import RemoteError
-from p2pworld.limits import CONTROL_BURST
+from p2pworld.limits import CONTROL_BURST, NEWCOMERS_S
 from p2pworld.messages import Bye, ClientSaid, Hello
 from p2pworld.wire.codec import decode_play
 from p2pworld.wire.frames import decode_pose_rows
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections import Counter
 
     from shard_node.play_life import Connections
+    from shard_node.stages import Stages
 
 __all__ = ["CONTROL_DROPS_MAX", "DRAIN_SOCKETS", "Reader"]
 
@@ -44,8 +45,8 @@ FIRST_CONTROL_KIND: Final = 0x40
 class Reader:
     """Reads the sockets of `connections` and tells their sink what they said."""
 
-    def __init__(self, connections: Connections, counters: Counter[str]) -> None:
-        self._connections, self._counters = connections, counters
+    def __init__(self, connections: Connections, counters: Counter[str], stages: Stages) -> None:
+        self._connections, self._counters, self._stages = connections, counters, stages
         self._buffer = np.zeros((DRAIN_SOCKETS, ROW_BYTES), np.uint8)
         self._rows = [memoryview(self._buffer[i]) for i in range(DRAIN_SOCKETS)]
         self._frames = self._buffer[:, : POSES_PER_ROW * POSE_FRAME_BYTES].reshape(
@@ -55,6 +56,10 @@ class Reader:
 
     def drain(self, now_s: float) -> int:
         """Reads every ready socket once, at most DRAIN_SOCKETS; returns how many were ready."""
+        with self._stages.timed("receive"):
+            return self._drain(now_s)
+
+    def _drain(self, now_s: float) -> int:
         connections, rows = self._connections, self._rows
         ready = connections.epoll.poll(0, DRAIN_SOCKETS)
         by_fd = connections.by_fd
@@ -77,10 +82,15 @@ class Reader:
                     sizes.append(size)
                 else:
                     self._took(conn, row, size, now_s)
-            else:
+            elif not conn.new:
                 self._attend(conn, mask, rows[len(quick)], now_s)
+            elif connections.newcomers_s < NEWCOMERS_S:
+                began_s = connections.cpu_s()
+                self._attend(conn, mask, rows[len(quick)], now_s)
+                connections.newcomers_s += connections.cpu_s() - began_s
         if quick or self._late:
-            self._take_poses(quick, sizes, now_s)
+            with self._stages.timed("decode"):
+                self._take_poses(quick, sizes, now_s)
         return len(ready)
 
     def _attend(self, conn: Conn, mask: int, row: memoryview, now_s: float) -> None:
@@ -155,7 +165,7 @@ class Reader:
                 self._take_event(conn, event, now_s)
                 if conn.state is not State.OPEN:
                     return
-            conn.quick = conn.frames.at_boundary
+            conn.quick = not conn.new and conn.frames.at_boundary
 
     def _take_event(self, conn: Conn, event: websocket.Event | Broken, now_s: float) -> None:
         connections, counters = self._connections, self._counters

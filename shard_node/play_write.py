@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable, Sequence
 
+    from shard_node.stages import Stages
+
 __all__ = ["Ends", "Writer"]
 
 SENDS_PER_CHECKPOINT: Final = 256  # about 2 ms
@@ -37,6 +39,8 @@ class Ends(Protocol):
     def end(self, conn: Conn, bye: Bye, reason: str) -> None: ...
 
     def flushed(self, conn: Conn) -> None: ...
+
+    def give_up_full(self) -> None: ...
 
 
 def _refuse(_: bytes) -> int:
@@ -54,10 +58,11 @@ class Writer:
         counters: Counter[str],
         now_s: Callable[[], float],
         ends: Ends,
+        stages: Stages,
     ) -> None:
         self.full: dict[Conn, None] = {}
         self._table, self._epoll, self._counters = table, epoll, counters
-        self._now_s, self._ends = now_s, ends
+        self._now_s, self._ends, self._stages = now_s, ends, stages
         self._senders: list[Callable[[bytes], int]] = [_refuse] * len(table)
         self._frames: tuple[Frame, ...] | None = None
         self._sending = False
@@ -87,6 +92,7 @@ class Writer:
                 await self._wake.wait()
             frames, self._frames = self._frames, None
             self._sending = True
+            self._ends.give_up_full()
             left = SENDS_PER_CHECKPOINT
             for frame in frames:
                 data = websocket.messages(frame.payloads)
@@ -112,16 +118,17 @@ class Writer:
     def _send_to(self, numbers: Sequence[int], data: bytes) -> None:
         """The same bytes to each of these; the one loop in which every instruction counts."""
         senders, size, whole = self._senders, len(data), len(numbers)
-        for number in numbers:
-            try:
-                sent = senders[number](data)
-            except OSError as error:
-                whole -= 1
-                self._failed(number, data, error)
-            else:
-                if sent != size:
+        with self._stages.timed("send"):
+            for number in numbers:
+                try:
+                    sent = senders[number](data)
+                except OSError as error:
                     whole -= 1
-                    self._in_part(number, data, sent)
+                    self._failed(number, data, error)
+                else:
+                    if sent != size:
+                        whole -= 1
+                        self._in_part(number, data, sent)
         self._counters["frames_sent"] += whole
         self._counters["bytes_out"] += whole * size
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 from websockets.client import ClientProtocol
-from websockets.frames import Frame, Opcode
+from websockets.frames import Frame as WsFrame
+from websockets.frames import Opcode
 from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from p2pworld.messages import Frame
 
 
 class Recorder:
@@ -99,12 +102,12 @@ class Client:
     async def raw(self, data: bytes) -> None:
         await self.stream.send_all(data)
 
-    async def frame(self) -> Frame | None:
+    async def frame(self) -> WsFrame | None:
         """The next frame of any kind, or None at the end of the stream."""
         while True:
             while self._events:
                 event = self._events.popleft()
-                if isinstance(event, Frame):
+                if isinstance(event, WsFrame):
                     return event
             if not await self._read():
                 return None
@@ -156,6 +159,12 @@ class Stage:
         self.sockets.append(sock)
         await sock.connect(("127.0.0.1", self.port))
         return trio.SocketStream(sock)
+
+    async def send_frames(self, *frames: Frame) -> None:
+        """Hands out frames, and returns when that is done."""
+        self.play.send_frames(frames)
+        while self.play.connections.writer.busy:
+            await trio.lowlevel.checkpoint()
 
     async def connect(self, receive_buffer_bytes: int = 0) -> Client:
         client = Client(await self.tcp(receive_buffer_bytes))

@@ -17,6 +17,7 @@ from p2pworld.limits import (
     CONTROL_BURST,
     CONTROL_BYTES_MAX,
     HELLO_WAIT_S,
+    SOCKET_FULL_S,
     SOCKET_SEND_BUFFER_BYTES,
 )
 from p2pworld.messages import (
@@ -33,7 +34,6 @@ from p2pworld.messages import (
 )
 from p2pworld.wire.codec import encode_play
 from p2pworld.wire.frames import encode_pose
-from shard_node.play_conn import FULL_MAX_S
 from shard_node.play_read import CONTROL_DROPS_MAX
 from tests.shard_node.playing import Client, Stage, stage
 
@@ -312,10 +312,7 @@ async def test_a_frame_goes_to_each_of_its_clients_as_whole_messages() -> None:
 async def fill(on: Stage) -> int:
     """Sends frames to client 0 until its socket is full and one was skipped; returns how many were sent."""
     while not on.play.counters["frames_skipped"]:
-        before = on.play.counters["frames_sent"] + on.play.counters["frames_skipped"]
-        on.play.send_frames((Frame((0,), (b"\x02" + bytes(3_000),)),))
-        while on.play.counters["frames_sent"] + on.play.counters["frames_skipped"] == before:
-            await trio.lowlevel.checkpoint()
+        await on.send_frames(Frame((0,), (b"\x02" + bytes(3_000),)))
     return on.play.counters["frames_sent"]
 
 
@@ -345,8 +342,11 @@ async def test_a_reader_beyond_hope_is_let_go() -> None:
     async with stage() as on:
         await small_window_client(on)
         await fill(on)
-        on.now_s += FULL_MAX_S + 0.1
-        on.play.housekeep()
+        on.now_s += SOCKET_FULL_S - 0.1
+        await on.send_frames(Frame((), ()))
+        assert on.play.open == 1
+        on.now_s += 0.2
+        await on.send_frames(Frame((), ()))
         assert on.sink.events[-1] == ClientLost(0)
         assert on.play.counters["closed_slow"] == 1
 
