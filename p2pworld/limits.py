@@ -12,7 +12,7 @@ __all__ = [
     "TICK_MS", "LEASE_TTL_S", "LOGIN_AHEAD_MS", "CLOCK_SKEW_MS",
     "REACH_SLACK_CM", "REACH_SPEED_CM_S", "REACH_SECONDS", "HYSTERESIS_CM", "POSES_PER_S", "CORRECT_EVERY_S",
     "BEHIND_SLOW_MS", "BEHIND_GOOD_MS", "BEHIND_LOST_MS",
-    "PACE_EVERY_S", "PACE_LEAD_MS", "PACE_PER_TICK", "PACE_WINDOW_MS",
+    "PACE_EVERY_S", "PACE_EVERY_MOST_S", "PACE_LEAD_MS", "PACE_PER_TICK", "PACE_WINDOW_MS",
     "VIEW_CM", "LEAF_LEVEL", "FRAME_AVATARS", "FRAME_BYTES_MAX", "DENSITY_CELLS", "BORDER_AVATARS", "BORDER_STEP_CM",
     "GHOST_REACH_CM", "GHOST_TTL_S", "AVATARS_MAX", "CLIENTS_MAX",
     "CONTROL_BYTES_MAX", "CONTROL_PER_S", "CONTROL_BURST",
@@ -48,6 +48,7 @@ BEHIND_SLOW_MS: Final = 500
 BEHIND_GOOD_MS: Final = 250
 BEHIND_LOST_MS: Final = 10_000
 PACE_EVERY_S: Final = 5.0
+PACE_EVERY_MOST_S: Final = 80.0  # the fifth time that it did not help
 PACE_WINDOW_MS: Final = (3, 33)  # how long before the tick a pose should arrive
 PACE_LEAD_MS: Final = 18  # the middle of that window
 PACE_PER_TICK: Final = 64  # control messages a tick: a thousand clients are in step within two seconds

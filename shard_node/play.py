@@ -27,7 +27,7 @@ from shard_node.stages import Lateness, Stages
 if TYPE_CHECKING:
     import socket
     import ssl
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from p2pworld.messages import Bye, Frame, PlayMessage
 
@@ -81,17 +81,27 @@ class PlaySockets:
 
     async def run(self) -> None:
         """Reads for ever: waits for the first event, reads each socket about once, lets the next ones gather."""
-        connections, reader = self.connections, self._reader
+        epoll_fd = self.connections.epoll.fileno()
         while True:
-            await trio.lowlevel.wait_readable(connections.epoll.fileno())
+            await trio.lowlevel.wait_readable(epoll_fd)
             next_s = trio.current_time() + DRAIN_EVERY_S
-            connections.newcomers_s = 0.0
-            for _ in range(1 + len(connections.by_fd) // DRAIN_SOCKETS):
-                if reader.drain(self._now_s()) < DRAIN_SOCKETS:
-                    break
+            for _ in self._passing():
                 await trio.lowlevel.checkpoint()
             await trio.sleep_until(next_s)
             self.late.woke(trio.current_time() - next_s)
+
+    def read_once(self) -> None:
+        """One pass of `run`, without giving way to others."""
+        for _ in self._passing():
+            pass
+
+    def _passing(self) -> Iterator[None]:
+        """Reads each socket about once; halts where others may have a turn."""
+        self.connections.newcomers_s = 0.0
+        for _ in range(1 + len(self.connections.by_fd) // DRAIN_SOCKETS):
+            if self._reader.drain(self._now_s()) < DRAIN_SOCKETS:
+                break
+            yield
 
     async def run_frames(self) -> None:
         """Hands out the frames of one tick after another."""

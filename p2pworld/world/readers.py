@@ -1,9 +1,9 @@
 """Who reads too slowly, judged by what clients themselves acknowledge.
 
 Each POSE carries bits 6 to 13 of the `t_ms` of the frame its client read last: steps of 64 ms, unambiguous within
-16.4 s. A client is *behind* by as much as that frame is older than the one before the newest: the newest may still be
-on its way. One that is behind by over `BEHIND_SLOW_MS` gets every second frame until it is behind by less than
-`BEHIND_GOOD_MS`; one that is behind by over `BEHIND_LOST_MS` is to be let go.
+16.4 s. A client is *behind* by as much as that frame is older than the one three ticks ago: the newest may still be on
+its way, and a late node may have dropped the next. One that is behind by over `BEHIND_SLOW_MS` gets every second frame
+until it is behind by less than `BEHIND_GOOD_MS`; one that is behind by over `BEHIND_LOST_MS` is to be let go.
 
 A client is judged from the first time on that its ack changed and was in time. One that always says the same, as a
 program that acknowledges nothing does, is never judged here; its socket alone shows whether it reads.
@@ -11,6 +11,7 @@ program that acknowledges nothing does, is never judged here; its socket alone s
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["Readers"]
 
 _STEP_BITS: Final = 6
-_AHEAD: Final = np.uint8(
-    224
-)  # so many steps behind or more is 2 s ahead or less: it has read the newest frame
+_SPARED_TICKS: Final = 3
+# so many steps behind or more is 4 s ahead or less: a newer frame, ticks being at most 1 s long
+_AHEAD: Final = np.uint8(192)
 _SLOW, _GOOD, _LOST = (
     np.uint8(limit_ms >> _STEP_BITS) for limit_ms in (BEHIND_SLOW_MS, BEHIND_GOOD_MS, BEHIND_LOST_MS)
 )
@@ -40,7 +41,7 @@ class Readers:
         self._ack = np.zeros(clients, np.uint8)
         self._heard = np.zeros(clients, np.bool_)
         self._judged = np.zeros(clients, np.bool_)
-        self._newest_ms = self._before_ms = 0
+        self._framed_ms: deque[int] = deque([0], _SPARED_TICKS + 1)
         self._ticks = 0
 
     def opened(self, conn: int) -> None:
@@ -49,12 +50,12 @@ class Readers:
 
     def framed(self, t_ms: int) -> None:
         """The frames of this moment leave now."""
-        self._before_ms, self._newest_ms = self._newest_ms, t_ms
+        self._framed_ms.append(t_ms)
         self._ticks += 1
 
     def acked(self, conns: NDArray[np.int32], acks: NDArray[np.uint8]) -> list[int]:
         """Poses with these acks came from these sockets, in order; which of those are behind beyond hope, once."""
-        behind = np.uint8(self._before_ms >> _STEP_BITS & 0xFF) - acks
+        behind = np.uint8(self._framed_ms[0] >> _STEP_BITS & 0xFF) - acks
         behind[behind >= _AHEAD] = 0
         self._judged[conns] |= self._heard[conns] & (acks != self._ack[conns]) & (behind <= _SLOW)
         self._heard[conns] = True

@@ -15,7 +15,7 @@ from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from p2pworld.messages import Bye, ClientEvent, PlayMessage
+from p2pworld.messages import Bye, ClientEvent, Hello, PlayMessage, Profile
 from p2pworld.wire.codec import decode_play
 from shard_node.play import PlaySockets
 from shard_node.play_conn import listen_play
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from p2pworld.messages import Frame
+
+
+HELLO = Hello(v=1, key=bytes(32), login_ms=1, url="ws://x/play", profile=Profile("하늘"), sig=bytes(64))
 
 
 class Recorder:

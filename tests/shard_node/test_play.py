@@ -27,17 +27,13 @@ from p2pworld.messages import (
     ClientSaid,
     Frame,
     Go,
-    Hello,
     Notice,
-    Profile,
     Who,
 )
 from p2pworld.wire.codec import encode_play
 from p2pworld.wire.frames import encode_pose
 from shard_node.play_read import CONTROL_DROPS_MAX
-from tests.shard_node.playing import Client, Stage, stage
-
-HELLO = Hello(v=1, key=bytes(32), login_ms=1, url="ws://x/play", profile=Profile("하늘"), sig=bytes(64))
+from tests.shard_node.playing import HELLO, Client, Stage, stage
 
 
 def masked(opcode: int, data: bytes, fin: bool = True) -> bytes:

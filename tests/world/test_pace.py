@@ -55,3 +55,24 @@ def test_a_tick_asks_a_bounded_number() -> None:
     arrivals(pacer, dict.fromkeys(range(3 * PACE_PER_TICK), 80.0))
     rounds = [len(pacer.shifts(TICK_S + i / 1000, 100)) for i in range(4)]
     assert rounds == [PACE_PER_TICK] * 3 + [0]
+
+
+def test_one_whom_it_does_not_help_is_asked_ever_more_seldom_until_it_does() -> None:
+    pacer = opened(range(1))
+    asked_s = []
+    for tick in range(3_000):
+        at_s = TICK_S + tick / 10
+        arrivals(pacer, {0: 80}, at_s)
+        if pacer.shifts(at_s, 100):
+            asked_s.append(tick / 10)
+    assert np.diff(asked_s).round(1).tolist() == [5, 10, 20, 40, 80, 80]
+    at_s = TICK_S + 400
+    arrivals(pacer, {0: 20}, at_s)
+    assert pacer.shifts(at_s, 100) == []
+    gaps = []
+    for tick in range(1, 200):
+        at_s = TICK_S + 400 + tick / 10
+        arrivals(pacer, {0: 80}, at_s)
+        if pacer.shifts(at_s, 100):
+            gaps.append(tick / 10)
+    assert gaps == [5.0, 10.0]
