@@ -16,7 +16,7 @@ __all__ = [
     "VIEW_CM", "LEAF_LEVEL", "FRAME_AVATARS", "FRAME_BYTES_MAX", "DENSITY_CELLS", "BORDER_AVATARS", "BORDER_STEP_CM",
     "GHOST_REACH_CM", "GHOST_TTL_S", "AVATARS_MAX", "CLIENTS_MAX",
     "CONTROL_BYTES_MAX", "CONTROL_PER_S", "CONTROL_BURST",
-    "CONTROL_QUEUE_BYTES", "SOCKET_SEND_BUFFER_BYTES", "SOCKET_FULL_S", "HELLO_WAIT_S",
+    "CONTROL_QUEUE_BYTES", "SOCKET_SEND_BUFFER_BYTES", "SOCKET_RECEIVE_BUFFER_BYTES", "SOCKET_FULL_S", "HELLO_WAIT_S",
     "NEWCOMERS_S", "LINK_BATCH_BYTES_MAX",
     "LINK_BATCH_MESSAGES_MAX", "LINK_HELLO_BYTES_MAX", "LINK_QUEUE_BYTES",
     "PREPARE_S", "RESERVED_S", "HELD_S", "FLOOR_S", "DORMANT_S", "HANDOFF_RETRY_S", "DIRECTORY_REFRESH_S",
@@ -77,6 +77,8 @@ CONTROL_BURST: Final = 30
 # second.
 CONTROL_QUEUE_BYTES: Final = 45_056
 SOCKET_SEND_BUFFER_BYTES: Final = 8_192
+# as small: a second of a client's poses is under 400 B, and a flooder waits at home
+SOCKET_RECEIVE_BUFFER_BYTES: Final = 8_192
 # A socket that takes nothing for so long is given up, like a node that sends nothing for 3 s is by its client. With the
 # half second above, nothing that leaves here is older than 3 s.
 SOCKET_FULL_S: Final = 2.5

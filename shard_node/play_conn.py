@@ -12,7 +12,12 @@ import socket
 import ssl
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from p2pworld.limits import CONTROL_BURST, CONTROL_PER_S, SOCKET_SEND_BUFFER_BYTES
+from p2pworld.limits import (
+    CONTROL_BURST,
+    CONTROL_PER_S,
+    SOCKET_RECEIVE_BUFFER_BYTES,
+    SOCKET_SEND_BUFFER_BYTES,
+)
 from shard_node.websocket import ClientFrames
 
 if TYPE_CHECKING:
@@ -83,13 +88,14 @@ class Conn:
 
 
 def listen_play(host: str, port: int) -> socket.socket:
-    """A listening socket whose accepted sockets have a small send buffer, no delay, and notice a dead peer.
+    """A listening socket whose accepted sockets have small buffers, no delay, and notice a dead peer.
 
     Raises OSError.
     """
     listener = socket.create_server((host, port), backlog=BACKLOG, family=_family(host, port))
     # Linux hands these on to what is accepted.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_SEND_BUFFER_BYTES)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_RECEIVE_BUFFER_BYTES)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(GIVE_UP_S * 1000))

@@ -21,7 +21,7 @@ from shard_node.play_conn import IN, OUT, WOULD_BLOCK, Conn, State
 if TYPE_CHECKING:
     import select
     from collections import Counter
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from shard_node.stages import Stages
 
@@ -41,6 +41,24 @@ class Ends(Protocol):
     def flushed(self, conn: Conn) -> None: ...
 
     def give_up_full(self) -> None: ...
+
+
+_Chunk = list[tuple[tuple[int, ...], bytes]]
+
+
+def _chunks(frames: Iterable[Frame]) -> Iterator[_Chunk]:
+    """The sends of `frames` in order, SENDS_PER_CHECKPOINT together: numbers, and the bytes for each of them."""
+    chunk: _Chunk = []
+    left = SENDS_PER_CHECKPOINT
+    for frame in frames:
+        data, conns = websocket.messages(frame.payloads), frame.conns
+        while len(conns) >= left:
+            chunk.append((conns[:left], data))
+            yield chunk
+            conns, chunk, left = conns[left:], [], SENDS_PER_CHECKPOINT
+        chunk.append((conns, data))
+        left -= len(conns)
+    yield chunk
 
 
 def _refuse(_: bytes) -> int:
@@ -93,20 +111,13 @@ class Writer:
             frames, self._frames = self._frames, None
             self._sending = True
             self._ends.give_up_full()
-            left = SENDS_PER_CHECKPOINT
-            for frame in frames:
-                data = websocket.messages(frame.payloads)
-                conns = frame.conns
-                while len(conns) > left:
-                    self._send_to(conns[:left], data)
-                    conns, left = conns[left:], SENDS_PER_CHECKPOINT
-                    await trio.lowlevel.checkpoint()
-                self._send_to(conns, data)
-                left -= len(conns)
+            for chunk in _chunks(frames):
+                with self._stages.timed("send"):
+                    self._send(chunk)
+                await trio.lowlevel.checkpoint()
             self._sending = False
             if self._frames is None:
                 sent_all()
-            await trio.lowlevel.checkpoint()
 
     def send_frames(self, frames: tuple[Frame, ...]) -> None:
         """Hands out `frames` soon; frames that still wait behind an earlier tick's are dropped for these."""
@@ -115,10 +126,12 @@ class Writer:
         self._frames = frames
         self._wake.set()
 
-    def _send_to(self, numbers: Sequence[int], data: bytes) -> None:
-        """The same bytes to each of these; the one loop in which every instruction counts."""
-        senders, size, whole = self._senders, len(data), len(numbers)
-        with self._stages.timed("send"):
+    def _send(self, chunk: _Chunk) -> None:
+        """Sends a chunk: the one loop in which every instruction counts."""
+        senders = self._senders
+        frames_sent = bytes_out = 0
+        for numbers, data in chunk:
+            size, whole = len(data), len(numbers)
             for number in numbers:
                 try:
                     sent = senders[number](data)
@@ -129,8 +142,10 @@ class Writer:
                     if sent != size:
                         whole -= 1
                         self._in_part(number, data, sent)
-        self._counters["frames_sent"] += whole
-        self._counters["bytes_out"] += whole * size
+            frames_sent += whole
+            bytes_out += whole * size
+        self._counters["frames_sent"] += frames_sent
+        self._counters["bytes_out"] += bytes_out
 
     def _in_part(self, number: int, data: bytes, sent: int) -> None:
         conn = self._table[number]

@@ -18,6 +18,7 @@ from p2pworld.limits import (
     CONTROL_BYTES_MAX,
     HELLO_WAIT_S,
     SOCKET_FULL_S,
+    SOCKET_RECEIVE_BUFFER_BYTES,
     SOCKET_SEND_BUFFER_BYTES,
 )
 from p2pworld.messages import (
@@ -87,6 +88,7 @@ async def test_accepted_sockets_have_small_buffers_and_no_delay() -> None:
         assert conn.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
         # Linux doubles what is asked for
         assert conn.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * SOCKET_SEND_BUFFER_BYTES
+        assert conn.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 2 * SOCKET_RECEIVE_BUFFER_BYTES
 
 
 async def test_many_clients_in_any_pieces_are_read_the_same() -> None:

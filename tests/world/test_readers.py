@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from p2pworld.geometry import Cell
 from p2pworld.limits import BEHIND_GOOD_MS, BEHIND_LOST_MS, BEHIND_SLOW_MS
+from p2pworld.messages import Instant, Pose
+from p2pworld.wire.frames import POSE_DTYPE
 from p2pworld.world.readers import Readers
+from tests.world.cores import Cores, last_bye
 
 TICK_MS = 100
 AGES_MS = st.lists(st.integers(0, 14_000), min_size=1, max_size=60)
@@ -121,6 +127,48 @@ def test_slow_ones_rest_in_different_ticks() -> None:
         play.ticks(1)
         rested.append(play.readers.resting())
     assert sorted(rested, key=min) == [{3}, {3}, {4}, {4}]
+
+
+def test_a_node_spares_the_slow_and_lets_the_hopeless_go_whoever_holds_them() -> None:
+    city = Cores([[Cell.at(0, 0, 0)]], 0, 1_700_000_000_000)
+    (house,) = city.houses
+    quick, slow = city.player(0, Pose(3_300_000, 3_300_000)), city.player(1, Pose(3_300_100, 3_300_000))
+    framed: Counter[int] = Counter()
+    acks = {quick: 0, slow: 0}
+
+    def tick(slow_by_ms: int) -> None:
+        """One tick, with what each acknowledges then."""
+        city.now = Instant(city.now.boot_s + 0.1, city.now.wall_ms + 100)
+        for player, by_ms in ((quick, 0), (slow, slow_by_ms)):
+            if player.at is not None:
+                acks[player] = int(city.now.boot_s * 1000) - 100 - by_ms >> 6 & 0xFF
+                row = np.zeros(1, POSE_DTYPE)
+                player.seq += 1
+                row[0] = (1, 0, player.seq, player.pose.east_cm, player.pose.north_cm, 0, 0, acks[player])
+                house.node.poses(np.array([player.at[1]], np.int32), row, city.now)
+        house.node.tick(city.now)
+        while (ready := house.node.ready()) is not None:
+            for frame in ready.frames:
+                framed.update(frame.conns)
+            for send in ready.sends:
+                city._send(house, send)
+        city.settle()
+
+    assert quick.at is not None
+    assert slow.at is not None
+    quick_conn, slow_conn = quick.at[1], slow.at[1]
+    for by_ms, expected in ((0, 20), (2_000, 10), (0, 20)):
+        tick(by_ms)
+        tick(by_ms)
+        framed.clear()
+        for _ in range(20):
+            tick(by_ms)
+        assert (framed[quick_conn], framed[slow_conn]) == (20, expected)
+    tick(2_000)
+    tick(BEHIND_LOST_MS + 1_000)
+    assert last_bye(slow).code == "slow"
+    assert slow.at is None
+    assert quick.at is not None
 
 
 @given(st.integers(0, 2**40), AGES_MS)
