@@ -54,8 +54,6 @@ if TYPE_CHECKING:
 __all__ = ["JOURNAL_NAME", "Bound", "allow_files", "bind", "read_grants", "read_keys", "read_tls", "serve"]
 
 JOURNAL_NAME: Final = "journal.sqlite"
-# a tick makes and drops thousands of tuples that are in no ring: looking for rings among them at each 700 finds nothing
-GARBAGE_EACH: Final = 50_000
 GOODBYE_S: Final = 2.0  # for clients to read BYE
 FLUSH_S: Final = 5.0  # for the disk
 END_LEASE_S: Final = 2.0
@@ -302,7 +300,6 @@ async def _run(
             await nursery.start(serve_web, app, bound.web, web_stop)
             gc.collect()
             gc.freeze()  # what lives as long as the process is not looked at again
-            gc.set_threshold(GARBAGE_EACH, 10, 10)
             log.info(
                 "node %s listens",
                 config.name,
