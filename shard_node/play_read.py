@@ -65,11 +65,11 @@ class Reader:
         by_fd = connections.by_fd
         quick: list[Conn] = []
         sizes: list[int] = []
+        knocked = False
         for fd, mask in ready:
             conn = by_fd.get(fd)
             if conn is None:
-                if fd == connections.listener_fd:
-                    connections.accept(now_s)
+                knocked = knocked or fd == connections.listener_fd
             elif conn.quick and mask == IN:
                 row = rows[len(quick)]
                 try:
@@ -91,6 +91,8 @@ class Reader:
         if quick or self._late:
             with self._stages.timed("decode"):
                 self._take_poses(quick, sizes, now_s)
+        if knocked:  # last: those who are half in have less time than those outside
+            connections.accept(now_s)
         return len(ready)
 
     def _attend(self, conn: Conn, mask: int, row: memoryview, now_s: float) -> None:

@@ -232,8 +232,8 @@ def test_a_flood_at_the_door_gets_its_share_of_each_pass_and_the_crowd_all_of_it
         for _ in range(20):
             at.connect().sendall(UPGRADE + raw_frame(0x82, encode_play(HELLO)))
         at.each_s = (
-            NEWCOMERS_S / 3
-        )  # each one's accept, and each one's handshake, takes a third of a pass's share
+            0.4 * NEWCOMERS_S
+        )  # each one's accept, and each one's handshake, takes 0.4 of a pass's share
         passes = 0
         while len(at.sink.said) < 21:
             before = len(at.sink.said)
@@ -244,6 +244,27 @@ def test_a_flood_at_the_door_gets_its_share_of_each_pass_and_the_crowd_all_of_it
         assert passes > 6
         assert at.play.open == 21
         while len(at.sink.poses_of[0]) < passes:
+            at.one_pass()
+
+
+def test_those_who_are_half_in_go_before_those_outside() -> None:
+    with door() as at:
+        half_in = [at.connect() for _ in range(6)]
+        while at.play.counters["accepted"] < 6:
+            at.one_pass()
+        at.each_s = 0.4 * NEWCOMERS_S
+        for client in half_in:
+            client.sendall(UPGRADE + raw_frame(0x82, encode_play(HELLO)))
+        for _ in range(30):
+            at.connect().sendall(UPGRADE)
+        for fd in at.play.connections.by_fd:
+            readable = select.poll()
+            readable.register(fd, select.POLLIN)
+            assert readable.poll(10_000)
+        while at.play.counters["opened"] < 6:
+            at.one_pass()
+        assert at.play.counters["accepted"] == 6
+        while at.play.counters["opened"] < 36:
             at.one_pass()
 
 
