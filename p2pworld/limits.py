@@ -11,12 +11,14 @@ from typing import Final
 __all__ = [
     "TICK_MS", "LEASE_TTL_S", "LOGIN_AHEAD_MS", "CLOCK_SKEW_MS",
     "REACH_SLACK_CM", "REACH_SPEED_CM_S", "REACH_SECONDS", "HYSTERESIS_CM", "POSES_PER_S", "CORRECT_EVERY_S",
-    "PACE_EVERY_S", "PACE_LEAD_MS", "PACE_PER_TICK", "PACE_WINDOW_MS",
+    "BEHIND_SLOW_MS", "BEHIND_GOOD_MS", "BEHIND_LOST_MS",
+    "PACE_EVERY_S", "PACE_EVERY_MOST_S", "PACE_LEAD_MS", "PACE_PER_TICK", "PACE_WINDOW_MS",
     "VIEW_CM", "LEAF_CAPACITY", "LEAF_WIDEST", "LEAF_FINEST", "FRAME_AVATARS", "TIER_1_AVATARS", "TIER_2_AVATARS",
     "DENSITY_LEVEL", "DENSITY_CELLS", "FRAME_BYTES_MAX", "CLIENT_BYTES_PER_S", "BORDER_AVATARS", "BORDER_STEP_CM",
     "GHOST_REACH_CM", "GHOST_TTL_S", "AVATARS_MAX", "CLIENTS_MAX",
     "CONTROL_BYTES_MAX", "CONTROL_PER_S", "CONTROL_BURST",
-    "CONTROL_QUEUE_BYTES", "SOCKET_SEND_BUFFER_BYTES", "HELLO_WAIT_S", "LINK_BATCH_BYTES_MAX",
+    "CONTROL_QUEUE_BYTES", "SOCKET_SEND_BUFFER_BYTES", "SOCKET_RECEIVE_BUFFER_BYTES", "SOCKET_FULL_S", "HELLO_WAIT_S",
+    "NEWCOMERS_S", "LINK_BATCH_BYTES_MAX",
     "LINK_BATCH_MESSAGES_MAX", "LINK_HELLO_BYTES_MAX", "LINK_QUEUE_BYTES",
     "PREPARE_S", "RESERVED_S", "HELD_S", "FLOOR_S", "DORMANT_S", "HANDOFF_RETRY_S", "DIRECTORY_REFRESH_S",
     "DIRECTORY_TTL_S",
@@ -42,7 +44,12 @@ REACH_SECONDS: Final = 3.0  # silence counts for at most this much way
 HYSTERESIS_CM: Final = 200  # beyond the border by this before one is handed off: no flapping on the line
 POSES_PER_S: Final = 15  # a client is asked for 10; more are dropped
 CORRECT_EVERY_S: Final = 0.5
+# how old the frame is that a client read last: from the first on it gets every second frame, until below the second
+BEHIND_SLOW_MS: Final = 500
+BEHIND_GOOD_MS: Final = 250
+BEHIND_LOST_MS: Final = 10_000
 PACE_EVERY_S: Final = 5.0
+PACE_EVERY_MOST_S: Final = 80.0  # the fifth time that it did not help
 PACE_WINDOW_MS: Final = (3, 33)  # how long before the tick a pose should arrive
 PACE_LEAD_MS: Final = 18  # the middle of that window
 PACE_PER_TICK: Final = 64  # control messages a tick: a thousand clients are in step within two seconds
@@ -79,9 +86,19 @@ CLIENTS_MAX: Final = 8_192
 CONTROL_BYTES_MAX: Final = 4_096  # one control message from a client: a HELLO is about 500 B
 CONTROL_PER_S: Final = 10.0
 CONTROL_BURST: Final = 30
-CONTROL_QUEUE_BYTES: Final = 65_536  # control messages waiting for one client's full socket
+# A client that reads nothing holds at most 64 KiB here: control messages that wait, the rest of one frame, and what the
+# system keeps for its socket, which is twice what is asked for. Into those 16 KiB five frames of 1.7 kB fit: half a
+# second.
+CONTROL_QUEUE_BYTES: Final = 45_056
 SOCKET_SEND_BUFFER_BYTES: Final = 8_192
+# as small: a second of a client's poses is under 400 B, and a flooder waits at home
+SOCKET_RECEIVE_BUFFER_BYTES: Final = 8_192
+# A socket that takes nothing for so long is given up, like a node that sends nothing for 3 s is by its client. With the
+# half second above, nothing that leaves here is older than 3 s.
+SOCKET_FULL_S: Final = 2.5
 HELLO_WAIT_S: Final = 5.0
+# of each 10 ms for those who are not yet in: about 600 logins a second, 200 with TLS, and the crowd keeps the rest
+NEWCOMERS_S: Final = 0.004
 LINK_BATCH_BYTES_MAX: Final = 20 << 20  # one whole state of a cell (16 MiB) and its envelope
 # a decoded one is under 3 kB, so a batch is under 200 MB whatever it says
 LINK_BATCH_MESSAGES_MAX: Final = 65_536

@@ -37,6 +37,7 @@ from p2pworld.world.ownership import (
 )
 from shard_node.coordination.interface import CoordinationDown, OutcomeUnknown, Registration
 from shard_node.errors import ConfigError
+from shard_node.stages import Stages
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
@@ -78,8 +79,11 @@ class Executor:
         journal: Journal,
         store: Coordination,
         on_number: Callable[[int], None] = lambda number: None,
+        stages: Stages | None = None,
     ) -> None:
         self.node = node
+        self.stages = stages or Stages()
+        node.timed = self.stages.timed
         self._on_number = on_number  # told each new incarnation's number, before the node is
         self.counters: Counter[str] = Counter()
         self.tick_busy_s = 0.0  # how long the last tick took
@@ -130,7 +134,8 @@ class Executor:
 
     def poses(self, conns: NDArray[np.int32], rows: NDArray[Any]) -> None:
         """Hands a drain's poses to the node."""
-        self._call(partial(self.node.poses, conns, rows))
+        with self.stages.timed("apply"):
+            self._call(partial(self.node.poses, conns, rows))
 
     def ask_node(self, question: Callable[[Node, Instant], T]) -> T:
         """One question to the node, answered before this returns; never from within a call."""
@@ -194,7 +199,8 @@ class Executor:
         while True:
             await trio.sleep_until(next_s)
             began_s = time.perf_counter()
-            self._call(self.node.tick)
+            with self.stages.timed("tick"):
+                self._call(self.node.tick)
             self._tend()
             self.tick_busy_s = time.perf_counter() - began_s
             self.counters["ticks"] += 1

@@ -1,7 +1,7 @@
 """One accepted play socket, and the socket it is accepted from.
 
 `Conn` remembers where a socket is in its life, what it may still say and what it has still to be sent; what happens to
-it is decided in `shard_node.play`.
+it is decided in `shard_node.play_life`.
 """
 
 from __future__ import annotations
@@ -9,15 +9,38 @@ from __future__ import annotations
 import enum
 import select
 import socket
-from typing import Final
+import ssl
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from p2pworld.limits import CONTROL_BURST, CONTROL_PER_S, SOCKET_SEND_BUFFER_BYTES
+from p2pworld.limits import (
+    CONTROL_BURST,
+    CONTROL_PER_S,
+    SOCKET_RECEIVE_BUFFER_BYTES,
+    SOCKET_SEND_BUFFER_BYTES,
+)
 from shard_node.websocket import ClientFrames
 
-__all__ = ["FULL_MAX_S", "Conn", "State", "listen_play"]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from p2pworld.messages import ClientEvent
+
+__all__ = ["IN", "OUT", "WOULD_BLOCK", "Conn", "PlaySink", "State", "listen_play"]
+
+IN, OUT = select.EPOLLIN, select.EPOLLOUT
+WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 BACKLOG: Final = 1_024
-FULL_MAX_S: Final = 10.0  # a socket that takes nothing for this long is slow beyond hope
+GIVE_UP_S: Final = 10.0  # on a peer that acknowledges nothing
+
+
+class PlaySink(Protocol):
+    """Who is told what clients do: the executor. `poses`: row i came from play socket conns[i], in arrival order."""
+
+    def step(self, event: ClientEvent) -> None: ...
+
+    def poses(self, conns: NDArray[np.int32], rows: NDArray[Any]) -> None: ...
 
 
 class State(enum.Enum):
@@ -34,7 +57,7 @@ class Conn:
     """One accepted socket: where it is in its life, what it may still say, what it has still to be sent."""
 
     __slots__ = (
-        "deadline_s", "drops", "ended", "fd", "frames", "full_s", "number", "out", "quick", "receive", "remote",
+        "deadline_s", "drops", "ended", "fd", "frames", "full_s", "new", "number", "out", "quick", "receive", "remote",
         "request", "send", "sock", "state", "tls", "tokens", "tokens_s", "wants",
     )  # fmt: skip
 
@@ -42,7 +65,8 @@ class Conn:
         self.sock, self.fd, self.remote, self.tls = sock, sock.fileno(), remote, tls
         self.state = State.TLS if tls else State.HTTP
         self.receive, self.send = sock.recv_into, sock.send
-        self.quick = False  # open, not TLS, and between two messages: 22 bytes may be one whole POSE
+        self.quick = False  # open, greeted and between two messages: what comes next may be whole poses
+        self.new = True  # until its HELLO has come, or its end
         self.number = -1
         self.ended = False  # its end has been counted and told
         self.request = b""
@@ -64,16 +88,17 @@ class Conn:
 
 
 def listen_play(host: str, port: int) -> socket.socket:
-    """A listening socket whose accepted sockets have a small send buffer, no delay, and notice a dead peer.
+    """A listening socket whose accepted sockets have small buffers, no delay, and notice a dead peer.
 
     Raises OSError.
     """
     listener = socket.create_server((host, port), backlog=BACKLOG, family=_family(host, port))
     # Linux hands these on to what is accepted.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_SEND_BUFFER_BYTES)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_RECEIVE_BUFFER_BYTES)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(FULL_MAX_S * 1000))
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(GIVE_UP_S * 1000))
     listener.setblocking(False)
     return listener
 

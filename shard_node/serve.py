@@ -33,8 +33,10 @@ from shard_node.coordination.sqlite import SqliteCoordination
 from shard_node.errors import ConfigError
 from shard_node.execute import Executor, now
 from shard_node.links import Links
+from shard_node.memory import keep_memory
 from shard_node.play import PlaySockets
 from shard_node.play_conn import listen_play
+from shard_node.stages import Stages
 from shard_node.status import Status
 from shard_node.storage.journal import StorageFailed
 from shard_node.storage.lock import DataDirLock
@@ -131,6 +133,9 @@ def read_tls(config: Config) -> ssl.SSLContext | None:
         context.load_cert_chain(config.tls.play_cert, config.tls.play_key)
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(f"tls.play_cert and tls.play_key are no pair of PEM files ({error}).") from None
+    context.num_tickets = (
+        0  # no client of ours comes back with one; they would be written before the first frame
+    )
     return context
 
 
@@ -225,6 +230,7 @@ async def serve(config: Config, task_status: trio.TaskStatus[Bound] = trio.TASK_
     Raises ConfigError: a person has to mend something first.
     """
     allow_files(config.clients_max)
+    keep_memory()
     keys = read_keys(config)
     grants = read_grants(config, keys, now().wall_ms)
     places = declared.load(config.declared)
@@ -276,8 +282,9 @@ async def _run(
         roots=config.roots,
     )
     node = Node(node_config, keys, os.urandom(32), saved, lock.ended, now(), records)
-    executor = Executor(node, journal, store, on_number=lambda number: _record(lock, number))
-    play = PlaySockets(bound.play, lambda: now().boot_s, tls, config.clients_max)
+    stages = Stages()
+    executor = Executor(node, journal, store, on_number=lambda number: _record(lock, number), stages=stages)
+    play = PlaySockets(bound.play, lambda: now().boot_s, tls, config.clients_max, stages)
     link_listener = trio.SocketListener(trio.socket.from_stdlib_socket(bound.link))
     links = Links([link_listener], keys, grants, config.roots, lambda: node.who, now, executor)
     play.attach(executor)

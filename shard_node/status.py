@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.geometry import to_5179
 from shard_node import declared
 from shard_node.execute import now
+from shard_node.stages import LATE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -114,6 +116,16 @@ class Status:
         ):
             for what, count in sorted(counts.items()):
                 yield part, what, count
+
+    def cpu_s(self) -> dict[str, float]:
+        """Seconds of CPU so far, by stage."""
+        return self._executor.stages.spent_s()
+
+    def late(self) -> tuple[list[tuple[str, float]], float]:
+        """How late the play sockets were read: (bound in s, how many were at most that late) rising, and the sum."""
+        late = self._executor.play.late
+        bounds = [*(str(bound_s) for bound_s in LATE_S), "+Inf"]
+        return list(zip(bounds, map(float, accumulate(late.counts)), strict=True)), late.sum_s
 
     def gauges(self) -> dict[str, float]:
         """Figures that go up and down."""

@@ -8,18 +8,25 @@ a violation. Play speaks binary only. The other half writes the frames a server 
 from __future__ import annotations
 
 import http
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from p2pworld.limits import CONTROL_BYTES_MAX
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
 # ruff: noqa: RUF022  (the handshake, then reading, then writing)
 __all__ = [
     "PATH", "SUBPROTOCOL", "Handshake", "answer_handshake",
-    "BINARY", "CLOSE", "PING", "PONG", "Broken", "ClientFrames", "Event", "close_frame", "message", "pong",
+    "BINARY", "CLOSE", "PING", "PONG", "Broken", "ClientFrames", "Event", "close_frame", "message", "messages",
+    "pong", "unmask_frames",
 ]  # fmt: skip
 
 PATH = "/play"
@@ -166,6 +173,16 @@ def _unmask(payload: bytes, mask: bytes) -> bytes:
     return (int.from_bytes(payload, "little") ^ int.from_bytes(key, "little")).to_bytes(size, "little")
 
 
+def unmask_frames(frames: NDArray[np.uint8], size: int) -> tuple[NDArray[np.bool_], NDArray[np.uint8]]:
+    """Which of `frames` (u8[n, 6 + size]) are one whole masked binary message of `size` bytes each, a multiple of 4
+    below 126, and the unmasked payloads, u8[n, size]; those of the others mean nothing."""
+    aligned = np.empty((len(frames), 8 + size), np.uint8)
+    aligned[:, 2:] = frames
+    words = aligned.view("<u4")
+    whole = aligned.view("<u2")[:, 1] == (0x80 | size) << 8 | 0x80 | BINARY
+    return whole, (words[:, 2:] ^ words[:, 1:2]).view(np.uint8)
+
+
 def _check_close(payload: bytes) -> Event | Broken:
     if not payload:
         return Event(CLOSE, b"")
@@ -181,18 +198,26 @@ def _check_close(payload: bytes) -> Event | Broken:
     return Event(CLOSE, payload)
 
 
-def _server_frame(opcode: int, payload: bytes) -> bytes:
-    size = len(payload)
+def _server_head(opcode: int, size: int) -> bytes:
     if size < 126:
-        return bytes((0x80 | opcode, size)) + payload
+        return bytes((0x80 | opcode, size))
     if size < 65_536:
-        return bytes((0x80 | opcode, 126)) + size.to_bytes(2, "big") + payload
-    return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big") + payload
+        return bytes((0x80 | opcode, 126)) + size.to_bytes(2, "big")
+    return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big")
+
+
+def _server_frame(opcode: int, payload: bytes) -> bytes:
+    return _server_head(opcode, len(payload)) + payload
 
 
 def message(payload: bytes) -> bytes:
     """One whole binary message as a server sends it."""
     return _server_frame(BINARY, payload)
+
+
+def messages(payloads: Iterable[bytes]) -> bytes:
+    """Each of these as one whole binary message, for one send."""
+    return b"".join([part for payload in payloads for part in (_server_head(BINARY, len(payload)), payload)])
 
 
 def pong(payload: bytes) -> bytes:

@@ -89,6 +89,7 @@ CORE_THIRD_PARTY = {  # what the layers below the shell take from others, and wh
         "p2pworld.world.leaves",
         "p2pworld.world.nearest",
         "p2pworld.world.pace",
+        "p2pworld.world.readers",
         "p2pworld.world.speech",
         "p2pworld.world.region",
         "p2pworld.world.riders",

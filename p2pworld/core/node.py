@@ -8,6 +8,7 @@ After every call the shell drains `ready()` until it is None.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ from p2pworld.messages import (
     ClientSaid,
     Correct,
     Frame,
+    HangUp,
     Instant,
     LinkDown,
     LinkUp,
@@ -54,7 +56,7 @@ from p2pworld.world.riders import NO_ROOM_AHEAD
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -78,10 +80,18 @@ __all__ = ["Event", "Node", "StoreAnswer"]
 StoreAnswer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | StoreFailed
 Event = ClientOpened | ClientSaid | ClientLost | LinkUp | LinkDown | PeerSaid | StoreAnswer
 
+_NOTHING: AbstractContextManager[None] = nullcontext()
+
+
+def _untimed(_: str) -> AbstractContextManager[None]:
+    return _NOTHING
+
+
 
 class Node:
     """One life of a node's process. `entropy` is 32 secret bytes; `journal` what its disk held; `ends` names an earlier
-    incarnation of this node whose process is proven dead, or is 0. `parts` are for checkers to look at."""
+    incarnation of this node whose process is proven dead, or is 0. `parts` are for checkers to look at. A shell that
+    measures where time goes sets `timed`, which makes a context of the name of a stage."""
 
     def __init__(
         self,
@@ -94,6 +104,7 @@ class Node:
         records: Iterable[SaveRecord] = (),
     ) -> None:
         self.config = config
+        self.timed: Callable[[str], AbstractContextManager[None]] = _untimed
         self.parts = Parts(config, keys, entropy, journal, ends, now, records)
         self._tending = Tending(self.parts)
         self._acting = Acting(self.parts, self._tending)
@@ -138,6 +149,7 @@ class Node:
             case ClientOpened():
                 parts.people.opened(event.conn)
                 parts.pacer.opened(event.conn, now.boot_s)
+                parts.readers.opened(event.conn)
             case ClientSaid():
                 self._clients.said(event.conn, event.message, now)
             case ClientLost():
@@ -166,6 +178,7 @@ class Node:
             for i in np.flatnonzero(np.isin(conns, seated)).tolist():
                 self._waiting[int(conns[i])] = (now.boot_s, rows[i].copy())
         parts.pacer.arrived(conns, now.boot_s)
+        self._judge_readers(conns, rows["ack"])
         applied = parts.crowd.apply_poses(conns, rows, parts.index, now.boot_s)
         parts.counters["poses"] += applied.accepted
         for reason, count in applied.dropped.items():
@@ -194,14 +207,38 @@ class Node:
             if peer in parts.links:
                 parts.out.sends.append(ToPeer(peer, Border(t_ms, rows.tobytes(), density)))
         far = [density for heard_s, density in parts.densities.values() if now.boot_s - heard_s < GHOST_TTL_S]
-        shown = leaf_frames(crowd, self._ticks, t_ms & 0xFFFFFFFF, far)
+        with self.timed("interest"):
+            shown = leaf_frames(crowd, self._ticks, t_ms & 0xFFFFFFFF, far)
         self._frames += shown.frames
         for reason, clients in shown.withheld.items():
             parts.counters[f"shed-{reason}"] += clients
+        self._spare_slow_readers(t_ms)
         for conn, shift_ms in parts.pacer.shifts(now.boot_s, self.config.tick_ms):
             parts.out.sends.append(ToClient(conn, Pace(shift_ms)))
         self._acting.tick(now)
         self._tending.tick(now)
+
+    def _judge_readers(self, conns: NDArray[np.int32], acks: NDArray[np.uint8]) -> None:
+        """What clients of mine acknowledge; a ghost's or a guest's socket speaks of another node's frames."""
+        parts = self.parts
+        rows = parts.crowd.conn_row[conns]
+        mine = (rows >= 0) & (parts.crowd.kind[rows] == MINE)
+        for conn in parts.readers.acked(conns[mine], acks[mine]):
+            parts.counters["readers-lost"] += 1
+            parts.out.sends.append(
+                HangUp(conn, Bye("slow", "You read too slowly: you are 10 seconds behind."))
+            )
+
+    def _spare_slow_readers(self, t_ms: int) -> None:
+        """Take those who read slowly out of every second tick's frames."""
+        parts = self.parts
+        parts.readers.framed(t_ms)
+        resting = parts.readers.resting()
+        if resting:
+            for i, frame in enumerate(self._frames):
+                conns = tuple([conn for conn in frame.conns if conn not in resting])
+                parts.counters["frames-rested"] += len(frame.conns) - len(conns)
+                self._frames[i] = Frame(conns, frame.payloads)
 
     def advance(self, done: Wrote | WriteFailed, now: Instant) -> None:
         """The disk's answer to the writes of one Ready."""

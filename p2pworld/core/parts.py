@@ -34,6 +34,7 @@ from p2pworld.world.people import People
 from p2pworld.world.places import NO_PLACES, Places
 from p2pworld.world.presence import Nonces
 from p2pworld.world.programme import Programmes
+from p2pworld.world.readers import Readers
 from p2pworld.world.region import RegionIndex
 from p2pworld.world.riders import Riders
 from p2pworld.world.speech import Speech
@@ -119,6 +120,7 @@ class Parts:
         )
         self.objects = Objects(self.who, journal)
         self.pacer = Pacer()
+        self.readers = Readers()
         self.crowd.walls = config.places.walls
         self.visits = Visits(
             config.places, self.crowd, self.out, lambda avatar: self.people.proof(avatar).key

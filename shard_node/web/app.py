@@ -10,7 +10,7 @@ import secrets
 from typing import TYPE_CHECKING, Protocol
 
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
@@ -49,6 +49,10 @@ class StatusSource(Protocol):
 
     def gauges(self) -> Mapping[str, float]: ...
 
+    def cpu_s(self) -> Mapping[str, float]: ...
+
+    def late(self) -> tuple[list[tuple[str, float]], float]: ...
+
 
 class _Collector:
     """Reads the figures when Prometheus asks."""
@@ -63,6 +67,16 @@ class _Collector:
         for part, what, count in self._source.counters():
             counted.add_metric([part, what], count)
         yield counted
+        spent = CounterMetricFamily(
+            "p2pworld_cpu_seconds", "Seconds of CPU of the node's loop, by stage.", labels=["stage"]
+        )
+        for stage, seconds in self._source.cpu_s().items():
+            spent.add_metric([stage], seconds)
+        yield spent
+        buckets, sum_s = self._source.late()
+        yield HistogramMetricFamily(
+            "p2pworld_play_late_seconds", "How late play sockets were read.", buckets=buckets, sum_value=sum_s
+        )
         for name, value in self._source.gauges().items():
             yield GaugeMetricFamily(f"p2pworld_{name}", f"The node's {name}.", value)
 

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 from websockets.client import ClientProtocol
-from websockets.frames import Frame, Opcode
+from websockets.frames import Frame as WsFrame
+from websockets.frames import Opcode
 from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import parse_uri
 
-from p2pworld.messages import Bye, ClientEvent, PlayMessage
+from p2pworld.messages import Bye, ClientEvent, Hello, PlayMessage, Profile
 from p2pworld.wire.codec import decode_play
 from shard_node.play import PlaySockets
 from shard_node.play_conn import listen_play
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from p2pworld.messages import Frame
+
+
+HELLO = Hello(v=1, key=bytes(32), login_ms=1, url="ws://x/play", profile=Profile("하늘"), sig=bytes(64))
 
 
 class Recorder:
@@ -99,12 +105,12 @@ class Client:
     async def raw(self, data: bytes) -> None:
         await self.stream.send_all(data)
 
-    async def frame(self) -> Frame | None:
+    async def frame(self) -> WsFrame | None:
         """The next frame of any kind, or None at the end of the stream."""
         while True:
             while self._events:
                 event = self._events.popleft()
-                if isinstance(event, Frame):
+                if isinstance(event, WsFrame):
                     return event
             if not await self._read():
                 return None
@@ -156,6 +162,12 @@ class Stage:
         self.sockets.append(sock)
         await sock.connect(("127.0.0.1", self.port))
         return trio.SocketStream(sock)
+
+    async def send_frames(self, *frames: Frame) -> None:
+        """Hands out frames, and returns when that is done."""
+        self.play.send_frames(frames)
+        while self.play.connections.writer.busy:
+            await trio.lowlevel.checkpoint()
 
     async def connect(self, receive_buffer_bytes: int = 0) -> Client:
         client = Client(await self.tcp(receive_buffer_bytes))

@@ -17,6 +17,8 @@ from p2pworld.limits import (
     CONTROL_BURST,
     CONTROL_BYTES_MAX,
     HELLO_WAIT_S,
+    SOCKET_FULL_S,
+    SOCKET_RECEIVE_BUFFER_BYTES,
     SOCKET_SEND_BUFFER_BYTES,
 )
 from p2pworld.messages import (
@@ -26,18 +28,13 @@ from p2pworld.messages import (
     ClientSaid,
     Frame,
     Go,
-    Hello,
     Notice,
-    Profile,
     Who,
 )
 from p2pworld.wire.codec import encode_play
 from p2pworld.wire.frames import encode_pose
-from shard_node.play import CONTROL_DROPS_MAX
-from shard_node.play_conn import FULL_MAX_S
-from tests.shard_node.playing import Client, Stage, stage
-
-HELLO = Hello(v=1, key=bytes(32), login_ms=1, url="ws://x/play", profile=Profile("하늘"), sig=bytes(64))
+from shard_node.play_read import CONTROL_DROPS_MAX
+from tests.shard_node.playing import HELLO, Client, Stage, stage
 
 
 def masked(opcode: int, data: bytes, fin: bool = True) -> bytes:
@@ -86,11 +83,12 @@ async def test_accepted_sockets_have_small_buffers_and_no_delay() -> None:
     async with stage() as on:
         await on.connect()
         await on.sink.until_events(1)
-        conn = on.play._table[0]
+        conn = on.play.connections.table[0]
         assert conn is not None
         assert conn.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
         # Linux doubles what is asked for
         assert conn.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == 2 * SOCKET_SEND_BUFFER_BYTES
+        assert conn.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) == 2 * SOCKET_RECEIVE_BUFFER_BYTES
 
 
 async def test_many_clients_in_any_pieces_are_read_the_same() -> None:
@@ -176,7 +174,10 @@ async def test_thousands_of_mutated_frames_end_only_their_own_connections() -> N
         closed = sum(count for name, count in on.play.counters.items() if name.startswith("closed_"))
         assert closed == 40
         assert on.play.counters["closed_malformed"] >= 20
-        assert all(conn.fd in on.play._by_fd for conn in [*on.play._timed, *on.play._lingers])
+        assert all(
+            conn.fd in on.play.connections.by_fd
+            for conn in [*on.play.connections.timed, *on.play.connections.lingers]
+        )
         on.play.send(0, Notice("still"))
         assert await bystander.control() == Notice("still")
 
@@ -240,7 +241,7 @@ async def test_what_is_no_handshake_is_refused_with_an_http_answer(head: bytes, 
         assert answer.partition(b" ")[2][:3] == status
         assert on.sink.events == []
         assert on.play.counters["closed_handshake"] == 1
-        assert on.play._handshaking == 0
+        assert on.play.connections.handshaking == 0
 
 
 async def test_beyond_the_limit_a_client_is_told_that_it_is_full() -> None:
@@ -309,10 +310,7 @@ async def test_a_frame_goes_to_each_of_its_clients_as_whole_messages() -> None:
 async def fill(on: Stage) -> int:
     """Sends frames to client 0 until its socket is full and one was skipped; returns how many were sent."""
     while not on.play.counters["frames_skipped"]:
-        before = on.play.counters["frames_sent"] + on.play.counters["frames_skipped"]
-        on.play.send_frames((Frame((0,), (b"\x02" + bytes(3_000),)),))
-        while on.play.counters["frames_sent"] + on.play.counters["frames_skipped"] == before:
-            await trio.lowlevel.checkpoint()
+        await on.send_frames(Frame((0,), (b"\x02" + bytes(3_000),)))
     return on.play.counters["frames_sent"]
 
 
@@ -335,15 +333,18 @@ async def test_a_full_socket_skips_frames_and_keeps_messages_whole_and_in_order(
         assert [await client.control() for _ in range(5)] == [Notice(f"n{i}") for i in range(5)]
         on.play.send_frames((Frame((0,), (b"\x02again",)),))
         assert await client.payload() == b"\x02again"
-        assert on.play._full == {}
+        assert on.play.connections.writer.full == {}
 
 
 async def test_a_reader_beyond_hope_is_let_go() -> None:
     async with stage() as on:
         await small_window_client(on)
         await fill(on)
-        on.now_s += FULL_MAX_S + 0.1
-        on.play.housekeep()
+        on.now_s += SOCKET_FULL_S - 0.1
+        await on.send_frames(Frame((), ()))
+        assert on.play.open == 1
+        on.now_s += 0.2
+        await on.send_frames(Frame((), ()))
         assert on.sink.events[-1] == ClientLost(0)
         assert on.play.counters["closed_slow"] == 1
 

@@ -43,6 +43,12 @@ class Source:
     def gauges(self) -> dict[str, float]:
         return {"clients": 3.0}
 
+    def cpu_s(self) -> dict[str, float]:
+        return {"rest": 1.5, "send": 0.25}
+
+    def late(self) -> tuple[list[tuple[str, float]], float]:
+        return [("0.001", 5.0), ("+Inf", 7.0)], 0.5
+
 
 class Answer:
     def __init__(self, status: int, headers: Any, body: bytes) -> None:
@@ -96,6 +102,10 @@ async def test_metrics_are_what_prometheus_reads() -> None:
         (counted,) = families["p2pworld_events"].samples
         assert (counted.labels, counted.value) == ({"part": "play", "what": 'odd "name"'}, 7)
         assert families["p2pworld_clients"].samples[0].value == 3
+        spent = {sample.labels["stage"]: sample.value for sample in families["p2pworld_cpu_seconds"].samples}
+        assert spent == {"rest": 1.5, "send": 0.25}
+        late = {sample.name: sample.value for sample in families["p2pworld_play_late_seconds"].samples}
+        assert (late["p2pworld_play_late_seconds_count"], late["p2pworld_play_late_seconds_sum"]) == (7, 0.5)
 
 
 async def test_errors_are_json_and_requests_have_names() -> None:
