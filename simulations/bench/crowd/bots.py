@@ -1,0 +1,693 @@
+"""Thousands of clients in one process, as lean as a load generator must be: one loop, columns, no object per pose.
+
+    python -m simulations.bench.crowd.bots JOB.json
+
+All bots are rows of arrays. Those whose pose is due are moved, packed and masked together, and one `send` each is left.
+What arrives is read into the rows of one array; where a row holds only whole frames that are no control messages, it
+is looked at together with all the others, and nothing but its bytes, its time and its acknowledgement is kept. Everything
+else (the handshake, control messages, frames cut in two) goes the slow way, one message at a time. Watchers go the slow
+way always: what they see is measured (`watch`).
+
+A bot speaks the protocol from outside: it proves itself, heeds PACE, CORRECT and MOVED, acknowledges what it read, and
+comes in again when it is thrown out.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import json
+import math
+import resource
+import select
+import socket
+import ssl
+import sys
+import time
+from collections import Counter, deque
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from client.framing import BINARY, CLOSE, ServerFrames, close_frame, masked
+from p2pworld.crypto.keys import PersonKeys, sign_hello, verify_challenge
+from p2pworld.errors import RemoteError
+from p2pworld.ids import avatar_id
+from p2pworld.messages import Bye, Challenge, Correct, Moved, Pace, Pose, Profile, Welcome
+from p2pworld.wire.codec import decode_play, encode_play
+from p2pworld.wire.frames import POSE, POSE_DTYPE, POSES
+from simulations.bench.crowd import ground
+from simulations.bench.crowd.table import Phase, SentTable
+from simulations.bench.crowd.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Job", "Swarm", "main"]
+
+SLICE_S: Final = 0.005  # what is due or ready within this goes together
+ROWS: Final = 256
+ROW_BYTES: Final = 8_192  # three ticks of what a client is sent
+ROW_SLACK: Final = 16  # so that a header is read past the end without a fault
+HOPS_MAX: Final = 12  # messages looked at in one row
+EVENTS: Final = 512
+JOINING_MAX: Final = 128
+JOIN_S: Final = 15.0
+AGAIN_S: Final = 1.0
+AWAY_S: Final = 5.0  # who left comes back after this, when the node has forgotten the avatar
+STAND_S: Final = 1.0
+WALK_CM_S: Final = (90.0, 160.0)
+TURN: Final = 0.15  # radians a step, one standard deviation
+POSE_FRAME_BYTES: Final = 22
+FIRST_CONTROL_KIND: Final = 0x40
+HEEDED: Final = frozenset(one.KIND for one in (Challenge, Welcome, Moved, Correct, Pace, Bye))
+IN, OUT = select.EPOLLIN, select.EPOLLOUT
+WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+FILES: Final = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What one process of bots is to do.
+
+    Its bots are the rows `first` to `first + count` of the table (with `bots` rows) in the file `table`. The first
+    `members` come in at the start, `churn_per_s` of them leave each second and as many of the others come.
+    """
+
+    table: str
+    bots: int
+    party: int
+    first: int
+    count: int
+    members: int
+    urls: tuple[str, ...]
+    report: str
+    side_cm: int
+    standing: float = 0.8
+    churn_per_s: float = 0.0
+    scale: float = 1.0
+    seed: int = 1
+    watching: bool = False
+    certificate: str = ""
+
+    def write(self, path: Path) -> None:
+        """Writes it to a file, for `read`."""
+        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Job:
+        """The job of a file."""
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        return cls(**fields | {"urls": tuple(fields["urls"])})
+
+
+class _Conn:
+    """One socket of one bot, before it plays or beside it."""
+
+    __slots__ = ("bot", "fd", "frames", "head", "node", "opened_s", "out", "playing", "sock", "ticket", "tls", "url")
+
+    def __init__(self, sock: socket.socket, bot: int, url: str, tls: bool, now_s: float) -> None:
+        self.sock, self.fd, self.bot, self.url, self.opened_s = sock, sock.fileno(), bot, url, now_s
+        self.tls = tls  # its handshake is under way
+        self.node = b""  # whom to expect
+        self.ticket = b""
+        self.head: bytes | None = b""  # of the answer to the upgrade; None after it
+        self.frames = ServerFrames()
+        self.out = b""
+        self.playing = False  # the bot plays on it
+
+
+class Swarm:
+    """The bots of one job."""
+
+    def __init__(self, job: Job, table: SentTable) -> None:
+        count = job.count
+        self.job, self.table = job, table
+        self.counters: Counter[str] = Counter()
+        self.joins_ms: list[float] = []
+        self._rng = np.random.default_rng([job.seed, job.party])
+        self._keys = [
+            PersonKeys.from_seed(f"p2pworld bench {job.seed} {job.first + i}".encode().ljust(32)[:32])
+            for i in range(count)
+        ]
+        mine = slice(job.first, job.first + count)
+        table.ids[mine] = [avatar_id(keys.public) for keys in self._keys]
+        moving = self._rng.random(count) >= job.standing
+        table.moving[mine] = moving
+        self._moving = moving
+        half = job.side_cm / 2
+        self._east = ground.MIDDLE_CM[0] + self._rng.uniform(-half, half, count)
+        self._north = ground.MIDDLE_CM[1] + self._rng.uniform(-half, half, count)
+        self._heading = self._rng.uniform(0, 2 * math.pi, count)
+        self._cm_s = self._rng.uniform(*WALK_CM_S, count) / job.scale
+        self._period_s = np.full(count, STAND_S * job.scale)
+        self._due_s = np.full(count, np.inf)
+        self._stepped_s = np.zeros(count)
+        self._seq = np.zeros(count, np.int64)
+        self._ack = np.zeros(count, np.uint8)
+        self._masks = self._rng.integers(0, 256, (count, 4), np.uint8)
+        self._login: list[tuple[int, bytes]] = [(0, b"")] * count
+        self._main: list[_Conn | None] = [None] * count
+        self._held: dict[int, _Conn] = {}
+        self._send: list[Callable[[bytes], int] | None] = [None] * count
+        self._rest: dict[int, bytes] = {}  # of a pose that a socket took only in part
+        self._joining: dict[int, float] = {}
+        self._queue: deque[int] = deque(range(job.members))
+        self._again: deque[tuple[float, int]] = deque()
+        self._away: deque[tuple[float, int]] = deque((0.0, i) for i in range(job.members, count))
+        self._churned_s = 0.0
+        self._owed = 0.0  # fractions of somebody who is to leave
+        self._conn_of: list[_Conn | None] = [None] * FILES
+        self._recv_of: list[Callable[[Any], int] | None] = [None] * FILES
+        self._epoll = select.epoll()
+        self._buffer = np.zeros((ROWS, ROW_BYTES + ROW_SLACK), np.uint8)
+        self._rows = [memoryview(self._buffer[i])[:ROW_BYTES] for i in range(ROWS)]
+        self._tls = _trusting(job.certificate) if job.certificate else None
+        self._addresses: dict[str, tuple[str, int]] = {}
+        self._watch: Watch | None = None
+        self.tick_s = 0.0
+        self.phase = Phase.JOIN
+        self.snapshots: dict[str, dict[str, Any]] = {}
+
+    # ------------------------------------------------------------------------------------------- the loop
+
+    def run(self) -> None:
+        """Runs until the table orders the end."""
+        watching = self.job.watching
+        while True:
+            now_s = time.monotonic()
+            order = self.table.order
+            if order is not self.phase:
+                self._enter(order, now_s)
+                if order is Phase.END:
+                    return
+            self._come_and_go(now_s)
+            self._send_due(now_s)
+            if watching:
+                events = self._epoll.poll(SLICE_S, EVENTS)
+            else:
+                time.sleep(max(0.0, now_s + SLICE_S - time.monotonic()))
+                events = self._epoll.poll(0, EVENTS)
+            while events:
+                self._read(events, time.monotonic())
+                if len(events) < EVENTS:
+                    break
+                self._send_due(time.monotonic())
+                events = self._epoll.poll(0, EVENTS)
+
+    def _enter(self, phase: Phase, now_s: float) -> None:
+        """The next phase: what was counted in the last one is kept."""
+        self._snapshot(self.phase.name)
+        self.phase = phase
+        if phase is Phase.SETTLE:
+            self._churned_s = now_s
+            if self.job.watching:
+                who = np.arange(self.job.first, self.job.first + self.job.count)
+                nodes = len(self.job.urls)
+                self._watch = Watch(
+                    self.table, who, lambda e, n: ground.border_cm(nodes, e, n), self.job.scale, self.tick_s
+                )
+            gc.collect()
+            gc.freeze()
+        elif self._watch is not None:
+            self._watch.begin()
+        self.table.reached[self.job.party] = phase
+
+    def _snapshot(self, name: str) -> None:
+        self.snapshots[name] = {
+            "cpu_s": time.process_time(),
+            "counters": dict(self.counters),
+            "watch": self._watch.figures() if self._watch is not None else {},
+        }
+
+    # ------------------------------------------------------------------------------------------- coming and going
+
+    def _come_and_go(self, now_s: float) -> None:
+        while self._again and self._again[0][0] <= now_s:
+            self._queue.append(self._again.popleft()[1])
+        while self._queue and len(self._joining) < JOINING_MAX:
+            self._join(self._queue.popleft(), now_s)
+        if self._joining:
+            first = next(iter(self._joining))
+            if now_s - self._joining[first] > JOIN_S:
+                self.counters["joins_timed_out"] += 1
+                self._lose(first, now_s)
+        if self.phase in (Phase.SETTLE, Phase.MEASURE, Phase.MEASURE_AGAIN) and self.job.churn_per_s:
+            self._owed += (now_s - self._churned_s) * self.job.churn_per_s / self.job.scale
+            self._churned_s = now_s
+            while self._owed >= 1 and self._away and self._away[0][0] <= now_s:
+                self._owed -= 1
+                self._queue.append(self._away.popleft()[1])
+                self._leave_one(now_s)
+
+    def _leave_one(self, now_s: float) -> None:
+        """Somebody who plays leaves."""
+        for bot in self._rng.integers(0, self.job.count, 64).tolist():
+            conn = self._main[bot]
+            if conn is not None and conn.playing and bot not in self._held:
+                self._absent(bot)
+                self.counters["left"] += 1
+                try:
+                    conn.sock.send(close_frame())
+                except OSError:
+                    self.counters["left_rudely"] += 1
+                self._close(conn)
+                self._main[bot] = None
+                self._away.append((now_s + AWAY_S * self.job.scale, bot))
+                return
+
+    def _join(self, bot: int, now_s: float) -> None:
+        east, north = int(self._east[bot]), int(self._north[bot])
+        url = self.job.urls[ground.node_at(len(self.job.urls), east, north)]
+        self._joining[bot] = now_s
+        self._main[bot] = self._open(bot, url, now_s)
+
+    def _open(self, bot: int, url: str, now_s: float) -> _Conn:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        problem = sock.connect_ex(self._address(url))
+        if problem not in (0, errno.EINPROGRESS):
+            raise OSError(problem, f"cannot connect to {url}")
+        if self._tls is not None:
+            sock = self._tls.wrap_socket(sock, do_handshake_on_connect=False)
+        conn = _Conn(sock, bot, url, self._tls is not None, now_s)
+        self._conn_of[conn.fd] = conn
+        self._epoll.register(conn.fd, IN | OUT)
+        conn.out = _upgrade(url)
+        return conn
+
+    def _address(self, url: str) -> tuple[str, int]:
+        known = self._addresses.get(url)
+        if known is None:
+            parts = urlsplit(url)
+            known = self._addresses[url] = parts.hostname or "", parts.port or 0
+        return known
+
+    def _absent(self, bot: int) -> None:
+        """It does not play."""
+        row = self.job.first + bot
+        if self.table.present[row]:
+            self.table.present[row] = False
+        self._due_s[bot] = np.inf
+        self._send[bot] = None
+        self._rest.pop(bot, None)
+
+    def _lose(self, bot: int, now_s: float) -> None:
+        """Its main socket is gone, or never came to be: it comes in again, unless it sits at another node already."""
+        conn, held = self._main[bot], self._held.pop(bot, None)
+        if held is not None:
+            self._close(held)
+        if conn is not None:
+            self._close(conn)
+        self._main[bot] = None
+        self._joining.pop(bot, None)
+        self._absent(bot)
+        self._again.append((now_s + AGAIN_S, bot))
+
+    def _close(self, conn: _Conn) -> None:
+        if self._conn_of[conn.fd] is conn:
+            self._conn_of[conn.fd] = self._recv_of[conn.fd] = None
+            conn.sock.close()
+
+    # ------------------------------------------------------------------------------------------- sending
+
+    def _send_due(self, now_s: float) -> None:
+        """One pose of everybody whose turn it is."""
+        due = np.flatnonzero(self._due_s <= now_s)
+        if len(due) == 0:
+            return
+        self._due_s[due] += self._period_s[due] * np.maximum(
+            1, np.ceil((now_s - self._due_s[due]) / self._period_s[due])
+        )
+        self._walk(due[self._moving[due]], now_s)
+        rows = due + self.job.first
+        table = self.table
+        poses = np.zeros(len(due), POSE_DTYPE)
+        poses["kind"] = POSE
+        self._seq[due] += 1
+        poses["seq"] = self._seq[due] & 0xFFFF
+        poses["east_cm"] = self._east[due]
+        poses["north_cm"] = self._north[due]
+        poses["ack"] = self._ack[due]
+        poses["yaw"] = table.write(rows, poses["east_cm"], poses["north_cm"], now_s)
+        frames = np.empty((len(due), POSE_FRAME_BYTES), np.uint8)
+        frames[:, 0], frames[:, 1] = 0x80 | BINARY, 0x80 | 16
+        frames[:, 2:6] = masks = self._masks[due]
+        frames[:, 6:] = poses.view(np.uint8).reshape(-1, 16) ^ np.tile(masks, 4)
+        data = frames.tobytes()
+        send_of, at = self._send, 0
+        for bot in due.tolist():
+            send = send_of[bot]
+            end = at + POSE_FRAME_BYTES
+            if send is not None:
+                try:
+                    if send(data[at:end]) != POSE_FRAME_BYTES:
+                        self.counters["sends_cut"] += 1
+                except WOULD_BLOCK:
+                    self.counters["sends_blocked"] += 1
+                except OSError:
+                    self.counters["reset"] += 1
+                    self._lose(bot, now_s)
+            at = end
+        for bot in set(self._held).intersection(due.tolist()):
+            held = self._held[bot]
+            if held.ticket and held.head is None and held.node:
+                at = int(np.searchsorted(due, bot)) * POSE_FRAME_BYTES
+                self._put(held, data[at : at + POSE_FRAME_BYTES])
+        self.counters["poses_sent"] += len(due)
+        new = rows[~table.present[rows]]
+        if len(new):
+            table.since_s[new] = now_s
+            table.present[new] = [self._send[row - self.job.first] is not None for row in new.tolist()]
+
+    def _walk(self, bots: NDArray[np.intp], now_s: float) -> None:
+        """A step of these, who turn a little, and around at the edge of the square."""
+        if len(bots) == 0:
+            return
+        seconds = np.minimum(now_s - self._stepped_s[bots], 0.5 * self.job.scale)
+        self._stepped_s[bots] = now_s
+        heading = self._heading[bots] + self._rng.normal(0, TURN, len(bots))
+        way = self._cm_s[bots] * seconds
+        half = self.job.side_cm / 2
+        for place, middle, part in (
+            (self._east, ground.MIDDLE_CM[0], np.sin),
+            (self._north, ground.MIDDLE_CM[1], np.cos),
+        ):
+            there = place[bots] + way * part(heading)
+            out = np.abs(there - middle) > half
+            if out.any():
+                there = np.clip(there, middle - half, middle + half)
+                heading = np.where(out, -heading if part is np.sin else math.pi - heading, heading)
+            place[bots] = there
+        self._heading[bots] = heading
+
+    def _put(self, conn: _Conn, data: bytes) -> None:
+        """Sends what is small and rare; what does not fit waits."""
+        if conn.out:
+            conn.out += data
+            return
+        try:
+            sent = conn.sock.send(data)
+        except WOULD_BLOCK:
+            sent = 0
+        except OSError:
+            self.counters["reset"] += 1
+            return  # the loop will hear of it
+        if sent < len(data):
+            conn.out = data[sent:]
+            self._epoll.modify(conn.fd, IN | OUT)
+
+    # ------------------------------------------------------------------------------------------- receiving
+
+    def _read(self, events: Sequence[tuple[int, int]], now_s: float) -> None:
+        """Reads every ready socket once."""
+        conn_of, recv_of, rows = self._conn_of, self._recv_of, self._rows
+        bots: list[int] = []
+        sizes: list[int] = []
+        for fd, mask in events:
+            recv = recv_of[fd]
+            if recv is None or mask != IN:
+                conn = conn_of[fd]
+                if conn is not None:
+                    self._attend(conn, mask, now_s)
+                continue
+            try:
+                size = recv(rows[len(bots)])
+            except WOULD_BLOCK:
+                continue
+            except OSError:
+                size = 0
+            conn = conn_of[fd]
+            assert conn is not None
+            if size == 0:
+                self._gone(conn, "reset", now_s)
+                continue
+            bots.append(conn.bot)
+            sizes.append(size)
+            if len(bots) == ROWS:
+                self._look(bots, sizes, now_s)
+                bots, sizes = [], []
+        if bots:
+            self._look(bots, sizes, now_s)
+
+    def _look(self, bots: list[int], sizes: list[int], now_s: float) -> None:
+        """Rows 0 to n of the buffer were received by these bots: what is whole and no control message is done here."""
+        table, buffer = self.table, self._buffer
+        who = np.array(bots)
+        size = np.array(sizes)
+        table.bytes_in[who + self.job.first] += size
+        table.heard_s[who + self.job.first] = now_s
+        row = np.arange(len(who))
+        at = np.zeros(len(who), np.int64)
+        left = row
+        for _ in range(HOPS_MAX):
+            here = at[left]
+            first, short = buffer[left, here], buffer[left, here + 1].astype(np.int64)
+            wide = short == 126
+            length = np.where(
+                wide, (buffer[left, here + 2].astype(np.int64) << 8) | buffer[left, here + 3], short
+            )
+            body = here + np.where(wide, 4, 2)
+            kind = buffer[left, np.minimum(body, ROW_BYTES)]
+            end = body + length
+            good = (first == 0x80 | BINARY) & (short < 127) & (length >= 8) & (end <= size[left])
+            good &= kind < FIRST_CONTROL_KIND
+            poses = good & (kind == POSES)
+            if poses.any():
+                there, start = left[poses], body[poses]
+                self._ack[who[there]] = (buffer[there, start + 4] >> 6) | (buffer[there, start + 5] << 2)
+            at[left[good]] = end[good]
+            left = left[good & (end < size[left])]
+            if len(left) == 0:
+                break
+        for one in np.flatnonzero(at < size).tolist():
+            conn = self._main[bots[one]]
+            if conn is not None:
+                self._take(conn, bytes(self._rows[one][at[one] : sizes[one]]), now_s)
+
+    def _attend(self, conn: _Conn, mask: int, now_s: float) -> None:
+        """The slow way: connecting, shaking hands, watching, or odd."""
+        if conn.tls and not self._shake(conn, now_s):
+            return
+        if mask & OUT or conn.out:
+            if conn.out:
+                try:
+                    sent = conn.sock.send(conn.out)
+                except WOULD_BLOCK:
+                    return
+                except OSError:
+                    self._gone(conn, "refused", now_s)
+                    return
+                conn.out = conn.out[sent:]
+            if not conn.out:
+                self._epoll.modify(conn.fd, IN)
+        if not mask & ~OUT:
+            return
+        row = self._rows[0]
+        while True:
+            try:
+                size = conn.sock.recv_into(row)
+            except WOULD_BLOCK:
+                return
+            except OSError:
+                size = 0
+            if size == 0:
+                self._gone(conn, "reset", now_s)
+                return
+            at = conn.bot + self.job.first
+            self.table.bytes_in[at] += size
+            self.table.heard_s[at] = now_s
+            self._take(conn, bytes(row[:size]), time.monotonic() if self.job.watching else now_s)
+            if size < ROW_BYTES or self._conn_of[conn.fd] is not conn:
+                return
+
+    def _shake(self, conn: _Conn, now_s: float) -> bool:
+        """One step of TLS; whether it is done."""
+        assert isinstance(conn.sock, ssl.SSLSocket)
+        try:
+            conn.sock.do_handshake()
+        except ssl.SSLWantReadError:
+            self._epoll.modify(conn.fd, IN)
+            return False
+        except ssl.SSLWantWriteError:
+            return False
+        except OSError:
+            self._gone(conn, "refused", now_s)
+            return False
+        conn.tls = False
+        self._epoll.modify(conn.fd, IN | OUT)
+        return True
+
+    def _gone(self, conn: _Conn, why: str, now_s: float) -> None:
+        """A socket came to its end without our asking."""
+        bot = conn.bot
+        self._close(conn)
+        if self._held.get(bot) is conn:
+            self.counters["seats_lost"] += 1
+            del self._held[bot]
+        elif self._main[bot] is conn:
+            self.counters[f"closed_{why}"] += 1
+            self._lose(bot, now_s)
+
+    def _take(self, conn: _Conn, data: bytes, now_s: float) -> None:
+        """What came on a socket, by the slow way; afterwards it may go the quick way."""
+        if conn.head is not None:
+            conn.head += data
+            head, end, data = conn.head.partition(b"\r\n\r\n")
+            if not end:
+                return
+            if not head.startswith(b"HTTP/1.1 101 "):
+                self._gone(conn, "refused", now_s)
+                return
+            conn.head = None
+        try:
+            for opcode, payload in conn.frames.feed(data):
+                if self._conn_of[conn.fd] is not conn:
+                    return
+                self._frame(conn, opcode, payload, now_s)
+        except RemoteError as error:
+            self.counters[f"broken_{error.reason}"] += 1
+            self._gone(conn, "broken", now_s)
+            return
+        if self._conn_of[conn.fd] is conn:
+            quick = conn.playing and not self.job.watching and conn.frames.at_boundary
+            self._recv_of[conn.fd] = conn.sock.recv_into if quick else None
+
+    def _frame(self, conn: _Conn, opcode: int, payload: bytes, now_s: float) -> None:
+        if opcode == CLOSE:
+            self._gone(conn, "close", now_s)
+        elif opcode == BINARY and payload:
+            kind = payload[0]
+            if kind == POSES:
+                if conn.playing:
+                    self._ack[conn.bot] = int.from_bytes(payload[4:6], "little") >> 6 & 0xFF
+                    if self._watch is not None:
+                        self._watch.frame(conn.bot, payload, now_s)
+            elif kind in HEEDED:
+                self._message(conn, decode_play(payload), now_s)
+
+    # ------------------------------------------------------------------------------------------- messages
+
+    def _message(self, conn: _Conn, message: object, now_s: float) -> None:
+        bot = conn.bot
+        match message:
+            case Challenge():
+                self._prove(conn, message)
+            case Welcome():
+                self._welcomed(conn, message, now_s)
+            case Pace() if conn.playing:
+                self.counters["paced"] += 1
+                self._due_s[bot] += message.shift_ms / 1000
+            case Correct() if conn.playing:
+                self.counters[f"corrected_{message.reason}"] += 1
+                self._east[bot], self._north[bot] = message.pose.east_cm, message.pose.north_cm
+                self._seq[bot] = max(self._seq[bot], message.seq)
+            case Moved() if conn.playing:
+                if (old := self._held.pop(bot, None)) is not None:
+                    self._close(old)
+                held = self._held[bot] = self._open(bot, message.url, now_s)
+                held.ticket = message.ticket
+            case Bye():
+                self.counters[f"bye_{message.code}"] += 1
+
+    def _prove(self, conn: _Conn, challenge: Challenge) -> None:
+        """Answers a challenge. Only watchers look at its signature: it costs as much as all a bot does in a second."""
+        bot = conn.bot
+        if self.job.watching and not verify_challenge(
+            challenge.node, challenge.nonce, challenge.url, challenge.sig
+        ):
+            raise RemoteError("signature", "The node's signature does not fit its challenge.")
+        conn.node = challenge.node
+        profile = Profile(f"bot {self.job.first + bot}", kind="program")
+        keys = self._keys[bot]
+        if conn.ticket:
+            login_ms, birth = self._login[bot]
+            hello = sign_hello(
+                keys, challenge.node, challenge.nonce, login_ms, conn.url, profile,
+                birth=birth, ticket=conn.ticket,
+            )  # fmt: skip
+        else:
+            login_ms = max(time.time_ns() // 1_000_000, self._login[bot][0] + 1)
+            want = Pose(int(self._east[bot]), int(self._north[bot]))
+            hello = sign_hello(
+                keys, challenge.node, challenge.nonce, login_ms, conn.url, profile, want=want
+            )
+        self._put(conn, masked(encode_play(hello)))
+
+    def _welcomed(self, conn: _Conn, welcome: Welcome, now_s: float) -> None:
+        bot, job = conn.bot, self.job
+        self._login[bot] = welcome.login_ms, welcome.birth
+        conn.playing = True
+        self._send[bot] = conn.sock.send
+        if self._held.get(bot) is conn:
+            del self._held[bot]
+            old, self._main[bot] = self._main[bot], conn
+            if old is not None:
+                self._close(old)
+            self._seq[bot] = max(self._seq[bot], welcome.seq)
+            self.counters["handoffs"] += 1
+            return
+        self.joins_ms.append((now_s - self._joining.pop(bot, now_s)) * 1000)
+        self.counters["logins"] += 1
+        self._seq[bot] = welcome.seq
+        self._east[bot], self._north[bot] = welcome.pose.east_cm, welcome.pose.north_cm
+        self._stepped_s[bot] = now_s
+        self.tick_s = welcome.tick_ms / 1000
+        self._period_s[bot] = self.tick_s if self._moving[bot] else STAND_S * job.scale
+        self._due_s[bot] = now_s + self._rng.uniform(0, self.tick_s)
+
+    # ------------------------------------------------------------------------------------------- the end
+
+    def close(self) -> None:
+        """Closes every socket, with a goodbye."""
+        for conn in {*self._main, *self._held.values()} - {None}:
+            assert conn is not None
+            try:
+                conn.sock.send(close_frame())
+            except OSError:
+                self.counters["left_rudely"] += 1
+            self._close(conn)
+        self._epoll.close()
+
+
+def _upgrade(url: str) -> bytes:
+    """The request that makes a play socket. The key is a constant: nobody caches an answer here."""
+    return (
+        f"GET /play HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: cDJwd29ybGQgYmVuY2ggMQ==\r\n"
+        "Sec-WebSocket-Protocol: p2pworld.v1\r\n\r\n"
+    ).encode()
+
+
+def _trusting(certificate: str) -> ssl.SSLContext:
+    """TLS that trusts this certificate and no other."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.load_verify_locations(certificate)
+    return context
+
+
+def main() -> None:
+    """Does the job of the file named on the command line."""
+    job = Job.read(Path(sys.argv[1]))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES), most))
+    table = SentTable(Path(job.table), job.bots)
+    swarm = Swarm(job, table)
+    gc.disable()
+    try:
+        swarm.run()
+    finally:
+        swarm.close()
+    report = {"snapshots": swarm.snapshots, "joins_ms": swarm.joins_ms, "counters": dict(swarm.counters)}
+    Path(job.report).write_text(json.dumps(report), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
