@@ -167,6 +167,7 @@ class Swarm:
         self._epoll = select.epoll()
         self._buffer = np.zeros((ROWS, ROW_BYTES + ROW_SLACK), np.uint8)
         self._rows = [memoryview(self._buffer[i])[:ROW_BYTES] for i in range(ROWS)]
+        self._slow_row = memoryview(bytearray(ROW_BYTES))
         self._tls = _trusting(job.certificate) if job.certificate else None
         self._addresses: dict[str, tuple[str, int]] = {}
         self._watch: Watch | None = None
@@ -489,7 +490,7 @@ class Swarm:
                 self._epoll.modify(conn.fd, IN)
         if not mask & ~OUT:
             return
-        row = self._rows[0]
+        row = self._slow_row
         while True:
             try:
                 size = conn.sock.recv_into(row)

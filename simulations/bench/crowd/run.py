@@ -203,9 +203,8 @@ class _Run:
         seconds = (ended[0] - began[0]) / crowd.scale
         reports = [json.loads(Path(job.report).read_text("utf-8")) for job in self.jobs]
         watch = next(r["snapshots"]["MEASURE"]["watch"] for r, j in zip(reports, self.jobs, strict=True) if j.watching)
-        bot_cpu_s = sum(
-            r["snapshots"]["MEASURE"]["cpu_s"] - r["snapshots"]["SETTLE"]["cpu_s"] for r in reports
-        )
+        cpus_s = [r["snapshots"]["MEASURE"]["cpu_s"] - r["snapshots"]["SETTLE"]["cpu_s"] for r in reports]
+        bot_cpu_s, watch_cpu_s = sum(cpus_s), cpus_s[0]
         nodes = [new - old for new, old in zip(after, before, strict=True)]
         cpu_s = sum(node.user_s + node.system_s for node in nodes)
         stayed = np.isfinite(began[2]) & (began[2] == ended[2])
@@ -246,13 +245,16 @@ class _Run:
             "lost": lost,
             "poses_in": counted.get("play.poses_in", 0),
             "bot_cores_used": round(bot_cpu_s / seconds, 3),
-            "bot_cpu_us_per_client_tick": round(bot_cpu_s * 1e6 / (crowd.avatars * seconds * max(tick_hz, 0.1)), 2),
-            "bots": {k: v for r in reports for k, v in r["counters"].items()},
+            "watch_cores_used": round(watch_cpu_s / seconds, 3),
+            "bot_cpu_us_per_client_tick": round(
+                (bot_cpu_s - watch_cpu_s) * 1e6 / (max(1, crowd.avatars - crowd.watchers) * seconds * max(tick_hz, 0.1)),
+                2,
+            ),
+            "bots": _summed([report["counters"] for report in reports]),
             "node_rss_mb": [round(node.rss_mb, 1) for node in after],
             "node_counters": dict(sorted(counted.items())),
             "machine": machine(),
         }
-        figures["bots"] = _summed([report["counters"] for report in reports])
         result = json.dumps(figures, sort_keys=True).encode()
         return figures | {"result_hash": hashlib.sha256(result).hexdigest()}
 

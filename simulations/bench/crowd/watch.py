@@ -220,7 +220,7 @@ class Watch:
         looks = np.array(self._looks, np.int64).reshape(-1, 5)
         errors = np.concatenate(self._errors_cm) if self._errors_cm else np.empty(0)
         buckets = np.concatenate(self._error_buckets) if self._error_buckets else np.empty(0, np.int64)
-        tick_ms = float(np.median(self._ticks_ms)) if self._ticks_ms else 0.0
+        tick_ms = float(np.mean(self._ticks_ms)) if self._ticks_ms else 0.0
         out: dict[str, Any] = {
             "tick_hz": round(1000 * self.scale / tick_ms, 2) if tick_ms else 0.0,
             "update_age_ms": spread(ages * 1000 / self.scale, 0.5, 0.99),
