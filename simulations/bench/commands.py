@@ -32,22 +32,41 @@ def bench() -> None:
 @click.option("--tls", is_flag=True, help="Over wss.")
 @click.option("--watchers", default=100, show_default=True, type=click.IntRange(1, 500), help="Clients whose view is measured.")
 @click.option("--bot-processes", default=1, show_default=True, type=click.IntRange(1, 8), help="Processes of bots besides the watchers'.")
+@click.option("--never-read", default=0, show_default=True, type=click.IntRange(0, 2_000), help="Then also clients that never read.")
+@click.option("--surge", default=0, show_default=True, type=click.IntRange(0, 12_000), help="Then so many more people.")
 @click.option("--seed", default=1, show_default=True, help="The same seed makes the same people.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keep configurations and logs there.")
 @JSON_FILE
 def crowd(
     avatars: int, seconds: float, area_m: float, processes: int, standing: float, churn: float, time_scale: float,
-    tls: bool, watchers: int, bot_processes: int, seed: int, folder: Path | None, json_file: Path | None,
+    tls: bool, watchers: int, bot_processes: int, never_read: int, surge: int, seed: int, folder: Path | None, json_file: Path | None,
 ) -> None:  # fmt: skip
     """A crowd on one square, from outside."""
     from simulations.bench.crowd.run import BenchFailed, Crowd, run_crowd
 
     wanted = Crowd(
-        avatars, seconds, area_m, processes, standing, churn, time_scale, tls, watchers, bot_processes, seed
+        avatars, seconds, area_m, processes, standing, churn, time_scale, tls, watchers, bot_processes, seed, never_read, surge
     )
     with tempfile.TemporaryDirectory(prefix="p2pworld-crowd-") as place:
         try:
             figures = run_crowd(wanted, folder or Path(place), lambda text: click.echo(text, err=True))
+        except BenchFailed as error:
+            raise click.ClickException(str(error)) from None
+    _told(figures, json_file)
+
+
+@bench.command()
+@click.option("--clients", default=200, show_default=True, type=click.IntRange(1, 2_000), help="Who walks to and fro.")
+@click.option("--rounds", default=10, show_default=True, type=click.IntRange(1, 1_000), help="Steps over the border.")
+@JSON_FILE
+def handoff(clients: int, rounds: int, json_file: Path | None) -> None:
+    """People who walk to and fro over the border between two nodes."""
+    from simulations.bench.crowd.run import BenchFailed
+    from simulations.bench.handoff import run_handoffs
+
+    with tempfile.TemporaryDirectory(prefix="p2pworld-handoff-") as place:
+        try:
+            figures = run_handoffs(clients, rounds, Path(place), lambda text: click.echo(text, err=True))
         except BenchFailed as error:
             raise click.ClickException(str(error)) from None
     _told(figures, json_file)

@@ -15,6 +15,7 @@ comes in again when it is thrown out.
 from __future__ import annotations
 
 import errno
+import fcntl
 import gc
 import json
 import math
@@ -23,6 +24,7 @@ import select
 import socket
 import ssl
 import sys
+import termios
 import time
 from collections import Counter, deque
 from dataclasses import asdict, dataclass
@@ -64,6 +66,7 @@ STAND_S: Final = 1.0
 WALK_CM_S: Final = (90.0, 160.0)
 TURN: Final = 0.15  # radians a step, one standard deviation
 POSE_FRAME_BYTES: Final = 22
+DEAF_BUFFER_BYTES: Final = 4_096
 FIRST_CONTROL_KIND: Final = 0x40
 HEEDED: Final = frozenset(one.KIND for one in (Challenge, Welcome, Moved, Correct, Pace, Bye))
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
@@ -78,7 +81,8 @@ class Job:
     """What one process of bots is to do.
 
     Its bots are the rows `first` to `first + count` of the table (with `bots` rows) in the file `table`. The first
-    `members` come in at the start, `churn_per_s` of them leave each second and as many of the others come.
+    `members` come in at the start, `churn_per_s` of them leave each second and as many of the others come. Guests come
+    in later and leave earlier; who is deaf reads nothing after WELCOME, until the guests are to leave.
     """
 
     table: str
@@ -95,6 +99,8 @@ class Job:
     scale: float = 1.0
     seed: int = 1
     watching: bool = False
+    guests: bool = False
+    deaf: bool = False
     certificate: str = ""
 
     def write(self, path: Path) -> None:
@@ -160,7 +166,7 @@ class Swarm:
         self._send: list[Callable[[bytes], int] | None] = [None] * count
         self._rest: dict[int, bytes] = {}  # of a pose that a socket took only in part
         self._joining: dict[int, float] = {}
-        self._queue: deque[int] = deque(range(job.members))
+        self._queue: deque[int] = deque() if job.guests else deque(range(job.members))
         self._again: deque[tuple[float, int]] = deque()
         self._away: deque[tuple[float, int]] = deque((0.0, i) for i in range(job.members, count))
         self._churned_s = 0.0
@@ -176,7 +182,9 @@ class Swarm:
         self._watch: Watch | None = None
         self.tick_s = 0.0
         self.phase = Phase.JOIN
+        self._entered_s = time.monotonic()
         self.snapshots: dict[str, dict[str, Any]] = {}
+        self.oldest_ms: dict[int, int] = {}  # of the frames that one who was deaf read afterwards
 
     # ------------------------------------------------------------------------------------------- the loop
 
@@ -207,7 +215,9 @@ class Swarm:
     def _enter(self, phase: Phase, now_s: float) -> None:
         """The next phase: what was counted in the last one is kept."""
         self._snapshot(self.phase.name)
-        self.phase = phase
+        self.phase, self._entered_s = phase, now_s
+        if self.job.guests:
+            self._as_a_guest(now_s)
         if phase is Phase.SETTLE:
             self._churned_s = now_s
             if self.job.watching:
@@ -222,11 +232,27 @@ class Swarm:
             self._watch.begin()
         self.table.reached[self.job.party] = phase
 
+    def _as_a_guest(self, now_s: float) -> None:
+        """Comes, and goes or hears, as the phase wants it."""
+        if self.phase is Phase.GUESTS:
+            self._queue.extend(range(self.job.members))
+        elif self.phase is Phase.AFTER:
+            self._queue.clear()
+            self._again.clear()
+            for bot, conn in enumerate(self._main):
+                if conn is None:
+                    continue
+                if self.job.deaf and conn.playing:
+                    self._hear_again(bot, conn, now_s)
+                else:
+                    self._bid_farewell(bot, conn)
+
     def _snapshot(self, name: str) -> None:
         self.snapshots[name] = {
             "cpu_s": time.process_time(),
             "counters": dict(self.counters),
             "watch": self._watch.figures() if self._watch is not None else {},
+            "seconds": self._watch.seconds(self._entered_s) if self._watch is not None else [],
         }
 
     # ------------------------------------------------------------------------------------------- coming and going
@@ -241,7 +267,7 @@ class Swarm:
             if now_s - self._joining[first] > JOIN_S:
                 self.counters["joins_timed_out"] += 1
                 self._lose(first, now_s)
-        if self.phase in (Phase.SETTLE, Phase.MEASURE, Phase.MEASURE_AGAIN) and self.job.churn_per_s:
+        if self.phase >= Phase.SETTLE and self.job.churn_per_s:
             self._owed += (now_s - self._churned_s) * self.job.churn_per_s / self.job.scale
             self._churned_s = now_s
             while self._owed >= 1 and self._away and self._away[0][0] <= now_s:
@@ -254,16 +280,21 @@ class Swarm:
         for bot in self._rng.integers(0, self.job.count, 64).tolist():
             conn = self._main[bot]
             if conn is not None and conn.playing and bot not in self._held:
-                self._absent(bot)
+                self._bid_farewell(bot, conn)
                 self.counters["left"] += 1
-                try:
-                    conn.sock.send(close_frame())
-                except OSError:
-                    self.counters["left_rudely"] += 1
-                self._close(conn)
-                self._main[bot] = None
                 self._away.append((now_s + AWAY_S * self.job.scale, bot))
                 return
+
+    def _bid_farewell(self, bot: int, conn: _Conn) -> None:
+        """Closes a bot's socket with a goodbye."""
+        self._absent(bot)
+        self._joining.pop(bot, None)
+        try:
+            conn.sock.send(close_frame())
+        except OSError:
+            self.counters["left_rudely"] += 1
+        self._close(conn)
+        self._main[bot] = None
 
     def _join(self, bot: int, now_s: float) -> None:
         east, north = int(self._east[bot]), int(self._north[bot])
@@ -275,6 +306,9 @@ class Swarm:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.job.deaf:
+            # or the kernel would read for it, for many seconds
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DEAF_BUFFER_BYTES)
         problem = sock.connect_ex(self._address(url))
         if problem not in (0, errno.EINPROGRESS):
             raise OSError(problem, f"cannot connect to {url}")
@@ -312,7 +346,8 @@ class Swarm:
         self._main[bot] = None
         self._joining.pop(bot, None)
         self._absent(bot)
-        self._again.append((now_s + AGAIN_S, bot))
+        if not (self.job.guests and self.phase is Phase.AFTER):
+            self._again.append((now_s + AGAIN_S, bot))
 
     def _close(self, conn: _Conn) -> None:
         if self._conn_of[conn.fd] is conn:
@@ -560,7 +595,8 @@ class Swarm:
             self._gone(conn, "broken", now_s)
             return
         if self._conn_of[conn.fd] is conn:
-            quick = conn.playing and not self.job.watching and conn.frames.at_boundary
+            slow = self.job.watching or self.job.deaf
+            quick = conn.playing and not slow and conn.frames.at_boundary
             self._recv_of[conn.fd] = conn.sock.recv_into if quick else None
             if quick and not conn.edge:
                 conn.edge = True
@@ -572,12 +608,28 @@ class Swarm:
         elif opcode == BINARY and payload:
             kind = payload[0]
             if kind == POSES:
+                if conn.bot in self.oldest_ms:
+                    self._heard_old(conn.bot, payload)
                 if conn.playing:
                     self._ack[conn.bot] = int.from_bytes(payload[4:6], "little") >> 6 & 0xFF
                     if self._watch is not None:
                         self._watch.frame(conn.bot, payload, now_s)
             elif kind in HEEDED:
                 self._message(conn, decode_play(payload), now_s)
+
+    def _hear_again(self, bot: int, conn: _Conn, now_s: float) -> None:
+        """One who was deaf reads: first what its own kernel holds, which no node can take back, then the rest."""
+        waiting = int.from_bytes(fcntl.ioctl(conn.fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+        self._take(conn, conn.sock.recv(waiting, socket.MSG_DONTWAIT) if waiting else b"", now_s)
+        if self._main[bot] is conn:
+            self.oldest_ms[bot] = 0
+            self._epoll.register(conn.fd, IN)
+
+    def _heard_old(self, bot: int, payload: bytes) -> None:
+        """How old a frame is: nodes of this machine mark them with its boot clock."""
+        boot_ms = int(time.clock_gettime(time.CLOCK_BOOTTIME) * 1000)
+        old_ms = (boot_ms - int.from_bytes(payload[4:8], "little")) & 0xFFFF_FFFF
+        self.oldest_ms[bot] = max(self.oldest_ms[bot], old_ms)
 
     # ------------------------------------------------------------------------------------------- messages
 
@@ -648,17 +700,17 @@ class Swarm:
         self.tick_s = welcome.tick_ms / 1000
         self._period_s[bot] = self.tick_s if self._moving[bot] else STAND_S * job.scale
         self._due_s[bot] = now_s + self._rng.uniform(0, self.tick_s)
+        if job.deaf:
+            self._epoll.unregister(conn.fd)
 
     # ------------------------------------------------------------------------------------------- the end
 
     def close(self) -> None:
         """Closes every socket, with a goodbye."""
-        for conn in {*self._main, *self._held.values()} - {None}:
-            assert conn is not None
-            try:
-                conn.sock.send(close_frame())
-            except OSError:
-                self.counters["left_rudely"] += 1
+        for bot, conn in enumerate(self._main):
+            if conn is not None:
+                self._bid_farewell(bot, conn)
+        for conn in self._held.values():
             self._close(conn)
         self._epoll.close()
 
@@ -692,7 +744,12 @@ def main() -> None:
         swarm.run()
     finally:
         swarm.close()
-    report = {"snapshots": swarm.snapshots, "joins_ms": swarm.joins_ms, "counters": dict(swarm.counters)}
+    report = {
+        "snapshots": swarm.snapshots,
+        "joins_ms": swarm.joins_ms,
+        "counters": dict(swarm.counters),
+        "oldest_ms": list(swarm.oldest_ms.values()),
+    }
     Path(job.report).write_text(json.dumps(report), encoding="utf-8")
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from simulations.processes import NodeProcess
 
-__all__ = ["Reading", "machine", "read_nodes"]
+__all__ = ["Reading", "cpu_s", "machine", "queued_bytes", "read_nodes"]
 
 _COUNTER: Final = re.compile(r'p2pworld_events_total\{part="([^"]+)",what="([^"]+)"\} (\S+)')
 
@@ -37,6 +37,11 @@ class Reading:
         )
 
 
+def cpu_s(nodes: Iterable[NodeProcess]) -> float:
+    """Seconds of CPU that these nodes have used so far, in user and in system."""
+    return sum(sum(_cpu(node)) for node in nodes)
+
+
 def read_nodes(nodes: Iterable[NodeProcess]) -> list[Reading]:
     """Each of these nodes now."""
     return [_read(node) for node in nodes]
@@ -46,15 +51,30 @@ def _read(node: NodeProcess) -> Reading:
     assert node.process is not None
     text = (node.ask("/metrics") or b"").decode("utf-8", "replace")
     process = Path(f"/proc/{node.process.pid}")
-    fields = (process / "stat").read_text("ascii").rpartition(")")[2].split()
-    ticks = os.sysconf("SC_CLK_TCK")
     pages = int((process / "statm").read_text("ascii").split()[1])
     return Reading(
-        int(fields[11]) / ticks,
-        int(fields[12]) / ticks,
+        *_cpu(node),
         pages * os.sysconf("SC_PAGE_SIZE") / 1e6,
         {f"{part}.{what}": round(float(times)) for part, what, times in _COUNTER.findall(text)},
     )
+
+
+def _cpu(node: NodeProcess) -> tuple[float, float]:
+    assert node.process is not None
+    fields = Path(f"/proc/{node.process.pid}/stat").read_text("ascii").rpartition(")")[2].split()
+    ticks = os.sysconf("SC_CLK_TCK")
+    return int(fields[11]) / ticks, int(fields[12]) / ticks
+
+
+def queued_bytes(nodes: Iterable[NodeProcess]) -> list[int]:
+    """What the system holds for each client of these nodes because it has not taken it yet; the most comes first."""
+    ports = {int(node.play_url.rpartition(":")[2].partition("/")[0]) for node in nodes}
+    found = []
+    for line in Path("/proc/net/tcp").read_text("ascii").splitlines()[1:]:
+        fields = line.split()
+        if int(fields[1].rpartition(":")[2], 16) in ports:
+            found.append(int(fields[4].partition(":")[0], 16))
+    return sorted(found, reverse=True)
 
 
 def machine() -> dict[str, Any]:

@@ -1,17 +1,17 @@
 """One run of the crowd: node processes, bot processes, phases, and what it came to as plain values.
 
 The nodes' CPU is read from their processes at the beginning and at the end of the measured window, when everybody is in
-and stands; the bots' is theirs. `scale` slows the clock of both sides: ticks, poses and walking take so many times
+and in step; the bots' is theirs. `scale` slows the clock of both sides: ticks, poses and walking take so many times
 longer, and all that is told is told for a second of the simulated crowd.
+
+A run may have guests: more people than it begins with, or clients that never read. Then a second window is measured
+with them, and what follows after they left is told second by second.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import os
-import platform
 import resource
 import subprocess
 import time
@@ -25,27 +25,27 @@ from p2pworld.limits import TICK_MS
 from simulations.bench.crowd import ground
 from simulations.bench.crowd.bots import AWAY_S, Job
 from simulations.bench.crowd.certificate import write_certificate
-from simulations.bench.crowd.nodes import Reading, machine, read_nodes
+from simulations.bench.crowd.nodes import machine, queued_bytes, read_nodes
+from simulations.bench.crowd.report import Ran, Window, figures, recovery
 from simulations.bench.crowd.table import Phase, SentTable
-from simulations.bench.crowd.watch import spread
 from simulations.processes import City, start_child
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
-__all__ = ["BenchFailed", "Crowd", "run_crowd"]
+__all__ = ["BenchFailed", "Crowd", "jobs", "run_crowd", "until"]
 
 READY_S: Final = 60.0
 STALLED_S: Final = 30.0  # nobody came in for so long
 POLL_S: Final = 0.1
 SETTLE_S: Final = 3.0
-PACED_PER_S: Final = 500  # people that the nodes bring into step
+PACED_PER_S: Final = 500  # people that a node brings into step
+FILLING_S: Final = 5.0  # until the buffers of those who never read are full
+AFTER_S: Final = 12.0
+PHASE_S: Final = 30.0
 END_S: Final = 30.0
 LOST_S: Final = 10.0
 FILES: Final = 65_536
-SCALE_MAX: Final = 10.0  # a tick of a second is the longest a node has
 
 
 class BenchFailed(Exception):
@@ -67,6 +67,8 @@ class Crowd:
     watchers: int = 100
     bot_processes: int = 1
     seed: int = 1
+    never_read: int = 0
+    surge: int = 0
 
 
 def run_crowd(crowd: Crowd, folder: Path, say: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
@@ -77,6 +79,7 @@ def run_crowd(crowd: Crowd, folder: Path, say: Callable[[str], None] = lambda te
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES), most))
+    folder.mkdir(parents=True, exist_ok=True)
     tls = write_certificate(folder) if crowd.tls else None
     city = City(
         folder,
@@ -88,7 +91,7 @@ def run_crowd(crowd: Crowd, folder: Path, say: Callable[[str], None] = lambda te
     )
     with city:
         city.start()
-        _until(lambda: not city.not_ready(), READY_S, lambda: f"the nodes are not ready: {city.not_ready()}")
+        until(lambda: not city.not_ready(), READY_S, lambda: f"the nodes are not ready: {city.not_ready()}")
         run = _Run(crowd, city, folder, tls[0] if tls else None)
         try:
             return run.go(say)
@@ -96,7 +99,7 @@ def run_crowd(crowd: Crowd, folder: Path, say: Callable[[str], None] = lambda te
             run.end()
 
 
-def _until(holds: Callable[[], bool], within_s: float, otherwise: Callable[[], str]) -> None:
+def until(holds: Callable[[], bool], within_s: float, otherwise: Callable[[], str]) -> None:
     until_s = time.monotonic() + within_s
     while not holds():
         if time.monotonic() > until_s:
@@ -109,53 +112,97 @@ class _Run:
 
     def __init__(self, crowd: Crowd, city: City, folder: Path, certificate: Path | None) -> None:
         self.crowd, self.city, self.folder = crowd, city, folder
-        self.jobs = _jobs(crowd, city.play_urls, folder, certificate)
+        self.jobs = jobs(crowd, city.play_urls, folder, certificate)
         self.table = SentTable(folder / "sent.table", self.jobs[0].bots)
         self.processes: list[subprocess.Popen[bytes]] = []
         for job in self.jobs:
-            job.write(folder / f"bots-{job.party}.job.json")
+            path = folder / f"bots-{job.party}.job.json"
+            job.write(path)
             with (folder / f"bots-{job.party}.log").open("ab") as log:
-                arguments = ["-m", "simulations.bench.crowd.bots", str(folder / f"bots-{job.party}.job.json")]
-                self.processes.append(start_child(arguments, log, log))
+                self.processes.append(start_child(["-m", "simulations.bench.crowd.bots", str(path)], log, log))
 
     def go(self, say: Callable[[str], None]) -> dict[str, Any]:
         """All phases; the figures."""
-        crowd, table = self.crowd, self.table
-        self._come_in(say)
+        crowd = self.crowd
+        guests = crowd.never_read + crowd.surge
+        self._come_in(crowd.avatars, say)
         say(f"{crowd.avatars} are in; they find their step")
         self._phase(Phase.SETTLE)
         self._pass(SETTLE_S * crowd.scale + crowd.avatars / PACED_PER_S)
-        nodes = self.city.nodes
-        self._phase(Phase.MEASURE)
-        before, began = read_nodes(nodes), self._bots_now()
-        say(f"measuring {crowd.seconds:g} s")
-        self._pass(crowd.seconds * crowd.scale)
-        after, ended = read_nodes(nodes), self._bots_now()
-        lost = int((table.present & (time.monotonic() - table.heard_s > LOST_S * crowd.scale)).sum())
-        missing = max(0, crowd.avatars - int(table.present.sum()) - 2 * math.ceil(crowd.avatars * crowd.churn))
+        windows = [self._measure(Phase.MEASURE, say)]
+        queued: list[int] = []
+        if guests:
+            self._phase(Phase.GUESTS)
+            self._come_in(crowd.avatars + round(0.95 * guests), say)
+            self._pass(FILLING_S * crowd.scale)
+            windows.append(self._measure(Phase.MEASURE_AGAIN, say))
+            queued = queued_bytes(self.city.nodes)[: crowd.never_read]
+            say("the guests leave")
+            self._phase(Phase.AFTER)
+            self._pass(AFTER_S * crowd.scale)
+        lost = self._lost()
         self.end()
-        return self._figures(before, after, began, ended, lost + missing)
+        reports = [json.loads(Path(job.report).read_text("utf-8")) for job in self.jobs]
+        ran = Ran(crowd.avatars, crowd.watchers, crowd.scale, reports)
+        told = {
+            "bench": "crowd",
+            "avatars": crowd.avatars,
+            "area_m": crowd.side_m,
+            "processes": crowd.processes,
+            "standing": crowd.standing,
+            "churn_per_s": crowd.churn,
+            "time_scale": crowd.scale,
+            "tls": crowd.tls,
+            **figures(ran, windows[0]),
+            "lost": lost,
+        }
+        if guests:
+            more = Ran(crowd.avatars + crowd.surge, crowd.watchers, crowd.scale, reports)
+            told["with_guests"] = {"never_read": crowd.never_read, "surge": crowd.surge} | figures(more, windows[1])
+            told["after_guests"] = recovery(reports)
+        if crowd.never_read:
+            oldest = [ms for report in reports for ms in report["oldest_ms"]]
+            grown_mb = sum(node.rss_mb for node in windows[1].after) - sum(node.rss_mb for node in windows[0].after)
+            told["never_read"] = {
+                "clients": crowd.never_read,
+                "kernel_bytes_each": {"max": max(queued, default=0), "mean": round(sum(queued) / crowd.never_read)},
+                "node_bytes_each": round(grown_mb * 1e6 / crowd.never_read),
+                "heard_again": len(oldest),
+                "oldest_frame_ms": max(oldest, default=0),
+            }
+        return told | {"machine": machine()}
 
     # ------------------------------------------------------------------------------------------- phases
 
-    def _come_in(self, say: Callable[[str], None]) -> None:
+    def _come_in(self, wanted: int, say: Callable[[str], None]) -> None:
         inside, since_s = 0, time.monotonic()
-        while inside < self.crowd.avatars:
+        while inside < wanted:
             self._alive()
             time.sleep(POLL_S)
             now = int(self.table.present.sum())
             if now > inside:
                 inside, since_s = now, time.monotonic()
-                say(f"{inside} of {self.crowd.avatars} are in")
+                say(f"{inside} of {wanted} are in")
             elif time.monotonic() - since_s > STALLED_S:
-                raise BenchFailed(f"only {inside} of {self.crowd.avatars} came in")
+                raise BenchFailed(f"only {inside} of {wanted} came in")
+
+    def _measure(self, phase: Phase, say: Callable[[str], None]) -> Window:
+        say(f"measuring {self.crowd.seconds:g} s")
+        self._phase(phase)
+        table, nodes = self.table, self.city.nodes
+        readings, began_s, came = read_nodes(nodes), time.monotonic(), table.bytes_in.copy()
+        since_s = np.where(table.present, table.since_s, np.inf)
+        self._pass(self.crowd.seconds * self.crowd.scale)
+        after, seconds = read_nodes(nodes), time.monotonic() - began_s
+        stayed = table.present & (table.since_s == since_s)
+        return Window(phase, seconds, readings, after, (table.bytes_in - came)[stayed])
 
     def _phase(self, phase: Phase) -> None:
         self.table.order = phase
         parties = [job.party for job in self.jobs]
-        _until(
+        until(
             lambda: bool((self.table.reached[parties] == phase).all()),
-            END_S,
+            PHASE_S,
             lambda: f"the bots did not reach {phase.name}",
         )
 
@@ -174,6 +221,17 @@ class _Run:
                 log = (self.folder / f"bots-{job.party}.log").read_text("utf-8", "replace")
                 raise BenchFailed(f"bots ended with {process.returncode}:\n{log[-2000:]}")
 
+    def _lost(self) -> int:
+        """How many are not where they ought to be: nothing heard for long, or out of the city unasked."""
+        table, crowd = self.table, self.crowd
+        own = np.zeros(table.bots, np.bool_)
+        for job in self.jobs:
+            if not job.guests:
+                own[job.first : job.first + job.count] = True
+        silent = table.present & own & (time.monotonic() - table.heard_s > LOST_S * crowd.scale)
+        coming = 2 * math.ceil(crowd.avatars * crowd.churn)  # those who come and go are on their way
+        return int(silent.sum()) + max(0, crowd.avatars - coming - int((table.present & own).sum()))
+
     def end(self) -> None:
         """Ends the bots, by word first."""
         self.table.order = Phase.END
@@ -184,121 +242,40 @@ class _Run:
                 process.kill()
                 process.wait()
 
-    # ------------------------------------------------------------------------------------------- figures
 
-    def _bots_now(self) -> tuple[float, NDArray[np.int64], NDArray[np.float64]]:
-        """Now, the bytes each bot has received, and since when it is in (never: infinity)."""
-        table = self.table
-        return time.monotonic(), table.bytes_in.copy(), np.where(table.present, table.since_s, np.inf)
+def jobs(crowd: Crowd, urls: Sequence[str], folder: Path, certificate: Path | None = None) -> list[Job]:
+    """Who does what: the watchers in a process of their own, guests in another, everybody else in the rest.
 
-    def _figures(
-        self,
-        before: Sequence[Reading],
-        after: Sequence[Reading],
-        began: tuple[float, NDArray[np.int64], NDArray[np.float64]],
-        ended: tuple[float, NDArray[np.int64], NDArray[np.float64]],
-        lost: int,
-    ) -> dict[str, Any]:
-        crowd = self.crowd
-        seconds = (ended[0] - began[0]) / crowd.scale
-        reports = [json.loads(Path(job.report).read_text("utf-8")) for job in self.jobs]
-        watch = next(r["snapshots"]["MEASURE"]["watch"] for r, j in zip(reports, self.jobs, strict=True) if j.watching)
-        cpus_s = [r["snapshots"]["MEASURE"]["cpu_s"] - r["snapshots"]["SETTLE"]["cpu_s"] for r in reports]
-        bot_cpu_s, watch_cpu_s = sum(cpus_s), cpus_s[0]
-        nodes = [new - old for new, old in zip(after, before, strict=True)]
-        cpu_s = sum(node.user_s + node.system_s for node in nodes)
-        stayed = np.isfinite(began[2]) & (began[2] == ended[2])
-        bytes_per_s = (ended[1] - began[1])[stayed] / seconds
-        counted: dict[str, int] = {}
-        for node in nodes:
-            for what, times in node.counters.items():
-                if times:
-                    counted[what] = counted.get(what, 0) + times
-        shed = {
-            what: times
-            for what, times in sorted(counted.items())
-            if "shed" in what or what.startswith(("play.frames_late", "executor.ticks_missed", "play.frames_half"))
-        }
-        joins = np.array([ms for report in reports for ms in report["joins_ms"]])
-        cores = cpu_s / seconds
-        tick_hz = watch["tick_hz"]
-        figures: dict[str, Any] = {
-            "bench": "crowd",
-            "avatars": crowd.avatars,
-            "seconds": round(seconds, 2),
-            "area_m": crowd.side_m,
-            "processes": crowd.processes,
-            "standing": crowd.standing,
-            "churn_per_s": crowd.churn,
-            "time_scale": crowd.scale,
-            "tls": crowd.tls,
-            "tick_hz": tick_hz,
-            "cores_used": round(cores, 3),
-            "avatars_per_core": round(crowd.avatars / cores) if cores else 0,
-            "cpu_us_per_client_tick": round(cpu_s * 1e6 / (crowd.avatars * seconds * max(tick_hz, 0.1)), 2),
-            "cpu_system_share": round(sum(node.system_s for node in nodes) / max(cpu_s, 1e-9), 3),
-            **watch,
-            "bytes_down_per_client_s": spread(bytes_per_s, 0.5, 0.99, 1, digits=0),
-            "frames_skipped": counted.get("play.frames_skipped", 0),
-            "shed": shed,
-            "join_ms": spread(joins, 0.5, 0.99),
-            "lost": lost,
-            "poses_in": counted.get("play.poses_in", 0),
-            "bot_cores_used": round(bot_cpu_s / seconds, 3),
-            "watch_cores_used": round(watch_cpu_s / seconds, 3),
-            "bot_cpu_us_per_client_tick": round(
-                (bot_cpu_s - watch_cpu_s) * 1e6 / (max(1, crowd.avatars - crowd.watchers) * seconds * max(tick_hz, 0.1)),
-                2,
-            ),
-            "bots": _summed([report["counters"] for report in reports]),
-            "node_rss_mb": [round(node.rss_mb, 1) for node in after],
-            "node_counters": dict(sorted(counted.items())),
-            "machine": machine(),
-        }
-        result = json.dumps(figures, sort_keys=True).encode()
-        return figures | {"result_hash": hashlib.sha256(result).hexdigest()}
-
-
-def _summed(counts: Sequence[dict[str, int]]) -> dict[str, int]:
-    out: dict[str, int] = {}
-    for one in counts:
-        for what, times in one.items():
-            out[what] = out.get(what, 0) + times
-    return dict(sorted(out.items()))
-
-
-def _jobs(crowd: Crowd, urls: Sequence[str], folder: Path, certificate: Path | None) -> list[Job]:
-    """Who does what: the watchers in a process of their own, everybody else in the others."""
+    Their rows follow one another without gaps. Besides those who come in first there are enough others for the churn.
+    """
     watchers = min(crowd.watchers, crowd.avatars)
     others = crowd.avatars - watchers
-    parties = min(crowd.bot_processes, max(1, others)) if others else 0
-    spares = math.ceil(crowd.avatars * crowd.churn * (AWAY_S + 2)) if parties else 0
-    shares = [(others // parties + (p < others % parties), -(-spares // parties)) for p in range(parties)]
-    bots = watchers + sum(members + spare for members, spare in shares)
-    common: dict[str, Any] = {
-        "table": str(folder / "sent.table"),
-        "bots": bots,
-        "urls": tuple(urls),
-        "side_cm": round(crowd.side_m * 100),
-        "standing": crowd.standing,
-        "scale": crowd.scale,
-        "seed": crowd.seed,
-        "certificate": str(certificate or ""),
-    }
-    jobs = [
-        Job(
-            party=0, first=0, count=watchers, members=watchers, watching=True,
-            report=str(folder / "bots-0.json"), **common,
+    parties = min(crowd.bot_processes, others)
+    spares = math.ceil(crowd.avatars * crowd.churn * (AWAY_S + 2) / parties) if parties else 0
+    plans: list[dict[str, Any]] = [{"members": watchers, "count": watchers, "watching": True}]
+    for party in range(parties):
+        members = others // parties + (party < others % parties)
+        churn_per_s = crowd.avatars * crowd.churn / parties
+        plans.append({"members": members, "count": members + spares, "churn_per_s": churn_per_s})
+    for guests, deaf in ((crowd.never_read, True), (crowd.surge, False)):
+        if guests:
+            plans.append({"members": guests, "count": guests, "guests": True, "deaf": deaf})
+    first, made = 0, []
+    for party, plan in enumerate(plans):
+        job = Job(
+            table=str(folder / "sent.table"),
+            bots=sum(one["count"] for one in plans),
+            party=party,
+            first=first,
+            urls=tuple(urls),
+            report=str(folder / f"bots-{party}.json"),
+            side_cm=round(crowd.side_m * 100),
+            standing=crowd.standing,
+            scale=crowd.scale,
+            seed=crowd.seed,
+            certificate=str(certificate or ""),
+            **plan,
         )
-    ]  # fmt: skip
-    first = watchers
-    for party, (members, spare) in enumerate(shares, 1):
-        jobs.append(
-            Job(
-                party=party, first=first, count=members + spare, members=members,
-                churn_per_s=crowd.avatars * crowd.churn / parties, report=str(folder / f"bots-{party}.json"),
-                **common,
-            )
-        )  # fmt: skip
-        first += members + spare
-    return jobs
+        first += job.count
+        made.append(job)
+    return made

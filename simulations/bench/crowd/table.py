@@ -35,8 +35,10 @@ class Phase(IntEnum):
     JOIN = 0  # everybody comes in
     SETTLE = 1  # everybody moves, some come and go
     MEASURE = 2
-    MEASURE_AGAIN = 3  # with those who never read
-    END = 4
+    GUESTS = 3  # more come in
+    MEASURE_AGAIN = 4
+    AFTER = 5  # the guests leave; those who never read begin to
+    END = 6
 
 
 class SentTable:

@@ -92,6 +92,8 @@ class Watch:
         self._rows: list[float] = []
         self._ticks_ms: list[int] = []
         self._looks: list[NDArray[Any]] = []  # of each look: bucket, true, known, fresh, fresh at this tick
+        self._looked_s: list[float] = []
+        self._frames_s: list[float] = []
         self._errors_cm: list[NDArray[np.float64]] = []
         self._error_buckets: list[NDArray[np.int64]] = []
         self._known_ages: list[NDArray[np.float64]] = []
@@ -116,6 +118,7 @@ class Watch:
             self._frames[w] += 1
             self.frames += 1
             self._rows.append(0.0)
+            self._frames_s.append(now_s)
         if self._rows:
             self._rows[-1] += len(frame.ids)
         self._take(w, frame.tier, frame.ids, frame.east_cm, frame.north_cm, frame.yaw, frame.step_cm, now_s)
@@ -192,6 +195,7 @@ class Watch:
         ticks_s = max(0.0, 2 * self._tick_s - FRESH_MOVING_S * scale)
         fresh_at_tick = known & (age_s <= limit_s[true] + ticks_s)
         bucket = self._bucket(here_east, here_north)
+        self._looked_s.append(now_s)
         self._looks.append(
             np.array([bucket, len(true), known.sum(), fresh.sum(), fresh_at_tick.sum()], np.int64)
         )
@@ -239,6 +243,20 @@ class Watch:
             there = looks[looks[:, 0] == number]
             if len(there):
                 out["by_border_m"][str(low)] = _nearest(there, errors[buckets == number])
+        return out
+
+
+    def seconds(self, began_s: float) -> list[dict[str, float]]:
+        """Second by second from `began_s`: frames each watcher got, and the share of its nearest that was fresh."""
+        looks = np.array(self._looks, np.int64).reshape(-1, 5)
+        looked = ((np.array(self._looked_s) - began_s) / self.scale).astype(int)
+        framed = ((np.array(self._frames_s) - began_s) / self.scale).astype(int)
+        out = []
+        for second in range(int(framed.max(initial=-1))):  # the last one is not whole
+            there = looks[looked == second]
+            hz = float((framed == second).sum()) / len(self.watchers)
+            fresh = there[:, 3].sum() / max(1, there[:, 1].sum())
+            out.append({"second": second, "frames": round(hz, 2), "nearest32_fresh": round(float(fresh), 4)})
         return out
 
 
