@@ -70,8 +70,6 @@ DEAF_BUFFER_BYTES: Final = 4_096
 FIRST_CONTROL_KIND: Final = 0x40
 HEEDED: Final = frozenset(one.KIND for one in (Challenge, Welcome, Moved, Correct, Pace, Bye))
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
-# each frame wakes its socket, so nothing is lost if only one read is done; the kernel looks half as often
-EDGE: Final = select.EPOLLIN | select.EPOLLET
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 FILES: Final = 65_536
 
@@ -117,7 +115,9 @@ class Job:
 class _Conn:
     """One socket of one bot, before it plays or beside it."""
 
-    __slots__ = ("bot", "edge", "fd", "frames", "head", "node", "opened_s", "out", "playing", "sock", "ticket", "tls", "url")
+    __slots__ = (
+        "bot", "fd", "frames", "head", "node", "opened_s", "out", "playing", "quick", "sock", "ticket", "tls", "url",
+    )  # fmt: skip
 
     def __init__(self, sock: socket.socket, bot: int, url: str, tls: bool, now_s: float) -> None:
         self.sock, self.fd, self.bot, self.url, self.opened_s = sock, sock.fileno(), bot, url, now_s
@@ -128,7 +128,7 @@ class _Conn:
         self.frames = ServerFrames()
         self.out = b""
         self.playing = False  # the bot plays on it
-        self.edge = False  # epoll tells of what is new, not of what is there
+        self.quick = False  # it is read in its turn, and epoll does not tell of it
 
 
 class Swarm:
@@ -172,7 +172,9 @@ class Swarm:
         self._churned_s = 0.0
         self._owed = 0.0  # fractions of somebody who is to leave
         self._conn_of: list[_Conn | None] = [None] * FILES
-        self._recv_of: list[Callable[[Any], int] | None] = [None] * FILES
+        self._recv_of: list[Callable[[Any], int] | None] = [None] * count
+        self._cut: set[int] = set()  # those whose last message is not whole yet
+        self._turn, self._round_s = 0, 0.0
         self._epoll = select.epoll()
         self._buffer = np.zeros((ROWS, ROW_BYTES + ROW_SLACK), np.uint8)
         self._rows = [memoryview(self._buffer[i])[:ROW_BYTES] for i in range(ROWS)]
@@ -204,13 +206,12 @@ class Swarm:
                 events = self._epoll.poll(SLICE_S, EVENTS)
             else:
                 time.sleep(max(0.0, now_s + SLICE_S - time.monotonic()))
+                self._read_round(time.monotonic())
                 events = self._epoll.poll(0, EVENTS)
-            while events:
-                self._read(events, time.monotonic())
-                if len(events) < EVENTS:
-                    break
-                self._send_due(time.monotonic())
-                events = self._epoll.poll(0, EVENTS)
+            now_s = time.monotonic()
+            for fd, mask in events:
+                if (conn := self._conn_of[fd]) is not None:
+                    self._attend(conn, mask, now_s)
 
     def _enter(self, phase: Phase, now_s: float) -> None:
         """The next phase: what was counted in the last one is kept."""
@@ -351,7 +352,10 @@ class Swarm:
 
     def _close(self, conn: _Conn) -> None:
         if self._conn_of[conn.fd] is conn:
-            self._conn_of[conn.fd] = self._recv_of[conn.fd] = None
+            self._conn_of[conn.fd] = None
+            if conn.quick and self._main[conn.bot] is conn:
+                self._recv_of[conn.bot] = None
+                self._cut.discard(conn.bot)
             conn.sock.close()
 
     # ------------------------------------------------------------------------------------------- sending
@@ -444,17 +448,20 @@ class Swarm:
 
     # ------------------------------------------------------------------------------------------- receiving
 
-    def _read(self, events: Sequence[tuple[int, int]], now_s: float) -> None:
-        """Reads every ready socket once."""
-        conn_of, recv_of, rows = self._conn_of, self._recv_of, self._rows
+    def _read_round(self, now_s: float) -> None:
+        """Reads those whose turn it is: once a tick everybody who is in, spread over the tick."""
+        count = self.job.count
+        turns = min(count, int((now_s - self._round_s) / self.tick_s * count)) if self.tick_s else 0
+        self._round_s += turns * self.tick_s / count
+        if now_s - self._round_s > self.tick_s:
+            self._round_s = now_s  # what was missed is read in the next round
+        rows, recv_of, cut = self._rows, self._recv_of, self._cut
         bots: list[int] = []
         sizes: list[int] = []
-        for fd, mask in events:
-            recv = recv_of[fd]
-            if recv is None or mask != IN:
-                conn = conn_of[fd]
-                if conn is not None:
-                    self._attend(conn, mask, now_s)
+        for bot in range(self._turn, self._turn + turns):
+            bot -= count if bot >= count else 0
+            recv = recv_of[bot]
+            if recv is None:
                 continue
             try:
                 size = recv(rows[len(bots)])
@@ -462,18 +469,46 @@ class Swarm:
                 continue
             except OSError:
                 size = 0
-            conn = conn_of[fd]
-            assert conn is not None
-            if size == 0:
-                self._gone(conn, "reset", now_s)
+            if size == 0 or bot in cut:
+                self._read_slowly(bot, rows[len(bots)][:size], now_s)
                 continue
-            bots.append(conn.bot)
+            bots.append(bot)
             sizes.append(size)
             if len(bots) == ROWS:
                 self._look(bots, sizes, now_s)
                 bots, sizes = [], []
         if bots:
             self._look(bots, sizes, now_s)
+        self._turn = (self._turn + turns) % count
+        if self._tls is not None:
+            self._catch_up(now_s)
+
+    def _read_slowly(self, bot: int, data: memoryview, now_s: float) -> None:
+        """What one who is in received, if it ends the connection or a message that was cut."""
+        conn = self._main[bot]
+        assert conn is not None
+        if len(data) == 0:
+            self._gone(conn, "reset", now_s)
+            return
+        self._note(bot, len(data), now_s)
+        self._take(conn, bytes(data), now_s)
+
+    def _catch_up(self, now_s: float) -> None:
+        """A read takes one record of TLS; once in a while somebody reads until there is none."""
+        for bot in self._rng.integers(0, self.job.count, 1 + self.job.count // 100).tolist():
+            while (recv := self._recv_of[bot]) is not None:
+                try:
+                    size = recv(self._slow_row)
+                except WOULD_BLOCK:
+                    break
+                except OSError:
+                    size = 0
+                self._read_slowly(bot, self._slow_row[:size], now_s)
+
+    def _note(self, bot: int, size: int, now_s: float) -> None:
+        row = bot + self.job.first
+        self.table.bytes_in[row] += size
+        self.table.heard_s[row] = now_s
 
     def _look(self, bots: list[int], sizes: list[int], now_s: float) -> None:
         """Rows 0 to n of the buffer were received by these bots: what is whole and no control message is done here."""
@@ -539,11 +574,9 @@ class Swarm:
             if size == 0:
                 self._gone(conn, "reset", now_s)
                 return
-            at = conn.bot + self.job.first
-            self.table.bytes_in[at] += size
-            self.table.heard_s[at] = now_s
+            self._note(conn.bot, size, now_s)
             self._take(conn, bytes(row[:size]), time.monotonic() if self.job.watching else now_s)
-            if (size < ROW_BYTES and not conn.edge) or self._conn_of[conn.fd] is not conn:
+            if size < ROW_BYTES or self._conn_of[conn.fd] is not conn or conn.quick:
                 return
 
     def _shake(self, conn: _Conn, now_s: float) -> bool:
@@ -595,12 +628,13 @@ class Swarm:
             self._gone(conn, "broken", now_s)
             return
         if self._conn_of[conn.fd] is conn:
-            slow = self.job.watching or self.job.deaf
-            quick = conn.playing and not slow and conn.frames.at_boundary
-            self._recv_of[conn.fd] = conn.sock.recv_into if quick else None
-            if quick and not conn.edge:
-                conn.edge = True
-                self._epoll.modify(conn.fd, EDGE)
+            whole = conn.frames.at_boundary
+            if conn.quick:
+                (self._cut.discard if whole else self._cut.add)(conn.bot)
+            elif conn.playing and whole and not (conn.out or self.job.watching or self.job.deaf):
+                conn.quick = True
+                self._recv_of[conn.bot] = conn.sock.recv_into
+                self._epoll.unregister(conn.fd)
 
     def _frame(self, conn: _Conn, opcode: int, payload: bytes, now_s: float) -> None:
         if opcode == CLOSE:
@@ -686,9 +720,9 @@ class Swarm:
         self._send[bot] = conn.sock.send
         if self._held.get(bot) is conn:
             del self._held[bot]
-            old, self._main[bot] = self._main[bot], conn
-            if old is not None:
+            if (old := self._main[bot]) is not None:
                 self._close(old)
+            self._main[bot] = conn
             self._seq[bot] = max(self._seq[bot], welcome.seq)
             self.counters["handoffs"] += 1
             return
