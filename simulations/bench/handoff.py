@@ -391,4 +391,3 @@ def _measured(walkers: _Walkers, city: City, rounds: int, ahead: bool, idle_core
         "twinned": len(gauges.twinned),
         "refused": city.counted("refused-") - before,
     }
-

@@ -3,10 +3,10 @@
     python -m simulations.bench.crowd.bots JOB.json
 
 All bots are rows of arrays. Those whose pose is due are moved, packed and masked together, and one `send` each is left.
-What arrives is read into the rows of one array; where a row holds only whole frames that are no control messages, it
-is looked at together with all the others, and nothing but its bytes, its time and its acknowledgement is kept. Everything
-else (the handshake, control messages, frames cut in two) goes the slow way, one message at a time. Watchers go the slow
-way always: what they see is measured (`watch`).
+Everybody is read once a tick, in turn, into the rows of one array; rows that hold only whole frames and no control
+message are looked at together, and nothing but their bytes, their time and what is to be acknowledged is kept.
+Everything else (the handshake, control messages, frames cut in two) goes the slow way, one message at a time. Watchers
+go the slow way always, as soon as anything comes: what they see is measured (`watch`).
 
 A bot speaks the protocol from outside: it proves itself, heeds PACE, CORRECT and MOVED, acknowledges what it read, and
 comes in again when it is thrown out.
@@ -46,7 +46,7 @@ from simulations.bench.crowd.table import Phase, SentTable
 from simulations.bench.crowd.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
@@ -708,9 +708,7 @@ class Swarm:
         else:
             login_ms = max(time.time_ns() // 1_000_000, self._login[bot][0] + 1)
             want = Pose(int(self._east[bot]), int(self._north[bot]))
-            hello = sign_hello(
-                keys, challenge.node, challenge.nonce, login_ms, conn.url, profile, want=want
-            )
+            hello = sign_hello(keys, challenge.node, challenge.nonce, login_ms, conn.url, profile, want=want)
         self._put(conn, masked(encode_play(hello)))
 
     def _welcomed(self, conn: _Conn, welcome: Welcome, now_s: float) -> None:

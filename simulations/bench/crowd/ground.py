@@ -1,8 +1,8 @@
 """Where the crowd of the bench stands: a square of open ground, and the regions of the nodes that share it.
 
-The middle is a point at the south of Seoul Plaza where four cells of 128 m meet. The plane is cut into quadrants there, and each
-quadrant is one node's: with one node there is no border, with two it runs north to south through the middle, with four
-both lines do.
+The middle is a point at the south of Seoul Plaza where four cells of 128 m meet. The plane is cut into quadrants there,
+and each quadrant is one node's: with one node there is no border, with two it runs north to south through the middle,
+with four both lines do.
 """
 
 from __future__ import annotations

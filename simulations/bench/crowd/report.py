@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from simulations.bench.crowd.nodes import Reading
 from simulations.bench.crowd.table import Phase
 from simulations.bench.crowd.watch import spread
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from simulations.bench.crowd.nodes import Reading
 
 __all__ = ["Ran", "Window", "figures", "recovery", "summed"]
 

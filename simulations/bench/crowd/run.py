@@ -119,7 +119,9 @@ class _Run:
             path = folder / f"bots-{job.party}.job.json"
             job.write(path)
             with (folder / f"bots-{job.party}.log").open("ab") as log:
-                self.processes.append(start_child(["-m", "simulations.bench.crowd.bots", str(path)], log, log))
+                self.processes.append(
+                    start_child(["-m", "simulations.bench.crowd.bots", str(path)], log, log)
+                )
 
     def go(self, say: Callable[[str], None]) -> dict[str, Any]:
         """All phases; the figures."""
@@ -158,14 +160,21 @@ class _Run:
         }
         if guests:
             more = Ran(crowd.avatars + crowd.surge, crowd.watchers, crowd.scale, reports)
-            told["with_guests"] = {"never_read": crowd.never_read, "surge": crowd.surge} | figures(more, windows[1])
+            told["with_guests"] = {"never_read": crowd.never_read, "surge": crowd.surge} | figures(
+                more, windows[1]
+            )
             told["after_guests"] = recovery(reports)
         if crowd.never_read:
             oldest = [ms for report in reports for ms in report["oldest_ms"]]
-            grown_mb = sum(node.rss_mb for node in windows[1].after) - sum(node.rss_mb for node in windows[0].after)
+            grown_mb = sum(node.rss_mb for node in windows[1].after) - sum(
+                node.rss_mb for node in windows[0].after
+            )
             told["never_read"] = {
                 "clients": crowd.never_read,
-                "kernel_bytes_each": {"max": max(queued, default=0), "mean": round(sum(queued) / crowd.never_read)},
+                "kernel_bytes_each": {
+                    "max": max(queued, default=0),
+                    "mean": round(sum(queued) / crowd.never_read),
+                },
                 "node_bytes_each": round(grown_mb * 1e6 / crowd.never_read),
                 "heard_again": len(oldest),
                 "oldest_frame_ms": max(oldest, default=0),

@@ -44,9 +44,9 @@ class Phase(IntEnum):
 class SentTable:
     """The table of `bots` bots in the file at `path`, which is made if it is not there.
 
-    `order` is the phase wanted, `reached[p]` the phase process p is in. Of each bot: `ids`, `present` (a node owns it and it has sent a pose), `moving`, `since_s` (of its first pose),
-    `sent` (how many poses), `east_cm` and `north_cm` (the latest),
-    `bytes_in` (so far), `heard_s` (when a frame last came), and of its last `SLOTS` poses `sent_s`,
+    `order` is the phase wanted, `reached[p]` the phase process p is in. Of each bot: `ids`, `present` (a node owns it
+    and it has sent a pose), `moving`, `since_s` (of its first pose), `sent` (how many poses), `east_cm` and `north_cm`
+    (the latest), `bytes_in` (so far), `heard_s` (when a frame last came), and of its last `SLOTS` poses `sent_s`,
     `sent_east_cm`, `sent_north_cm`.
     """
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from p2pworld.geometry import ROOT_SIDE_CM
 from p2pworld.wire.frames import decode_poses
-from simulations.bench.crowd.table import SLOTS, YAW_STEP
+from simulations.bench.crowd.table import YAW_STEP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -244,7 +244,6 @@ class Watch:
             if len(there):
                 out["by_border_m"][str(low)] = _nearest(there, errors[buckets == number])
         return out
-
 
     def seconds(self, began_s: float) -> list[dict[str, float]]:
         """Second by second from `began_s`: frames each watcher got, and the share of its nearest that was fresh."""
