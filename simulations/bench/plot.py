@@ -21,6 +21,8 @@ __all__ = ["BROWSERS", "Line", "Panel", "draw", "picture"]
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 WIDTH: Final = 420
 HEIGHT: Final = 300
+HEAD: Final = 28
+COLUMNS: Final = 2
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 40, 44
 COLOURS: Final = ("#1f6f8b", "#c8553d", "#588b3b", "#7a4f9a")
 STEPS: Final = (1, 2, 2.5, 5, 10)
@@ -45,19 +47,20 @@ class Panel:
 
 
 def draw(title: str, sizes: Sequence[int], panels: Sequence[Panel]) -> str:
-    """All panels side by side over the same `sizes`, which rise; the axis of sizes is logarithmic.
+    """All panels, two in a row, over the same `sizes`, which rise; the axis of sizes is logarithmic.
 
     Every line has as many values as there are sizes.
     """
-    width = WIDTH * len(panels)
+    width, height = WIDTH * COLUMNS, HEIGHT * math.ceil(len(panels) / COLUMNS) + HEAD
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{HEIGHT + 28}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         'font-family="sans-serif" font-size="11">',
-        f'<rect width="{width}" height="{HEIGHT + 28}" fill="#ffffff"/>',
+        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
         f'<text x="{LEFT}" y="20" font-size="14" font-weight="bold">{escape(title)}</text>',
     ]
     for number, panel in enumerate(panels):
-        parts.append(f'<g transform="translate({number * WIDTH} 28)">{_panel(sizes, panel)}</g>')
+        across, down = number % COLUMNS * WIDTH, number // COLUMNS * HEIGHT + HEAD
+        parts.append(f'<g transform="translate({across} {down})">{_panel(sizes, panel)}</g>')
     return "".join([*parts, "</svg>\n"])
 
 
@@ -118,7 +121,8 @@ def _panel(sizes: Sequence[int], panel: Panel) -> str:
     for number, (line, colour) in enumerate(zip(panel.lines, COLOURS, strict=False)):
         if len(panel.lines) > 1:
             parts.append(
-                f'<text x="{LEFT + 8}" y="{TOP - 8 + 14 * number}" fill="{colour}">{escape(line.name)}</text>'
+                f'<text x="{LEFT + 8}" y="{HEIGHT - BOTTOM - 8 - 14 * number}" '
+                f'fill="{colour}">{escape(line.name)}</text>'
             )
     return "".join(parts)
 

@@ -14,11 +14,9 @@ comes in again when it is thrown out.
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import gc
 import json
-import math
 import resource
 import select
 import socket
@@ -27,14 +25,13 @@ import sys
 import termios
 import time
 from collections import Counter, deque
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import numpy as np
 
-from client.framing import BINARY, CLOSE, ServerFrames, close_frame, masked
+from client.framing import BINARY, CLOSE, close_frame, masked
+from client.session import HELD_WAIT_S
 from p2pworld.crypto.keys import PersonKeys, sign_hello, verify_challenge
 from p2pworld.errors import RemoteError
 from p2pworld.ids import avatar_id
@@ -42,7 +39,12 @@ from p2pworld.messages import Bye, Challenge, Correct, Moved, Pace, Pose, Profil
 from p2pworld.wire.codec import decode_play, encode_play
 from p2pworld.wire.frames import POSE, POSE_DTYPE, POSES
 from simulations.bench.crowd import ground
+from simulations.bench.crowd.job import Job
+from simulations.bench.crowd.rows import POSE_FRAME_BYTES, pose_frames
+from simulations.bench.crowd.sockets import WOULD_BLOCK, Conn, Dialler
 from simulations.bench.crowd.table import Phase, SentTable
+from simulations.bench.crowd.turns import Turns
+from simulations.bench.crowd.walk import Walks
 from simulations.bench.crowd.watch import Watch
 
 if TYPE_CHECKING:
@@ -50,85 +52,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Job", "Swarm", "main"]
+__all__ = ["AWAY_S", "Swarm", "main"]
 
 SLICE_S: Final = 0.010  # what is due or ready within this goes together
-ROWS: Final = 256
-ROW_BYTES: Final = 8_192  # three ticks of what a client is sent
-ROW_SLACK: Final = 16  # so that a header is read past the end without a fault
-HOPS_MAX: Final = 12  # messages looked at in one row
+READ_BYTES: Final = 16_384
 EVENTS: Final = 512
 JOINING_MAX: Final = 128
 JOIN_S: Final = 15.0
 AGAIN_S: Final = 1.0
 AWAY_S: Final = 5.0  # who left comes back after this, when the node has forgotten the avatar
 STAND_S: Final = 1.0
-WALK_CM_S: Final = (90.0, 160.0)
-TURN: Final = 0.15  # radians a step, one standard deviation
-POSE_FRAME_BYTES: Final = 22
 DEAF_BUFFER_BYTES: Final = 4_096
-FIRST_CONTROL_KIND: Final = 0x40
 HEEDED: Final = frozenset(one.KIND for one in (Challenge, Welcome, Moved, Correct, Pace, Bye))
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
-WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 FILES: Final = 65_536
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What one process of bots is to do.
-
-    Its bots are the rows `first` to `first + count` of the table (with `bots` rows) in the file `table`. The first
-    `members` come in at the start, `churn_per_s` of them leave each second and as many of the others come. Guests come
-    in later and leave earlier; who is deaf reads nothing after WELCOME, until the guests are to leave.
-    """
-
-    table: str
-    bots: int
-    party: int
-    first: int
-    count: int
-    members: int
-    urls: tuple[str, ...]
-    report: str
-    side_cm: int
-    standing: float = 0.8
-    churn_per_s: float = 0.0
-    scale: float = 1.0
-    seed: int = 1
-    watching: bool = False
-    guests: bool = False
-    deaf: bool = False
-    certificate: str = ""
-
-    def write(self, path: Path) -> None:
-        """Writes it to a file, for `read`."""
-        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
-
-    @classmethod
-    def read(cls, path: Path) -> Job:
-        """The job of a file."""
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**fields | {"urls": tuple(fields["urls"])})
-
-
-class _Conn:
-    """One socket of one bot, before it plays or beside it."""
-
-    __slots__ = (
-        "bot", "fd", "frames", "head", "node", "opened_s", "out", "playing", "quick", "sock", "ticket", "tls", "url",
-    )  # fmt: skip
-
-    def __init__(self, sock: socket.socket, bot: int, url: str, tls: bool, now_s: float) -> None:
-        self.sock, self.fd, self.bot, self.url, self.opened_s = sock, sock.fileno(), bot, url, now_s
-        self.tls = tls  # its handshake is under way
-        self.node = b""  # whom to expect
-        self.ticket = b""
-        self.head: bytes | None = b""  # of the answer to the upgrade; None after it
-        self.frames = ServerFrames()
-        self.out = b""
-        self.playing = False  # the bot plays on it
-        self.quick = False  # it is read in its turn, and epoll does not tell of it
 
 
 class Swarm:
@@ -146,41 +83,30 @@ class Swarm:
         ]
         mine = slice(job.first, job.first + count)
         table.ids[mine] = [avatar_id(keys.public) for keys in self._keys]
-        moving = self._rng.random(count) >= job.standing
-        table.moving[mine] = moving
-        self._moving = moving
-        half = job.side_cm / 2
-        self._east = ground.MIDDLE_CM[0] + self._rng.uniform(-half, half, count)
-        self._north = ground.MIDDLE_CM[1] + self._rng.uniform(-half, half, count)
-        self._heading = self._rng.uniform(0, 2 * math.pi, count)
-        self._cm_s = self._rng.uniform(*WALK_CM_S, count) / job.scale
+        self._walks = Walks(count, job.side_cm, job.standing, job.scale, self._rng)
+        table.moving[mine] = self._walks.moving
         self._period_s = np.full(count, STAND_S * job.scale)
         self._due_s = np.full(count, np.inf)
-        self._stepped_s = np.zeros(count)
         self._seq = np.zeros(count, np.int64)
         self._ack = np.zeros(count, np.uint8)
         self._masks = self._rng.integers(0, 256, (count, 4), np.uint8)
         self._login: list[tuple[int, bytes]] = [(0, b"")] * count
-        self._main: list[_Conn | None] = [None] * count
-        self._held: dict[int, _Conn] = {}
+        self._main: list[Conn | None] = [None] * count
+        self._held: dict[int, Conn] = {}
+        self._seated_s: dict[int, float] = {}  # since when they have no socket but the one at the other node
         self._send: list[Callable[[bytes], int] | None] = [None] * count
-        self._rest: dict[int, bytes] = {}  # of a pose that a socket took only in part
         self._joining: dict[int, float] = {}
         self._queue: deque[int] = deque() if job.guests else deque(range(job.members))
         self._again: deque[tuple[float, int]] = deque()
         self._away: deque[tuple[float, int]] = deque((0.0, i) for i in range(job.members, count))
         self._churned_s = 0.0
         self._owed = 0.0  # fractions of somebody who is to leave
-        self._conn_of: list[_Conn | None] = [None] * FILES
-        self._recv_of: list[Callable[[Any], int] | None] = [None] * count
-        self._cut: set[int] = set()  # those whose last message is not whole yet
-        self._turn, self._round_s = 0, 0.0
+        self._conn_of: list[Conn | None] = [None] * FILES
+        self._turns = Turns(count, self)
         self._epoll = select.epoll()
-        self._buffer = np.zeros((ROWS, ROW_BYTES + ROW_SLACK), np.uint8)
-        self._rows = [memoryview(self._buffer[i])[:ROW_BYTES] for i in range(ROWS)]
-        self._slow_row = memoryview(bytearray(ROW_BYTES))
-        self._tls = _trusting(job.certificate) if job.certificate else None
-        self._addresses: dict[str, tuple[str, int]] = {}
+        self._row = memoryview(bytearray(READ_BYTES))
+        # or the kernel would read for those who are deaf, for many seconds
+        self._dialler = Dialler(job.certificate, DEAF_BUFFER_BYTES if job.deaf else 0)
         self._watch: Watch | None = None
         self.tick_s = 0.0
         self.phase = Phase.JOIN
@@ -206,7 +132,11 @@ class Swarm:
                 events = self._epoll.poll(SLICE_S, EVENTS)
             else:
                 time.sleep(max(0.0, now_s + SLICE_S - time.monotonic()))
-                self._read_round(time.monotonic())
+                now_s = time.monotonic()
+                if self.tick_s:
+                    self._turns.read(now_s, self.tick_s)
+                if self._dialler.over_tls:
+                    self._catch_up(now_s)
                 events = self._epoll.poll(0, EVENTS)
             now_s = time.monotonic()
             for fd, mask in events:
@@ -268,6 +198,11 @@ class Swarm:
             if now_s - self._joining[first] > JOIN_S:
                 self.counters["joins_timed_out"] += 1
                 self._lose(first, now_s)
+        if self._seated_s:
+            first, since_s = next(iter(self._seated_s.items()))
+            if now_s - since_s > HELD_WAIT_S:
+                self.counters["seats_never_taken"] += 1
+                self._lose(first, now_s)
         if self.phase >= Phase.SETTLE and self.job.churn_per_s:
             self._owed += (now_s - self._churned_s) * self.job.churn_per_s / self.job.scale
             self._churned_s = now_s
@@ -286,7 +221,7 @@ class Swarm:
                 self._away.append((now_s + AWAY_S * self.job.scale, bot))
                 return
 
-    def _bid_farewell(self, bot: int, conn: _Conn) -> None:
+    def _bid_farewell(self, bot: int, conn: Conn) -> None:
         """Closes a bot's socket with a goodbye."""
         self._absent(bot)
         self._joining.pop(bot, None)
@@ -298,44 +233,23 @@ class Swarm:
         self._main[bot] = None
 
     def _join(self, bot: int, now_s: float) -> None:
-        east, north = int(self._east[bot]), int(self._north[bot])
+        east, north = int(self._walks.east[bot]), int(self._walks.north[bot])
         url = self.job.urls[ground.node_at(len(self.job.urls), east, north)]
         self._joining[bot] = now_s
-        self._main[bot] = self._open(bot, url, now_s)
+        self._main[bot] = self._open(bot, url)
 
-    def _open(self, bot: int, url: str, now_s: float) -> _Conn:
-        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.job.deaf:
-            # or the kernel would read for it, for many seconds
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, DEAF_BUFFER_BYTES)
-        problem = sock.connect_ex(self._address(url))
-        if problem not in (0, errno.EINPROGRESS):
-            raise OSError(problem, f"cannot connect to {url}")
-        if self._tls is not None:
-            sock = self._tls.wrap_socket(sock, do_handshake_on_connect=False)
-        conn = _Conn(sock, bot, url, self._tls is not None, now_s)
+    def _open(self, bot: int, url: str) -> Conn:
+        conn = self._dialler.open(bot, url)
         self._conn_of[conn.fd] = conn
         self._epoll.register(conn.fd, IN | OUT)
-        conn.out = _upgrade(url)
         return conn
-
-    def _address(self, url: str) -> tuple[str, int]:
-        known = self._addresses.get(url)
-        if known is None:
-            parts = urlsplit(url)
-            known = self._addresses[url] = parts.hostname or "", parts.port or 0
-        return known
 
     def _absent(self, bot: int) -> None:
         """It does not play."""
         row = self.job.first + bot
-        if self.table.present[row]:
-            self.table.present[row] = False
+        self.table.present[row] = False
         self._due_s[bot] = np.inf
         self._send[bot] = None
-        self._rest.pop(bot, None)
 
     def _lose(self, bot: int, now_s: float) -> None:
         """Its main socket is gone, or never came to be: it comes in again, unless it sits at another node already."""
@@ -346,16 +260,16 @@ class Swarm:
             self._close(conn)
         self._main[bot] = None
         self._joining.pop(bot, None)
+        self._seated_s.pop(bot, None)
         self._absent(bot)
         if not (self.job.guests and self.phase is Phase.AFTER):
             self._again.append((now_s + AGAIN_S, bot))
 
-    def _close(self, conn: _Conn) -> None:
+    def _close(self, conn: Conn) -> None:
         if self._conn_of[conn.fd] is conn:
             self._conn_of[conn.fd] = None
             if conn.quick and self._main[conn.bot] is conn:
-                self._recv_of[conn.bot] = None
-                self._cut.discard(conn.bot)
+                self._turns.remove(conn.bot)
             conn.sock.close()
 
     # ------------------------------------------------------------------------------------------- sending
@@ -368,22 +282,18 @@ class Swarm:
         self._due_s[due] += self._period_s[due] * np.maximum(
             1, np.ceil((now_s - self._due_s[due]) / self._period_s[due])
         )
-        self._walk(due[self._moving[due]], now_s)
+        self._walks.step(due, now_s)
         rows = due + self.job.first
         table = self.table
         poses = np.zeros(len(due), POSE_DTYPE)
         poses["kind"] = POSE
         self._seq[due] += 1
         poses["seq"] = self._seq[due] & 0xFFFF
-        poses["east_cm"] = self._east[due]
-        poses["north_cm"] = self._north[due]
+        poses["east_cm"] = self._walks.east[due]
+        poses["north_cm"] = self._walks.north[due]
         poses["ack"] = self._ack[due]
         poses["yaw"] = table.write(rows, poses["east_cm"], poses["north_cm"], now_s)
-        frames = np.empty((len(due), POSE_FRAME_BYTES), np.uint8)
-        frames[:, 0], frames[:, 1] = 0x80 | BINARY, 0x80 | 16
-        frames[:, 2:6] = masks = self._masks[due]
-        frames[:, 6:] = poses.view(np.uint8).reshape(-1, 16) ^ np.tile(masks, 4)
-        data = frames.tobytes()
+        data = pose_frames(poses, self._masks[due])
         send_of, at = self._send, 0
         for bot in due.tolist():
             send = send_of[bot]
@@ -391,7 +301,8 @@ class Swarm:
             if send is not None:
                 try:
                     if send(data[at:end]) != POSE_FRAME_BYTES:
-                        self.counters["sends_cut"] += 1
+                        self.counters["sends_cut"] += 1  # no use for the rest: the next pose is a newer one
+                        self._lose(bot, now_s)
                 except WOULD_BLOCK:
                     self.counters["sends_blocked"] += 1
                 except OSError:
@@ -409,28 +320,7 @@ class Swarm:
             table.since_s[new] = now_s
             table.present[new] = [self._send[row - self.job.first] is not None for row in new.tolist()]
 
-    def _walk(self, bots: NDArray[np.intp], now_s: float) -> None:
-        """A step of these, who turn a little, and around at the edge of the square."""
-        if len(bots) == 0:
-            return
-        seconds = np.minimum(now_s - self._stepped_s[bots], 0.5 * self.job.scale)
-        self._stepped_s[bots] = now_s
-        heading = self._heading[bots] + self._rng.normal(0, TURN, len(bots))
-        way = self._cm_s[bots] * seconds
-        half = self.job.side_cm / 2
-        for place, middle, part in (
-            (self._east, ground.MIDDLE_CM[0], np.sin),
-            (self._north, ground.MIDDLE_CM[1], np.cos),
-        ):
-            there = place[bots] + way * part(heading)
-            out = np.abs(there - middle) > half
-            if out.any():
-                there = np.clip(there, middle - half, middle + half)
-                heading = np.where(out, -heading if part is np.sin else math.pi - heading, heading)
-            place[bots] = there
-        self._heading[bots] = heading
-
-    def _put(self, conn: _Conn, data: bytes) -> None:
+    def _put(self, conn: Conn, data: bytes) -> None:
         """Sends what is small and rare; what does not fit waits."""
         if conn.out:
             conn.out += data
@@ -448,104 +338,33 @@ class Swarm:
 
     # ------------------------------------------------------------------------------------------- receiving
 
-    def _read_round(self, now_s: float) -> None:
-        """Reads those whose turn it is: once a tick everybody who is in, spread over the tick."""
-        count = self.job.count
-        turns = min(count, int((now_s - self._round_s) / self.tick_s * count)) if self.tick_s else 0
-        self._round_s += turns * self.tick_s / count
-        if now_s - self._round_s > self.tick_s:
-            self._round_s = now_s  # what was missed is read in the next round
-        rows, recv_of, cut = self._rows, self._recv_of, self._cut
-        bots: list[int] = []
-        sizes: list[int] = []
-        for bot in range(self._turn, self._turn + turns):
-            bot -= count if bot >= count else 0
-            recv = recv_of[bot]
-            if recv is None:
-                continue
-            try:
-                size = recv(rows[len(bots)])
-            except WOULD_BLOCK:
-                continue
-            except OSError:
-                size = 0
-            if size == 0 or bot in cut:
-                self._read_slowly(bot, rows[len(bots)][:size], now_s)
-                continue
-            bots.append(bot)
-            sizes.append(size)
-            if len(bots) == ROWS:
-                self._look(bots, sizes, now_s)
-                bots, sizes = [], []
-        if bots:
-            self._look(bots, sizes, now_s)
-        self._turn = (self._turn + turns) % count
-        if self._tls is not None:
-            self._catch_up(now_s)
+    def heard(
+        self, bots: NDArray[np.int64], sizes: NDArray[np.int64], acks: NDArray[np.int64], now_s: float
+    ) -> None:
+        """These bots received so many bytes in their turn."""
+        rows = bots + self.job.first
+        self.table.bytes_in[rows] += sizes
+        self.table.heard_s[rows] = now_s
+        told = acks >= 0
+        self._ack[bots[told]] = acks[told]
 
-    def _read_slowly(self, bot: int, data: memoryview, now_s: float) -> None:
-        """What one who is in received, if it ends the connection or a message that was cut."""
-        conn = self._main[bot]
-        assert conn is not None
-        if len(data) == 0:
+    def take(self, bot: int, data: bytes, now_s: float) -> None:
+        """What has to be read the slow way."""
+        if (conn := self._main[bot]) is not None:
+            self._take(conn, data, now_s)
+
+    def ended(self, bot: int, now_s: float) -> None:
+        """A socket that is read in turn came to its end."""
+        if (conn := self._main[bot]) is not None:
             self._gone(conn, "reset", now_s)
-            return
-        self._note(bot, len(data), now_s)
-        self._take(conn, bytes(data), now_s)
 
     def _catch_up(self, now_s: float) -> None:
         """A read takes one record of TLS; once in a while somebody reads until there is none."""
         for bot in self._rng.integers(0, self.job.count, 1 + self.job.count // 100).tolist():
-            while (recv := self._recv_of[bot]) is not None:
-                try:
-                    size = recv(self._slow_row)
-                except WOULD_BLOCK:
-                    break
-                except OSError:
-                    size = 0
-                self._read_slowly(bot, self._slow_row[:size], now_s)
+            while self._turns.read_these((bot,), now_s):
+                self.counters["caught_up"] += 1
 
-    def _note(self, bot: int, size: int, now_s: float) -> None:
-        row = bot + self.job.first
-        self.table.bytes_in[row] += size
-        self.table.heard_s[row] = now_s
-
-    def _look(self, bots: list[int], sizes: list[int], now_s: float) -> None:
-        """Rows 0 to n of the buffer were received by these bots: what is whole and no control message is done here."""
-        table, buffer = self.table, self._buffer
-        who = np.array(bots)
-        size = np.array(sizes)
-        table.bytes_in[who + self.job.first] += size
-        table.heard_s[who + self.job.first] = now_s
-        row = np.arange(len(who))
-        at = np.zeros(len(who), np.int64)
-        left = row
-        for _ in range(HOPS_MAX):
-            here = at[left]
-            first, short = buffer[left, here], buffer[left, here + 1].astype(np.int64)
-            wide = short == 126
-            length = np.where(
-                wide, (buffer[left, here + 2].astype(np.int64) << 8) | buffer[left, here + 3], short
-            )
-            body = here + np.where(wide, 4, 2)
-            kind = buffer[left, np.minimum(body, ROW_BYTES)]
-            end = body + length
-            good = (first == 0x80 | BINARY) & (short < 127) & (length >= 8) & (end <= size[left])
-            good &= kind < FIRST_CONTROL_KIND
-            poses = good & (kind == POSES)
-            if poses.any():
-                there, start = left[poses], body[poses]
-                self._ack[who[there]] = (buffer[there, start + 4] >> 6) | (buffer[there, start + 5] << 2)
-            at[left[good]] = end[good]
-            left = left[good & (end < size[left])]
-            if len(left) == 0:
-                break
-        for one in np.flatnonzero(at < size).tolist():
-            conn = self._main[bots[one]]
-            if conn is not None:
-                self._take(conn, bytes(self._rows[one][at[one] : sizes[one]]), now_s)
-
-    def _attend(self, conn: _Conn, mask: int, now_s: float) -> None:
+    def _attend(self, conn: Conn, mask: int, now_s: float) -> None:
         """The slow way: connecting, shaking hands, watching, or odd."""
         if conn.tls and not self._shake(conn, now_s):
             return
@@ -563,7 +382,7 @@ class Swarm:
                 self._epoll.modify(conn.fd, IN)
         if not mask & ~OUT:
             return
-        row = self._slow_row
+        row = self._row
         while True:
             try:
                 size = conn.sock.recv_into(row)
@@ -574,12 +393,14 @@ class Swarm:
             if size == 0:
                 self._gone(conn, "reset", now_s)
                 return
-            self._note(conn.bot, size, now_s)
+            at = conn.bot + self.job.first
+            self.table.bytes_in[at] += size
+            self.table.heard_s[at] = now_s
             self._take(conn, bytes(row[:size]), time.monotonic() if self.job.watching else now_s)
-            if size < ROW_BYTES or self._conn_of[conn.fd] is not conn or conn.quick:
+            if size < READ_BYTES or self._conn_of[conn.fd] is not conn or conn.quick:
                 return
 
-    def _shake(self, conn: _Conn, now_s: float) -> bool:
+    def _shake(self, conn: Conn, now_s: float) -> bool:
         """One step of TLS; whether it is done."""
         assert isinstance(conn.sock, ssl.SSLSocket)
         try:
@@ -596,18 +417,23 @@ class Swarm:
         self._epoll.modify(conn.fd, IN | OUT)
         return True
 
-    def _gone(self, conn: _Conn, why: str, now_s: float) -> None:
+    def _gone(self, conn: Conn, why: str, now_s: float) -> None:
         """A socket came to its end without our asking."""
         bot = conn.bot
         self._close(conn)
         if self._held.get(bot) is conn:
             self.counters["seats_lost"] += 1
             del self._held[bot]
+            if self._main[bot] is None:
+                self._lose(bot, now_s)
+        elif self._main[bot] is conn and bot in self._held:
+            self._main[bot] = self._send[bot] = None  # the other node may yet say WELCOME
+            self._seated_s[bot] = now_s
         elif self._main[bot] is conn:
             self.counters[f"closed_{why}"] += 1
             self._lose(bot, now_s)
 
-    def _take(self, conn: _Conn, data: bytes, now_s: float) -> None:
+    def _take(self, conn: Conn, data: bytes, now_s: float) -> None:
         """What came on a socket, by the slow way; afterwards it may go the quick way."""
         if conn.head is not None:
             conn.head += data
@@ -630,13 +456,13 @@ class Swarm:
         if self._conn_of[conn.fd] is conn:
             whole = conn.frames.at_boundary
             if conn.quick:
-                (self._cut.discard if whole else self._cut.add)(conn.bot)
+                self._turns.is_cut(conn.bot, not whole)
             elif conn.playing and whole and not (conn.out or self.job.watching or self.job.deaf):
                 conn.quick = True
-                self._recv_of[conn.bot] = conn.sock.recv_into
+                self._turns.add(conn.bot, conn.sock.recv_into)
                 self._epoll.unregister(conn.fd)
 
-    def _frame(self, conn: _Conn, opcode: int, payload: bytes, now_s: float) -> None:
+    def _frame(self, conn: Conn, opcode: int, payload: bytes, now_s: float) -> None:
         if opcode == CLOSE:
             self._gone(conn, "close", now_s)
         elif opcode == BINARY and payload:
@@ -651,7 +477,7 @@ class Swarm:
             elif kind in HEEDED:
                 self._message(conn, decode_play(payload), now_s)
 
-    def _hear_again(self, bot: int, conn: _Conn, now_s: float) -> None:
+    def _hear_again(self, bot: int, conn: Conn, now_s: float) -> None:
         """One who was deaf reads: first what its own kernel holds, which no node can take back, then the rest."""
         waiting = int.from_bytes(fcntl.ioctl(conn.fd, termios.FIONREAD, bytes(4)), sys.byteorder)
         self._take(conn, conn.sock.recv(waiting, socket.MSG_DONTWAIT) if waiting else b"", now_s)
@@ -667,7 +493,7 @@ class Swarm:
 
     # ------------------------------------------------------------------------------------------- messages
 
-    def _message(self, conn: _Conn, message: object, now_s: float) -> None:
+    def _message(self, conn: Conn, message: object, now_s: float) -> None:
         bot = conn.bot
         match message:
             case Challenge():
@@ -679,17 +505,17 @@ class Swarm:
                 self._due_s[bot] += message.shift_ms / 1000
             case Correct() if conn.playing:
                 self.counters[f"corrected_{message.reason}"] += 1
-                self._east[bot], self._north[bot] = message.pose.east_cm, message.pose.north_cm
+                self._walks.place(bot, message.pose.east_cm, message.pose.north_cm, now_s)
                 self._seq[bot] = max(self._seq[bot], message.seq)
             case Moved() if conn.playing:
                 if (old := self._held.pop(bot, None)) is not None:
                     self._close(old)
-                held = self._held[bot] = self._open(bot, message.url, now_s)
+                held = self._held[bot] = self._open(bot, message.url)
                 held.ticket = message.ticket
             case Bye():
                 self.counters[f"bye_{message.code}"] += 1
 
-    def _prove(self, conn: _Conn, challenge: Challenge) -> None:
+    def _prove(self, conn: Conn, challenge: Challenge) -> None:
         """Answers a challenge. Only watchers look at its signature: it costs as much as all a bot does in a second."""
         bot = conn.bot
         if self.job.watching and not verify_challenge(
@@ -707,11 +533,11 @@ class Swarm:
             )  # fmt: skip
         else:
             login_ms = max(time.time_ns() // 1_000_000, self._login[bot][0] + 1)
-            want = Pose(int(self._east[bot]), int(self._north[bot]))
+            want = Pose(int(self._walks.east[bot]), int(self._walks.north[bot]))
             hello = sign_hello(keys, challenge.node, challenge.nonce, login_ms, conn.url, profile, want=want)
         self._put(conn, masked(encode_play(hello)))
 
-    def _welcomed(self, conn: _Conn, welcome: Welcome, now_s: float) -> None:
+    def _welcomed(self, conn: Conn, welcome: Welcome, now_s: float) -> None:
         bot, job = conn.bot, self.job
         self._login[bot] = welcome.login_ms, welcome.birth
         conn.playing = True
@@ -721,16 +547,16 @@ class Swarm:
             if (old := self._main[bot]) is not None:
                 self._close(old)
             self._main[bot] = conn
+            self._seated_s.pop(bot, None)
             self._seq[bot] = max(self._seq[bot], welcome.seq)
             self.counters["handoffs"] += 1
             return
         self.joins_ms.append((now_s - self._joining.pop(bot, now_s)) * 1000)
         self.counters["logins"] += 1
         self._seq[bot] = welcome.seq
-        self._east[bot], self._north[bot] = welcome.pose.east_cm, welcome.pose.north_cm
-        self._stepped_s[bot] = now_s
+        self._walks.place(bot, welcome.pose.east_cm, welcome.pose.north_cm, now_s)
         self.tick_s = welcome.tick_ms / 1000
-        self._period_s[bot] = self.tick_s if self._moving[bot] else STAND_S * job.scale
+        self._period_s[bot] = self.tick_s if self._walks.moving[bot] else STAND_S * job.scale
         self._due_s[bot] = now_s + self._rng.uniform(0, self.tick_s)
         if job.deaf:
             self._epoll.unregister(conn.fd)
@@ -745,23 +571,6 @@ class Swarm:
         for conn in self._held.values():
             self._close(conn)
         self._epoll.close()
-
-
-def _upgrade(url: str) -> bytes:
-    """The request that makes a play socket. The key is a constant: nobody caches an answer here."""
-    return (
-        f"GET /play HTTP/1.1\r\nHost: {urlsplit(url).netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: cDJwd29ybGQgYmVuY2ggMQ==\r\n"
-        "Sec-WebSocket-Protocol: p2pworld.v1\r\n\r\n"
-    ).encode()
-
-
-def _trusting(certificate: str) -> ssl.SSLContext:
-    """TLS that trusts this certificate and no other."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.load_verify_locations(certificate)
-    return context
 
 
 def main() -> None:

@@ -23,8 +23,9 @@ import numpy as np
 
 from p2pworld.limits import TICK_MS
 from simulations.bench.crowd import ground
-from simulations.bench.crowd.bots import AWAY_S, Job
+from simulations.bench.crowd.bots import AWAY_S
 from simulations.bench.crowd.certificate import write_certificate
+from simulations.bench.crowd.job import Job
 from simulations.bench.crowd.nodes import machine, queued_bytes, read_nodes
 from simulations.bench.crowd.report import Ran, Window, figures, recovery
 from simulations.bench.crowd.table import Phase, SentTable
