@@ -336,7 +336,11 @@ class _Walkers:
 
 
 def run_handoffs(
-    clients: int, rounds: int, folder: Path, say: Callable[[str], None] = lambda text: None
+    clients: int,
+    rounds: int,
+    folder: Path,
+    say: Callable[[str], None] = lambda text: None,
+    idle_s: float = IDLE_S,
 ) -> dict[str, Any]:
     """Both ways, one after the other, in `folder`, which is empty.
 
@@ -351,10 +355,10 @@ def run_handoffs(
         try:
             walkers.join()
             say(f"{clients} are in")
-            walkers.rest(IDLE_S)
+            walkers.rest(idle_s)
             idle = used_s(city.nodes)
-            walkers.rest(IDLE_S)
-            idle_cores = (used_s(city.nodes) - idle) / IDLE_S
+            walkers.rest(idle_s)
+            idle_cores = (used_s(city.nodes) - idle) / idle_s
             told["idle_cores"] = round(idle_cores, 3)
             for name, ahead in (("attached", True), ("new_connection", False)):
                 say(name)
@@ -382,7 +386,7 @@ def _measured(walkers: _Walkers, city: City, rounds: int, ahead: bool, idle_core
     return {
         "handoffs": gauges.handoffs,
         "between_processes": gauges.between_processes,
-        "handoffs_per_s_per_core": round(gauges.handoffs / cpu_s),
+        "handoffs_per_s_per_core": round(gauges.handoffs / max(cpu_s, 1e-9)),
         "handoffs_per_s_per_core_beyond_idle": round(gauges.handoffs / alone_s),
         "cpu_us_each": round(1e6 * cpu_s / gauges.handoffs),
         "handoffs_per_s": round(gauges.handoffs / seconds),

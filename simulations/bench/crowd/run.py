@@ -42,7 +42,8 @@ POLL_S: Final = 0.1
 SETTLE_S: Final = 3.0
 PACED_PER_S: Final = 500  # people that a node brings into step
 FILLING_S: Final = 5.0  # until the buffers of those who never read are full
-AFTER_S: Final = 12.0
+AFTER_SURGE_S: Final = 12.0
+HEARING_S: Final = 3.0  # until those who never read have read what waited for them
 PHASE_S: Final = 30.0
 END_S: Final = 30.0
 LOST_S: Final = 10.0
@@ -142,7 +143,7 @@ class _Run:
             queued = queued_bytes(self.city.nodes)[: crowd.never_read]
             say("the guests leave")
             self._phase(Phase.AFTER)
-            self._pass(AFTER_S * crowd.scale)
+            self._pass((AFTER_SURGE_S if crowd.surge else HEARING_S) * crowd.scale)
         lost = self._lost()
         self.end()
         reports = [json.loads(Path(job.report).read_text("utf-8")) for job in self.jobs]
