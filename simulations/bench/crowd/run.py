@@ -40,7 +40,7 @@ READY_S: Final = 60.0
 STALLED_S: Final = 30.0  # nobody came in for so long
 POLL_S: Final = 0.1
 SETTLE_S: Final = 3.0
-PACED_PER_S: Final = 500  # people that a node brings into step
+PACED_PER_S: Final = 1_000  # people; those who came first are in step when the last come in
 FILLING_S: Final = 5.0  # until the buffers of those who never read are full
 AFTER_SURGE_S: Final = 12.0
 HEARING_S: Final = 3.0  # until those who never read have read what waited for them
@@ -132,7 +132,7 @@ class _Run:
         self._come_in(crowd.avatars, say)
         say(f"{crowd.avatars} are in; they find their step")
         self._phase(Phase.SETTLE)
-        self._pass(SETTLE_S * crowd.scale + crowd.avatars / PACED_PER_S)
+        self._pass((SETTLE_S + crowd.avatars / PACED_PER_S) * crowd.scale)
         windows = [self._measure(Phase.MEASURE, say)]
         queued: list[int] = []
         if guests:
