@@ -58,7 +58,7 @@ def crowd_options(command: Callable[..., None]) -> Callable[..., None]:
                 "scale",
                 default=1.0,
                 show_default=True,
-                type=share(1, 10),
+                type=share(1, 8),
                 help="A clock so many times slower, of nodes and bots.",
             ),
             click.option("--tls", is_flag=True, help="Over wss."),

@@ -38,6 +38,7 @@ __all__ = ["BenchFailed", "Crowd", "jobs", "run_crowd", "until"]
 
 READY_S: Final = 60.0
 STALLED_S: Final = 30.0  # nobody came in for so long
+FULL_S: Final = 5.0  # the same of guests: the nodes take no more
 POLL_S: Final = 0.1
 SETTLE_S: Final = 3.0
 PACED_PER_S: Final = 1_000  # people; those who came first are in step when the last come in
@@ -137,7 +138,7 @@ class _Run:
         queued: list[int] = []
         if guests:
             self._phase(Phase.GUESTS)
-            self._come_in(crowd.avatars + round(0.95 * guests), say)
+            guests_in = self._come_in(crowd.avatars + guests, say, at_least=crowd.avatars) - crowd.avatars
             self._pass(FILLING_S * crowd.scale)
             windows.append(self._measure(Phase.MEASURE_AGAIN, say))
             queued = queued_bytes(self.city.nodes)[: crowd.never_read]
@@ -161,10 +162,10 @@ class _Run:
             "lost": lost,
         }
         if guests:
-            more = Ran(crowd.avatars + crowd.surge, crowd.watchers, crowd.scale, reports)
-            told["with_guests"] = {"never_read": crowd.never_read, "surge": crowd.surge} | figures(
-                more, windows[1]
-            )
+            # who never reads gets no frames; of the others, those whom the nodes took
+            taken = guests_in if crowd.surge and not crowd.never_read else crowd.surge
+            more = Ran(crowd.avatars + taken, crowd.watchers, crowd.scale, reports)
+            told["with_guests"] = {"guests": guests, "guests_in": guests_in} | figures(more, windows[1])
             told["after_guests"] = recovery(reports)
         if crowd.never_read:
             oldest = [ms for report in reports for ms in report["oldest_ms"]]
@@ -185,7 +186,8 @@ class _Run:
 
     # ------------------------------------------------------------------------------------------- phases
 
-    def _come_in(self, wanted: int, say: Callable[[str], None]) -> None:
+    def _come_in(self, wanted: int, say: Callable[[str], None], at_least: int | None = None) -> int:
+        """Waits until so many are in; with `at_least`, until nobody more comes; returns how many are."""
         inside, since_s = 0, time.monotonic()
         while inside < wanted:
             self._alive()
@@ -194,8 +196,11 @@ class _Run:
             if now > inside:
                 inside, since_s = now, time.monotonic()
                 say(f"{inside} of {wanted} are in")
+            elif at_least is not None and inside >= at_least and time.monotonic() - since_s > FULL_S:
+                break
             elif time.monotonic() - since_s > STALLED_S:
                 raise BenchFailed(f"only {inside} of {wanted} came in")
+        return inside
 
     def _measure(self, phase: Phase, say: Callable[[str], None]) -> Window:
         say(f"measuring {self.crowd.seconds:g} s")
