@@ -99,6 +99,13 @@ def crowd_options(command: Callable[..., None]) -> Callable[..., None]:
     "--surge", default=0, show_default=True, type=click.IntRange(0, 12_000), help="Then so many more people."
 )
 @click.option(
+    "--linked",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 12_000),
+    help="With 4 processes: so many people of the other three, who need no sockets.",
+)
+@click.option(
     "--folder", type=click.Path(path_type=Path), help="Keep configurations and logs in this new folder."
 )
 @crowd_options

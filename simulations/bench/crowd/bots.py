@@ -39,12 +39,12 @@ from p2pworld.messages import Bye, Challenge, Correct, Moved, Pace, Pose, Profil
 from p2pworld.wire.codec import decode_play, encode_play
 from p2pworld.wire.frames import POSE, POSE_DTYPE, POSES
 from simulations.bench.crowd import ground
-from simulations.bench.crowd.job import Job
+from simulations.bench.crowd.job import Job, key_seed
 from simulations.bench.crowd.rows import POSE_FRAME_BYTES, pose_frames
 from simulations.bench.crowd.sockets import WOULD_BLOCK, Conn, Dialler
 from simulations.bench.crowd.table import Phase, SentTable
 from simulations.bench.crowd.turns import Turns
-from simulations.bench.crowd.walk import Walks
+from simulations.bench.crowd.walk import STAND_S, Walks
 from simulations.bench.crowd.watch import Watch
 
 if TYPE_CHECKING:
@@ -61,7 +61,6 @@ JOINING_MAX: Final = 128
 JOIN_S: Final = 15.0
 AGAIN_S: Final = 1.0
 AWAY_S: Final = 5.0  # who left comes back after this, when the node has forgotten the avatar
-STAND_S: Final = 1.0
 DEAF_BUFFER_BYTES: Final = 4_096
 HEEDED: Final = frozenset(one.KIND for one in (Challenge, Welcome, Moved, Correct, Pace, Bye))
 IN, OUT = select.EPOLLIN, select.EPOLLOUT
@@ -77,13 +76,10 @@ class Swarm:
         self.counters: Counter[str] = Counter()
         self.joins_ms: list[float] = []
         self._rng = np.random.default_rng([job.seed, job.party])
-        self._keys = [
-            PersonKeys.from_seed(f"p2pworld bench {job.seed} {job.first + i}".encode().ljust(32)[:32])
-            for i in range(count)
-        ]
+        self._keys = [PersonKeys.from_seed(key_seed(job.seed, job.first + i)) for i in range(count)]
         mine = slice(job.first, job.first + count)
         table.ids[mine] = [avatar_id(keys.public) for keys in self._keys]
-        self._walks = Walks(count, job.side_cm, job.standing, job.scale, self._rng)
+        self._walks = Walks(count, job.box, job.standing, job.scale, self._rng)
         table.moving[mine] = self._walks.moving
         self._period_s = np.full(count, STAND_S * job.scale)
         self._due_s = np.full(count, np.inf)
@@ -109,7 +105,7 @@ class Swarm:
         self._dialler = Dialler(job.certificate, DEAF_BUFFER_BYTES if job.deaf else 0)
         self._watch: Watch | None = None
         self.tick_s = 0.0
-        self.phase = Phase.JOIN
+        self.phase = Phase.OPEN
         self._entered_s = time.monotonic()
         self.snapshots: dict[str, dict[str, Any]] = {}
         self.oldest_ms: dict[int, int] = {}  # of the frames that one who was deaf read afterwards

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from p2pworld.world.walls import Walls
 
-__all__ = ["MIDDLE_CM", "NODES_MAX", "border_cm", "dealt", "node_at", "walls_near"]
+__all__ = ["MIDDLE_CM", "NODES_MAX", "border_cm", "dealt", "node_at", "quarter", "square", "walls_near"]
 
 REGION_M: Final = 128
 MIDDLE_CM: Final = (265 * REGION_M * 100, 249 * REGION_M * 100)  # no wall within 100 m
@@ -41,6 +41,28 @@ def dealt(nodes: int) -> list[list[Cell]]:
     for cell in [*corner, *cover_gaps(corner)]:
         cells[node_at(nodes, *cell.centre_cm)].append(cell)
     return cells
+
+
+def square(side_cm: int) -> tuple[int, int, int, int]:
+    """The square of this side around the middle: west, south, east, north."""
+    east, north = MIDDLE_CM
+    half = side_cm // 2
+    return east - half, north - half, east + half, north + half
+
+
+def quarter(side_cm: int, node: int) -> tuple[int, int, int, int]:
+    """The part of that square that is this one's of four nodes."""
+    west, south, east, north = square(side_cm)
+    middle_east, middle_north = MIDDLE_CM
+    if node % 2:
+        west = middle_east
+    else:
+        east = middle_east - 1
+    if node // 2:
+        south = middle_north
+    else:
+        north = middle_north - 1
+    return west, south, east, north
 
 
 def border_cm(nodes: int, east_cm: NDArray[np.int32], north_cm: NDArray[np.int32]) -> NDArray[np.int32]:

@@ -34,6 +34,8 @@ from simulations.processes import City, start_child
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from numpy.typing import NDArray
+
 __all__ = ["BenchFailed", "Crowd", "jobs", "run_crowd", "until"]
 
 READY_S: Final = 60.0
@@ -72,6 +74,7 @@ class Crowd:
     seed: int = 1
     never_read: int = 0
     surge: int = 0
+    linked: int = 0  # people of the other three nodes, who need no sockets
 
 
 def run_crowd(crowd: Crowd, folder: Path, say: Callable[[str], None] = lambda text: None) -> dict[str, Any]:
@@ -80,6 +83,8 @@ def run_crowd(crowd: Crowd, folder: Path, say: Callable[[str], None] = lambda te
     Raises:
         BenchFailed: the nodes or the bots did not do what they were started for.
     """
+    if crowd.linked and crowd.processes != ground.NODES_MAX:
+        raise BenchFailed(f"people beyond a border need {ground.NODES_MAX} processes")
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, FILES), most))
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,10 +98,9 @@ def run_crowd(crowd: Crowd, folder: Path, say: Callable[[str], None] = lambda te
         tls=tls,
     )
     with city:
-        city.start()
-        until(lambda: not city.not_ready(), READY_S, lambda: f"the nodes are not ready: {city.not_ready()}")
         run = _Run(crowd, city, folder, tls[0] if tls else None)
         try:
+            run.start()
             return run.go(say)
         finally:
             run.end()
@@ -117,28 +121,50 @@ class _Run:
         self.crowd, self.city, self.folder = crowd, city, folder
         self.jobs = jobs(crowd, city.play_urls, folder, certificate)
         self.table = SentTable(folder / "sent.table", self.jobs[0].bots)
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: dict[int, subprocess.Popen[bytes]] = {}  # of bots, by party
+
+    def start(self) -> None:
+        """Starts the nodes, and when they are ready the bots."""
         for job in self.jobs:
-            path = folder / f"bots-{job.party}.job.json"
-            job.write(path)
-            with (folder / f"bots-{job.party}.log").open("ab") as log:
-                self.processes.append(
-                    start_child(["-m", "simulations.bench.crowd.bots", str(path)], log, log)
-                )
+            job.write(self._file(job, "job.json"))
+        within = {job.node: job for job in self.jobs if job.node >= 0}
+        for number, node in enumerate(self.city.nodes):
+            if number not in within:
+                node.start()
+                continue
+            people = str(self._file(within[number], "job.json"))
+            arguments = ["-m", "simulations.bench.crowd.neighbour", str(node.config), people]
+            with node.log.open("ab") as log:
+                node.process = start_child(arguments, log, log)
+        until(
+            lambda: not self.city.not_ready(),
+            READY_S,
+            lambda: f"the nodes are not ready: {self.city.not_ready()}",
+        )
+        self.table.order = Phase.JOIN
+        for one in self.jobs:
+            if one.node < 0:
+                with self._file(one, "log").open("ab") as log:
+                    arguments = ["-m", "simulations.bench.crowd.bots", str(self._file(one, "job.json"))]
+                    self.processes[one.party] = start_child(arguments, log, log)
+
+    def _file(self, job: Job, ending: str) -> Path:
+        return self.folder / f"bots-{job.party}.{ending}"
 
     def go(self, say: Callable[[str], None]) -> dict[str, Any]:
         """All phases; the figures."""
         crowd = self.crowd
         guests = crowd.never_read + crowd.surge
-        self._come_in(crowd.avatars, say)
-        say(f"{crowd.avatars} are in; they find their step")
+        everybody = crowd.avatars + crowd.linked
+        self._come_in(everybody, say)
+        say(f"{everybody} are in; they find their step")
         self._phase(Phase.SETTLE)
         self._pass((SETTLE_S + crowd.avatars / PACED_PER_S) * crowd.scale)
         windows = [self._measure(Phase.MEASURE, say)]
         queued: list[int] = []
         if guests:
             self._phase(Phase.GUESTS)
-            guests_in = self._come_in(crowd.avatars + guests, say, at_least=crowd.avatars) - crowd.avatars
+            guests_in = self._come_in(everybody + guests, say, at_least=everybody) - everybody
             self._pass(FILLING_S * crowd.scale)
             windows.append(self._measure(Phase.MEASURE_AGAIN, say))
             queued = queued_bytes(self.city.nodes)[: crowd.never_read]
@@ -158,6 +184,7 @@ class _Run:
             "churn_per_s": crowd.churn,
             "time_scale": crowd.scale,
             "tls": crowd.tls,
+            "linked": crowd.linked,
             **figures(ran, windows[0]),
             "lost": lost,
         }
@@ -205,13 +232,21 @@ class _Run:
     def _measure(self, phase: Phase, say: Callable[[str], None]) -> Window:
         say(f"measuring {self.crowd.seconds:g} s")
         self._phase(phase)
-        table, nodes = self.table, self.city.nodes
+        # with people beyond the border it is the first node that is measured
+        table, nodes = self.table, self.city.nodes[:1] if self.crowd.linked else self.city.nodes
         readings, began_s, came = read_nodes(nodes), time.monotonic(), table.bytes_in.copy()
         since_s = np.where(table.present, table.since_s, np.inf)
         self._pass(self.crowd.seconds * self.crowd.scale)
         after, seconds = read_nodes(nodes), time.monotonic() - began_s
-        stayed = table.present & (table.since_s == since_s)
+        stayed = table.present & (table.since_s == since_s) & self._on_sockets()
         return Window(phase, seconds, readings, after, (table.bytes_in - came)[stayed])
+
+    def _on_sockets(self) -> NDArray[np.bool_]:
+        """Which rows are people with sockets."""
+        those = np.zeros(self.table.bots, np.bool_)
+        for job in self.jobs:
+            those[job.first : job.first + job.count] = job.node < 0
+        return those
 
     def _phase(self, phase: Phase) -> None:
         self.table.order = phase
@@ -232,9 +267,9 @@ class _Run:
         for node in self.city.dead():
             assert node.process is not None
             raise BenchFailed(f"{node.name} ended with {node.process.returncode}:\n{node.log_tail()}")
-        for job, process in zip(self.jobs, self.processes, strict=True):
+        for party, process in self.processes.items():
             if process.poll() is not None:
-                log = (self.folder / f"bots-{job.party}.log").read_text("utf-8", "replace")
+                log = self._file(self.jobs[party], "log").read_text("utf-8", "replace")
                 raise BenchFailed(f"bots ended with {process.returncode}:\n{log[-2000:]}")
 
     def _lost(self) -> int:
@@ -246,12 +281,13 @@ class _Run:
                 own[job.first : job.first + job.count] = True
         silent = table.present & own & (time.monotonic() - table.heard_s > LOST_S * crowd.scale)
         coming = 2 * math.ceil(crowd.avatars * crowd.churn)  # those who come and go are on their way
-        return int(silent.sum()) + max(0, crowd.avatars - coming - int((table.present & own).sum()))
+        wanted = crowd.avatars + crowd.linked
+        return int(silent.sum()) + max(0, wanted - coming - int((table.present & own).sum()))
 
     def end(self) -> None:
         """Ends the bots, by word first."""
         self.table.order = Phase.END
-        for process in self.processes:
+        for process in self.processes.values():
             try:
                 process.wait(END_S)
             except subprocess.TimeoutExpired:
@@ -263,6 +299,7 @@ def jobs(crowd: Crowd, urls: Sequence[str], folder: Path, certificate: Path | No
     """Who does what: the watchers in a process of their own, guests in another, everybody else in the rest.
 
     Their rows follow one another without gaps. Besides those who come in first there are enough others for the churn.
+    With people beyond the border all these stand on the first node's ground, and the others' people within their nodes.
     """
     watchers = min(crowd.watchers, crowd.avatars)
     others = crowd.avatars - watchers
@@ -276,6 +313,12 @@ def jobs(crowd: Crowd, urls: Sequence[str], folder: Path, certificate: Path | No
     for guests, deaf in ((crowd.never_read, True), (crowd.surge, False)):
         if guests:
             plans.append({"members": guests, "count": guests, "guests": True, "deaf": deaf})
+    side_cm = round(crowd.side_m * 100)
+    box = ground.quarter(side_cm, 0) if crowd.linked else ground.square(side_cm)
+    plans = [plan | {"box": box} for plan in plans]
+    for node in range(1, ground.NODES_MAX) if crowd.linked else ():
+        share = math.ceil(crowd.linked / (ground.NODES_MAX - 1))
+        plans.append({"members": share, "count": share, "node": node, "box": ground.quarter(side_cm, node)})
     first, made = 0, []
     for party, plan in enumerate(plans):
         job = Job(
@@ -285,7 +328,6 @@ def jobs(crowd: Crowd, urls: Sequence[str], folder: Path, certificate: Path | No
             first=first,
             urls=tuple(urls),
             report=str(folder / f"bots-{party}.json"),
-            side_cm=round(crowd.side_m * 100),
             standing=crowd.standing,
             scale=crowd.scale,
             seed=crowd.seed,

@@ -32,13 +32,14 @@ _ALIGN: Final = 64
 class Phase(IntEnum):
     """What the processes do. They go on to the next when `order` says so."""
 
-    JOIN = 0  # everybody comes in
-    SETTLE = 1  # everybody moves, some come and go
-    MEASURE = 2
-    GUESTS = 3  # more come in
-    MEASURE_AGAIN = 4
-    AFTER = 5  # the guests leave; those who never read begin to
-    END = 6
+    OPEN = 0  # the nodes wake up
+    JOIN = 1  # everybody comes in
+    SETTLE = 2  # everybody moves, some come and go
+    MEASURE = 3
+    GUESTS = 4  # more come in
+    MEASURE_AGAIN = 5
+    AFTER = 6  # the guests leave; those who never read begin to
+    END = 7
 
 
 class SentTable:

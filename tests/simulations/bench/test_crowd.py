@@ -62,7 +62,7 @@ def test_no_wall_stands_in_the_square() -> None:
 def test_walkers_walk_and_stay_in_their_square(
     seed: int, side_cm: int, standing: float, scale: float
 ) -> None:
-    walks = Walks(50, side_cm, standing, scale, np.random.default_rng(seed))
+    walks = Walks(50, ground.square(side_cm), standing, scale, np.random.default_rng(seed))
     stood = ~walks.moving
     began = walks.east.copy(), walks.north.copy()
     for bot in range(50):
