@@ -19,7 +19,6 @@ import gc
 import json
 import resource
 import select
-import socket
 import ssl
 import sys
 import termios
@@ -476,7 +475,18 @@ class Swarm:
     def _hear_again(self, bot: int, conn: Conn, now_s: float) -> None:
         """One who was deaf reads: first what its own kernel holds, which no node can take back, then the rest."""
         waiting = int.from_bytes(fcntl.ioctl(conn.fd, termios.FIONREAD, bytes(4)), sys.byteorder)
-        self._take(conn, conn.sock.recv(waiting, socket.MSG_DONTWAIT) if waiting else b"", now_s)
+        while waiting > 0 and self._main[bot] is conn:
+            try:
+                size = conn.sock.recv_into(self._row)
+            except WOULD_BLOCK:
+                break
+            except OSError:
+                size = 0
+            if size == 0:
+                self._gone(conn, "reset", now_s)
+                return
+            waiting -= size
+            self._take(conn, bytes(self._row[:size]), now_s)
         if self._main[bot] is conn:
             self.oldest_ms[bot] = 0
             self._epoll.register(conn.fd, IN)

@@ -251,11 +251,12 @@ class _Run:
     def _phase(self, phase: Phase) -> None:
         self.table.order = phase
         parties = [job.party for job in self.jobs]
-        until(
-            lambda: bool((self.table.reached[parties] == phase).all()),
-            PHASE_S,
-            lambda: f"the bots did not reach {phase.name}",
-        )
+
+        def reached() -> bool:
+            self._alive()
+            return bool((self.table.reached[parties] == phase).all())
+
+        until(reached, PHASE_S, lambda: f"the bots did not reach {phase.name}")
 
     def _pass(self, seconds: float) -> None:
         until_s = time.monotonic() + seconds

@@ -19,7 +19,7 @@ from shard_node.declared import read
 from shard_node.websocket import message
 from simulations.bench.crowd import ground
 from simulations.bench.crowd.job import Job
-from simulations.bench.crowd.run import Crowd, jobs
+from simulations.bench.crowd.run import Crowd, jobs, run_crowd
 from simulations.bench.crowd.turns import Turns
 from simulations.bench.crowd.walk import Walks
 
@@ -49,6 +49,18 @@ def test_the_border_is_where_the_holder_changes() -> None:
     assert ground.border_cm(4, east, north[::-1]).tolist() == [300, 300]
     assert ground.border_cm(1, east, north).min() > 100 * SIDE_CM_MAX
     assert Cell.at(*ground.MIDDLE_CM, 9).bounds_cm()[:2] == ground.MIDDLE_CM
+
+
+@pytest.mark.parametrize("node", range(4))
+def test_a_quarter_is_its_nodes_ground_to_the_border(node: int) -> None:
+    west, south, east, north = ground.quarter(10_000, node)
+    for place in ((west, south), (east, north)):
+        assert ground.node_at(4, *place) == node
+    whole = ground.square(10_000)
+    assert whole[0] <= west < east <= whole[2]
+    assert whole[1] <= south < north <= whole[3]
+    around = np.array([west, east], np.int32), np.array([south, north], np.int32)
+    assert ground.border_cm(4, *around).min() <= 1
 
 
 def test_no_wall_stands_in_the_square() -> None:
@@ -180,9 +192,10 @@ def test_the_end_of_a_socket_is_told() -> None:
     st.floats(0, 0.1),
     st.integers(0, 50),
     st.integers(0, 50),
+    st.integers(0, 50),
 )
 def test_every_bot_is_one_process_row(
-    avatars: int, watchers: int, parties: int, churn: float, never_read: int, surge: int
+    avatars: int, watchers: int, parties: int, churn: float, never_read: int, surge: int, linked: int
 ) -> None:
     crowd = Crowd(
         avatars,
@@ -192,11 +205,13 @@ def test_every_bot_is_one_process_row(
         churn=churn,
         never_read=never_read,
         surge=surge,
+        linked=linked,
     )
     made = jobs(crowd, ["ws://127.0.0.1:1/play"], Path("."))
     rows = [row for job in made for row in range(job.first, job.first + job.count)]
     assert rows == list(range(made[0].bots))
-    assert sum(job.members for job in made if not job.guests) == avatars
+    assert sum(job.members for job in made if not job.guests and job.node < 0) == avatars
+    assert sum(job.members for job in made if job.node >= 0) == 3 * -(-linked // 3)
     assert sum(job.members for job in made if job.guests) == never_read + surge
     assert [job.party for job in made] == list(range(len(made)))
     assert [job.watching for job in made] == [True] + [False] * (len(made) - 1)
@@ -214,7 +229,7 @@ def test_a_small_crowd_over_two_processes_is_measured(tmp_path: Path) -> None:
         main,
         [
             *("bench", "crowd", "--avatars", "24", "--seconds", "1", "--processes", "2", "--standing", "0.5"),
-            *("--watchers", "8", "--never-read", "2", "--churn", "0.05", "--json", str(told)),
+            *("--watchers", "8", "--never-read", "2", "--churn", "0.05", "--tls", "--json", str(told)),
         ],
     )
     assert done.exit_code == 0, done.output
@@ -229,3 +244,12 @@ def test_a_small_crowd_over_two_processes_is_measured(tmp_path: Path) -> None:
     assert figures["looks"] > 0
     assert figures["never_read"]["heard_again"] + figures["bots"].get("reset", 0) >= 2
     assert len(figures["result_hash"]) == 64
+
+
+def test_people_within_other_nodes_are_seen_over_the_border(tmp_path: Path) -> None:
+    crowd = Crowd(4, 1.0, side_m=20.0, processes=4, watchers=4, churn=0.0, linked=30)
+    figures = run_crowd(crowd, tmp_path)
+    assert figures["lost"] == 0
+    assert figures["nearest32_recall"] > 0.5, "of 32 others, 30 are beyond a border"
+    assert figures["rows_per_frame"]["max"] == 34
+    assert figures["rows_of_strangers"] == 0
