@@ -14,6 +14,7 @@ handoff the longest, less the tick (`client.gauges`).
 from __future__ import annotations
 
 import errno
+import math
 import select
 import socket
 import time
@@ -45,6 +46,7 @@ __all__ = ["run_handoffs"]
 READY_S: Final = 60.0
 STEP_CM: Final = 300  # beyond the border, on either side: more than the hysteresis
 SPREAD_S: Final = 1.0
+AGAIN_S: Final = 1.0
 REST_S: Final = 1.0  # between rounds: two steps of 6 m need as long
 ROUND_S: Final = 15.0
 IDLE_S: Final = 4.0
@@ -72,21 +74,22 @@ class _Socket:
 class _Walker:
     """One client, on one side of the border."""
 
-    __slots__ = ("ahead", "node", "number", "session", "sockets", "step_s")
+    __slots__ = ("ahead", "node", "number", "session", "side", "sockets", "step_s")
 
-    def __init__(self, number: int, session: Session) -> None:
+    def __init__(self, number: int, session: Session, side: int) -> None:
         self.number, self.session = number, session
         self.sockets: dict[int, _Socket] = {}
         self.ahead: _Socket | None = None
-        self.step_s = 0.0  # when it is to step over, 0: not in this round
+        self.step_s = math.inf  # when it is to step over, or again if it is not yet on the other side
+        self.side = side  # the node whose ground it is to stand on
         self.node = b""
 
 
 class _Walkers:
     """All clients, in one epoll loop of this process."""
 
-    def __init__(self, urls: list[str], count: int) -> None:
-        self.urls = urls
+    def __init__(self, urls: list[str], keys: list[bytes], count: int) -> None:
+        self.urls, self._nodes = urls, keys
         self.counters: Counter[str] = Counter()
         self._epoll = select.epoll()
         self._by_fd: dict[int, _Socket] = {}
@@ -94,14 +97,15 @@ class _Walkers:
         self.all: list[_Walker] = []
         east, north = ground.MIDDLE_CM
         for number in range(count):
-            keys = PersonKeys.from_seed(f"p2pworld handoff {number}".encode().ljust(32)[:32])
+            signer = PersonKeys.from_seed(f"p2pworld handoff {number}".encode().ljust(32)[:32])
             side = -1 if number % 2 else 1
             along = -LINE_CM + 2 * LINE_CM * number // count
             want = Pose(east + side * STEP_CM, north + along)
-            home = [urls[ground.node_at(2, want.east_cm, want.north_cm)]]
+            node = ground.node_at(2, want.east_cm, want.north_cm)
+            home = [urls[node]]
             entropy = f"{number} {time.time_ns()}".encode()
             profile = Profile(f"walker {number}", kind="program")
-            self.all.append(_Walker(number, Session(keys, profile, home, entropy, want)))
+            self.all.append(_Walker(number, Session(signer, profile, home, entropy, want), node))
         self.gauges = Gauges([walker.session.id for walker in self.all], now_s)
         self._frames = 0
 
@@ -126,10 +130,7 @@ class _Walkers:
     def open_ahead(self) -> None:
         """Everybody opens a socket to the other node and hears its challenge, but does not answer it."""
         for walker in self.all:
-            pose = walker.session.pose
-            assert pose is not None
-            url = self.urls[1 - ground.node_at(2, pose.east_cm, pose.north_cm)]
-            walker.ahead = self._connect(walker, 0, url)
+            walker.ahead = self._connect(walker, 0, self.urls[1 - walker.side])
         self.run(
             lambda: all(w.ahead is not None and w.ahead.early for w in self.all), ROUND_S, "sockets ahead"
         )
@@ -138,16 +139,14 @@ class _Walkers:
         """Everybody steps over the border, and is welcomed there."""
         began_s = time.monotonic()
         for walker in self.all:
-            walker.step_s = began_s + 0.01 + SPREAD_S * walker.number / len(self.all)
-        handoffs = self.gauges.handoffs
-        self.run(
-            lambda: (
-                self.gauges.handoffs - handoffs >= len(self.all)
-                and all(w.session.at is ClientAt.PLAYING for w in self.all)
-            ),
-            ROUND_S,
-            "not everybody was handed over",
-        )
+            walker.step_s = began_s + SPREAD_S * walker.number / len(self.all)
+            walker.side = 1 - walker.side
+        self.run(lambda: all(map(self._across, self.all)), ROUND_S, "not everybody was handed over")
+
+    @property
+    def logins(self) -> int:
+        """How often anybody logged in."""
+        return sum(walker.session.counters["logins"] for walker in self.all)
 
     def rest(self, seconds: float) -> None:
         """Nobody moves."""
@@ -172,8 +171,7 @@ class _Walkers:
                 if session.deadline_s <= now_s:
                     session.tick(now_s)
                     self._carry_out(walker, now_s)
-                if 0 < walker.step_s <= now_s:
-                    walker.step_s = 0.0
+                if walker.step_s <= now_s:
                     self._step(walker, now_s)
                 self.gauges.alive(walker.number, now_s)
             for fd, mask in self._epoll.poll(POLL_S, 512):
@@ -185,10 +183,22 @@ class _Walkers:
             self._close(sock)
         self._epoll.close()
 
+    def _across(self, walker: _Walker) -> bool:
+        """Whether it is on the side where it is to be, and nothing is under way."""
+        session = walker.session
+        return session.at is ClientAt.PLAYING and session.node == self._nodes[walker.side]
+
     def _step(self, walker: _Walker, now_s: float) -> None:
+        """Stands on the other side; whoever is not across after a while says it again."""
         pose = walker.session.pose
-        assert pose is not None
-        east = 2 * ground.MIDDLE_CM[0] - pose.east_cm
+        if self._across(walker):
+            walker.step_s = math.inf
+            return
+        if not walker.session.poses_to or pose is None:
+            return
+        walker.step_s = now_s + AGAIN_S
+        east = ground.MIDDLE_CM[0] + (STEP_CM if walker.side else -STEP_CM)
+        self.counters["steps"] += 1
         data = masked_pose(walker.session.steer(Pose(east, pose.north_cm)))
         for conn in walker.session.poses_to:
             self._put(walker.sockets[conn], data)
@@ -351,7 +361,7 @@ def run_handoffs(
     with City(folder, 2, (), dealt=ground.dealt(2)) as city:
         city.start()
         until(lambda: not city.not_ready(), READY_S, lambda: f"the nodes are not ready: {city.not_ready()}")
-        walkers = _Walkers(city.play_urls, clients)
+        walkers = _Walkers(city.play_urls, [node.keys.public for node in city.nodes], clients)
         try:
             walkers.join()
             say(f"{clients} are in")
@@ -372,7 +382,7 @@ def _measured(walkers: _Walkers, city: City, rounds: int, ahead: bool, idle_core
     """So many rounds of one way."""
     gauges = walkers.gauges
     gauges.begin(time.monotonic())
-    before = city.counted("refused-")
+    before, steps, logins = city.counted("refused-"), walkers.counters["steps"], walkers.logins
     cpu_s = seconds = 0.0
     for _ in range(rounds):
         walkers.rest(REST_S)
@@ -388,10 +398,12 @@ def _measured(walkers: _Walkers, city: City, rounds: int, ahead: bool, idle_core
         "between_processes": gauges.between_processes,
         "handoffs_per_s_per_core": round(gauges.handoffs / max(cpu_s, 1e-9)),
         "handoffs_per_s_per_core_beyond_idle": round(gauges.handoffs / alone_s),
-        "cpu_us_each": round(1e6 * cpu_s / gauges.handoffs),
+        "cpu_us_each": round(1e6 * cpu_s / max(1, gauges.handoffs)),
         "handoffs_per_s": round(gauges.handoffs / seconds),
         "extra_ms": spread(gauges.extras_ms, 0.5, 0.99, 1),
         "lost": len(gauges.lost),
         "twinned": len(gauges.twinned),
+        "steps_repeated": walkers.counters["steps"] - steps - rounds * len(walkers.all),
+        "logins_instead": walkers.logins - logins,
         "refused": city.counted("refused-") - before,
     }
