@@ -62,7 +62,7 @@ def test_the_plot_is_an_svg_with_every_line() -> None:
 def test_lines_stay_in_their_panel(values: list[float]) -> None:
     root = ElementTree.fromstring(draw("a <title>", (10, 100, 1_000), [Panel("p", [Line("l", values)])]))
     for circle in root.findall(".//{*}circle"):
-        assert 64 <= float(circle.get("cx") or 0) <= 404
+        assert 64 <= float(circle.get("cx") or 0) <= 392
         assert 39 <= float(circle.get("cy") or 0) <= 257
 
 
