@@ -82,7 +82,7 @@ GHOST_TTL_S: Final = 1.0
 
 # ---- people and sockets
 AVATARS_MAX: Final = 16_384  # rows of one node, ghosts and dormant ones included
-CLIENTS_MAX: Final = 8_192
+CLIENTS_MAX: Final = 12_288  # 10 000 in one crowd, and those who come while others have not quite left
 CONTROL_BYTES_MAX: Final = 4_096  # one control message from a client: a HELLO is about 500 B
 CONTROL_PER_S: Final = 10.0
 CONTROL_BURST: Final = 30

@@ -87,7 +87,6 @@ def _untimed(_: str) -> AbstractContextManager[None]:
     return _NOTHING
 
 
-
 class Node:
     """One life of a node's process. `entropy` is 32 secret bytes; `journal` what its disk held; `ends` names an earlier
     incarnation of this node whose process is proven dead, or is 0. `parts` are for checkers to look at. A shell that
