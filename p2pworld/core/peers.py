@@ -138,7 +138,7 @@ class Peers:
                 self._tending.obey(message.order, now, peer)
             case WhoTell():
                 for avatar, profile in zip(message.ids, message.profiles, strict=False):
-                    parts.people.learn_profile(avatar, profile)
+                    parts.people.papers.learn_profile(avatar, profile)
                     for conn in parts.asked.pop(avatar, ()):
                         if parts.people.avatar_on(conn):
                             parts.out.sends.append(ToClient(conn, Profiles((avatar,), (profile,))))
