@@ -39,7 +39,10 @@ from client.table import (
     step,
 )
 from p2pworld.crypto.keys import Signer, birth_of, sign_hello, sign_say, verify_challenge
+from p2pworld.errors import LocalError
+from p2pworld.grants import chain_bytes
 from p2pworld.ids import NO_LOGIN, Login, avatar_id
+from p2pworld.limits import HELLO_GRANTS_BYTES_MAX
 from p2pworld.messages import (
     PROTOCOL,
     Beat,
@@ -61,6 +64,8 @@ from p2pworld.wire.frames import encode_pose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from p2pworld.grants import Grant
 
 # ruff: noqa: RUF022  (the table's door, then the session's)
 __all__ = [
@@ -134,8 +139,16 @@ class Session:
         entropy: bytes,
         want: Pose | None = None,
         last_login_ms: int = 0,
+        grants: tuple[Grant, ...] = (),
     ) -> None:
-        self.signer, self.profile = signer, profile
+        """`grants` are shown at each login and handoff: a chain that gives this person a role.
+
+        Raises:
+            LocalError: no urls, or grants too long to be shown.
+        """
+        if chain_bytes(grants) > HELLO_GRANTS_BYTES_MAX:
+            raise LocalError(f"these grants are longer than the {HELLO_GRANTS_BYTES_MAX} bytes a node takes")
+        self.signer, self.profile, self._grants = signer, profile, grants
         self.id = avatar_id(signer.public)
         self.login = NO_LOGIN
         self.pose: Pose | None = want
@@ -379,6 +392,7 @@ class Session:
                 self.profile,
                 birth=self.login.birth,
                 ticket=socket.ticket,
+                grants=self._grants,
             )
         else:
             self.last_login_ms = max(wall_ms, self.last_login_ms + 1)
@@ -393,6 +407,7 @@ class Session:
                 self.profile,
                 after=after,
                 want=self.pose,
+                grants=self._grants,
             )
         self._actions.append(Say(conn, hello))
         self._follow()

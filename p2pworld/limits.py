@@ -22,7 +22,7 @@ __all__ = [
     "SAYS_PER_S", "SAYS_BURST", "SAY_AHEAD_MS", "HEAR_CM", "BEAT_HEAR_CM", "BEAT_AHEAD_MS", "BEAT_LEAD_MS",
     "BEATS_PER_S", "BLOCKS_MAX", "GROUPS_MAX",
     "REPORTS_MAX", "REPORTS_PER_MINUTE", "REPORT_KEPT_MS", "SANCTIONS_MAX", "SANCTION_BYTES_MAX",
-    "SANCTION_LONGEST_MS",
+    "SANCTION_LONGEST_MS", "HELLO_GRANTS_BYTES_MAX",
     "BOARD_CM", "RIDER_CROSSES_S", "RIDER_KEPT_S", "RIDER_STAYS_S",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
 ]  # fmt: skip
@@ -104,6 +104,10 @@ REPORT_KEPT_MS: Final = 30 * 86_400_000
 SANCTIONS_MAX: Final = 8_192  # a chain of one grant makes an order 700 B: all of them 6 MB on a new link
 SANCTION_BYTES_MAX: Final = 16_384  # with a chain of 4 grants of 32 long scopes
 SANCTION_LONGEST_MS: Final = 90 * 86_400_000
+
+# ---- roles
+# a chain of 4 grants of one scope each is 1 kB; with it a HELLO is well below CONTROL_BYTES_MAX
+HELLO_GRANTS_BYTES_MAX: Final = 2_048
 
 # ---- the bus
 BOARD_CM: Final = 1_500  # from the middle of a bus of 11 m to whoever gets on

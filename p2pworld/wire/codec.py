@@ -105,7 +105,7 @@ class KindTable:
 _PLAY = KindTable(PLAY_MESSAGES)
 _LINK = KindTable(LINK_MESSAGES)
 _HELLO = Schema(Hello)
-_UNSIGNED = ("v", "key", "caps", "sig")
+_UNSIGNED = ("v", "key", "caps", "grants", "sig")
 
 
 def encode_play(message: PlayMessage) -> bytes:
@@ -192,7 +192,7 @@ def canonical(value: object) -> bytes:
 
 
 def hello_map(hello: Hello) -> dict[str, Any]:
-    """What a HELLO's signature covers beside the challenge: all but `v`, `key`, `caps`, `sig`; no fields at default."""
+    """What a HELLO's signature covers beside the challenge: all but `_UNSIGNED`; no fields at default."""
     fields = _HELLO.write(hello)
     for name in _UNSIGNED:
         fields.pop(name, None)

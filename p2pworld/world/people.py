@@ -38,6 +38,7 @@ from p2pworld.messages import (
     Instant,
     LinkMessage,
     Moved,
+    Notice,
     Pose,
     Prepare,
     Profile,
@@ -78,14 +79,14 @@ from p2pworld.world.handoff import (
     TicketShown,
     step,
 )
-from p2pworld.world.papers import Kept, Papers
+from p2pworld.world.papers import Kept, Papers, bare
 from p2pworld.world.presence import Directory, Nonces, login_fault
 from p2pworld.world.riders import free_seat, seats_taken
 from p2pworld.world.timers import Deadlines, Round
 from p2pworld.world.vehicles import SEATS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from p2pworld.errors import Refusal
     from p2pworld.world.outbox import Outbox
@@ -113,6 +114,7 @@ class _Given(NamedTuple):
     pose: Pose
     vehicle: int
     seat: int
+    told: tuple[bytes, ...]
 
 
 @dataclass(slots=True)
@@ -137,6 +139,7 @@ class People:
         clients_max: int,
         out: Outbox,
         tick_ms: Callable[[], int],
+        roots: frozenset[bytes] = frozenset(),
     ) -> None:
         self.me = Incarnation(signer.public, 0)
         self.city = EMPTY
@@ -148,7 +151,7 @@ class People:
         self._tick_ms = tick_ms
         self._conns: dict[int, _Conn] = {}
         self._persons: dict[int, Person] = {}
-        self.papers = Papers()
+        self.papers = Papers(roots)
         self._given: dict[int, _Given] = {}
         self._row_timers: Deadlines[int] = Deadlines()
         self._seat_timers: Deadlines[int] = Deadlines()
@@ -158,9 +161,11 @@ class People:
         self._leaving: set[int] = set()
         self._refresh = Round(DIRECTORY_REFRESH_S)
         self._fits: Callable[[int], bool] = lambda cell: False
-        self.admits: Callable[[int, bytes, Pose], bool] = lambda avatar, key, pose: True
+        self.admits: Callable[[int, bytes, Pose, Instant], bool] = lambda avatar, key, pose, now: True
+        self.told: Callable[[int], tuple[bytes, ...]] = lambda avatar: ()  # what it heard as one in a place
         self.seated: dict[int, int] = {}  # play socket -> avatar, of clients that wait on a seat
-        self.welcomed: list[int] = []  # avatars that became mine since the core last looked
+        # avatars that became mine since the core last looked; None, or what one handed off was told elsewhere
+        self.welcomed: list[tuple[int, tuple[bytes, ...] | None]] = []
         self.refused_riders: list[int] = []  # the same, of riders for whom no seat was kept
         self.bars: Callable[[bytes, int], Refusal | None] = lambda key, now_ms: None  # why one may not log in
 
@@ -255,6 +260,8 @@ class People:
         entry.avatar = avatar
         if hello.ticket:
             self._on(avatar, TicketShown(hello.ticket, Login(hello.login_ms, hello.birth), conn), now)
+            if hello.grants and self.seated.get(conn) == avatar:
+                self.papers.kept[avatar].grants = hello.grants  # a node of an older release passes none on
             return
         known = self._persons.get(avatar, NOBODY).known[0]
         after = Login(hello.after_ms, hello.after_birth) if len(hello.after_birth) == 16 else None
@@ -291,7 +298,7 @@ class People:
         avatar = message.avatar
         match message:
             case Prepare():
-                if not self.papers.prove(avatar, message.hello):
+                if not self.papers.prove(avatar, bare(message.hello)):
                     self.counters["prepare-proof"] += 1
                     self._send(peer, SeatRefused(avatar, message.k, "signature"))
                     return
@@ -328,6 +335,7 @@ class People:
 
     def directory_put(self, peer: Incarnation, avatar: int, hello: SignedHello, now: Instant) -> None:
         """Another node (or this one) says where this avatar is logged in; this node is one of its homes."""
+        hello = bare(hello)
         if not self.directory.knows(avatar, hello) and not self.papers.prove(avatar, hello):
             self.counters["directory-proof"] += 1
             return
@@ -344,7 +352,7 @@ class People:
         person = self._persons.get(avatar)
         if person is None or login_of(hello) <= person.known[0]:
             return
-        if verified or self.papers.prove(avatar, hello):
+        if verified or self.papers.prove(avatar, bare(hello)):
             self._on(avatar, Outlived(login_of(hello)), now)
 
     # ------------------------------------------------------------------------------------------- movement and time
@@ -398,9 +406,17 @@ class People:
         """The HELLO that opened the login of an avatar that is mine."""
         return self.papers.held[avatar].hello
 
-    def profile(self, avatar: int) -> Profile | None:
-        """How this avatar wishes to be shown, if it is known here."""
-        return self.papers.profile(avatar, self.person(avatar).row.at.owns)
+    def shown(self, avatar: int, now: Instant) -> tuple[Profile, str] | None:
+        """How this avatar wishes to be shown, and what it has proved to be, if it is known here."""
+        return self.papers.shown(avatar, self.person(avatar).row.at.owns, now.wall_ms)
+
+    def who(
+        self, avatars: Iterable[int], now: Instant
+    ) -> tuple[tuple[int, ...], tuple[Profile, ...], tuple[str, ...]]:
+        """Those of these avatars that are known here, their profiles, and their roles if any of them has one."""
+        known = {avatar: shown for avatar in avatars if (shown := self.shown(avatar, now)) is not None}
+        roles = tuple(role for _, role in known.values())
+        return tuple(known), tuple(profile for profile, _ in known.values()), roles if any(roles) else ()
 
     # ------------------------------------------------------------------------------------------- carrying out
 
@@ -443,7 +459,7 @@ class People:
             case Act.PREPARE:
                 assert peer is not None
                 row = self._crowd.row_of[avatar]
-                pose, proof = self._crowd.pose(row), self.papers.held[avatar]
+                pose, proof = self._crowd.pose(row), self.papers.to_go(avatar)
                 seq = int(self._crowd.seq[row])
                 cell = self.city.leaf_at(pose.east_cm, pose.north_cm)
                 vehicle, seat = int(self._crowd.vehicle[row]), int(self._crowd.seat[row])
@@ -466,6 +482,7 @@ class People:
                         self._crowd.pose(row_index),
                         int(self._crowd.vehicle[row_index]),
                         int(self._crowd.seat[row_index]),
+                        self.told(avatar),
                     )
                 login = after.row.login
                 message = Commit(
@@ -489,7 +506,7 @@ class People:
             case Act.RESERVE:
                 assert peer is not None
                 assert hello is not None
-                self.papers.kept[avatar] = Kept(hello, out.k)
+                self.papers.kept[avatar] = Kept(bare(hello), out.k, hello.hello.grants)
                 self._send(peer, SeatReady(avatar, out.k, out.r))
             case Act.REFUSE:
                 if peer is not None:
@@ -513,10 +530,10 @@ class People:
 
     def _adopt(self, avatar: int, conn: int, hello: SignedHello, after: Person, now: Instant) -> None:
         """A fresh login is mine: where it wishes, else where its row stood, else at the heart of the city."""
-        self.papers.held[avatar] = hello
+        refusal = self.papers.hold(avatar, bare(hello), hello.hello.grants, now.wall_ms)
         row = self._crowd.row_of.get(avatar)
         pose = hello.hello.want or (_HEART if row is None else self._crowd.pose(row))
-        if not self.admits(avatar, hello.hello.key, pose):
+        if not self.admits(avatar, hello.hello.key, pose, now):
             pose = _HEART
         if row is not None and self._crowd.vehicle[row]:
             pose = self._crowd.pose(row)  # its seat was kept
@@ -526,11 +543,15 @@ class People:
             self._crowd.detach(int(self._crowd.conn_row[conn]))
         self._place(avatar, MINE, Version(after.row.login, 0, 0), pose, conn, now)
         self._welcome(avatar, conn, now)
+        self.welcomed.append((avatar, None))
+        if refusal is not None:
+            self.counters[refusal.reason] += 1
+            self._out.sends.append(ToClient(conn, Notice(refusal.reason, refusal.sentence)))
 
     def _take(self, avatar: int, conn: int, commit: Commit, after: Person, now: Instant) -> None:
         """A commit is mine: the row stands where the source saw it last."""
         kept = self.papers.kept.pop(avatar)
-        self.papers.held[avatar] = kept.hello
+        self.papers.hold(avatar, kept.hello, kept.grants, now.wall_ms)
         version = Version(after.row.login, commit.hop, commit.seq)
         seat = free_seat(self._crowd, commit.vehicle, commit.seat)
         pose = commit.pose
@@ -541,6 +562,7 @@ class People:
             self._crowd.take_seat(self._crowd.row_of[avatar], commit.vehicle, seat)
         self.seated.pop(conn, None)
         self._welcome(avatar, conn, now)
+        self.welcomed.append((avatar, commit.told))
 
     def _place(self, avatar: int, kind: int, version: Version, pose: Pose, conn: int, now: Instant) -> None:
         crowd = self._crowd
@@ -579,7 +601,6 @@ class People:
             self._other_urls(),
         )
         self._out.sends.append(ToClient(conn, welcome))
-        self.welcomed.append(avatar)
         self._refresh.join(avatar)
         self._tell_homes(avatar, now)
 
@@ -630,7 +651,7 @@ class People:
         if person is None or person.row.at is not RowAt.NONE or person.seat.at is not SeatAt.EMPTY:
             return
         del self._persons[avatar]
-        self.papers.held.pop(avatar, None)
+        self.papers.forget(avatar)
         self._given.pop(avatar, None)
 
     # ------------------------------------------------------------------------------------------- telling
