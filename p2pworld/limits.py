@@ -25,6 +25,7 @@ __all__ = [
     "SANCTION_LONGEST_MS", "HELLO_GRANTS_BYTES_MAX",
     "BOARD_CM", "RIDER_CROSSES_S", "RIDER_KEPT_S", "RIDER_STAYS_S",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
+    "SHOW_OBJECTS", "SHOW_BYTES", "SHOW_MESSAGES_PER_TICK", "SHOW_SENDS_PER_TICK", "SHOW_PACKED_PER_TICK",
 ]  # fmt: skip
 
 # ---- time
@@ -120,3 +121,13 @@ OBJECTS_PER_CELL: Final = 4_096
 OBJECTS_PER_AVATAR: Final = 256  # within one cell
 PENDING_ACTS: Final = 4_096  # waiting for disk and standby on one node
 PROFILES_CACHED: Final = 32_768
+# who comes into a cell is shown its objects by and by, one message a tick: with its frames that is 110 kB/s, so a line
+# of 1 Mbit/s keeps up, and the bytes waiting for a client stay far below CONTROL_QUEUE_BYTES; a full cell of lanterns
+# with short wishes (400 kB) takes 6 s
+SHOW_OBJECTS: Final = 64  # of one message
+SHOW_BYTES: Final = 8_192
+# what one tick spends on all newcomers: 32 messages of 0.05 ms, 256 sends of 0.01 ms, 96 objects never packed before
+# of 0.02 ms
+SHOW_MESSAGES_PER_TICK: Final = 32
+SHOW_SENDS_PER_TICK: Final = 256
+SHOW_PACKED_PER_TICK: Final = 96

@@ -145,6 +145,7 @@ class Node:
             case ClientLost():
                 parts.people.lost(event.conn, now)
                 parts.objects.lost(event.conn)
+                parts.showing.lost(event.conn)
                 self._acting.lost(event.conn)
                 parts.speech.lost(event.conn)
                 parts.moderation.lost(event.conn)

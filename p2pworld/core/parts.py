@@ -31,6 +31,7 @@ from p2pworld.world.presence import Nonces
 from p2pworld.world.programme import Programmes
 from p2pworld.world.region import RegionIndex
 from p2pworld.world.riders import Riders
+from p2pworld.world.showing import Showing
 from p2pworld.world.speech import Speech
 from p2pworld.world.telling import Tellings
 from p2pworld.world.visits import Visits
@@ -116,6 +117,7 @@ class Parts:
             config.roots,
         )
         self.objects = Objects(self.who, journal)
+        self.showing = Showing(self.out)
         self.pacer = Pacer()
         self.crowd.walls = config.places.walls
         self.visits = Visits(

@@ -64,8 +64,8 @@ class Tending:
             parts.cell_of[rows] = cells
             for row in entered.tolist():
                 if (conn := int(parts.crowd.conn[row])) >= 0:
-                    for message in parts.objects.objects_message(Cell(int(parts.cell_of[row]))):
-                        parts.out.sends.append(ToClient(conn, message))
+                    parts.showing.enter(conn, int(parts.cell_of[row]))
+        parts.showing.tick(parts.objects.shown)
         self.tell_changes()
         if self._ticks % _STANDBYS_EVERY == 0:
             self._seek_standbys(now)

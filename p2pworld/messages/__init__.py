@@ -82,6 +82,7 @@ from p2pworld.messages.shell import (
     HangUp,
     LinkDown,
     LinkUp,
+    PackedObjects,
     PeerSaid,
     Ready,
     SaveDelta,
@@ -105,5 +106,6 @@ __all__ = [
     "DirectoryPut", "DirectoryNews", "CellDelta", "CellState", "CellStored", "CellRefused", "WhoAsk", "WhoTell",
     "Spoken", "Beaten", "Told", "Sanctioned", "ActFor", "ActDone", "LinkMessage", "LINK_MESSAGES", "Batch",
     "ClientOpened", "ClientSaid", "ClientLost", "LinkUp", "LinkDown", "PeerSaid", "Wrote", "WriteFailed", "ClientEvent",
-    "SaveDelta", "SaveState", "SaveRecord", "Write", "ToClient", "HangUp", "ToPeer", "Send", "Frame", "Ready",
+    "SaveDelta", "SaveState", "SaveRecord", "Write", "ToClient", "HangUp", "ToPeer", "Send", "Frame", "PackedObjects",
+    "Ready",
 ]  # fmt: skip
