@@ -15,6 +15,7 @@ __all__ = [
     "VIEW_CM", "LEAF_LEVEL", "FRAME_AVATARS", "FRAME_BYTES_MAX", "DENSITY_CELLS", "BORDER_AVATARS", "BORDER_STEP_CM",
     "GHOST_REACH_CM", "GHOST_TTL_S", "AVATARS_MAX", "CLIENTS_MAX",
     "CONTROL_BYTES_MAX", "CONTROL_PER_S", "CONTROL_BURST",
+    "DOOR_HALF_OPEN_MAX", "DOOR_PER_S", "DOOR_BURST", "DOOR_ADDRESSES_MAX",
     "CONTROL_QUEUE_BYTES", "SOCKET_SEND_BUFFER_BYTES", "HELLO_WAIT_S", "LINK_BATCH_BYTES_MAX",
     "LINK_BATCH_MESSAGES_MAX", "LINK_HELLO_BYTES_MAX", "LINK_QUEUE_BYTES",
     "PREPARE_S", "RESERVED_S", "HELD_S", "FLOOR_S", "DORMANT_S", "HANDOFF_RETRY_S", "DIRECTORY_REFRESH_S",
@@ -66,6 +67,12 @@ CLIENTS_MAX: Final = 8_192
 CONTROL_BYTES_MAX: Final = 4_096  # one control message from a client: a HELLO is about 500 B
 CONTROL_PER_S: Final = 10.0
 CONTROL_BURST: Final = 30
+# of one address that many may share: a quarter of the 1 024 handshakes a node has under way; a client's takes 0.1 s, so
+# a school of 1 000 behind one address is in within 15 s
+DOOR_HALF_OPEN_MAX: Final = 256
+DOOR_PER_S: Final = 50.0
+DOOR_BURST: Final = 256
+DOOR_ADDRESSES_MAX: Final = 8_192  # remembered, of 200 B each; more than can be half open
 CONTROL_QUEUE_BYTES: Final = 65_536  # control messages waiting for one client's full socket
 SOCKET_SEND_BUFFER_BYTES: Final = 8_192
 HELLO_WAIT_S: Final = 5.0

@@ -72,7 +72,7 @@ export function settings(sheet: Sheet): void {
 
 /** The person's public key, to be named in a grant, and the grant that gives them a role. */
 function role(): HTMLElement[] {
-  const key = el("output", { class: "key", label: say("roleKey") });
+  const key = el("output", { class: "foreign", label: say("roleKey") });
   let mine: Uint8Array | null = null;
   void openKept()
     .then(keptKey)
