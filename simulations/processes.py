@@ -181,6 +181,7 @@ class City:
         *,
         ttl_s: float | None = None,
         take_orphans: bool = True,
+        declared: Path | None = None,
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -206,7 +207,8 @@ class City:
                 f'[coordination]\nengine = "sqlite"\npath = "city.sqlite"\n\n'
                 f"[city]\nclaim = [{', '.join(json.dumps(str(cell)) for cell in cells)}]\n"
                 f"take_orphans = {str(take_orphans).lower()}\n"
-                + (f"ttl_s = {ttl_s}\n" if ttl_s is not None else ""),
+                + (f"ttl_s = {ttl_s}\n" if ttl_s is not None else "")
+                + (f"declared = {json.dumps(str(declared))}\n" if declared is not None else ""),
                 encoding="utf-8",
             )
             self.nodes.append(

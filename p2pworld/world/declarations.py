@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 
 from p2pworld.errors import LocalError
 from p2pworld.geometry import from_5179, inside_root
+from p2pworld.grants import ROLES
 from p2pworld.seoul.annex import annex_cells, room_cell
 from p2pworld.world.places import (
     PUBLIC,
@@ -111,9 +112,14 @@ def _place(values: Mapping[str, object]) -> Place:
 
 
 def _access(table: Table, default: tuple[str, ...]) -> tuple[str, ...]:
-    return table.texts(
+    rights = table.texts(
         "access", default, re.compile(f"public|{RIGHT.pattern}"), '"public" or "role:official"'
     )
+    for right in rights:
+        kind, _, role = right.partition(":")
+        if kind == "role" and role not in ROLES:
+            raise table.wrong("access", f"{role!r} is no role: use one of {', '.join(sorted(ROLES))}.")
+    return rights
 
 
 def _ground(table: Table) -> tuple[str | int, Frame]:
