@@ -43,6 +43,7 @@ from p2pworld.messages import (
 from p2pworld.wire.codec import decode_play, encode_play
 from p2pworld.wire.frames import decode_pose_rows
 from shard_node import websocket
+from shard_node.doors import Doors
 from shard_node.play_conn import FULL_MAX_S, Conn, State
 from shard_node.websocket import Broken, answer_handshake
 
@@ -94,12 +95,14 @@ class PlaySockets:
         now_s: Callable[[], float],
         tls: ssl.SSLContext | None = None,
         clients_max: int = CLIENTS_MAX,
+        doors: Doors | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.urls: tuple[str, ...] = ()
         self._listener: socket.socket | None = listener
         self._listener_fd = listener.fileno()
         self._now_s, self._tls = now_s, tls
+        self._doors = doors or Doors()
         self._sink: PlaySink | None = None
         self._by_fd: dict[int, Conn] = {}
         self._table: list[Conn | None] = [None] * clients_max
@@ -424,6 +427,9 @@ class PlaySockets:
             return
         if isinstance(message, Hello):
             self._no_deadline(conn)
+            if conn.at_door:
+                conn.at_door = False
+                self._doors.opened(conn.remote)
         self.counters["control_in"] += 1
         self.sink.step(ClientSaid(conn.number, message))
 
@@ -449,12 +455,17 @@ class PlaySockets:
                 self.counters["accept_overload"] += 1
                 sock.close()
                 continue
+            if not self._doors.may_enter(str(address[0]), now_s):
+                self.counters["accept_address"] += 1
+                sock.close()
+                continue
             sock.setblocking(False)
             if self._tls is not None:
                 try:
                     sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
                 except OSError:
                     self.counters["accept_failed"] += 1  # gone already
+                    self._doors.closed(str(address[0]))
                     sock.close()
                     continue
             conn = Conn(sock, str(address[0]), self._tls is not None, now_s + HELLO_WAIT_S)
@@ -555,6 +566,8 @@ class PlaySockets:
         if conn.ended:
             return
         conn.ended, conn.quick = True, False
+        if conn.at_door:
+            self._doors.closed(conn.remote)
         self.counters[f"closed_{reason}"] += 1
         self._not_full(conn)
         if was in (State.TLS, State.HTTP):

@@ -34,8 +34,8 @@ class Conn:
     """One accepted socket: where it is in its life, what it may still say, what it has still to be sent."""
 
     __slots__ = (
-        "deadline_s", "drops", "ended", "fd", "frames", "full_s", "number", "out", "quick", "receive", "remote",
-        "request", "send", "sock", "state", "tls", "tokens", "tokens_s", "wants",
+        "at_door", "deadline_s", "drops", "ended", "fd", "frames", "full_s", "number", "out", "quick", "receive",
+        "remote", "request", "send", "sock", "state", "tls", "tokens", "tokens_s", "wants",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, remote: str, tls: bool, deadline_s: float) -> None:
@@ -44,6 +44,7 @@ class Conn:
         self.receive, self.send = sock.recv_into, sock.send
         self.quick = False  # open, not TLS, and between two messages: 22 bytes may be one whole POSE
         self.number = -1
+        self.at_door = True  # no HELLO has come yet
         self.ended = False  # its end has been counted and told
         self.request = b""
         self.frames = ClientFrames()

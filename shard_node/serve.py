@@ -30,6 +30,7 @@ from shard_node import declared
 from shard_node.config import Address, Config
 from shard_node.coordination.interface import CoordinationDown
 from shard_node.coordination.sqlite import SqliteCoordination
+from shard_node.doors import Doors
 from shard_node.errors import ConfigError
 from shard_node.execute import Executor, now
 from shard_node.links import Links
@@ -277,7 +278,7 @@ async def _run(
     )
     node = Node(node_config, keys, os.urandom(32), saved, lock.ended, now(), records)
     executor = Executor(node, journal, store, on_number=lambda number: _record(lock, number))
-    play = PlaySockets(bound.play, lambda: now().boot_s, tls, config.clients_max)
+    play = PlaySockets(bound.play, lambda: now().boot_s, tls, config.clients_max, Doors(config.unlimited))
     link_listener = trio.SocketListener(trio.socket.from_stdlib_socket(bound.link))
     links = Links([link_listener], keys, grants, config.roots, lambda: node.who, now, executor)
     play.attach(executor)
