@@ -280,6 +280,34 @@ async def put_up(stranger: Client, verb: str, text: str) -> str:
     return done.durable or done.reason
 
 
+# ---- a crowded cell
+
+
+async def test_a_newcomer_of_a_crowded_cell_is_shown_all_of_it_and_loses_no_connection(city: City) -> None:
+    """Three hundred long wishes are 180 kB: all at once they would not fit what may wait for one client."""
+    at = Pose(*PLACES[1].position_cm)
+    wish = "가" * 200
+
+    async def hang(number: int) -> None:
+        async with person(city, replace(at, east_cm=at.east_cm + 10 * number)) as hanger:
+            for _ in range(30):
+                done = await hanger.act("hang", wish)
+                assert done.durable in ("disk", "standby")
+
+    with soon(2 * AT_MOST_S, "three hundred lanterns"):
+        async with trio.open_nursery() as nursery:
+            for number in range(10):
+                nursery.start_soon(hang, number)
+    async with person(city, at) as newcomer:
+
+        def wishes() -> int:
+            return sum(one.text == wish for cell in newcomer.view.objects.values() for one in cell.values())
+
+        await wait(newcomer, lambda: wishes() == 300, "three hundred lanterns shown")
+        assert newcomer.session.counters["logins"] == 1
+        assert heard(newcomer, Bye) == []
+
+
 # ---- drums
 
 
