@@ -189,11 +189,13 @@ class City:
         dealt: Sequence[Sequence[Cell]] | None = None,
         tick_ms: int = TICK_MS,
         tls: tuple[Path, Path] | None = None,
+        declared: Path | None = None,
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.root = root = Signer.from_seed(os.urandom(32))
-        now_ms = time.time_ns() // 1_000_000
+        self.official = folder / "official.key", folder / "official.grant"
+        self._grant("official", NodeKeys.from_seed(os.urandom(32)), "official")
         ports = free_ports(3 * nodes)
         self.nodes: list[NodeProcess] = []
         regions = [list(cells) for cells in dealt or checkerboard(places, side_m, nodes)]
@@ -204,9 +206,7 @@ class City:
             name = f"node-{number + 1}"
             keys = NodeKeys.from_seed(os.urandom(32))
             play, link, web = (f"127.0.0.1:{port}" for port in ports[3 * number : 3 * number + 3])
-            grant = sign_grant(root, keys.public, "shard", ("cells:*",), now_ms - 60_000, now_ms + GRANT_MS)
-            _write_secret(folder / f"{name}.key", keys.to_pem())
-            (folder / f"{name}.grant").write_text(grant_to_text(grant) + "\n", encoding="utf-8")
+            self._grant(name, keys, "shard")
             config = folder / f"{name}.toml"
             config.write_text(
                 f'[node]\nname = "{name}"\ndata_dir = "{name}"\nkey_file = "{name}.key"\n'
@@ -216,6 +216,7 @@ class City:
                 f"[city]\nclaim = [{', '.join(json.dumps(str(cell)) for cell in cells)}]\n"
                 f"take_orphans = {str(take_orphans).lower()}\ntick_ms = {tick_ms}\n"
                 + (f"ttl_s = {ttl_s}\n" if ttl_s is not None else "")
+                + (f"declared = {json.dumps(str(declared))}\n" if declared is not None else "")
                 + (f'\n[tls]\nplay_cert = "{tls[0]}"\nplay_key = "{tls[1]}"\n' if tls else ""),
                 encoding="utf-8",
             )
@@ -230,6 +231,13 @@ class City:
                     folder / f"{name}.log",
                 )
             )
+
+    def _grant(self, name: str, keys: NodeKeys, role: str) -> None:
+        """Writes a key and the grant that gives it a role in the whole city."""
+        now_ms = time.time_ns() // 1_000_000
+        grant = sign_grant(self.root, keys.public, role, ("cells:*",), now_ms - 60_000, now_ms + GRANT_MS)
+        _write_secret(self.folder / f"{name}.key", keys.to_pem())
+        (self.folder / f"{name}.grant").write_text(grant_to_text(grant) + "\n", encoding="utf-8")
 
     @property
     def play_urls(self) -> list[str]:

@@ -91,6 +91,7 @@ CORE_THIRD_PARTY = {  # what the layers below the shell take from others, and wh
         "p2pworld.world.pace",
         "p2pworld.world.readers",
         "p2pworld.world.speech",
+        "p2pworld.world.telling",
         "p2pworld.world.region",
         "p2pworld.world.riders",
         "p2pworld.world.vehicles",

@@ -154,6 +154,7 @@ class Node:
             case ClientLost():
                 parts.people.lost(event.conn, now)
                 parts.objects.lost(event.conn)
+                parts.showing.lost(event.conn)
                 self._acting.lost(event.conn)
                 parts.speech.lost(event.conn)
                 parts.moderation.lost(event.conn)
@@ -350,13 +351,15 @@ class Node:
             if refused is not None:
                 parts.riders.set_down(refused, parts.index, now, NO_ROOM_AHEAD)
         while parts.people.welcomed:
-            avatar = parts.people.welcomed.pop()
+            avatar, told = parts.people.welcomed.pop()
             row = parts.crowd.row_of.get(avatar)
             if row is None or parts.crowd.conn[row] < 0:
                 continue
             conn = int(parts.crowd.conn[row])
             parts.cell_of[row] = 0
             parts.riders.came(row, now)
+            if told is not None:
+                parts.tellings.came(avatar, told, now)
             heard_s, pose = self._waiting.pop(conn, (0.0, None))
             if pose is not None and now.boot_s - heard_s < 1.0:
                 applied = parts.crowd.apply_poses(

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable
 
+    from shard_node.doors import Doors
     from shard_node.stages import Stages
 
 __all__ = ["Within", "main"]
@@ -70,8 +71,9 @@ class Within(PlaySockets):
         tls: ssl.SSLContext | None,
         clients_max: int,
         stages: Stages,
+        doors: Doors,
     ) -> None:
-        super().__init__(listener, now_s, tls, clients_max, stages)
+        super().__init__(listener, now_s, tls, clients_max, stages, doors)
         count = job.count
         self.job, self.table = job, table
         self.odd: Counter[str] = Counter()
@@ -192,8 +194,9 @@ async def _run(settings: config.Config, job: Job) -> None:
         tls: ssl.SSLContext | None,
         clients_max: int,
         stages: Stages,
+        doors: Doors,
     ) -> PlaySockets:
-        made.append(Within(job, table, listener, now_s, tls, clients_max, stages))
+        made.append(Within(job, table, listener, now_s, tls, clients_max, stages, doors))
         return made[0]
 
     async def until_a_signal(task_status: trio.TaskStatus[Any]) -> None:
