@@ -13,6 +13,7 @@ import numpy as np
 
 from p2pworld.core import Node, NodeConfig
 from p2pworld.crypto.keys import NodeKeys, PersonKeys, sign_hello
+from p2pworld.crypto.link import LINK_CAPS
 from p2pworld.drive import AskStore, Persist, SendFrames, SendNow, effects
 from p2pworld.geometry import partition_around
 from p2pworld.ids import Incarnation, Login, avatar_id
@@ -216,7 +217,7 @@ class Cores:
                 up = not (cut.get(one.number) or cut.get(other.number))
                 if up and other.number not in one.linked:
                     one.linked.add(other.number)
-                    one.node.step(LinkUp(other.who), self.clock(one))
+                    one.node.step(LinkUp(other.who, LINK_CAPS), self.clock(one))
                 elif not up and other.number in one.linked:
                     one.linked.discard(other.number)
                     one.node.step(LinkDown(other.who), self.clock(one))
@@ -242,6 +243,9 @@ class Cores:
                 player.send_pose()
             for house in self.houses:
                 house.node.tick(self.clock(house))
+            self.settle()
+            for house in self.houses:
+                house.node.draw(self.clock(house))
             self.settle()
 
     def settle(self) -> None:
