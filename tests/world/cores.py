@@ -26,6 +26,7 @@ from p2pworld.messages import (
     ClientOpened,
     ClientSaid,
     Correct,
+    Frame,
     HangUp,
     Hello,
     Instant,
@@ -72,6 +73,8 @@ class House:
         self.linked: set[int] = set()
         self.lives = 0
         self.skew_ms = 0  # how far its clock is ahead
+        self.busy = 0.0  # how much of its time its loop uses
+        self.frames: list[Frame] = []  # of its last tick
         self.start(now)
 
     def start(self, now: Instant, **recovered: Any) -> None:
@@ -241,10 +244,12 @@ class Cores:
             self.now = Instant(self.now.boot_s + TICK_MS / 1000, self.now.wall_ms + TICK_MS)
             for player in self.players:
                 player.send_pose()
-            for house in self.houses:
-                house.node.tick(self.clock(house))
+            ticking = [h for h in self.houses if round(self.now.boot_s * 1000) % h.node.tick_ms == 0]
+            for house in ticking:
+                house.frames = []
+                house.node.tick(self.clock(house), house.busy)
             self.settle()
-            for house in self.houses:
+            for house in ticking:
                 house.node.draw(self.clock(house))
             self.settle()
 
@@ -264,8 +269,8 @@ class Cores:
 
     def _execute(self, house: House, effect: object) -> None:
         match effect:
-            case SendFrames():
-                pass
+            case SendFrames(frames):
+                house.frames += frames
             case SendNow():
                 for send in effect.sends:
                     self._send(house, send)

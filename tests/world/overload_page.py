@@ -18,16 +18,16 @@ _INTRODUCTION = f"""\
 them equal.*
 
 Each tick the node looks at how much of the time since the last one its loop was at work: sending, reading, thinking.
-{OVER_TICKS} ticks running above {OVER_BUSY:.0%}, or missed, lead one step down (OVERRUN). {EASE_S} s with room enough for
-the step above lead back up (EASED). What each step gives up is given up before the next is thought of; the nearest
-people are shown fresh in every one of them.
+{OVER_TICKS} ticks running above {OVER_BUSY:.0%}, or missed, lead one step down (OVERRUN). {EASE_S} s with room enough
+for the step above lead back up (EASED). The nearest people are shown in every tick, whatever is given up.
 """
 _TOLD = """\
 ## Where it shows
 
 - People are told with a NOTICE `pace` when the tick changes, newcomers by WELCOME's `tick_ms`.
-- `/metrics`: `p2pworld_load` (1 is all of a node's time), `p2pworld_tick_ms`, `p2pworld_shed_level`; each step is counted
-  as `p2pworld_events_total{part="node",what="overrun-…"}` or `eased-…`. `/healthz` names the step, and the log each change.
+- `/metrics`: `p2pworld_load` (1 is all of a node's time), `p2pworld_tick_ms`, `p2pworld_shed_level`; each step is
+  counted as `p2pworld_events_total{part="node",what="overrun-…"}` or `eased-…`. `/healthz` names the step, and the
+  log tells each change.
 - The other nodes hear it once a second: `/api/v1/nodes` shows the load of every node that a node is linked with.
 - At SLOWEST a node that knows another with room answers new logins with BYE `full` and the others' urls, the least busy
   first. Whoever walks over the border is taken in all the same, up to `clients_max`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from p2pworld.limits import EASE_S, OVER_BUSY, OVER_TICKS, TICK_MS_MAX
 from p2pworld.world.overload import MEANS, TABLE, At, On, Overload
 from tests.world.overload_page import PATH, document
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ORDER = list(At)
 
