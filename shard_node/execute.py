@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from shard_node.play import PlaySockets
     from shard_node.storage.journal import Journal
 
-__all__ = ["Executor", "ask", "now"]
+__all__ = ["Executor", "Usage", "ask", "now"]
 
 PERSISTS_MAX: Final = 4_096  # waiting for the disk; as many as acts may wait
 GROUP_MAX: Final = 256  # made durable by one commit
@@ -82,7 +82,7 @@ class Executor:
         self.node = node
         self._on_number = on_number  # told each new incarnation's number, before the node is
         self.counters: Counter[str] = Counter()
-        self.tick_busy_s = 0.0  # how long the last tick took
+        self.tick_busy_s = 0.0  # how long the last tick took, without its frames
         self.writes_failing = ""  # why the disk last refused, until it accepts again
         self._journal, self._store = journal, store
         self._play: PlaySockets | None = None
@@ -190,7 +190,7 @@ class Executor:
         The frames of a tick are built after what it told the neighbours has left, and theirs have come.
         """
         due_s, _ = self.node.next_tick(now().boot_s, now())
-        usage = _Usage()
+        usage = Usage()
         while True:
             await _sleep_until(due_s)
             at_s = now().boot_s
@@ -314,7 +314,7 @@ class Executor:
             self.step(answer)
 
 
-class _Usage:
+class Usage:
     """How much of the time between two ticks this thread, which runs the loop, was at work."""
 
     def __init__(self) -> None:
