@@ -1,7 +1,7 @@
 """One phase for the ticks of all nodes: a city clock, which each node keeps as its own clock and a distance.
 
-Nodes tick at the multiples of their tick on the city clock. On one machine the boot clock is that clock. Between
-machines each node follows one that is nearer to the *root*, the smallest node it has lately heard of, and the root goes
+Nodes tick at the multiples of their tick on the city clock. On one machine all have one boot clock. Between machines
+each node follows one that is nearer to the *root*, the smallest node it has lately heard of, and the root goes
 by its own clock alone. So the graph of who follows whom is a tree, a correction never comes back to where it started,
 and the phase settles on every connected graph and cannot run away; pulses that all pull at each other settle on a ring
 in waves, and drift by every latency they take for lateness.
@@ -13,7 +13,7 @@ each tick, so that nobody sees it move, or at once while there is nobody to see 
 
 A root proves that it lives by its *beat*, which grows by itself and is passed on; nobody follows a root whose beat has
 stopped growing, so two nodes that lost it do not follow each other (as in the flooding time synchronization protocol,
-Maróti et al., SenSys 2004).
+Maróti et al., SenSys 2004). A neighbour that lies makes ticks longer or shorter by SLEW_SHARE, and no more.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CityClock"]
 
+_ROUNDED_S: Final = 2e-6
 _STILL_S: Final = 0.001  # a difference below this is noise
 _TRIP_S_MAX: Final = 1.0  # longer round trips say nothing about a tick
 _HOPS_MAX: Final = 255
@@ -97,7 +98,9 @@ class CityClock:
             self._settled = self._settled or watched or now_s - self._began_s >= _HEAR_FIRST_S
             return
         _, neighbour = followed
-        _, theirs_s = min(neighbour.trips)
+        trip_s, theirs_s = min(neighbour.trips)
+        if abs(theirs_s) <= trip_s / 2 + _ROUNDED_S:
+            theirs_s = 0.0  # one machine: no two of them were started at the same moment to a trip's error
         told = neighbour.told
         error_s = (told.city_us - told.t_us) / 1e6 + theirs_s - self._ahead_s
         if not watched:
