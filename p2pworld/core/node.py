@@ -82,8 +82,8 @@ __all__ = ["Event", "Node", "StoreAnswer"]
 StoreAnswer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | StoreFailed
 Event = ClientOpened | ClientSaid | ClientLost | LinkUp | LinkDown | PeerSaid | StoreAnswer
 
-_COUNTS_EVERY_S = 0.5  # DENSITY frames
-_COUNTS_SELDOM_S = 1.0  # the same, where that is shed
+_COUNTS_EVERY = 5  # ticks of the length this node is set to between DENSITY frames
+_COUNTS_SELDOM = 10  # the same, where that is shed
 
 
 class Node:
@@ -110,7 +110,7 @@ class Node:
         self._frames: list[Frame] = []
         self._waiting: dict[int, tuple[float, np.void]] = {}
         self._ready_number = 0
-        self._counted_s = -_COUNTS_SELDOM_S
+        self._ticks = 0  # on the city clock, of the length this node is set to
         self._lapsed_since_s: float | None = None
         self._started_s = now.boot_s
 
@@ -192,6 +192,7 @@ class Node:
         parts = self.parts
         self.draw(now)
         self._pulse.tick(busy, now)
+        self._ticks = parts.clock.count(now.boot_s, self.config.tick_ms)
         parts.ownership.tick(now)
         self._follow_ownership(now)
         self._lapse(parts.ownership.lapsed(now), now)
@@ -232,10 +233,8 @@ class Node:
             return
         parts.rendezvous.drawn()
         far = [density for until_s, density in parts.densities.values() if now.boot_s < until_s]
-        counts_s = _COUNTS_SELDOM_S if parts.overload.shed >= SHED_COUNTS else _COUNTS_EVERY_S
-        counts_too = now.boot_s - self._counted_s > counts_s - self.tick_ms / 2000
-        if counts_too:
-            self._counted_s = now.boot_s
+        counts_every = _COUNTS_SELDOM if parts.overload.shed >= SHED_COUNTS else _COUNTS_EVERY
+        counts_too = self._ticks % counts_every == 0
         t_ms = int(now.boot_s * 1000) & 0xFFFFFFFF
         for conns, payloads in leaf_frames(parts.crowd, parts.index, t_ms, far, counts_too):
             self._frames.append(Frame(tuple(conns.tolist()), tuple(payloads)))

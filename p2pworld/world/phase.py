@@ -88,6 +88,10 @@ class CityClock:
         after_s = max(due_s + period_s / 2, now_s) + self._ahead_s
         return (math.floor(after_s / period_s) + 1) * period_s - self._ahead_s, missed
 
+    def count(self, now_s: float, tick_ms: int) -> int:
+        """How many ticks of this length the city clock has counted; a tick that comes a hair early counts as begun."""
+        return math.floor((now_s + self._ahead_s) * 1000 / tick_ms + 0.25)
+
     def tick(self, now_s: float, tick_ms: int, *, watched: bool) -> None:
         """Come nearer to the one that is followed; `watched`: clients would notice a leap."""
         self._forget(now_s)
