@@ -24,7 +24,7 @@ const TOLD = [
   // NOTICE
   ..."no-such-place place-closed place-full aboard no-bus bus-full on-board not-aboard bus-moving".split(" "),
   ..."got-off set-down say-rate say-text say-clock say-signature say-group say-place say-nobody".split(" "),
-  ..."say-channel blocks-full groups-full muted removed lapsed rehearsal programme".split(" "),
+  ..."say-channel blocks-full groups-full muted removed lapsed rehearsal programme pace".split(" "),
   // BYE
   ..."again full key malformed moved lapsed expired elsewhere leaving slow banned version url clock".split(
     " ",
