@@ -5,6 +5,7 @@ One city of two processes; nothing here touches a mouse.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from typing import TYPE_CHECKING, Any
@@ -12,14 +13,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from p2pworld.messages import Correct
 from p2pworld.seoul.landmarks import landmark
 from tests.web.conftest import Troubles, open_browser
-from tests.web.visit import Person, read, served_city, stand_at, wait_for
+from tests.web.visit import Person, introduce, listen, read, served_city, stand_at, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Browser, Locator, Page
+    from playwright.sync_api import Browser, Locator, Page, WebSocketRoute
 
     from simulations.processes import City
     from tests.web.conftest import Built
@@ -75,6 +77,7 @@ def test_the_first_minute_by_keyboard_alone(browser: Browser, city: City) -> Non
     context.set_default_timeout(15_000)
     page = context.new_page()
     stand_at(page, *GATE_CM)
+    listen(page)
     troubles.watch(page)
     page.goto(city.nodes[0].web_url)
     me = Person(context, page, "Kim")
@@ -108,23 +111,69 @@ def test_the_first_minute_by_keyboard_alone(browser: Browser, city: City) -> Non
     page.get_by_role("textbox", name="wish").wait_for()
     page.keyboard.type("A calm city")
     page.keyboard.press("Enter")
-    me.sees("Your lantern hangs.")
+    me.is_told("Your lantern hangs.")
     wait_for(page, "w.objects.some(one => one.text === 'A calm city')")
 
     tab_to(page, me.button("strike the bell"))
     page.keyboard.press("Enter")
-    me.sees("The rehearsal has begun.")
+    me.is_told("The rehearsal has begun.")
     me.is_at("Bosingak")
     page.keyboard.press("Enter")
-    me.sees("You struck the bell.")
+    me.is_told("You struck the bell.")
 
     page.keyboard.press("r")
-    me.sees("You board when a bus stands there.")
+    me.is_told("You board when a bus stands there.")
     wait_for(page, "w.me.goal !== null")
     page.keyboard.press("r")
-    me.sees("You no longer wait for the bus.")
+    me.is_told("You no longer wait for the bus.")
     context.close()
     assert troubles.seen == []
+
+
+def test_a_wish_written_before_one_has_arrived_hangs_where_one_arrives(browser: Browser, city: City) -> None:
+    """The node's word that one is at the stream comes late: what is asked for meanwhile waits for it."""
+    context = browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 800})
+    context.set_default_timeout(15_000)
+    page = context.new_page()
+    kept: list[tuple[WebSocketRoute, str | bytes]] = []
+    keeping = False
+
+    def through(socket: WebSocketRoute) -> None:
+        def came(message: str | bytes) -> None:
+            if keeping and message[:1] == bytes((Correct.KIND,)):
+                kept.append((socket, message))
+            else:
+                socket.send(message)
+
+        socket.connect_to_server().on_message(came)
+
+    page.route_web_socket(re.compile("/play$"), through)
+    stand_at(page, *GATE_CM)
+    listen(page)
+    page.goto(city.nodes[0].web_url)
+    introduce(page, "Kim")
+    me = Person(context, page, "Kim")
+    me.is_at("Gwanghwamun Gate")
+
+    keeping = True
+    me.press("l")
+    page.get_by_role("textbox", name="wish").wait_for()
+    page.keyboard.type("For whoever is late")
+    page.keyboard.press("Enter")
+    me.is_told("Your lantern is being hung…")
+    # what was said after the wish has come back: the wish itself would have been answered
+    me.writes("Still on my way")
+    me.hears("Still on my way")
+    keeping = False
+    assert kept, "the node has not said that one is at the stream"
+    for socket, message in kept:
+        socket.send(message)
+    me.is_told("You are at Cheonggyecheon Stream.")
+    me.is_told("Your lantern hangs.")
+    hung = wait_for(page, "w.objects.some(one => one.text === 'For whoever is late')")
+    (lantern,) = [one for one in hung["objects"] if one["text"] == "For whoever is late"]
+    assert math.dist((lantern["east"], lantern["north"]), me.at()) < 30
+    context.close()
 
 
 def findings(page: Page, state: str) -> list[str]:

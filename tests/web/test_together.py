@@ -115,7 +115,7 @@ def test_hostile_words_names_and_wishes_are_shown_as_text(
     wish = rascal.page.get_by_role("textbox", name="소원")
     wish.fill("<script>alert(1)</script>\u202e소원")
     wish.press("Enter")
-    rascal.sees("등을 달았어요.")
+    rascal.is_told("등을 달았어요.")
     wait_for(rascal.page, "w.objects.some(one => one.text === '<script>alert(1)</script>소원')")
     rascal.press("v")
     rascal.sees("<script>alert(1)</script>소원")
@@ -207,9 +207,9 @@ def test_the_bus_takes_one_over_a_border(browser: Browser, city: City, troubles:
     east_cm, north_cm = STOPS[stop].position_cm
     rider = Person.come(browser, city.nodes[2], "박기사", (east_cm + 500, north_cm), troubles)
     rider.press("r")
-    rider.sees("버스가 서면 타요.")
+    rider.is_told("버스가 서면 타요.")
     boarded = wait_for(rider.page, "w.me.state === 9", DWELL_MS / 1000 + 15)
-    rider.sees("버스에 탔어요.")
+    rider.is_told("버스에 탔어요.")
     rode = wait_for(rider.page, f"w.handoffs > {boarded['handoffs']} && w.node !== '{boarded['node']}'", 75)
     assert rode["me"]["state"] == 9
     assert rode["link"] == "here"
@@ -220,11 +220,11 @@ def test_the_bus_takes_one_over_a_border(browser: Browser, city: City, troubles:
 def test_the_bell_rings_in_a_rehearsal(kim: Person, troubles: Troubles) -> None:
     kim.press("b")
     kim.is_at("보신각")
-    kim.sees("리허설을 시작했어요.")
+    kim.is_told("리허설을 시작했어요.")
     struck = wait_for(kim.page, "w.objects.some(one => one.kind === 'bell')")
     (before,) = {one["count"] for one in struck["objects"] if one["kind"] == "bell"}
     kim.press("b")
-    kim.sees("종을 쳤어요.")
+    kim.is_told("종을 쳤어요.")
     wait_for(kim.page, f"w.objects.some(one => one.kind === 'bell' && one.count > {before})")
     assert troubles.seen == []
 
@@ -236,7 +236,7 @@ def test_a_lantern_outlives_its_node(browser: Browser, kim: Person, lee: Person,
     field = kim.page.get_by_role("textbox", name="소원")
     field.fill(wish)
     field.press("Enter")
-    kim.sees("등을 달았어요.")
+    kim.is_told("등을 달았어요.")
     hung = wait_for(kim.page, f"w.objects.some(one => one.text === '{wish}')")
     (lantern,) = [one for one in hung["objects"] if one["text"] == wish]
     lee.goes("청계천", "청계천")

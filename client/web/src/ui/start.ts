@@ -8,7 +8,7 @@ import { lookOf, writeLook } from "../draw/look";
 import { Minimap } from "../draw/minimap";
 import { Pace } from "../draw/pace";
 import type { RegionShape, Renderer } from "../draw/renderer";
-import type { Place } from "../state/places";
+import type { Place, Programme } from "../state/places";
 import { type Said, STAND, type World } from "../state/world";
 import { language, onLanguage, say, told } from "../words";
 import { type Deeds, fillActions, fillTools, fillZooms, pressed } from "./bars";
@@ -17,6 +17,7 @@ import { ask, elsewhere, suggestions, welcome } from "./dialogs";
 import { Doing } from "./doing";
 import { el } from "./dom";
 import { fetchCity, fetchRegions } from "./fetched";
+import { goTo } from "./going";
 import { Head } from "./head";
 import { Input } from "./input";
 import { GWANGHWAMUN, type Page, type PanelName } from "./page";
@@ -345,12 +346,24 @@ class Shell implements Page, Deeds {
     return me === null ? null : (this.world.places?.at(me.east, me.north) ?? null);
   }
 
+  async goTo(place: string, label: string): Promise<boolean> {
+    this.camera.following = true;
+    const how = await goTo(this.world, place);
+    if (how === "there") this.toast(say("arrived", { place: label }));
+    else if (how === "unanswered") this.toast(say("notThere", { place: label }));
+    return how === "there";
+  }
+
   hang(): void {
     this.doing.hang();
   }
 
   ring(): void {
     this.doing.ring();
+  }
+
+  rehearse(programme: Programme): void {
+    this.doing.rehearse(programme);
   }
 
   bus(): void {

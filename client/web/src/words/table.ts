@@ -91,6 +91,10 @@ const TABLE = {
     "You start in front of Gwanghwamun. Pick a name and a look. There is no sign-up; your key stays on this device.",
   ],
   arrived: ["{place}에 도착했어요.", "You are at {place}."],
+  notThere: [
+    "지금은 갈 수 없어요: {place}. 잠시 뒤에 다시 시도해 주세요.",
+    "You cannot get to {place} just now. Please try again in a moment.",
+  ],
   suggest: ["무엇을 해 볼까요?", "What would you like to do?"],
   suggestTalk: ["말 걸기", "Say hello"],
   suggestTalkText: ["둘레 사람들에게 인사해요", "to the people around you"],

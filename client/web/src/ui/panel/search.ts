@@ -15,9 +15,7 @@ export function search(sheet: Sheet): HTMLElement {
     attributes: { type: "search", placeholder: say("searchHint"), dir: "auto" },
   });
   const go = (name: string, text: string): void => {
-    page.world.go(name);
-    page.camera.following = true;
-    page.toast(say("arrived", { place: text }));
+    void page.goTo(name, text);
     sheet.close();
   };
   const row = (text: string, detail: string, run: () => void): HTMLElement =>
