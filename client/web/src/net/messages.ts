@@ -136,7 +136,10 @@ export type NodeMessage =
       readonly kind: typeof Kind.CORRECT;
       readonly body: { readonly seq: number; readonly pose: Pose; readonly reason: string };
     }
-  | { readonly kind: typeof Kind.NOTICE; readonly body: { readonly code: string; readonly sentence: string } }
+  | {
+      readonly kind: typeof Kind.NOTICE;
+      readonly body: { readonly code: string; readonly sentence: string; readonly tick_ms: number };
+    }
   | { readonly kind: typeof Kind.PACE; readonly body: { readonly shift_ms: number } }
   | { readonly kind: typeof Kind.DONE; readonly body: Done }
   | { readonly kind: typeof Kind.BYE; readonly body: Bye }
@@ -288,7 +291,7 @@ const READERS: { readonly [kind: number]: Read<unknown> } = {
   }),
   [Kind.PROFILES]: map({ ids: list(avatar, 64), profiles: list(profile, 64) }),
   [Kind.CORRECT]: map({ seq: u32, pose, reason: code }),
-  [Kind.NOTICE]: map({ code, sentence }),
+  [Kind.NOTICE]: map({ code, sentence, tick_ms: whole(0, 65_535, 0) }),
   [Kind.PACE]: map({ shift_ms: whole(-1000, 1000) }),
   [Kind.DONE]: map<Done>({
     n: u32,
