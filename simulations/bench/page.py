@@ -53,6 +53,7 @@ HTML: Final = (
     '<!doctype html><meta charset="utf-8"><style>body{margin:0}</style><canvas></canvas>'
     '<script type="module" src="/bench.js"></script>'
 )
+PAINTED: Final = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 TOLD: Final = 208  # one by one, as many as a node tells a client of
 IN_VIEW: Final = 5_000
 
@@ -258,11 +259,12 @@ def _everyday_browser(playwright: Playwright, chromium: str) -> Iterator[Browser
 
 
 def tab(browser: Browser, url: str) -> dict[str, Any]:
-    """Percent of a core that the page's process takes while shown, and while another tab is in front of it."""
+    """When the page shows something, and percent of a core it takes while shown, and behind another tab."""
     figures: dict[str, Any] = {}
     context = browser.contexts[0]
     page = context.pages[0]
     enter(page, url)
+    figures["first_contentful_paint_ms"] = round(page.evaluate(PAINTED))
     for name in ("shown", "hidden"):
         if name == "hidden":
             context.new_page().bring_to_front()

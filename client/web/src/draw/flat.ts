@@ -146,7 +146,7 @@ export class FlatRenderer implements Renderer {
   }
 }
 
-/** The colour of a node on the map and in lists. */
-export function nodeColour(holder: string): string {
+/** The colour of a node on the map. */
+function nodeColour(holder: string): string {
   return NODE_COLOURS[Number.parseInt(holder.slice(0, 4), 16) % NODE_COLOURS.length];
 }

@@ -10,10 +10,15 @@ import { GWANGHWAMUN, type Page } from "./page";
 /** Where one waits beside a bus, and from how far one may board (the nodes' bound is 15 m). */
 const KERB_M = 4;
 const BOARD_M = 13;
+/** Half the length of a bus, and what a rider's place is behind. */
+const BUS_M = 8;
 
 export class Doing {
   /** The stop where one waits for the bus. */
   private waiting: Spot | null = null;
+
+  /** One wants to get off the bus. */
+  private leaving = false;
 
   constructor(private readonly page: Page) {}
 
@@ -61,10 +66,14 @@ export class Doing {
     void this.once(this.goWhere(place, programme.place), "rehearsalOn", "start", programme.id);
   }
 
+  /** Goes to the nearest stop to ride from there; aboard, gets off at the next one; asked again, does not. */
   bus(): void {
     const { view } = this.page;
     if (view.me?.state === RIDE) {
-      this.page.world.go("off");
+      this.leaving = !this.leaving;
+      if (!this.leaving) this.page.toast(say("staysOn"));
+      else if (this.standsAt(view.me)) this.page.world.go("off");
+      else this.page.toast(say("offNext"));
       return;
     }
     if (this.waiting !== null) {
@@ -85,21 +94,28 @@ export class Doing {
     this.page.world.walkTo(this.waiting.east + KERB_M, this.waiting.north, true);
   }
 
-  /** Boards as soon as a bus stands where one waits for it. */
+  /** Boards as soon as a bus stands where one waits for it, and gets off as soon as it stands. */
   board(): void {
     const { waiting } = this;
-    const { view } = this.page;
-    const me = view.me;
-    if (waiting === null || me === null) return;
+    const { me } = this.page.view;
+    if (me === null) return;
     if (me.state === RIDE) {
+      if (waiting !== null) this.page.toast(say("boarded"));
       this.waiting = null;
-      this.page.toast(say("boarded"));
+      if (this.leaving && this.standsAt(me)) this.page.world.go("off");
       return;
     }
-    if (Math.hypot(waiting.east - me.east, waiting.north - me.north) > BOARD_M) return;
-    const there = this.page.city?.buses.at(view.serverTime()) ?? [];
-    if (there.some((bus) => Math.hypot(bus.east - waiting.east, bus.north - waiting.north) < 1))
-      this.page.world.go("bus");
+    this.leaving = false;
+    if (waiting === null || Math.hypot(waiting.east - me.east, waiting.north - me.north) > BOARD_M) return;
+    if (this.standsAt(waiting)) this.page.world.go("bus");
+  }
+
+  /** Whether a bus stands at a stop near this point. */
+  private standsAt(point: Point): boolean {
+    const buses = this.page.city?.buses.at(this.page.view.serverTime()) ?? [];
+    return buses.some(
+      (bus) => bus.stands && Math.hypot(bus.east - point.east, bus.north - point.north) < BUS_M,
+    );
   }
 
   /** The nearest place with a feature whose kind fits. */

@@ -27,7 +27,10 @@ import { Sound } from "./sound";
 import { Sounding } from "./sounding";
 import { toAskAbout } from "./where";
 
-const FACE = 17;
+/** Near enough to see what people wear, far enough to see where one is. */
+const FACE = 11;
+/** What one sees before one comes in: the square, the gate, the palace. */
+const ARRIVING = 2.4;
 const ROOM = 34;
 const WHOLE_CITY = 0.021;
 const HUD_MS = 400;
@@ -46,7 +49,7 @@ class Shell implements Page, Deeds {
   readonly remembered = new Remembered();
   readonly sound = new Sound();
   private readonly sounding: Sounding;
-  readonly camera = new Camera(GWANGHWAMUN.east, GWANGHWAMUN.north, FACE);
+  readonly camera = new Camera(GWANGHWAMUN.east, GWANGHWAMUN.north, this.settings.known ? FACE : ARRIVING);
   city: City | null = null;
   selected: number | null = null;
   view;
@@ -140,6 +143,7 @@ class Shell implements Page, Deeds {
   }
 
   private entered(first: boolean): void {
+    this.camera.zoomTo(FACE);
     if (first) this.canvas.focus();
     if (first || this.heard.length === 0) suggestions(this, this.main);
   }

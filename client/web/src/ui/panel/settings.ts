@@ -1,6 +1,5 @@
 /** What a person can choose for this device, whom they blocked, and what serves them. */
 
-import { nodeColour } from "../../draw/flat";
 import { language, say, speak } from "../../words";
 import { cleanName } from "../../words/clean";
 import { button, choice, el, field, toggle } from "../dom";
@@ -37,15 +36,12 @@ export function settings(sheet: Sheet): void {
       ),
     ),
   );
-  const facts = el("dl", { class: "facts" });
-  const fact = (name: string, value: string): void => {
-    facts.append(el("dt", { text: name }), el("dd", { text: value }));
-  };
   const { node, handoffs, roundTripMs } = page.view;
-  if (node !== "") fact("node", node);
-  if (!Number.isNaN(roundTripMs)) fact("ms", say("roundTrip", { ms: Math.round(roundTripMs) }));
-  fact("↔", say("handoffs", { count: handoffs }));
-  if (node !== "") facts.append(el("dt", { text: "■" }), el("dd", { text: nodeColour(node) }));
+  const facts = [
+    node === "" ? "" : say("onNode", { node }),
+    Number.isNaN(roundTripMs) ? "" : say("roundTrip", { ms: Math.round(roundTripMs) }),
+    say("handoffs", { count: handoffs }),
+  ].filter((fact) => fact !== "");
   if (page.world.blocked.size > 0) {
     const list = el("ul", { class: "rows" });
     for (const [id, name] of page.world.blocked) {
@@ -63,5 +59,8 @@ export function settings(sheet: Sheet): void {
     }
     sheet.body.append(el("h3", { text: say("blocked") }), list);
   }
-  sheet.body.append(facts, el("p", { class: "credits", text: say("credits") }));
+  sheet.body.append(
+    el("ul", { class: "facts" }, ...facts.map((text) => el("li", { text }))),
+    el("p", { class: "credits", text: say("credits") }),
+  );
 }
