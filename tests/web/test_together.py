@@ -20,7 +20,7 @@ from p2pworld.errors import LocalError
 from p2pworld.geometry import Cell
 from p2pworld.grants import sign_grant
 from p2pworld.seoul.landmarks import landmark
-from p2pworld.world.moderation import CITY, pack_asking, sign_asking
+from p2pworld.world.moderation import pack_asking, sign_asking
 from p2pworld.world.vehicles import BUSES, DWELL_MS, HEADWAY_MS, STOPS, place
 from shard_node.web.moderation import SCHEME
 from tests.web.conftest import Troubles, open_browser
@@ -159,7 +159,7 @@ def reported(city: City, node: NodeProcess) -> list[dict[str, Any]]:
     now_ms = time.time_ns() // 1_000_000
     moderator = Signer.from_seed(bytes(range(32)))
     until_ms = now_ms + 3_600_000
-    grant = sign_grant(city.root, moderator.public, "moderator", (CITY,), now_ms - 60_000, until_ms)
+    grant = sign_grant(city.root, moderator.public, "moderator", ("cells:*",), now_ms - 60_000, until_ms)
     text = base64.urlsafe_b64encode(
         pack_asking(sign_asking(moderator, (grant,), "reports", node.keys.public, now_ms))
     ).decode()
