@@ -118,6 +118,11 @@ export class Sprites {
 
   /** Paints what was asked for since; call before the first figure of a frame is drawn. */
   paint(light: Light): void {
+    if (this.wanted.length === 0 && this.before.size > 0) {
+      // all are painted: nobody needs those of before any more
+      this.before.clear();
+      for (const wardrobe of this.wardrobes.values()) wardrobe.before = null;
+    }
     const begun = performance.now();
     for (const one of this.wanted) {
       if (performance.now() - begun > PAINT_MS || !this.paintOne(one, light))

@@ -27,8 +27,8 @@ const GRID_M = 2;
 export class Throng {
   /** How many figures of counted people are in the picture and around it. */
   count = 0;
-  private readonly east = new Float64Array(FIGURES_MAX);
-  private readonly north = new Float64Array(FIGURES_MAX);
+  readonly east = new Float64Array(FIGURES_MAX);
+  readonly north = new Float64Array(FIGURES_MAX);
   /** Look · 16 + way. */
   private readonly kind = new Uint16Array(FIGURES_MAX);
   private readonly looks = Array.from({ length: LOOKS }, (_, i) => lookOf(7919 * (i + 1), 0.4));
@@ -38,7 +38,7 @@ export class Throng {
   private boxId = -1;
   private anewMs = 0;
   private composed: { readonly from: Still; readonly key: number; readonly still: Still } | null = null;
-  private readonly haze = makeHaze();
+  private haze: OffscreenCanvas | null = null;
 
   /** Finds who stands within a box of metres; `id` changes when the box is another one. */
   gather(scene: Scene, box: Box, id: number, nowMs: number): void {
@@ -131,13 +131,15 @@ export class Throng {
   drawHaze(ink: CanvasRenderingContext2D, scene: Scene, ratio: number): void {
     const { camera, view } = scene;
     const box = boxOfPicture(scene);
+    this.haze ??= makeHaze();
+    const { haze } = this;
     for (const density of view.density) {
       eachCell(density, box, (column, row, people) => {
         const side = Math.max(density.side * camera.scale * 2, 9) * ratio;
         const x = camera.x((column + 0.5) * density.side) * ratio;
         const y = camera.y((row + 0.5) * density.side) * ratio;
         ink.globalAlpha = Math.min(0.75, 0.16 + Math.log2(1 + people) * 0.075);
-        ink.drawImage(this.haze, x - side / 2, y - side / 2, side, side);
+        ink.drawImage(haze, x - side / 2, y - side / 2, side, side);
       });
     }
     ink.globalAlpha = 1;
