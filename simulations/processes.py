@@ -31,7 +31,15 @@ if TYPE_CHECKING:
 
     from p2pworld.seoul.landmarks import Landmark
 
-__all__ = ["City", "NodeProcess", "checkerboard", "free_ports", "python_environment", "start_child"]
+__all__ = [
+    "City",
+    "NodeProcess",
+    "checkerboard",
+    "die_with_parent",
+    "free_ports",
+    "python_environment",
+    "start_child",
+]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 GRANT_MS: Final = 30 * 24 * 3_600_000
@@ -88,7 +96,8 @@ def python_environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT) + (os.pathsep + path if path else "")}
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For `preexec_fn`: the child is killed when the thread that started it dies."""
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -106,7 +115,7 @@ def start_child(arguments: Sequence[str], stdout: Any, stderr: Any) -> subproces
         stderr=stderr,
         env=python_environment(),
         start_new_session=True,
-        preexec_fn=_die_with_parent,
+        preexec_fn=die_with_parent,
     )
 
 
