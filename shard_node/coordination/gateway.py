@@ -181,6 +181,7 @@ class Gateway:
         progress: _Progress,
         again: bool,
     ) -> _Answered:
+        used = False
         try:
             async with self._connected(endpoint) as connection:
                 used = connection.used
@@ -372,8 +373,12 @@ async def _connect(endpoint: Endpoint, tls: ssl.SSLContext | None) -> _Connectio
 def _why(error: BaseException) -> str:
     if isinstance(error, trio.TooSlowError):
         return "its time was up"
-    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-    return str(cause) or type(cause).__name__
+    cause = error.__cause__
+    if isinstance(cause, ExceptionGroup):  # Trio's, of all the addresses it tried
+        cause = cause.exceptions[0]
+    if not isinstance(cause, OSError):
+        cause = error
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
 
 
 def _unreachable(endpoint: Endpoint, error: BaseException) -> CoordinationDown:
