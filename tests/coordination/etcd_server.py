@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import time
 import urllib.error
@@ -109,7 +110,7 @@ class EtcdServer:
         self.wait_ready()
 
     def wait_ready(self) -> None:
-        """Wait until every member answers linearizable reads (TLS: until the port is open)."""
+        """Wait until every member answers linearizable reads (by TLS: until it takes connections)."""
         until_s = time.monotonic() + READY_S
         for member in self.members:
             while not self._ready(member):
@@ -119,8 +120,9 @@ class EtcdServer:
     def _ready(self, member: Member) -> bool:
         assert member.process is not None
         assert member.process.poll() is None, f"etcd has ended:\n{self.log_tail()}"
-        if self.tls_arguments:
-            return "ready to serve" in member.log.read_text() or "serving client" in member.log.read_text()
+        if self.tls_arguments:  # connections are taken in once the member is ready to serve
+            with socket.socket() as probe:
+                return probe.connect_ex((member.endpoint.host, member.endpoint.port)) == 0
         try:
             ask(member.url, "/v3/kv/range", {"key": "AA=="})
         except OSError as error:
@@ -158,7 +160,11 @@ class EtcdServer:
         return "\n".join(texts)
 
     def __enter__(self) -> EtcdServer:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.kill()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
