@@ -12,6 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ __all__ = ["PostgresServer", "postgres_or_skip"]
 
 READY_S = 30.0
 POLL_S = 0.02
+MEMORY = "/dev/shm"
+MEMORY_BYTES = 1 << 30
 PASSWORD = "p0stgres"
 NOT_FOR_ROOT = "postgres"
 
@@ -44,17 +47,25 @@ def postgres_or_skip() -> Path:
     )
 
 
+def _memory() -> str | None:
+    """A file system in memory with room for a few clusters of 60 MB, if there is one: a cluster is a thousand files."""
+    try:
+        return (
+            MEMORY if shutil.disk_usage(MEMORY).free >= MEMORY_BYTES and os.access(MEMORY, os.W_OK) else None
+        )
+    except OSError:
+        return None
+
+
 class PostgresServer:
     """One server; as a context it runs, and is gone with its data afterwards."""
 
-    def __init__(
-        self, settings: dict[str, str] | None = None, environment: dict[str, str] | None = None
-    ) -> None:
+    def __init__(self) -> None:
         self._programs = postgres_or_skip()
-        self.folder = Path(tempfile.mkdtemp(prefix="p2pworld-postgres-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="p2pworld-postgres-", dir=_memory()))
         self.data = self.folder / "data"
         (self.port,) = free_ports(1)
-        self._settings = {
+        self.settings = {
             "port": str(self.port),
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
@@ -63,8 +74,8 @@ class PostgresServer:
             "shared_buffers": "16MB",
             "max_connections": "60",
             "log_min_messages": "warning",
-        } | (settings or {})
-        self._environment = os.environ | (environment or {})
+        }
+        self.environment = dict(os.environ)
         self._process: subprocess.Popen[bytes] | None = None
         self._as_user: dict[str, Any] = {}
         if os.geteuid() == 0:  # PostgreSQL refuses to be run by root
@@ -101,7 +112,7 @@ class PostgresServer:
 
     def start(self) -> None:
         """Start it (again) on the same port and data, and wait until it answers."""
-        arguments = [part for name, value in self._settings.items() for part in ("-c", f"{name}={value}")]
+        arguments = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [str(self._programs / "postgres"), "-D", str(self.data), *arguments],
@@ -109,7 +120,7 @@ class PostgresServer:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                env=self._environment,
+                env=self.environment,
                 start_new_session=True,
                 preexec_fn=die_with_parent,
                 **self._as_user,
@@ -143,7 +154,8 @@ class PostgresServer:
             if int(parent) == self._process.pid:
                 pids.append(int(status.parent.name))
         for pid in pids:
-            os.kill(pid, number)
+            with suppress(ProcessLookupError):  # it was just ending
+                os.kill(pid, number)
 
     def kill(self) -> None:
         """End it as a crash does: nothing is finished, clients are cut off."""

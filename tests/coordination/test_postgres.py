@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import shutil
 from typing import TYPE_CHECKING
 
@@ -15,13 +14,11 @@ from tests.coordination.postgres_server import PostgresServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
 
     from shard_node.coordination import Coordination
     from tests.coordination.conformance import OpenStore
 
 CALL_S = 20.0  # rivals in the tests wait for each other's commits, on however slow a disk
-databases = (f"city_{number}" for number in itertools.count())
 
 
 @pytest.fixture(scope="module")
@@ -31,18 +28,15 @@ def server() -> Iterator[PostgresServer]:
 
 
 class PostgresEngine:
-    """The server of this module, with a database of its own."""
+    """The server of this module; what another test left in it is gone."""
 
-    def __init__(self, server: PostgresServer, folder: Path) -> None:
-        self.server, self.kept = server, folder / "kept"
-        self.database = next(databases)
-        server.execute(f"CREATE DATABASE {self.database} TEMPLATE template0 STRATEGY file_copy")
+    def __init__(self, server: PostgresServer) -> None:
+        self.server, self.kept = server, server.folder / "kept"
+        server.execute("DROP SCHEMA IF EXISTS p2pworld CASCADE")
         self.opened: list[PostgresCoordination] = []
 
     async def open(self) -> Coordination:
-        self.opened.append(
-            PostgresCoordination(self.server.conninfo(self.database), call_s=CALL_S, poll_s=0.002)
-        )
+        self.opened.append(PostgresCoordination(self.server.conninfo(), call_s=CALL_S, poll_s=0.002))
         return self.opened[-1]
 
     async def stop(self) -> None:
@@ -52,7 +46,7 @@ class PostgresEngine:
         self.server.start()
 
     async def copy(self) -> None:
-        shutil.copytree(self.server.data, self.kept)
+        shutil.copytree(self.server.data, self.kept, dirs_exist_ok=True)
 
     async def restore(self) -> None:
         shutil.rmtree(self.server.data)
@@ -61,8 +55,8 @@ class PostgresEngine:
 
 
 @pytest.fixture
-async def engine(server: PostgresServer, tmp_path: Path) -> AsyncIterator[PostgresEngine]:
-    one = PostgresEngine(server, tmp_path)
+async def engine(server: PostgresServer) -> AsyncIterator[PostgresEngine]:
+    one = PostgresEngine(server)
     yield one
     for store in one.opened:
         await store.close()
