@@ -34,6 +34,14 @@ def answers(data: bytes) -> Talk:
     return talk
 
 
+def cut_off(data: bytes) -> Talk:
+    async def talk(stream: trio.SocketStream, asked: bytes) -> None:
+        await stream.send_all(data)
+        await stream.aclose()
+
+    return talk
+
+
 def refusal(code: int, message: str) -> bytes:
     return http(400, json.dumps({"error": message, "message": message, "code": code}).encode())
 
@@ -119,7 +127,7 @@ async def test_nobody_at_the_first_endpoint_costs_nothing() -> None:
     [
         silent,
         hangs_up,
-        answers(b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{"),
+        cut_off(b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{"),
         answers(refusal(14, "etcdserver: request timed out")),
         answers(refusal(4, "context deadline exceeded")),
     ],
@@ -155,11 +163,7 @@ async def test_what_may_be_asked_once_only_is_never_repeated_and_its_outcome_is_
     ],
 )
 async def test_what_an_endpoint_refuses_is_told_by_a_code_and_one_sentence(said: bytes, reason: str) -> None:
-    async def talk(stream: trio.SocketStream, asked: bytes) -> None:
-        await stream.send_all(said)
-        await stream.aclose()
-
-    async with endpoints(talk) as (found, _):
+    async with endpoints(cut_off(said)) as (found, _):
         with pytest.raises(CoordinationDown, match=r"^[^\n]*$") as caught:
             await asked_of(found, LONG_S)
     assert caught.value.reason == reason
