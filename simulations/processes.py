@@ -178,8 +178,14 @@ class NodeProcess:
         return "\n".join(text.splitlines()[-lines:])
 
 
+SQLITE: Final = 'engine = "sqlite"\npath = "city.sqlite"\n'
+
+
 class City:
-    """Nodes over one coordination store in `folder`; as a context it ends all its processes."""
+    """Nodes over one coordination store, by default in `folder`; as a context it ends all its processes.
+
+    `store` is the text of their `[coordination]`.
+    """
 
     def __init__(
         self,
@@ -190,6 +196,7 @@ class City:
         *,
         ttl_s: float | None = None,
         take_orphans: bool = True,
+        store: str = SQLITE,
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -213,7 +220,7 @@ class City:
                 f'[node]\nname = "{name}"\ndata_dir = "{name}"\nkey_file = "{name}.key"\n'
                 f'grant_file = "{name}.grant"\nroots = ["{root.public.hex()}"]\n\n'
                 f'[listen]\nplay = "{play}"\nlink = "{link}"\nweb = "{web}"\n\n'
-                f'[coordination]\nengine = "sqlite"\npath = "city.sqlite"\n\n'
+                f"[coordination]\n{store}\n"
                 f"[city]\nclaim = [{', '.join(json.dumps(str(cell)) for cell in cells)}]\n"
                 f"take_orphans = {str(take_orphans).lower()}\n"
                 + (f"ttl_s = {ttl_s}\n" if ttl_s is not None else ""),

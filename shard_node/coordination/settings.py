@@ -47,7 +47,9 @@ class StoreConfig:
     @property
     def verified(self) -> bool:
         """Whether the store has to prove by a certificate that it is the one meant."""
-        return self.ca_file is not None or any(endpoint.tls for endpoint in self.endpoints)
+        if self.engine == "postgresql":
+            return self.ca_file is not None
+        return any(endpoint.tls for endpoint in self.endpoints)
 
 
 def open_store(settings: StoreConfig) -> Coordination:
