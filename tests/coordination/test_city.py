@@ -5,6 +5,7 @@ The node processes know nothing of the tests: they read their configuration, as 
 
 from __future__ import annotations
 
+import sys
 import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
@@ -48,9 +49,10 @@ def holders(asked: NodeProcess) -> set[str | None]:
     return {region["holder"] for region in asked.ask_json("/api/v1/regions").get("regions", ())}
 
 
-async def doctor(node: NodeProcess) -> str:
+async def shown(node: NodeProcess) -> str:
+    """What `p2pworld store show` says with this node's configuration."""
     done = await trio.run_process(
-        ["python", "-m", "shard_node.cli", "store", "show", "--config", str(node.config)],
+        [sys.executable, "-m", "shard_node.cli", "store", "show", "--config", str(node.config)],
         capture_stdout=True,
         env=python_environment(),
     )
@@ -97,4 +99,6 @@ async def test_a_killed_nodes_ground_is_taken_over_and_an_absent_store_evicts_no
         await answered(all_well, AT_MOST_S, "both nodes serving again")
         after = {node.name: (await health(node))["incarnation"] for node in others}
         assert after == before  # nobody was evicted, and nobody lost its ground
-        assert victims_key[:16] not in await doctor(others[0])
+        told = await shown(others[0])
+        assert victims_key[:16] not in told
+        assert all(f"{node.keys.public.hex()[:16]} incarnation" in told for node in others)
