@@ -5,6 +5,7 @@ The node processes know nothing of the tests: they read their configuration, as 
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from simulations.processes import City, NodeProcess, python_environment
+from simulations.processes import SQLITE, City, NodeProcess, python_environment
 from tests.coordination.etcd_server import EtcdServer
 from tests.coordination.postgres_server import PASSWORD, PostgresServer
 from tests.nodes import PLACES, SIDE_M, answered, health, serving
@@ -49,14 +50,16 @@ def holders(asked: NodeProcess) -> set[str | None]:
     return {region["holder"] for region in asked.ask_json("/api/v1/regions").get("regions", ())}
 
 
-async def shown(node: NodeProcess) -> str:
-    """What `p2pworld store show` says with this node's configuration."""
+async def p2pworld(*arguments: object) -> tuple[int, str]:
+    """The exit code of a subcommand, and all it said."""
     done = await trio.run_process(
-        [sys.executable, "-m", "shard_node.cli", "store", "show", "--config", str(node.config)],
+        [sys.executable, "-m", "shard_node.cli", *map(str, arguments)],
         capture_stdout=True,
+        stderr=subprocess.STDOUT,
+        check=False,
         env=python_environment(),
     )
-    return done.stdout.decode()
+    return done.returncode, done.stdout.decode()
 
 
 @pytest.mark.parametrize("engine", ["etcd", "postgresql"])
@@ -99,6 +102,38 @@ async def test_a_killed_nodes_ground_is_taken_over_and_an_absent_store_evicts_no
         await answered(all_well, AT_MOST_S, "both nodes serving again")
         after = {node.name: (await health(node))["incarnation"] for node in others}
         assert after == before  # nobody was evicted, and nobody lost its ground
-        told = await shown(others[0])
+        code, told = await p2pworld("store", "show", "--config", others[0].config)
+        assert code == 0
         assert victims_key[:16] not in told
         assert all(f"{node.keys.public.hex()[:16]} incarnation" in told for node in others)
+
+
+async def test_a_city_moves_from_sqlite_to_etcd_with_its_ground(tmp_path: Path) -> None:
+    with (
+        a_store("etcd", tmp_path) as (_, text),
+        City(tmp_path / "city", 2, PLACES, SIDE_M, ttl_s=TTL_S, take_orphans=False) as city,
+    ):
+        city.start()
+        await serving(city)
+        old, new = city.nodes[0].config, city.folder / "new.toml"
+        new.write_text(old.read_text().replace(SQLITE, text))
+        move = ("store", "new-generation", "--config", new, "--from", old)
+        code, told = await p2pworld(*move)
+        assert (code, told.count("\n")) == (2, 1)
+        assert "2 nodes still renew" in told
+        held = await trio.to_thread.run_sync(holders, city.nodes[1])
+        assert await trio.to_thread.run_sync(city.end) == []
+
+        code, told = await p2pworld(*move)
+        assert (code, told.partition(" has begun")[0]) == (0, "generation 1")
+        code, told = await p2pworld(*move)
+        assert code == 2
+        assert "holds a city already" in told
+        for node in city.nodes:
+            node.config.write_text(node.config.read_text().replace(SQLITE, text))
+        code, told = await p2pworld("doctor", "--config", old)
+        assert "etcd answered in" in told
+        city.start()
+        await serving(city)
+        assert await trio.to_thread.run_sync(holders, city.nodes[1]) == held
+        assert "generation 1" in (await p2pworld("store", "show", "--config", old))[1]
