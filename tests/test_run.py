@@ -355,7 +355,7 @@ def test_servers_are_looked_for_on_the_path_and_where_debian_puts_them(
     (tmp_path / "15").mkdir()
     (tmp_path / "15" / "there").write_text("")
     found = {"a": ((str(tmp_path / "*" / "there"),), "p"), "b": (("sh",), "p")}
-    run = load(ROOT)
+    run = load(REPOSITORY)
     lacking = {"c": ((str(tmp_path / "*" / "gone"), "no-such-program"), "p")}
     monkeypatch.setattr(run, "SERVERS", found | lacking)
     assert run.missing_servers() == ["c"]

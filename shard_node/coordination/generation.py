@@ -26,7 +26,8 @@ async def begin_generation(
 ) -> CityMap | Refusal:
     """Begin a generation above the map's and `above`, if nobody renews for longer than a lease; the map that stands.
 
-    With a `source`, the map is that one's, and `store` must still be empty. Whoever held ground at the first look has lapsed at the second, unless it renewed in between.
+    With a `source`, the map is that one's, and `store` must still be empty. Whoever held ground at the first look has
+    lapsed at the second, unless it renewed in between.
 
     Raises:
         CoordinationDown, OutcomeUnknown: as the store's calls do.
