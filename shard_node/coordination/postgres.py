@@ -4,27 +4,20 @@ One row in schema `p2pworld` holds the map's version; whoever changes the map or
 whoever ends or counts a lease locks that lease's row. So a takeover and the victim's renewal meet on one row, and one
 of them sees the other. No statement asks what time it is: leases are judged by their observers' clocks.
 
-psycopg works in threads, renewals on a connection of their own so that nothing holds them up. A call that takes too
-long has its socket shut down under it, since the server may be paused or its host gone. If that or anything else
-happens at a COMMIT, nobody knows the outcome: the connection is dropped, and the caller must read. Only a primary is
-asked, and a commit is answered when it is on its disk (and on its synchronous standbys', if it has any).
+Renewals have a connection of their own, so that nothing holds them up. If anything happens at a COMMIT, nobody knows
+its outcome: the connection is dropped, and the caller must read. Only a primary is asked, and a commit is answered when
+it is on its disk (and on its synchronous standbys', if it has any).
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-import re
-import select
-import socket
-import threading
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import psycopg
 import trio
-from psycopg.conninfo import make_conninfo
 
-from p2pworld.errors import LocalError, RemoteError
+from p2pworld.errors import RemoteError
 from p2pworld.ids import Incarnation
 from p2pworld.membership import Lease
 from p2pworld.world.citymap import EMPTY, CityMap, decode
@@ -36,6 +29,7 @@ from shard_node.coordination.interface import (
     Registration,
     Snapshot,
 )
+from shard_node.coordination.lane import Db, Lane, commit, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,17 +38,12 @@ __all__ = ["HISTORY_KEPT", "SCHEMA", "PostgresCoordination"]
 
 HISTORY_KEPT: Final = 64  # maps, to look back at what happened: at most 64 * 330 kB
 _CALL_S: Final = 1.0  # within two renewal intervals
-_CONNECT_S: Final = 2  # libpq takes no less, for each host that is named
-_SERVER_S: Final = 5  # what a vanished node has begun ends at the server after this
-_LOCK_PART: Final = 0.8  # of a call, to wait for others' locks
 _POLL_S: Final = 0.1  # how soon a change is seen
-_BACKOFF_S: Final = (0.0, 0.1, 0.2, 0.4, 0.8)  # before connecting, by how many failed in a row
 _CITY_LOCK: Final = 0x70327063  # "p2pc", while the tables are made
 
 # each brings the schema from one version to the next; a new store goes through all of them
 _STEPS: Final = (
     """
-CREATE SCHEMA IF NOT EXISTS p2pworld;
 CREATE TABLE p2pworld.store (one boolean PRIMARY KEY CHECK (one), schema integer NOT NULL, version bigint NOT NULL);
 CREATE TABLE p2pworld.node (key bytea PRIMARY KEY, last_number bigint NOT NULL);
 CREATE TABLE p2pworld.lease (
@@ -68,29 +57,15 @@ INSERT INTO p2pworld.store VALUES (true, 0, 0);
 )
 SCHEMA: Final = len(_STEPS)  # newer is refused
 
-_DEFAULTS: Final = {
-    "application_name": "p2pworld",
-    "connect_timeout": str(_CONNECT_S),
-    "target_session_attrs": "read-write",
-}
-_SESSION: Final = """
-SELECT set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
-                  THEN 'on' ELSE current_setting('synchronous_commit') END, false),
-       set_config('lock_timeout', %(lock_ms)s, false),
-       set_config('statement_timeout', %(server_ms)s, false),
-       set_config('idle_in_transaction_session_timeout', %(server_ms)s, false)
-"""
-
 T = TypeVar("T")
-Db = psycopg.Connection[Any]
 
 
 class PostgresCoordination:
     """The Coordination of one database; `conninfo` are libpq's keywords. Any number of processes may use it."""
 
     def __init__(self, conninfo: dict[str, str], *, call_s: float = _CALL_S, poll_s: float = _POLL_S) -> None:
-        self._lane = _Lane(conninfo, call_s)
-        self._renewals = _Lane(conninfo, call_s)
+        self._lane = Lane(conninfo, call_s)
+        self._renewals = Lane(conninfo, call_s)
         self._poll_s = poll_s
         self._changed = trio.Event()
         # Only the thread of `_lane` touches these two.
@@ -244,13 +219,11 @@ class PostgresCoordination:
             db.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
             result = work(db)
             try:
-                _commit(db)
+                commit(db)
             except psycopg.Error as error:
                 db.close()
                 if proposing:
-                    raise OutcomeUnknown(
-                        f"PostgreSQL failed while it committed: {_one_line(error)}"
-                    ) from None
+                    raise OutcomeUnknown(f"PostgreSQL failed while it committed: {one_line(error)}") from None
                 raise
             return result
 
@@ -275,111 +248,6 @@ class PostgresCoordination:
         except RemoteError as error:
             raise rules.unreadable_map("PostgreSQL", error) from error
         return self._decoded[1]
-
-
-class _Lane:
-    """One connection and the one thread at a time that uses it."""
-
-    def __init__(self, conninfo: dict[str, str], call_s: float) -> None:
-        self._conninfo = conninfo
-        self._call_s = call_s
-        self._turn = trio.Lock()
-        self._closed = False
-        self._failures = 0
-        self._connection: Db | None = None
-        self._guard = threading.Lock()  # of what follows: a closed socket's number may be another one's next
-        self._at_work: Db | None = None
-
-    async def run(self, call: Callable[[Db], T]) -> T:
-        """The result of `call`, within the time a call may take once it is connected.
-
-        Raises:
-            CoordinationDown, OutcomeUnknown, LocalError: as `call` does, or for what the database said.
-        """
-        async with self._turn:
-            if self._connection is None and self._failures:
-                await trio.sleep(_BACKOFF_S[min(self._failures, len(_BACKOFF_S) - 1)])
-            await trio.to_thread.run_sync(self._connected)
-            watch = trio.CancelScope(shield=True)  # a caller that is cancelled waits for the thread, too
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._cut_off, watch)
-                try:
-                    answer = await trio.to_thread.run_sync(self._call, call)
-                finally:
-                    watch.cancel()
-        if isinstance(answer, _Raised):
-            raise answer.error
-        return answer
-
-    async def close(self) -> None:
-        self._closed = True
-        async with self._turn:
-            await trio.to_thread.run_sync(self._drop)
-
-    async def _cut_off(self, watch: trio.CancelScope) -> None:
-        """When the time is up, shut the socket down: the thread that waits for it finds it closed."""
-        with watch:
-            await trio.sleep(self._call_s)
-            with self._guard:
-                if self._at_work is not None and not self._at_work.closed:
-                    with socket.socket(fileno=os.dup(self._at_work.fileno())) as same:
-                        same.shutdown(socket.SHUT_RDWR)
-
-    # ---- in the worker thread
-
-    def _connected(self) -> None:
-        if self._closed:
-            raise CoordinationDown("closed", "the coordination store has been closed")
-        if self._connection is not None:
-            if not select.select([self._connection], [], [], 0)[0]:
-                return
-            self._drop()  # an idle server says nothing but that it ends
-        try:
-            db = psycopg.connect(
-                make_conninfo(**(_DEFAULTS | self._conninfo)),
-                autocommit=True,
-                prepare_threshold=None,  # a pooler may stand between
-            )
-        except psycopg.Error as error:
-            self._failures += 1
-            raise _not_connected(error) from None
-        try:
-            lock_ms, server_ms = round(self._call_s * _LOCK_PART * 1_000), _SERVER_S * 1_000
-            db.execute(_SESSION, {"lock_ms": str(lock_ms), "server_ms": str(server_ms)})
-        except psycopg.Error as error:
-            db.close()
-            self._failures += 1
-            raise _failed(error) from None
-        self._failures = 0
-        self._connection = db
-
-    def _call(self, call: Callable[[Db], T]) -> T | _Raised:
-        db = self._connection
-        assert db is not None
-        with self._guard:
-            self._at_work = db
-        try:
-            return call(db)
-        except psycopg.Error as error:
-            return _Raised(_failed(error))
-        except (CoordinationDown, OutcomeUnknown, LocalError) as error:
-            return _Raised(error)
-        finally:
-            with self._guard:
-                self._at_work = None
-                if db.closed or db.info.transaction_status is not psycopg.pq.TransactionStatus.IDLE:
-                    self._drop()
-
-    def _drop(self) -> None:
-        db, self._connection = self._connection, None
-        if db is not None:
-            db.close()
-
-
-class _Raised(NamedTuple):
-    """What a call raised, carried out of its thread past the nursery that would wrap it."""
-
-    error: Exception
 
 
 _STATE: Final = "pg_is_in_recovery(), s.schema, s.version"
@@ -438,73 +306,10 @@ def _make(db: Db) -> None:
         _check_schema(schema)
     elif _has_tables(db):
         raise CoordinationDown("not_a_store", "the schema p2pworld in PostgreSQL belongs to another program")
+    elif db.execute("SELECT to_regnamespace('p2pworld') IS NULL").fetchone() == (True,):
+        db.execute("CREATE SCHEMA p2pworld")
     for step in _STEPS[schema:]:
         db.execute(step)
     if schema < SCHEMA:
         db.execute("UPDATE p2pworld.store SET schema = %s", [SCHEMA])
-    _commit(db)
-
-
-def _commit(db: Db) -> None:
-    """Commit for certain, or raise psycopg.Error.
-
-    A wait for a synchronous standby that somebody cancels is a mere warning to PostgreSQL; here it is a failure.
-    """
-    warnings: list[str] = []
-
-    def noticed(notice: psycopg.errors.Diagnostic) -> None:
-        if notice.severity_nonlocalized == "WARNING":
-            warnings.append(notice.message_primary or "")
-
-    db.add_notice_handler(noticed)
-    try:
-        done = db.execute("COMMIT").statusmessage
-    finally:
-        db.remove_notice_handler(noticed)
-    if done != "COMMIT" or warnings:
-        raise psycopg.OperationalError(f"the commit ended with {done} {warnings}")
-
-
-# ---- what went wrong, as a code and a sentence
-
-_BY_STATE: Final = (  # SQLSTATE or its class
-    ("53100", "full", "is full: its disk has no room"),
-    ("53", "busy", "has too much to do"),
-    ("55P03", "busy", "is held up by another transaction"),
-    ("57014", "busy", "was too slow"),
-    ("40", "busy", "has another transaction in the way"),
-    ("42501", "denied", "does not let this user read and write schema p2pworld, or create it"),
-    ("28", "denied", "does not let this user in"),
-    ("3D000", "not_a_store", "has no such database"),
-    ("42", "not_a_store", "has another program's tables in schema p2pworld"),
-    ("XX001", "corrupt", "is damaged; restore it from a copy and start a new generation"),
-    ("XX002", "corrupt", "is damaged; restore it from a copy and start a new generation"),
-)
-_BY_TEXT: Final = (  # while connecting, libpq tells the server's text and nothing else
-    (
-        r"password authentication failed|no pg_hba\.conf entry|role \S+ does not exist|no password supplied",
-        "denied",
-    ),
-    (r"authentication failed|permission denied for database", "denied"),
-    (r"database \S+ does not exist", "not_a_store"),
-    (r"certificate|SSL error|does not support SSL", "untrusted"),
-    (r"too many clients|remaining connection slots", "busy"),
-)
-
-
-def _one_line(error: psycopg.Error) -> str:
-    return " ".join(str(error).split())[:300]
-
-
-def _failed(error: psycopg.Error) -> CoordinationDown:
-    state = error.sqlstate or ""
-    for prefix, reason, what in _BY_STATE:
-        if state.startswith(prefix):
-            return CoordinationDown(reason, f"PostgreSQL {what}: {_one_line(error)}")
-    return CoordinationDown("io", f"PostgreSQL failed: {_one_line(error)}")
-
-
-def _not_connected(error: psycopg.Error) -> CoordinationDown:
-    text = _one_line(error)
-    reason = next((reason for pattern, reason in _BY_TEXT if re.search(pattern, text)), "io")
-    return CoordinationDown(reason, f"PostgreSQL cannot be reached: {text}")
+    commit(db)
