@@ -49,6 +49,7 @@ _CALL_S: Final = 1.0  # within two renewal intervals, and long enough for two en
 _TRIES: Final = 8  # of one change, when others come in between
 _LISTED_AT_ONCE: Final = 100  # etcd compares at most 128 keys in a transaction
 _WATCH_S: Final = 10.0  # a watch whose link is silently dead is begun anew after this
+_WATCH_AGAIN_S: Final = 0.1  # between two watches, where they do not last
 _COMPACT_S: Final = 300.0  # history is kept for this long at least
 _COMPACT_WAIT_S: Final = 0.25
 
@@ -189,7 +190,8 @@ class EtcdCoordination:
                 if version != after_version:
                     return version
                 with trio.move_on_after(_WATCH_S):
-                    await self._head_written(revision + 1)
+                    if not await self._head_written(revision + 1):
+                        await trio.sleep(_WATCH_AGAIN_S)
         return version
 
     async def end(self, who: Incarnation) -> None:
@@ -296,8 +298,8 @@ class EtcdCoordination:
                 except CoordinationDown:
                     return  # it is compacted already, or somebody will in the next few minutes
 
-    async def _head_written(self, from_revision: int) -> None:
-        """Return when the head has been written at this revision or later, or when nobody can tell any more.
+    async def _head_written(self, from_revision: int) -> bool:
+        """True as soon as the head has been written at this revision or later; False when nobody can tell any more.
 
         That is so when the stream breaks, when its endpoint loses its leader, and when the revision is compacted.
         """
@@ -307,7 +309,8 @@ class EtcdCoordination:
         async with self._gateway.stream("/v3/watch", question, self._until_s()) as lines, aclosing(lines):
             async for line in lines:
                 if line.get("events") or line.get("canceled"):
-                    return
+                    return bool(line.get("events"))
+        return False
 
     # ---- names
 

@@ -176,7 +176,7 @@ async def test_history_that_was_compacted_stops_no_watch(server: EtcdServer) -> 
     revision = put(server, "elsewhere", "x")
     ask(server.members[0].url, "/v3/kv/compaction", {"revision": str(revision)})
     with trio.fail_after(LONG_S):
-        await store._head_written(2)  # etcd no longer knows: it is read anew
+        assert not await store._head_written(2)  # etcd no longer knows: it is read anew
         async with trio.open_nursery() as nursery:
             seen: list[int] = []
 

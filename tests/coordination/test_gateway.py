@@ -14,6 +14,7 @@ import trio.testing
 from p2pworld import limits
 from p2pworld.errors import LocalError
 from shard_node.coordination import CoordinationDown, OutcomeUnknown, gateway
+from shard_node.coordination.etcd import EtcdCoordination
 from shard_node.coordination.gateway import Endpoint, Gateway
 
 if TYPE_CHECKING:
@@ -199,6 +200,22 @@ async def test_a_forgotten_token_is_fetched_anew_even_for_what_is_asked_once() -
         assert await asked_of(found, LONG_S, user="city", password="hush", once=True) == {"done": 1}
     assert len(asked[0]) == 4
     assert all(b"hush" not in one for one in asked[0] if b"authenticate" not in one)
+
+
+async def test_where_watches_do_not_last_the_store_is_read_now_and_then() -> None:
+    nothing = {"header": {"revision": "1"}, "responses": [{"response_range": {}}] * 3}
+
+    async def talk(stream: trio.SocketStream, asked: bytes) -> None:
+        if asked.startswith(b"POST /v3/watch"):
+            await stream.send_all(http(200, b'{"error":{"message":"no stream here"}}\n'))
+        else:
+            await stream.send_all(http(200, json.dumps(nothing).encode()))
+
+    async with endpoints(talk) as (found, asked):
+        store = EtcdCoordination(found, call_s=LONG_S)
+        assert await store.wait_change(0, 0.5) == 0
+        await store.close()
+    assert 2 <= len(asked[0]) <= 12  # a read and a watch each tenth of a second
 
 
 async def test_a_password_stands_in_no_error() -> None:
