@@ -35,9 +35,11 @@ _DEFAULTS: Final = {
     "connect_timeout": str(_CONNECT_S),
     "target_session_attrs": "read-write",
 }
+# no compiler: it takes 40 ms for the read of a few rows whose number the planner has not learnt yet
 _SESSION: Final = """
 SELECT set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
                   THEN 'on' ELSE current_setting('synchronous_commit') END, false),
+       set_config('jit', 'off', false),
        set_config('lock_timeout', %(lock_ms)s, false),
        set_config('statement_timeout', %(server_ms)s, false),
        set_config('idle_in_transaction_session_timeout', %(server_ms)s, false)
