@@ -7,7 +7,7 @@ that could tell one history from another.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pytest
 import trio
@@ -16,11 +16,15 @@ import trio.testing
 from p2pworld.errors import Refusal
 from p2pworld.membership import LeaseJudge
 from p2pworld.world import citymap
-from shard_node.coordination import Coordination, CoordinationDown, OutcomeUnknown
+from shard_node.coordination import Coordination, CoordinationDown, OutcomeUnknown, SqliteCoordination
 from shard_node.coordination.generation import begin_generation
 from tests.coordination.conformance import TTL_S, cell, founded, made, newest, registered, registration
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 __all__ = [
+    "test_a_city_is_carried_into_an_empty_store_only",
     "test_a_new_generation_waits_for_living_nodes",
     "test_a_store_restarted_keeps_map_and_leases_and_condemns_nobody",
     "test_a_store_restored_from_an_older_copy_begins_a_new_generation",
@@ -161,6 +165,21 @@ async def test_a_store_restored_from_an_older_copy_begins_a_new_generation(engin
     mine = made(citymap.claim(back, newer, [cell("00")]))
     assert (await store.propose(mine, again.version)).ok
     assert mine.cells[cell("00")].epoch > later.stamp
+
+
+async def test_a_city_is_carried_into_an_empty_store_only(engine: Engine, tmp_path: Path) -> None:
+    source = SqliteCoordination(tmp_path / "source.sqlite")
+    _, _, city = await founded(source)
+    store = await engine.open()
+    carried = await begin_generation(store, 0.1, source=source)
+    assert not isinstance(carried, Refusal)
+    assert await newest(store) == carried
+    assert carried.version > city.version
+    assert carried.cells.keys() == city.cells.keys()
+    refused = await begin_generation(store, 0.1, source=source)
+    assert isinstance(refused, Refusal)
+    assert refused.reason == "not_empty"
+    await source.close()
 
 
 async def test_a_new_generation_waits_for_living_nodes(engine: Engine) -> None:

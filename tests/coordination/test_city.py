@@ -126,14 +126,10 @@ async def test_a_city_moves_from_sqlite_to_etcd_with_its_ground(tmp_path: Path) 
 
         code, told = await p2pworld(*move)
         assert (code, told.partition(" has begun")[0]) == (0, "generation 1")
-        code, told = await p2pworld(*move)
-        assert code == 2
-        assert "holds a city already" in told
         for node in city.nodes:
             node.config.write_text(node.config.read_text().replace(SQLITE, text))
         code, told = await p2pworld("doctor", "--config", old)
-        assert "etcd answered in" in told
+        assert (code, "etcd answered in" in told) == (0, True)
         city.start()
         await serving(city)
         assert await trio.to_thread.run_sync(holders, city.nodes[1]) == held
-        assert "generation 1" in (await p2pworld("store", "show", "--config", old))[1]
