@@ -14,12 +14,14 @@ import trio
 
 from p2pworld.membership import LeaseJudge, OwnLease
 from p2pworld.world import citymap
-from shard_node import coordination
+from shard_node import coordination, doctor
+from shard_node.config import parse
 from shard_node.coordination import Coordination, CoordinationDown, OutcomeUnknown
 from shard_node.coordination.etcd import EtcdCoordination
 from tests.coordination.certificates import Authority
 from tests.coordination.conformance import cell, founded, made, newest, registered
 from tests.coordination.etcd_server import EtcdServer, ask
+from tests.shard_node.test_config import GOOD as NODE
 
 if TYPE_CHECKING:
     from p2pworld.ids import Incarnation
@@ -248,6 +250,37 @@ async def test_keys_of_another_program_under_the_prefix_are_no_store(server: Etc
         await store.read(-1)
     assert caught.value.reason == "not_a_store"
     await store.close()
+
+
+async def test_the_doctor_asks_the_store(server: EtcdServer, tmp_path: Path) -> None:
+    for name in ("node.pem", "grant.txt", "password"):
+        (tmp_path / name).write_text("hush-hush")
+    store = f'engine = "etcd"\nendpoints = ["{server.members[0].url}"]\n'
+
+    async def finding(more: str = "") -> doctor.Finding:
+        text = NODE.replace('path = "city.sqlite"\n', store + more)
+        return await doctor._store(parse(text, tmp_path))
+
+    well = await finding()
+    assert (well.ok, "etcd answered" in well.sentence, "no certificate" in well.sentence) == (
+        True,
+        True,
+        True,
+    )
+    told = 'user = "city"\npassword_file = "password"\n'
+    (tmp_path / "password").chmod(0o644)
+    assert "chmod 600" in (await finding(told)).sentence
+    (tmp_path / "password").chmod(0o600)
+    unknown = await finding(told)
+    assert (unknown.ok, "enable its authentication" in unknown.sentence) == (False, True)
+    assert "hush" not in unknown.sentence
+    server.kill()
+    gone = await finding()
+    assert (gone.ok, "coordination.endpoints" in gone.sentence, "refused" in gone.sentence) == (
+        False,
+        True,
+        True,
+    )
 
 
 def test_etcds_clock_and_leases_are_never_asked() -> None:
