@@ -43,6 +43,7 @@ if os.name != "posix":
     sys.exit("run.py: this needs Linux or macOS (on Windows, use WSL).")
 
 import fcntl  # noqa: E402  # not on every system: the lines above must come first
+import glob  # noqa: E402
 import hashlib  # noqa: E402
 import signal  # noqa: E402
 import time  # noqa: E402
@@ -58,6 +59,11 @@ PAGE_COMMANDS = ("demo", "node", "test", "setup")
 OLDEST_NODE = 20
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_PACKAGES = ("chromium", "fonts-noto-cjk")  # Debian's names
+SERVERS = {  # what the tests start for real: where its program may lie, and Debian's package of it
+    "etcd": (("etcd",), "etcd-server"),
+    "PostgreSQL": (("initdb", "/usr/lib/postgresql/*/bin/initdb"), "postgresql"),
+    "libfaketime": (("/usr/lib/*/faketime/libfaketime.so.1",), "faketime"),
+}
 SETUP_VERSION = 1  # grows when a `.venv` made by an older run.py must be made anew
 OUTPUT_TAIL_LINES = 12
 
@@ -373,22 +379,44 @@ def install_from_npm(lock_fd: int, node: str, npm: str, folder: Path, less: list
     (folder / "node_modules").mkdir(exist_ok=True)  # where nothing is needed
 
 
+def install_packages(why: str, packages: "tuple[str, ...]") -> None:
+    """Installs the system's packages where that needs nobody's leave; what became of it, the caller looks."""
+    apt = shutil.which("apt-get")
+    if apt is None or os.geteuid() != 0:
+        return
+    say(f"installing {why}")
+    quiet = [apt, "-qq", "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=120"]
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for argv in ([*quiet, "update"], [*quiet, "install", "-y", "--no-install-recommends", *packages]):
+        subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=env, check=False)
+
+
 def provide_browser() -> None:
-    """Installs Chromium for the tests where that needs nobody's leave; else says that those tests are left out."""
+    """Chromium for the tests; where there is none, says that those tests are left out."""
     if any(map(shutil.which, BROWSERS)):
         return
-    apt = shutil.which("apt-get")
-    if apt is not None and os.geteuid() == 0:
-        say("installing Chromium for the tests of the page")
-        quiet = [apt, "-qq", "-o", "Dpkg::Use-Pty=0"]
-        env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for argv in (
-            [*quiet, "update"],
-            [*quiet, "install", "-y", "--no-install-recommends", *BROWSER_PACKAGES],
-        ):
-            subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=env, check=False)
+    install_packages("Chromium for the tests of the page", BROWSER_PACKAGES)
     if not any(map(shutil.which, BROWSERS)):
         say("no Chromium: the tests of the page in a browser are LEFT OUT; install chromium to have them run")
+
+
+def missing_servers() -> list[str]:
+    """Which of SERVERS this machine lacks."""
+    return [
+        name
+        for name, (places, _) in SERVERS.items()
+        if not any(glob.glob(place) if "/" in place else shutil.which(place) for place in places)
+    ]
+
+
+def provide_servers() -> None:
+    """etcd and PostgreSQL for the tests, and a clock to put wrong; says which tests are left out without them."""
+    missing = missing_servers()
+    if missing:
+        packages = tuple(SERVERS[name][1] for name in missing)
+        install_packages(f"{' and '.join(missing)} for the tests of the coordination store", packages)
+        for name in missing_servers():
+            say(f"no {name}: the tests with it are LEFT OUT; install {SERVERS[name][1]} to have them run")
 
 
 def build_page(root: Path, whole: bool) -> None:
@@ -460,6 +488,8 @@ def main(arguments: list[str]) -> int:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if arguments[0] in PAGE_COMMANDS:
             set_up_page(ROOT, arguments[0])
+        if lock == DEV_LOCK:
+            provide_servers()
         if arguments[0] == "setup":
             return 0
         become(ROOT, arguments)

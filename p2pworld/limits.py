@@ -29,6 +29,7 @@ __all__ = [
     "REPORTS_MAX", "REPORTS_PER_MINUTE", "REPORT_KEPT_MS", "SANCTIONS_MAX", "SANCTION_BYTES_MAX",
     "SANCTION_LONGEST_MS", "HELLO_GRANTS_BYTES_MAX",
     "BOARD_CM", "RIDER_CROSSES_S", "RIDER_KEPT_S", "RIDER_STAYS_S",
+    "STORE_ANSWER_BYTES_MAX",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
     "SHOW_OBJECTS", "SHOW_BYTES", "SHOW_MESSAGES_PER_TICK", "SHOW_SENDS_PER_TICK", "SHOW_PACKED_PER_TICK",
 ]  # fmt: skip
@@ -175,6 +176,11 @@ BOARD_CM: Final = 1_500  # from the middle of a bus of 11 m to whoever gets on
 RIDER_CROSSES_S: Final = 1.0  # for a handoff at 9 m/s; then one is set down
 RIDER_KEPT_S: Final = 1.0  # a seat is kept so long for one whose socket was lost
 RIDER_STAYS_S: Final = 3.0  # after a handoff, before the next: nodes' clocks may differ by that much
+
+# ---- the coordination store
+# a whole map (16 384 cells of 20 B, 1 024 members with three addresses of 512: 2 MB) and 17 leases of 300 B for each of
+# its members (5 MB), in base64
+STORE_ANSWER_BYTES_MAX: Final = 16 << 20
 
 # ---- objects
 OBJECTS_PER_CELL: Final = 4_096

@@ -28,6 +28,10 @@ COMMANDS: Final = {
         "shard_node.declared_commands:places",
         "Check and list the places and programmes of the city.",
     ),
+    "store": (
+        "shard_node.store_commands:store",
+        "Look at the coordination store, or begin a new generation.",
+    ),
     "doctor": (
         "shard_node.commands:doctor",
         "Look at a node's configuration and machine, and say what is wrong.",

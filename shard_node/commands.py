@@ -10,7 +10,7 @@ import click
 
 from shard_node.errors import ConfigError
 
-__all__ = ["doctor", "keys", "node"]
+__all__ = ["CONFIG", "doctor", "keys", "node"]
 
 DAY_MS = 86_400_000
 BACKDATED_MS = 3_600_000  # machines' clocks differ; a grant made now holds everywhere at once

@@ -7,6 +7,9 @@ refused, so that a slip of the pen never becomes a default. Relative paths are r
     [listen]        play, link, web = "host:port", unlimited = ["10.0.0.0/8", ...]  (proxies: many come by one address)
     [advertise]     play_url, link_url, web_url         (default: made from [listen])
     [coordination]  engine = "sqlite", path
+                    engine = "etcd", endpoints = ["http(s)://host:port", ...], prefix
+                    engine = "postgresql", dsn = "host=... dbname=..."
+                    and for these two: user, password_file, ca_file, cert_file, key_file
     [city]          claim = ["quadkey", ...], tick_ms, ttl_s, take_orphans, declared = "folder of places"
     [tls]           play_cert, play_key                 (PEM; play sockets become wss)
     [log]           level = "info", format = "json" | "text"
@@ -20,8 +23,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from p2pworld.errors import LocalError
 from p2pworld.geometry import Cell
 from p2pworld.limits import CLIENTS_MAX, LEASE_TTL_S, TICK_MS
+from shard_node.coordination.gateway import Endpoint
+from shard_node.coordination.settings import ENGINES, StoreConfig
 from shard_node.doors import Network
 from shard_node.errors import ConfigError
 
@@ -30,6 +36,8 @@ __all__ = ["Address", "Config", "ConfigError", "LogConfig", "TlsConfig", "load",
 CONFIG_BYTES_MAX = 1 << 20
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("json", "text")
+ENDPOINTS_MAX = 16
+DSN_KEYS_ELSEWHERE = ("user", "password", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey")
 WILDCARD_HOSTS = ("", "0.0.0.0", "::")
 
 
@@ -72,8 +80,7 @@ class Config:
     play: Address
     link: Address
     web: Address
-    store_path: Path
-    store_engine: str = "sqlite"
+    store: StoreConfig
     play_url: str = ""
     link_url: str = ""
     web_url: str = ""
@@ -147,6 +154,9 @@ class _Table:
         if must_exist and not path.is_file():
             raise ConfigError(f"{self.key(key)} names {path}, which is no file: make it or correct the path.")
         return path
+
+    def file(self, key: str) -> Path | None:
+        return self.path(key, must_exist=True) if key in self.values else None
 
     def folder(self, key: str) -> Path | None:
         if key not in self.values:
@@ -226,6 +236,89 @@ def _claims(quadkeys: tuple[str, ...]) -> tuple[Cell, ...]:
     return tuple(cells)
 
 
+def _store(table: _Table) -> StoreConfig:
+    engine = table.one_of("engine", ENGINES, "sqlite")
+    if engine == "sqlite":
+        return StoreConfig(engine, path=table.path("path"))
+    endpoints: tuple[Endpoint, ...] = ()
+    prefix = dsn = ""
+    if engine == "etcd":
+        endpoints, prefix = _endpoints(table), table.text("prefix", "p2pworld/")
+        if not prefix.isascii() or not prefix.endswith("/") or not prefix.isprintable() or len(prefix) > 200:
+            raise ConfigError(
+                f"coordination.prefix is {prefix!r}: write at most 200 letters that end in a slash, such as "
+                '"p2pworld/".'
+            )
+    else:
+        dsn = _dsn(table)
+    store = StoreConfig(
+        engine,
+        endpoints=endpoints,
+        prefix=prefix,
+        dsn=dsn,
+        user=table.text("user", ""),
+        password_file=table.file("password_file"),
+        ca_file=table.file("ca_file"),
+        cert_file=table.file("cert_file"),
+        key_file=table.file("key_file"),
+    )
+    if (store.password_file is not None) > bool(store.user) or (
+        engine == "etcd" and bool(store.user) != (store.password_file is not None)
+    ):
+        missing = "password_file" if store.user else "user"
+        raise ConfigError(f"coordination.{missing} is missing: a user and a password belong together.")
+    if (store.cert_file is None) != (store.key_file is None):
+        missing = "cert_file" if store.cert_file is None else "key_file"
+        raise ConfigError(f"coordination.{missing} is missing: a certificate and its key belong together.")
+    if (store.ca_file or store.cert_file) and not store.verified:
+        raise ConfigError(
+            "coordination.ca_file is missing: a certificate is only shown to a store that proves itself."
+            if engine == "postgresql"
+            else "coordination.endpoints do not begin with https://, so no certificate is ever looked at."
+        )
+    return store
+
+
+def _endpoints(table: _Table) -> tuple[Endpoint, ...]:
+    texts = table.texts("endpoints", at_least=1)
+    if len(texts) > ENDPOINTS_MAX:
+        raise ConfigError(f"coordination.endpoints are more than {ENDPOINTS_MAX}: name some of them.")
+    found = []
+    for text in texts:
+        try:
+            found.append(Endpoint.parse(text))
+        except LocalError:
+            raise ConfigError(
+                "coordination.endpoints holds something else than addresses: write each as "
+                '"https://host:port" or "http://host:port".'
+            ) from None
+    if len({endpoint.tls for endpoint in found}) > 1:
+        raise ConfigError("coordination.endpoints mixes http:// and https://: use one of them for all.")
+    return tuple(found)
+
+
+def _dsn(table: _Table) -> str:
+    dsn = table.text("dsn")
+    from psycopg import ProgrammingError
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        keys = conninfo_to_dict(dsn).keys()
+    except ProgrammingError:  # its text would show the whole line, and with it a password
+        raise ConfigError(
+            'coordination.dsn is no connection string: write it as "host=db.example dbname=city".'
+        ) from None
+    for key in DSN_KEYS_ELSEWHERE:
+        if key in keys:
+            raise ConfigError(
+                f"coordination.dsn holds {key}: use coordination.user, password_file, ca_file, cert_file and "
+                "key_file for that."
+            )
+    if "dbname" not in keys:
+        raise ConfigError('coordination.dsn names no database: add "dbname=..." to it.')
+    return dsn
+
+
 def _no_wildcard(address: Address, listen: str, advertise: str, url: str) -> None:
     if not url and address.host in WILDCARD_HOSTS:
         raise ConfigError(
@@ -268,8 +361,7 @@ def parse(text: str, base: Path) -> Config:
         play_url=advertise.url("play_url", ("wss://",) if tls else ("ws://", "wss://")),
         link_url=advertise.url("link_url", ("tls://",)),
         web_url=advertise.url("web_url", ("http://", "https://")),
-        store_engine=coordination.one_of("engine", ("sqlite",), "sqlite"),
-        store_path=coordination.path("path"),
+        store=_store(coordination),
         claims=_claims(city.texts("claim")),
         tick_ms=city.whole("tick_ms", 20, 1_000, TICK_MS),
         ttl_s=city.number("ttl_s", 0.5, 60.0, LEASE_TTL_S),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from shard_node import config as configuration
 from shard_node import serve
 from shard_node.coordination.interface import CoordinationDown
-from shard_node.coordination.sqlite import SqliteCoordination
+from shard_node.coordination.settings import open_store
 from shard_node.errors import ConfigError
 from shard_node.execute import now
 from shard_node.storage.journal import StorageFailed
@@ -166,18 +166,33 @@ async def _journal(config: Config) -> Finding:
 
 
 async def _store(config: Config) -> Finding:
-    if not config.store_path.parent.is_dir():
+    settings = config.store
+    if settings.path is not None and not settings.path.parent.is_dir():
         return Finding(
-            False, "store", f"coordination.path is in {config.store_path.parent}, which is no directory."
+            False, "store", f"coordination.path is in {settings.path.parent}, which is no directory."
         )
-    if not config.store_path.exists():
+    if settings.path is not None and not settings.path.exists():
         return Finding(True, "store", "none yet; the first node makes it.")
-    store = SqliteCoordination(config.store_path)
+    if settings.password_file is not None and settings.password_file.stat().st_mode & 0o077:
+        return Finding(False, "store", f"{settings.password_file} can be read by others: chmod 600 it.")
+    try:
+        store = open_store(settings)
+    except ConfigError as error:
+        return Finding(False, "store", str(error))
+    began_s = time.perf_counter()
     try:
         seen = await store.read(-1)
     except CoordinationDown as error:
-        return Finding(False, "store", f"coordination.path: {error}")
+        return Finding(False, "store", f"{settings.key}: {error}.")
     finally:
         await store.close()
+    took_ms = (time.perf_counter() - began_s) * 1_000
     alive = sum(not lease.ended for lease in seen.leases)
-    return Finding(True, "store", f"city map {seen.map_version}, {alive} leases.")
+    unproven = (
+        "" if settings.path is not None or settings.verified else " It proves itself by no certificate."
+    )
+    return Finding(
+        True,
+        "store",
+        f"city map {seen.map_version}, {alive} leases; {settings.engine} answered in {took_ms:.0f} ms.{unproven}",
+    )

@@ -312,7 +312,7 @@ class Executor:
                 answer = await ask(self._store, self.node.who.node, request)
             except LocalError as error:  # such as another lease time than this city's
                 raise ConfigError(
-                    f"this node cannot take part in the city of coordination.path: {error}."
+                    f"this node cannot take part in the city of its coordination store: {error}."
                 ) from None
             if isinstance(answer, StoreFailed):
                 self.counters[f"store_failed_{answer.reason}"] += 1

@@ -29,7 +29,7 @@ from p2pworld.grants import Grant, grants_from_text, verify_chain
 from shard_node import declared
 from shard_node.config import Address, Config
 from shard_node.coordination.interface import CoordinationDown
-from shard_node.coordination.sqlite import SqliteCoordination
+from shard_node.coordination.settings import open_store
 from shard_node.doors import Doors
 from shard_node.errors import ConfigError
 from shard_node.execute import Executor, now
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from p2pworld.world.places import Places
+    from shard_node.coordination.interface import Coordination
 
     MakeSockets = Callable[
         [socket.socket, Callable[[], float], ssl.SSLContext | None, int, Stages, Doors], PlaySockets
@@ -213,18 +214,18 @@ async def _open_disk(config: Config) -> tuple[DataDirLock, SqliteJournal]:
         raise ConfigError(f"the journal in node.data_dir cannot be used: {error}") from None
 
 
-async def _open_store(config: Config) -> SqliteCoordination:
+async def _open_store(config: Config) -> Coordination:
     """The coordination store, asked once.
 
     Raises ConfigError.
     """
-    store = SqliteCoordination(config.store_path)
+    store = open_store(config.store)
     try:
         await store.read(-1)
     except CoordinationDown as error:
         if error.lasting:
             await store.close()
-            raise ConfigError(f"coordination.path cannot be used: {error}") from None
+            raise ConfigError(f"{config.store.key} cannot be used: {error}.") from None
         log.warning("the coordination store does not answer yet: %s", error, extra={"reason": error.reason})
     return store
 
@@ -274,7 +275,7 @@ async def _run(
     bound: Bound,
     lock: DataDirLock,
     journal: SqliteJournal,
-    store: SqliteCoordination,
+    store: Coordination,
     task_status: trio.TaskStatus[Bound],
     sockets: MakeSockets,
 ) -> None:
@@ -365,7 +366,7 @@ async def _end_at_once(signals: AsyncIterator[int], scope: trio.CancelScope) -> 
         scope.cancel()
 
 
-async def _leave(executor: Executor, play: PlaySockets, store: SqliteCoordination) -> None:
+async def _leave(executor: Executor, play: PlaySockets, store: Coordination) -> None:
     """Sends everybody elsewhere, finishes what was begun, gives the lease back."""
     play.stop_listening()
     executor.leave()

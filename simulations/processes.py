@@ -32,7 +32,15 @@ if TYPE_CHECKING:
 
     from p2pworld.seoul.landmarks import Landmark
 
-__all__ = ["City", "NodeProcess", "checkerboard", "free_ports", "python_environment", "start_child"]
+__all__ = [
+    "City",
+    "NodeProcess",
+    "checkerboard",
+    "die_with_parent",
+    "free_ports",
+    "python_environment",
+    "start_child",
+]
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 GRANT_MS: Final = 30 * 24 * 3_600_000
@@ -89,7 +97,8 @@ def python_environment() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(ROOT) + (os.pathsep + path if path else "")}
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For `preexec_fn`: the child is killed when the thread that started it dies."""
     if _libc is not None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -107,7 +116,7 @@ def start_child(arguments: Sequence[str], stdout: Any, stderr: Any) -> subproces
         stderr=stderr,
         env=python_environment(),
         start_new_session=True,
-        preexec_fn=_die_with_parent,
+        preexec_fn=die_with_parent,
     )
 
 
@@ -170,11 +179,14 @@ class NodeProcess:
         return "\n".join(text.splitlines()[-lines:])
 
 
+SQLITE: Final = 'engine = "sqlite"\npath = "city.sqlite"\n'
+
+
 class City:
-    """Nodes over one coordination store in `folder`; as a context it ends all its processes.
+    """Nodes over one coordination store, by default in `folder`; as a context it ends all its processes.
 
     Each holds the regions that `dealt` gives it, or its share of those around `places`, and of the rest of the root.
-    `tls` are a certificate and its key, in PEM, for the play sockets.
+    `tls` are a certificate and its key, in PEM, for the play sockets, `store` is the text of their `[coordination]`.
     """
 
     def __init__(
@@ -190,6 +202,7 @@ class City:
         tick_ms: int = TICK_MS,
         tls: tuple[Path, Path] | None = None,
         declared: Path | None = None,
+        store: str = SQLITE,
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -212,7 +225,7 @@ class City:
                 f'[node]\nname = "{name}"\ndata_dir = "{name}"\nkey_file = "{name}.key"\n'
                 f'grant_file = "{name}.grant"\nroots = ["{root.public.hex()}"]\n\n'
                 f'[listen]\nplay = "{play}"\nlink = "{link}"\nweb = "{web}"\n\n'
-                f'[coordination]\nengine = "sqlite"\npath = "city.sqlite"\n\n'
+                f"[coordination]\n{store}\n"
                 f"[city]\nclaim = [{', '.join(json.dumps(str(cell)) for cell in cells)}]\n"
                 f"take_orphans = {str(take_orphans).lower()}\ntick_ms = {tick_ms}\n"
                 + (f"ttl_s = {ttl_s}\n" if ttl_s is not None else "")

@@ -117,7 +117,7 @@ class Store:
                 return self._propose(request)
 
     def _register(self, node: bytes, ends: int) -> Registered:
-        number = self._last.get(node, 0) + 1
+        number = max(self._last.get(node, 0), ends) + 1
         self._last[node] = number
         for who in [w for w in self._leases if w.node == node and w.number <= ends]:
             self._leases[who] = self._leases[who]._replace(ended=True)

@@ -349,6 +349,18 @@ def test_a_node_too_old_or_without_npm_is_not_taken(tmp_path: Path, monkeypatch:
 # ---- before set-up
 
 
+def test_servers_are_looked_for_on_the_path_and_where_debian_puts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "15").mkdir()
+    (tmp_path / "15" / "there").write_text("")
+    found = {"a": ((str(tmp_path / "*" / "there"),), "p"), "b": (("sh",), "p")}
+    run = load(REPOSITORY)
+    lacking = {"c": ((str(tmp_path / "*" / "gone"), "no-such-program"), "p")}
+    monkeypatch.setattr(run, "SERVERS", found | lacking)
+    assert run.missing_servers() == ["c"]
+
+
 @pytest.mark.parametrize("arguments", [[], ["-h"], ["--help"]])
 def test_help_sets_nothing_up(tmp_path: Path, arguments: list[str]) -> None:
     root = plant(tmp_path / "tree")

@@ -300,6 +300,8 @@ class Ownership:
         if city.stamp < self.city.stamp or city.version != answer.version:
             self.counters["map-went-back"] += 1  # a store restored without a new generation; nothing fits it
             self._retry_s = now_s + READ_EVERY_S
+            if self.city.is_listed(self.who):
+                self._end()  # it may give to others what it has forgotten to have given to us
             return
         self._read_first = False
         self._judge.observe(answer.leases, now_s)

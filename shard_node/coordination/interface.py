@@ -26,13 +26,16 @@ __all__ = [
     "Snapshot",
 ]
 
-_NEVER_BY_ITSELF: Final = frozenset({"newer_schema", "corrupt", "not_a_store", "closed"})
+_NEVER_BY_ITSELF: Final = frozenset(
+    {"newer_schema", "corrupt", "not_a_store", "closed", "denied", "untrusted"}
+)
 
 
 class CoordinationDown(Exception):
     """The store could not be asked; nothing was changed by the call, except that a renewal may have been counted.
 
-    `reason` is a code to count: `busy`, `full`, `io`, `newer_schema`, `corrupt`, `not_a_store`, `closed`.
+    `reason` is a code to count: `busy`, `full`, `io`, `newer_schema`, `corrupt`, `not_a_store`, `closed`; over a
+    network also `denied` (user, password or permission) and `untrusted` (certificates).
     """
 
     def __init__(self, reason: str, sentence: str) -> None:
@@ -92,7 +95,7 @@ class Coordination(Protocol):
     """
 
     async def register(self, record: Registration, ttl_s: float, ends: Incarnation | None) -> int:
-        """The next incarnation number of this node, never given before, with a lease of its own.
+        """The next incarnation number of this node, never given before and above `ends`, with a lease of its own.
 
         `ends` is an older incarnation of the same node whose process is proven dead (its data directory's lock is
         ours): its lease and all before it end now. Without that proof older leases run until they are judged.

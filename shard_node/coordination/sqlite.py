@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
-from p2pworld.errors import LocalError, RemoteError
+from p2pworld.errors import RemoteError
 from p2pworld.ids import Incarnation
 from p2pworld.membership import Lease
-from p2pworld.world.citymap import EMPTY, CityMap, decode, encode
+from p2pworld.world.citymap import EMPTY, CityMap, decode
+from shard_node.coordination import rules
 from shard_node.coordination.interface import (
     CoordinationDown,
     OutcomeUnknown,
@@ -33,11 +34,9 @@ __all__ = ["HISTORY_KEPT", "SCHEMA", "SqliteCoordination"]
 
 SCHEMA: Final = 1  # newer is refused
 HISTORY_KEPT: Final = 64  # maps, to look back at what happened: at most 64 * 330 kB
-_LEASES_PER_NODE: Final = 16  # unlisted, the newest; older ones end by being forgotten
 _BUSY_S: Final = 0.25  # within one renewal interval, so that a locked store is noticed before the next
 _POLL_S: Final = 0.1  # how soon a change by another process is seen
 _APPLICATION_ID: Final = 0x70327063  # "p2pc"
-_GENERATION_NUMBERS: Final = 32  # bits of an incarnation number below the generation
 
 _TABLES: Final = """
 CREATE TABLE node (key BLOB PRIMARY KEY, last_number INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -70,28 +69,22 @@ class SqliteCoordination:
 
     async def register(self, record: Registration, ttl_s: float, ends: Incarnation | None) -> int:
         """See `Coordination.register`."""
-        if ends is not None and ends.node != record.node:
-            raise LocalError("a registration can end only older incarnations of the same node")
 
         def work(db: sqlite3.Connection) -> int:
             city = self._newest(db)
-            for node, number, other_s in db.execute("SELECT node, number, ttl_s FROM lease WHERE NOT ended"):
-                if other_s != ttl_s and node != record.node and city.is_listed(Incarnation(node, number)):
-                    raise LocalError(
-                        f"leases of this city last {other_s} s and this node's are set to {ttl_s} s; set the same"
-                    )
+            living = db.execute("SELECT node, number, ttl_s FROM lease WHERE NOT ended").fetchall()
+            last_s = [(Incarnation(node, number), each_s) for node, number, each_s in living]
+            rules.check_registration(record, ttl_s, ends, city, last_s)
             row = db.execute("SELECT last_number FROM node WHERE key = ?", [record.node]).fetchone()
-            number = max(row[0] if row else 0, city.generation << _GENERATION_NUMBERS) + 1
+            number = rules.next_number(row[0] if row else 0, city, ends)
             db.execute("INSERT OR REPLACE INTO node VALUES (?, ?)", [record.node, number])
             if ends is not None:
                 db.execute(
                     "UPDATE lease SET ended = 1 WHERE node = ? AND number <= ?", [record.node, ends.number]
                 )
-            listed = city.members.get(record.node)
-            db.execute(
-                "DELETE FROM lease WHERE node = ? AND number != ? AND number <= ?",
-                [record.node, listed.incarnation if listed else 0, number - _LEASES_PER_NODE],
-            )
+            numbers = db.execute("SELECT number FROM lease WHERE node = ?", [record.node]).fetchall()
+            for old in rules.forgettable(record, number, city, [old for (old,) in numbers]):
+                db.execute("DELETE FROM lease WHERE node = ? AND number = ?", [record.node, old])
             db.execute(
                 "INSERT INTO lease VALUES (?, ?, 0, 0, ?, ?, ?, ?)",
                 [record.node, number, ttl_s, record.link_url, record.play_url, record.web_url],
@@ -118,34 +111,21 @@ class SqliteCoordination:
             db.execute("BEGIN")  # one snapshot for map and leases
             version = _version(db)
             city = None if version == known_version else self._newest(db)
-            rows = db.execute(
-                "SELECT node, number, counter, ended FROM lease ORDER BY node, number"
-            ).fetchall()
+            leases = _leases(db)
             db.execute("COMMIT")
-            leases = tuple(
-                Lease(Incarnation(node, number), n, bool(ended)) for node, number, n, ended in rows
-            )
-            return Snapshot(version, city, leases)
+            return Snapshot(version, city, tuple(leases.values()))
 
         return await self._run(work)
 
     async def propose(self, city: CityMap, expected_version: int, victim: Lease | None = None) -> Proposed:
         """See `Coordination.propose`."""
-        city.check()
-        if city.version <= expected_version:
-            raise LocalError(f"a map of version {city.version} cannot follow version {expected_version}")
-        form = encode(city)
+        form = rules.checked_form(city, expected_version)
 
         def work(db: sqlite3.Connection) -> Proposed:
-            version = _version(db)
-            if version != expected_version:
-                return Proposed(False, version, "version")
-            if victim is not None and _counter(db, victim.who) not in (None, victim.counter):
-                return Proposed(False, version, "renewed")
             before = self._newest(db)
-            listing = [m.who for m in city.members.values() if not before.is_listed(m.who)]
-            if any(not _lives(db, who) or (victim is not None and who == victim.who) for who in listing):
-                return Proposed(False, version, "ended")
+            reason = rules.why_refused(city, before, expected_version, victim, _leases(db))
+            if reason is not None:
+                return Proposed(False, before.version, reason)
             if victim is not None:
                 db.execute("UPDATE lease SET ended = 1 WHERE node = ? AND number = ?", [*victim.who])
             for node, number in db.execute("SELECT node, number FROM lease WHERE ended").fetchall():
@@ -225,8 +205,7 @@ class SqliteCoordination:
                     self._drop()
                 raise down from error
             except RemoteError as error:
-                reason = "newer_schema" if error.reason == "newer_format" else "corrupt"
-                raise CoordinationDown(reason, f"the map in {self._path} cannot be read: {error}") from error
+                raise rules.unreadable_map(self._path, error) from error
             finally:
                 if self._connection is not None and self._connection.in_transaction:
                     self._roll_back(self._connection)
@@ -270,14 +249,10 @@ def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT coalesce(max(version), 0) FROM map").fetchone()[0])
 
 
-def _counter(db: sqlite3.Connection, who: Incarnation) -> int | None:
-    row = db.execute("SELECT counter FROM lease WHERE node = ? AND number = ?", [*who]).fetchone()
-    return None if row is None else int(row[0])
-
-
-def _lives(db: sqlite3.Connection, who: Incarnation) -> bool:
-    found = db.execute("SELECT 1 FROM lease WHERE node = ? AND number = ? AND NOT ended", [*who])
-    return found.fetchone() is not None
+def _leases(db: sqlite3.Connection) -> dict[Incarnation, Lease]:
+    rows = db.execute("SELECT node, number, counter, ended FROM lease ORDER BY node, number").fetchall()
+    whose = [(Incarnation(node, number), counter, bool(ended)) for node, number, counter, ended in rows]
+    return {who: Lease(who, counter, ended) for who, counter, ended in whose}
 
 
 def _prepare(db: sqlite3.Connection, path: Path) -> None:

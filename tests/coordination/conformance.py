@@ -30,6 +30,7 @@ __all__ = [
     "test_a_new_generation_numbers_incarnations_anew",
     "test_a_new_incarnation_ends_the_older_only_with_proof",
     "test_a_new_store_is_an_empty_city",
+    "test_a_number_is_above_the_one_it_ends_even_if_the_store_forgot_that",
     "test_a_proposal_on_an_old_version_is_refused",
     "test_a_reader_who_knows_the_version_gets_no_map",
     "test_a_registration_cannot_end_another_node",
@@ -299,6 +300,15 @@ async def test_a_new_generation_numbers_incarnations_anew(open_store: OpenStore)
     assert again.number > 1 << 31
     assert (await registered(store, "a")).number == again.number + 1
     assert again > a
+
+
+async def test_a_number_is_above_the_one_it_ends_even_if_the_store_forgot_that(open_store: OpenStore) -> None:
+    store = await open_store()
+    forgotten = Incarnation(registration("a").node, 7)
+    again = await registered(store, "a", ends=forgotten)
+    assert again.number == 8
+    assert await store.renew(again)
+    assert (await registered(store, "a")).number == 9
 
 
 async def test_a_watcher_wakes_for_another_processs_change(open_store: OpenStore) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import shutil
 import sqlite3
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from shard_node.coordination import Coordination, CoordinationDown, OutcomeUnkno
 from shard_node.coordination.sqlite import HISTORY_KEPT, _prepare
 from tests.coordination.conformance import *  # noqa: F403
 from tests.coordination.conformance import OpenStore, cell, founded, made, newest, registered
+from tests.coordination.outages import *  # noqa: F403
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -38,6 +40,42 @@ async def open_store(path: Path) -> AsyncIterator[OpenStore]:
 
     yield one_more
     for store in opened:
+        await store.close()
+
+
+class FileEngine:
+    """The engine in one file; a stopped one has its folder away, as that of a file system that is not mounted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.away, self.kept = folder / "here", folder / "away", folder / "kept"
+        self.folder.mkdir()
+        self.opened: list[SqliteCoordination] = []
+
+    async def open(self) -> Coordination:
+        self.opened.append(SqliteCoordination(self.folder / "city.sqlite", busy_s=10.0, poll_s=0.002))
+        return self.opened[-1]
+
+    async def stop(self) -> None:
+        for store in self.opened:
+            await trio.to_thread.run_sync(store._drop, limiter=store._limiter)
+        self.folder.rename(self.away)
+
+    async def start(self) -> None:
+        self.away.rename(self.folder)
+
+    async def copy(self) -> None:
+        shutil.copytree(self.away, self.kept)
+
+    async def restore(self) -> None:
+        shutil.rmtree(self.away)
+        shutil.copytree(self.kept, self.away)
+
+
+@pytest.fixture
+async def engine(tmp_path: Path) -> AsyncIterator[FileEngine]:
+    one = FileEngine(tmp_path)
+    yield one
+    for store in one.opened:
         await store.close()
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from p2pworld.geometry import Cell
 from shard_node.config import Address, LogConfig, load, parse
+from shard_node.coordination.settings import _conninfo, open_store
 from shard_node.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,6 +34,38 @@ path = "city.sqlite"
 [city]
 claim = ["1203", "1210"]
 """
+
+
+COORDINATION = '[coordination]\npath = "city.sqlite"'
+ETCD = 'engine = "etcd"\nendpoints = ["https://a:1", "https://[::1]:2379"]\n'
+POSTGRESQL = 'engine = "postgresql"\ndsn = "host=db.example dbname=city"\n'
+WRONG_STORES = [
+    ('engine = "etcd"', "coordination.endpoints is missing or empty"),
+    ('engine = "etcd"\nendpoints = ["a:1"]', "coordination.endpoints holds something else"),
+    ('engine = "etcd"\nendpoints = ["http://me:hush@a:1"]', "coordination.endpoints holds something else"),
+    ('engine = "etcd"\nendpoints = ["http://a:1", "https://b:1"]', "coordination.endpoints mixes"),
+    (f'engine = "etcd"\nendpoints = {["http://a:1"] * 17}', "coordination.endpoints are more than 16"),
+    (ETCD + 'path = "x"', "coordination.path is not a known key"),
+    (ETCD + 'prefix = "city"', "coordination.prefix is 'city'"),
+    (ETCD + 'user = "me"', "coordination.password_file is missing"),
+    (ETCD + 'password_file = "grant.txt"', "coordination.user is missing"),
+    (ETCD + 'user = "me"\npassword_file = "none"', "coordination.password_file names"),
+    (ETCD + 'ca_file = "none"', "coordination.ca_file names"),
+    (ETCD + 'cert_file = "cert.pem"', "coordination.key_file is missing"),
+    (
+        ETCD.replace("https", "http") + 'ca_file = "cert.pem"',
+        "coordination.endpoints do not begin with https",
+    ),
+    ('engine = "postgresql"', "coordination.dsn is missing"),
+    ('engine = "postgresql"\ndsn = "host=hush-hush dbname"', "coordination.dsn is no connection string"),
+    ('engine = "postgresql"\ndsn = "host=a"', "coordination.dsn names no database"),
+    ('engine = "postgresql"\ndsn = "dbname=a password=hush-hush"', "coordination.dsn holds password"),
+    ('engine = "postgresql"\ndsn = "postgresql://me:hush-hush@a/b"', "coordination.dsn holds user"),
+    ('engine = "postgresql"\ndsn = "dbname=a sslmode=disable"', "coordination.dsn holds sslmode"),
+    (POSTGRESQL + 'password_file = "grant.txt"', "coordination.user is missing"),
+    (POSTGRESQL + 'cert_file = "cert.pem"\nkey_file = "node.pem"', "coordination.ca_file is missing"),
+    (POSTGRESQL + 'endpoints = ["http://a:1"]', "coordination.endpoints is not a known key"),
+]
 
 
 @pytest.fixture
@@ -91,7 +124,9 @@ def test_a_good_one_is_understood(folder: Path) -> None:
         ("[city]", '[tls]\nplay_cert = "cert.pem"\n[city]', "tls.play_key is missing"),
         ("[city]", '[advertise]\nplay_url = "http://x"\n[city]', "advertise.play_url is 'http://x'"),
         ("[city]", '[advertise]\nlink_url = "x:1"\n[city]', "that begins with tls://"),
-        ("[coordination]", '[coordination]\nengine = "etcd"', "coordination.engine is 'etcd'"),
+        ("[coordination]", '[coordination]\nengine = "zookeeper"', "coordination.engine is 'zookeeper'"),
+        ("[coordination]", '[coordination]\nuser = "me"', "coordination.user is not a known key"),
+        *((COORDINATION, f"[coordination]\n{new}", said) for new, said in WRONG_STORES),
         ("[node]", "[node", "is not valid TOML"),
     ],
 )
@@ -102,6 +137,44 @@ def test_what_is_wrong_is_said_in_one_sentence_with_its_key(
     with pytest.raises(ConfigError, match=r"^[^\n]*\.$") as caught:
         parse(GOOD.replace(old, new), folder)
     assert said in str(caught.value)
+    assert "hush" not in str(caught.value)
+
+
+def test_stores_on_other_machines_are_understood(folder: Path) -> None:
+    more = 'user = "city"\npassword_file = "grant.txt"\nca_file = "cert.pem"\n'
+    more += 'cert_file = "cert.pem"\nkey_file = "node.pem"'
+    (folder / "grant.txt").write_text("hush-hush\n")
+    etcd = parse(GOOD.replace(COORDINATION, f"[coordination]\n{ETCD}{more}"), folder).store
+    assert [str(endpoint) for endpoint in etcd.endpoints] == ["https://a:1", "https://[::1]:2379"]
+    assert (etcd.prefix, etcd.user, etcd.key, etcd.verified) == (
+        "p2pworld/",
+        "city",
+        "coordination.endpoints",
+        True,
+    )
+    database = parse(GOOD.replace(COORDINATION, f"[coordination]\n{POSTGRESQL}{more}"), folder).store
+    assert (database.key, database.verified) == ("coordination.dsn", True)
+    assert "hush" not in repr((etcd, database))
+    told = _conninfo(database)
+    assert told["sslmode"] == "verify-full"
+    assert (told["user"], told["password"]) == ("city", "hush-hush")
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"two\nlines\n", b"\xff\xfe", b"x" * 2_000, b"nul\0\n"])
+async def test_a_password_file_that_holds_no_password_is_named(folder: Path, content: bytes) -> None:
+    (folder / "grant.txt").write_bytes(content)
+    more = 'user = "city"\npassword_file = "grant.txt"'
+    for engine in (ETCD, POSTGRESQL):
+        store = parse(GOOD.replace(COORDINATION, f"[coordination]\n{engine}{more}"), folder).store
+        with pytest.raises(ConfigError, match=r"^coordination\.password_file must hold[^\n]*\.$"):
+            open_store(store)
+
+
+async def test_certificates_that_are_none_are_named(folder: Path) -> None:
+    more = 'ca_file = "cert.pem"'
+    store = parse(GOOD.replace(COORDINATION, f"[coordination]\n{ETCD}{more}"), folder).store
+    with pytest.raises(ConfigError, match=r"^coordination\.ca_file cannot be used as PEM"):
+        open_store(store)
 
 
 def test_a_table_that_is_no_table_is_refused(folder: Path) -> None:

@@ -233,7 +233,7 @@ def test_another_lease_time_than_the_citys_is_refused(city: City) -> None:
     city.make("b", "[city]\nttl_s = 9.0")
     done = p2pworld("node", "--config", "b.toml", folder=city.folder)
     assert done.returncode == 2
-    assert "coordination.path" in done.stderr.splitlines()[-1]
+    assert "coordination store" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 

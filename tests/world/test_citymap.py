@@ -16,6 +16,7 @@ from p2pworld.geometry import LEVEL_MAX, ROOT, ROOT_SIDE_CM, Cell, neighbours_in
 from p2pworld.ids import Incarnation
 from p2pworld.world import citymap
 from p2pworld.world.citymap import EMPTY, CityMap, Held, Holding, Member
+from p2pworld.world.citymap.value import GENERATION_MAX
 
 
 def member(letter: str, incarnation: int = 1) -> Member:
@@ -222,7 +223,23 @@ def test_a_new_generation_outranks_every_epoch_before(city: CityMap) -> None:
     assert len(after.unheld()) == len(after.cells)
     assert after.cells[cell("00")].lost == Held(A.who, city.cells[cell("00")].epoch)
     assert after.stamp > citymap.epoch_of(0, (1 << 48) - 1)
+    assert after.version > city.version
+    assert made(citymap.genesis({}, after.generation)).version == after.version
+    assert made(citymap.new_generation(city, above=7)).generation == 8
+    assert made(citymap.new_generation(after, above=0)).version > after.version
     assert reason(citymap.new_generation(EMPTY)) == "no_city"
+    assert reason(citymap.new_generation(city, above=GENERATION_MAX)) == "too_many"
+
+
+def test_versions_of_two_generations_never_meet(city: CityMap) -> None:
+    """A node that knows a version and is told the same number knows that map, whatever was restored meanwhile."""
+    restored = made(citymap.new_generation(city))
+    later = city
+    for _ in range(5):
+        later = made(
+            citymap.split(later, cell("3")) if cell("3") in later.cells else citymap.merge(later, cell("3"))
+        )
+        assert later.version < restored.version
 
 
 def test_a_full_map_refuses_more(monkeypatch: pytest.MonkeyPatch, city: CityMap) -> None:
@@ -464,7 +481,7 @@ class Steps(RuleBasedStateMachine):
             self.city = before
             return
         result.check()
-        assert result.version == before.version + 1
+        assert result.version == max(before.version, citymap.first_of(result.generation)) + 1
         assert citymap.decode(citymap.encode(result)) == result
         assert list(result.cells) == list(result.leaves)
         for east_cm, north_cm in SPOTS if before.version else []:

@@ -678,9 +678,22 @@ def test_a_map_older_than_the_one_read_is_not_followed() -> None:
     machine.take_requests()
     machine.tick(at(100.6))
     assert ReadMap(1) in machine.take_requests()
+    machine.take_news()
     machine.step(MapRead(0, EMPTY, ()), at(100.7))
     assert machine.city == city
     assert machine.counters["map-went-back"] == 1
+    # the store may give to others what it has forgotten to have given to this incarnation
+    assert machine.take_news() == (Ended(),)
+    assert machine.lapsed(at(100.7))
+    machine.tick(at(101.0))
+    assert any(isinstance(request, Register) for request in machine.take_requests())
+    machine.step(Registered(2), at(101.0))
+    machine.take_news()
+    machine.take_requests()
+    machine.step(MapRead(0, EMPTY, ()), at(101.3))
+    assert machine.who.number == 2  # the new one holds nothing to give up, and proposes nothing
+    machine.tick(at(102.0))
+    assert not any(isinstance(request, Propose) for request in machine.take_requests())
     assert not machine.take_requests()
 
 

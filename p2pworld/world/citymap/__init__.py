@@ -8,7 +8,7 @@ same step on it.
 
 An epoch is the stamp (generation and version) of the map in which a holder got its ground. On every piece of ground
 epochs never fall, and they grow whenever the holder changes; splitting and merging rename ground and keep them. A
-restored store starts a new generation, which makes every epoch after it larger than any before.
+restored store starts a new generation, which makes every epoch and version after it larger than any before.
 
 The steps decide what a map may become, not who may ask: that a lease has ended, that a standby is in step, that a
 holder has frozen before it gives up a cell, is for the node that proposes to know.
@@ -42,6 +42,7 @@ from p2pworld.world.citymap.value import (
     Holding,
     Member,
     epoch_of,
+    first_of,
 )
 
 __all__ = [
@@ -63,6 +64,7 @@ __all__ = [
     "encode",
     "epoch_of",
     "fail_over",
+    "first_of",
     "from_plain",
     "genesis",
     "hand_over",

@@ -13,6 +13,7 @@ from p2pworld.errors import Refusal
 from p2pworld.geometry import LEVEL_MAX, Cell, curve_key, partition_around
 from p2pworld.world.citymap.value import (
     CELLS_MAX,
+    GENERATION_MAX,
     MEMBERS_MAX,
     STANDBYS_MAX,
     STREAM_CHARS_MAX,
@@ -22,6 +23,7 @@ from p2pworld.world.citymap.value import (
     Holding,
     Member,
     epoch_of,
+    first_of,
 )
 
 if TYPE_CHECKING:
@@ -49,7 +51,8 @@ def genesis(claims: Mapping[Member, Collection[Cell]], generation: int = 0) -> C
     """The first map: these members hold what they claim; the rest of the root, in as few cells as can be, is unheld."""
     if len({member.node for member in claims}) < len(claims):
         return Refusal("twice", "A node is listed twice.")
-    epoch = epoch_of(generation, 1)
+    version = first_of(generation) + 1
+    epoch = epoch_of(generation, version)
     try:
         leaves = partition_around(cell for cells in claims.values() for cell in cells)
     except ValueError:
@@ -58,7 +61,8 @@ def genesis(claims: Mapping[Member, Collection[Cell]], generation: int = 0) -> C
     cells = {leaf: Holding(holders.get(leaf), epoch) for leaf in leaves}
     if len(cells) > CELLS_MAX or len(claims) > MEMBERS_MAX:
         return _TOO_MANY
-    return CityMap(1, generation, _sorted_members({member.node: member for member in claims}), cells, {})
+    members = _sorted_members({member.node: member for member in claims})
+    return CityMap(version, generation, members, cells, {})
 
 
 def join(city: CityMap, member: Member) -> CityMap | Refusal:
@@ -238,18 +242,24 @@ def leave(city: CityMap, who: Incarnation) -> CityMap | Refusal:
     return _without(city, who, members)
 
 
-def new_generation(city: CityMap) -> CityMap | Refusal:
-    """After a store was restored from a copy: nobody is listed, nothing is held, and all later epochs are larger."""
+def new_generation(city: CityMap, above: int = 0) -> CityMap | Refusal:
+    """After a store was restored from a copy: nobody is listed, nothing is held, and all later epochs are larger.
+
+    `above` is the newest generation that anybody has known, where the copy is older than that.
+    """
     if city.version == 0:
         return Refusal("no_city", "Nobody has founded this city; found it with a larger generation.")
-    generation = city.generation + 1
-    epoch = epoch_of(generation, city.version + 1)
+    generation = max(city.generation, above) + 1
+    if generation > GENERATION_MAX:
+        return Refusal("too_many", "This city has had all the generations there are.")
+    version = first_of(generation) + 1
+    epoch = epoch_of(generation, version)
 
     def freed(old: Holding) -> Holding:
         return Holding(None, epoch, lost=old.lost if old.holder is None else Held(old.holder, old.epoch))
 
     return CityMap(
-        city.version + 1,
+        version,
         generation,
         {},
         {cell: freed(holding) for cell, holding in city.cells.items()},

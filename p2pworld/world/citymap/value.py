@@ -32,6 +32,7 @@ __all__ = [
     "Holding",
     "Member",
     "epoch_of",
+    "first_of",
 ]
 
 # The whole map travels on each change: 16 384 cells of about 20 B are 330 kB. Seoul has 2 519 cells of 512 m.
@@ -47,6 +48,14 @@ _VERSION_BITS: Final = 48  # of a stamp; the generation stands above, so that a 
 VERSION_MAX: Final = (1 << _VERSION_BITS) - 1
 GENERATION_MAX: Final = (1 << 15) - 1
 NUMBER_MAX: Final = (1 << 63) - 1
+# A generation's versions and incarnation numbers begin above all that earlier ones can have given (a change or a start
+# each millisecond for 49 days), so that either alone tells generations apart: 15 + 32 bits fit into a version's 48.
+_GENERATION_SHIFT: Final = 32
+
+
+def first_of(generation: int) -> int:
+    """What versions and incarnation numbers of this generation are larger than, and those of earlier ones are not."""
+    return generation << _GENERATION_SHIFT
 
 
 def epoch_of(generation: int, version: int) -> int:
