@@ -312,7 +312,7 @@ def is_page_built(root: Path, whole: bool) -> bool:
     return built and (not whole or has_tools(root, whole))
 
 
-def node_on_path() -> list[str] | None:
+def node_on_path(oldest: int = OLDEST_NODE) -> list[str] | None:
     """Node and npm on PATH as [node, npm], if they run and are new enough."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
@@ -320,7 +320,7 @@ def node_on_path() -> list[str] | None:
     ask = [node, "--print", "process.versions.node"]
     answer = subprocess.run(ask, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
     major = answer.stdout.partition(".")[0]
-    return [node, npm] if major.isdigit() and int(major) >= OLDEST_NODE else None
+    return [node, npm] if major.isdigit() and int(major) >= oldest else None
 
 
 def node_in_venv(root: Path) -> list[str] | None:
@@ -330,14 +330,14 @@ def node_in_venv(root: Path) -> list[str] | None:
     return [str(node), str(npm)] if node.exists() and npm.exists() else None
 
 
-def provide_node(root: Path) -> list[str]:
+def provide_node(root: Path, oldest: int = OLDEST_NODE) -> list[str]:
     """[node, npm] of this machine, or else of the locked package, which is installed if need be.
 
     Raises SetupFailed.
     """
-    found = node_on_path() or node_in_venv(root)
+    found = node_on_path(oldest) or node_in_venv(root)
     if found is None:
-        say(f"no Node {OLDEST_NODE} or newer on PATH: fetching one into .venv, once; about 60 MB")
+        say(f"no Node {oldest} or newer on PATH: fetching one into .venv, once; about 60 MB")
         with open(root / ".venv.lock", "a+") as guard:
             fcntl.flock(guard, fcntl.LOCK_EX)
             uv = shutil.which("uv")
@@ -360,6 +360,17 @@ def provide_node(root: Path) -> list[str]:
     link.unlink(missing_ok=True)
     link.symlink_to(found[0])
     return found
+
+
+def install_from_npm(lock_fd: int, node: str, npm: str, folder: Path, less: list[str]) -> None:
+    """Installs what the lock in `folder` pins, each checked against its hash; no package's scripts are run.
+
+    Raises SetupFailed.
+    """
+    start = [npm] if os.access(npm, os.X_OK) and not npm.endswith(".js") else [node, npm]
+    options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
+    run_tool(lock_fd, [*start, "ci", *options, *less], folder)
+    (folder / "node_modules").mkdir(exist_ok=True)  # where nothing is needed
 
 
 def provide_browser() -> None:
@@ -394,11 +405,7 @@ def build_page(root: Path, whole: bool) -> None:
         say("building the page")
         node, npm = provide_node(root)
         if not has_tools(root, whole):
-            npm_ci = [npm] if os.access(npm, os.X_OK) and not npm.endswith(".js") else [node, npm]
-            less = [] if whole else ["--omit=dev"]
-            options = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
-            run_tool(guard.fileno(), [*npm_ci, "ci", *options, *less], folder)
-            (folder / "node_modules").mkdir(exist_ok=True)  # a page that needs nothing
+            install_from_npm(guard.fileno(), node, npm, folder, [] if whole else ["--omit=dev"])
             (folder / "node_modules" / ".stamp").write_text(tools_stamp(root, whole))
         run_tool(guard.fileno(), [node, "build.mjs"], folder)
         (folder / "dist" / ".stamp").write_text(stamp)

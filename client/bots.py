@@ -20,11 +20,13 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from client.lives import populate
+from client.lives import Badge, populate
 from client.lives.ground import Ground
 from client.swarm import STARTS_PER_S, Swarm
 from client.walk import HEART, places_around
+from p2pworld.crypto.keys import PersonKeys
 from p2pworld.errors import LocalError
+from p2pworld.grants import grants_from_text
 from shard_node.declared import read
 
 __all__ = ["bots"]
@@ -57,6 +59,19 @@ def what_is_on(figures: dict[str, Any]) -> str:
         f"{life['start']} rehearsals of the bell" if life.get("start") else "",
     ]
     return ", ".join(filter(None, told))
+
+
+def read_badge(key: Path, grants: Path) -> Badge:
+    """The key and the grants of an official, from their files.
+
+    Raises:
+        LocalError: one of them cannot be read, or holds something else.
+    """
+    try:
+        texts = key.read_text("utf-8"), grants.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LocalError(f"the official's papers cannot be read: {error}") from None
+    return Badge(PersonKeys.from_text(texts[0]), grants_from_text(texts[1]))
 
 
 class Run:
@@ -117,6 +132,13 @@ class Run:
 @click.option("--around", default=HEART[0], show_default=True, help="The landmark they walk around.")
 @click.option("--radius", default=HEART[1], show_default=True, help="Metres around it.")
 @click.option("--declared", type=click.Path(path_type=Path), help="A folder of places, as the nodes have.")
+@click.option(
+    "--official",
+    nargs=2,
+    type=click.Path(path_type=Path),
+    metavar="KEY GRANTS",
+    help="The key and the grants of the official at the 120 counter.",
+)
 @click.option("--walkers", is_flag=True, help="Nobody but people who walk from place to place.")
 @click.option("--lines", is_flag=True, hidden=True, help="One JSON object a second on standard output.")
 def bots(
@@ -128,6 +150,7 @@ def bots(
     around: str,
     radius: float,
     declared: Path | None,
+    official: tuple[Path, Path] | None,
     walkers: bool,
     lines: bool,
 ) -> None:
@@ -138,7 +161,8 @@ def bots(
     seed = int.from_bytes(os.urandom(4), "big") if seed is None else seed
     try:
         ground = Ground(read(declared), places_around(around, radius))
-        lives = populate(count, seed, ground, ("commuter",) * count if walkers else None)
+        badge = read_badge(*official) if official else None
+        lives = populate(count, seed, ground, ("commuter",) * count if walkers else None, badge)
         swarm = Swarm(urls, lives, seed)
     except (ValueError, LocalError) as error:
         click.echo(f"bots: {error}", err=True)

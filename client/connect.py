@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
     from p2pworld.crypto.keys import Signer
+    from p2pworld.grants import Grant
 
 __all__ = ["Client", "connect"]
 
@@ -338,12 +339,13 @@ async def connect(
     want: Pose | None = None,
     tls: ssl.SSLContext | None = None,
     last_login_ms: int = 0,
+    grants: tuple[Grant, ...] = (),
 ) -> AsyncIterator[Client]:
     """A client that is being logged in at one of `urls`; `await client.enter()` waits for WELCOME.
 
-    `tls` is the context of wss:// (default: this machine's certificates).
+    `tls` is the context of wss:// (default: this machine's certificates); `grants` give this person a role.
     """
-    client = Client(Session(signer, profile, urls, os.urandom(16), want, last_login_ms), tls)
+    client = Client(Session(signer, profile, urls, os.urandom(16), want, last_login_ms, grants), tls)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(client.run)
         await trio.lowlevel.checkpoint()

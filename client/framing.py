@@ -66,6 +66,11 @@ class ServerFrames:
         self._carry = b""
         self._parts: bytes | None = None
 
+    @property
+    def at_boundary(self) -> bool:
+        """Whether nothing is held: the next byte begins a message."""
+        return not self._carry and self._parts is None
+
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """What became whole with `data`: (BINARY, message), (PING, payload) or (CLOSE, payload).
 

@@ -11,13 +11,14 @@ A login of its own whose WELCOME was lost on the way is recognised and continued
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from client.asking import Acts, Wishes
+from client.clock import ServerClock
+from client.homes import Homes
 from client.table import (
     CLIENT,
     NO_CONN,
@@ -39,7 +40,9 @@ from client.table import (
 )
 from p2pworld.crypto.keys import Signer, birth_of, sign_hello, sign_say, verify_challenge
 from p2pworld.errors import LocalError
+from p2pworld.grants import chain_bytes
 from p2pworld.ids import NO_LOGIN, Login, avatar_id
+from p2pworld.limits import HELLO_GRANTS_BYTES_MAX
 from p2pworld.messages import (
     PROTOCOL,
     Beat,
@@ -62,6 +65,8 @@ from p2pworld.wire.frames import encode_pose
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from p2pworld.grants import Grant
+
 # ruff: noqa: RUF022  (the table's door, then the session's)
 __all__ = [
     "CLIENT", "ClientAt", "ClientOn", "Rule", "NO_CONN", "Sockets", "step",
@@ -73,9 +78,7 @@ JOIN_S: Final = 3.0  # from connecting to WELCOME
 HELD_WAIT_S: Final = 2.0
 SEAT_S: Final = 6.0  # a seat that is neither committed nor given up after this long is given up here
 SILENCE_S: Final = 3.0  # a node that owns an avatar sends it a frame every tick
-URLS_MAX: Final = 16
 OWN_LOGINS_MAX: Final = 64
-BACKOFF_S: Final = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
 _ORDERED: Final = frozenset({"removed", "banned"})  # goodbyes by a moderator's order: no use to try again
 
 
@@ -136,8 +139,16 @@ class Session:
         entropy: bytes,
         want: Pose | None = None,
         last_login_ms: int = 0,
+        grants: tuple[Grant, ...] = (),
     ) -> None:
-        self.signer, self.profile = signer, profile
+        """`grants` are shown at each login and handoff: a chain that gives this person a role.
+
+        Raises:
+            LocalError: no urls, or grants too long to be shown.
+        """
+        if chain_bytes(grants) > HELLO_GRANTS_BYTES_MAX:
+            raise LocalError(f"these grants are longer than the {HELLO_GRANTS_BYTES_MAX} bytes a node takes")
+        self.signer, self.profile, self._grants = signer, profile, grants
         self.id = avatar_id(signer.public)
         self.login = NO_LOGIN
         self.pose: Pose | None = want
@@ -152,13 +163,10 @@ class Session:
         self.poses_to: tuple[int, ...] = ()
         self.placed = ""
         self.counters: Counter[str] = Counter()
-        self._urls = list(dict.fromkeys(urls))[:URLS_MAX]
-        if not self._urls:
-            raise LocalError("a session needs at least one url to log in at")
+        self._homes = Homes(signer.public, urls)
         self._sockets = Sockets()
         self._known: dict[int, _Socket] = {}
         self._conns_made = 0
-        self._attempt = 0
         self._login_s = math.inf  # when OUT: the time of the next attempt
         self._since_s = 0.0  # when the present state was entered
         self._after = NO_LOGIN
@@ -166,8 +174,7 @@ class Session:
         self._acts = Acts(entropy)
         self._wishes = Wishes()
         self._says_made = 0
-        self._server_ahead_ms = 0.0  # Unix milliseconds of the node, less `now_s` in milliseconds
-        self._welcome_ms = self._welcome_t_ms = 0
+        self._clock = ServerClock()
         self._actions: list[Action] = []
 
     # ------------------------------------------------------------------------------------------- looking
@@ -219,7 +226,7 @@ class Session:
         self._after = NO_LOGIN
         self._step(Gesture(), now_s)
         if self.at is ClientAt.OUT:
-            self._attempt = 0
+            self._homes.start_over()
             self._login_s = now_s
             self._set_deadline()
 
@@ -254,7 +261,7 @@ class Session:
 
     def server_ms(self, now_s: float) -> int:
         """The Unix milliseconds of the node's clock, late by the quickest way any frame has come since WELCOME."""
-        return round(now_s * 1000 + self._server_ahead_ms)
+        return self._clock.unix_ms(now_s)
 
     def say(self, channel: str, text: str, now_s: float, *, to: bytes = b"", avatar: int = 0) -> int:
         """Says something, signed, if a node owns the avatar; what is said meanwhile is lost. Returns its number."""
@@ -297,11 +304,7 @@ class Session:
         if conn == self._sockets.main:
             self.ack = t_ms
             self.heard_s = now_s
-            since_ms = (t_ms - self._welcome_t_ms) & 0xFFFF_FFFF
-            if since_ms < 1 << 31:
-                # whatever is late tells of an earlier time: the latest told is the truest
-                ahead_ms = self._welcome_ms + since_ms - now_s * 1000
-                self._server_ahead_ms = max(self._server_ahead_ms, ahead_ms)
+            self._clock.heard(t_ms, now_s)
 
     def closed(self, conn: int, now_s: float) -> None:
         """`conn` could not be opened, or is gone."""
@@ -349,14 +352,14 @@ class Session:
                 self._step(LogIn(self._fresh_conn()), now_s)
             case ClientAt.JOINING if now_s >= self._since_s + JOIN_S:
                 self._trouble("timeout", "The node did not welcome us in time.")
-                self._try_others_first(self._known[self._sockets.main].url)
+                self._homes.failed(self._known[self._sockets.main].url)
                 self._step(TimedOut(), now_s)
             case ClientAt.HELD if now_s >= self._since_s + HELD_WAIT_S:
                 self._trouble("timeout", "The seat was not committed in time.")
                 self._step(TimedOut(), now_s)
             case ClientAt.PLAYING | ClientAt.BOTH if now_s >= self.heard_s + SILENCE_S:
                 self._trouble("silence", "The node fell silent.")
-                self._try_others_first(self._known[self._sockets.main].url)
+                self._homes.failed(self._known[self._sockets.main].url)
                 self._lost(self._sockets.main, now_s)
             case ClientAt.BOTH if now_s >= self._known[self._sockets.held].opened_s + SEAT_S:
                 self._lost(self._sockets.held, now_s)
@@ -374,7 +377,7 @@ class Session:
         if fault is not None:
             self.counters[f"challenge-{fault[0]}"] += 1
             self._trouble(*fault)
-            self._try_others_first(socket.url)
+            self._homes.failed(socket.url)
             self._lost(conn, now_s)
             return
         socket.node, socket.said_hello = challenge.node, True
@@ -389,6 +392,7 @@ class Session:
                 self.profile,
                 birth=self.login.birth,
                 ticket=socket.ticket,
+                grants=self._grants,
             )
         else:
             self.last_login_ms = max(wall_ms, self.last_login_ms + 1)
@@ -403,6 +407,7 @@ class Session:
                 self.profile,
                 after=after,
                 want=self.pose,
+                grants=self._grants,
             )
         self._actions.append(Say(conn, hello))
         self._follow()
@@ -425,14 +430,12 @@ class Session:
         self.login = self._after = Login(welcome.login_ms, welcome.birth)
         self.last_login_ms = max(self.last_login_ms, welcome.login_ms)
         self.tick_ms = welcome.tick_ms
-        self._welcome_ms, self._welcome_t_ms = welcome.time_ms, welcome.t_ms
-        self._server_ahead_ms = welcome.time_ms - now_s * 1000
+        self._clock.welcomed(welcome.time_ms, welcome.t_ms, now_s)
         self.ack = welcome.t_ms
         self.heard_s = now_s
         self.trouble = ("", "")
-        self._attempt = 0
-        url = self._known[conn].url
-        self._urls = list(dict.fromkeys((url, *welcome.urls, *self._urls)))[:URLS_MAX]
+        self._homes.start_over()
+        self._homes.prefer((self._known[conn].url, *welcome.urls))
         self._acts.hurry(now_s)
         self._wishes.begin(now_s)
         self._ask_again(now_s)
@@ -465,8 +468,8 @@ class Session:
             self._step(Elsewhere(conn), now_s)
             return
         if conn == self._sockets.main and bye.urls:
-            self._try_others_first(socket.url)
-            self._urls = list(dict.fromkeys((*bye.urls, *self._urls)))[:URLS_MAX]
+            self._homes.failed(socket.url)
+            self._homes.prefer(bye.urls)
         self._lost(conn, now_s)
 
     # ------------------------------------------------------------------------------------------- inside
@@ -477,7 +480,7 @@ class Session:
 
     def _lost(self, conn: int, now_s: float) -> None:
         if conn == self._sockets.main and self.at is ClientAt.JOINING:
-            self._try_others_first(self._known[conn].url)
+            self._homes.failed(self._known[conn].url)
         self._step(Lost(conn), now_s)
 
     def _step(self, event: ClientStep, now_s: float) -> None:
@@ -486,8 +489,8 @@ class Session:
         for do in done:
             match do.what:
                 case What.OPEN_MAIN:
-                    self._known[do.conn] = _Socket(self._urls[0], now_s)
-                    self._actions.append(Open(do.conn, self._urls[0]))
+                    self._known[do.conn] = _Socket(self._homes.best, now_s)
+                    self._actions.append(Open(do.conn, self._homes.best))
                 case What.OPEN_HELD:
                     self._actions.append(Open(do.conn, self._known[do.conn].url))
                 case _:
@@ -496,15 +499,8 @@ class Session:
         if self.at is not was:
             self._since_s = now_s
             if self.at is ClientAt.OUT:
-                self._login_s = now_s + self._backoff_s()
-                self._attempt += 1
+                self._login_s = now_s + self._homes.wait_s()
         self._follow()
-
-    def _backoff_s(self) -> float:
-        """Seconds until the next attempt: longer each time, and different for each person, so that no herd comes."""
-        longest = BACKOFF_S[min(self._attempt, len(BACKOFF_S) - 1)]
-        spread = hashlib.sha256(self.signer.public + self._attempt.to_bytes(4, "big")).digest()[0] / 255
-        return longest * (0.5 + spread / 2)
 
     def _follow(self) -> None:
         """Bring `poses_to` and the deadline in line with the sockets."""
@@ -538,11 +534,6 @@ class Session:
         if self.playing:
             due = (*self._acts.due(self.pose, now_s), *self._wishes.due(now_s))
             self._actions.extend(Say(self._sockets.main, message) for message in due)
-
-    def _try_others_first(self, url: str) -> None:
-        if len(self._urls) > 1 and url in self._urls:
-            self._urls.remove(url)
-            self._urls.append(url)
 
     def _trouble(self, code: str, sentence: str) -> None:
         self.trouble = (code, sentence)

@@ -87,7 +87,7 @@ class Bot:
 
 
 class Swarm:
-    """A bot for each of `lives`, at home at `urls`; the same `seed` gives them the same keys.
+    """A bot for each of `lives`, at home at `urls`; the same `seed` gives them the same keys, but for badges.
 
     `lanterns` are those whose hanging was acknowledged; `done` counts the other acts by verb, `counters` what is odd,
     by reason.
@@ -116,10 +116,12 @@ class Swarm:
         count = len(lives)
         for number, life in enumerate(lives):
             secret = hashlib.sha512(f"p2pworld bot {seed} {number}".encode()).digest()
-            keys = PersonKeys.from_seed(secret[:32])
+            badge = life.badge
+            keys = badge.keys if badge else PersonKeys.from_seed(secret[:32])
+            grants = badge.grants if badge else ()
             home = [*urls[number % len(urls) :], *urls[: number % len(urls)]]
             entropy = secret[32:] + time.time_ns().to_bytes(8, "big")
-            session = Session(keys, life.profile, home, entropy, life.pose)
+            session = Session(keys, life.profile, home, entropy, life.pose, grants=grants)
             life.id = session.id
             # whole ticks after the start, and each at its own moment of the tick
             ticks = int(number / STARTS_PER_S / tick_s)
@@ -386,6 +388,8 @@ class Swarm:
             self.gauges.framed_twice(bot.number, now_s)
             return
         session.heard(sock.conn, int.from_bytes(payload[4:8], "little"), now_s)
+        if payload[1] & 0x0F:
+            return  # an outer tier: tier 0 is the heartbeat, and has the nearest
         self.gauges.framed(bot.number, session.tick_ms / 1000, now_s)
         bot.frames += 1
         if bot.frames % LOOK_EVERY == 0:

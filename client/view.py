@@ -20,7 +20,7 @@ __all__ = ["FADE_LEAST_S", "FADE_PERIODS", "Seen", "View"]
 
 FADE_PERIODS: Final = 3
 FADE_LEAST_S: Final = 1.0
-_TIER_PERIODS: Final = (1, 2, 5)  # ticks between two frames of tier 0, 1, 2 and beyond
+_TIER_PERIODS: Final = (1, 2, 5)  # ticks between two POSES of tier 0, of 1, of 2 and beyond
 
 
 @dataclass(frozen=True, slots=True)

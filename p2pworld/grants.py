@@ -18,13 +18,11 @@ import base64
 import binascii
 import dataclasses
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Final
 
 from p2pworld.crypto.keys import verify
 from p2pworld.errors import LocalError, Refusal, RemoteError
-from p2pworld.messages import Size
-from p2pworld.messages.fields import U53, Code, Key, Signature
+from p2pworld.messages.fields import CHAIN_MAX, Grant
 from p2pworld.wire.codec import canonical, unpack_map
 from p2pworld.wire.schema import Schema
 
@@ -36,6 +34,7 @@ __all__ = [
     "ISSUER",
     "ROLES",
     "Grant",
+    "chain_bytes",
     "covers",
     "grant_from_text",
     "grant_to_text",
@@ -46,26 +45,11 @@ __all__ = [
 
 ROLES: Final = frozenset({"shard", "relay", "civic", "official", "moderator"})
 ISSUER: Final = "issuer"
-CHAIN_MAX: Final = 4
 _TEXT_MAX = 8_192  # characters of one grant: 32 scopes of 100 bytes are 4 400 in base64
 
 _SCOPE = re.compile(
     r"(cells):(\*|root|[0-3]{1,18})|(places|streams):(\*|[a-z0-9][a-z0-9._-]{0,80})", re.ASCII
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """`subject` may be `role` over `scope` from `not_before_ms` to before `not_after_ms` (Unix), says `issuer`."""
-
-    subject: Key
-    role: Code
-    scope: Annotated[tuple[Annotated[str, Size(1, 100)], ...], Size(1, 32)]
-    not_before_ms: U53
-    not_after_ms: U53
-    issuer: Key
-    sig: Signature
-    may_delegate: bool = False
 
 
 _SCHEMA = Schema(Grant)
@@ -182,6 +166,11 @@ def _refuse_link(above: Grant | None, grant: Grant, now_ms: int) -> Refusal | No
     if not all(any(covers(wide, narrow) for wide in above.scope) for narrow in grant.scope):
         return Refusal("grant-scope", "a grant in the chain reaches further than its issuer's")
     return None
+
+
+def chain_bytes(chain: tuple[Grant, ...]) -> int:
+    """How many bytes the canonical maps of these grants take."""
+    return sum(len(canonical(_SCHEMA.write(grant))) for grant in chain)
 
 
 def grant_to_text(grant: Grant) -> str:

@@ -13,9 +13,11 @@ __all__ = [
     "REACH_SLACK_CM", "REACH_SPEED_CM_S", "REACH_SECONDS", "HYSTERESIS_CM", "POSES_PER_S", "CORRECT_EVERY_S",
     "BEHIND_SLOW_MS", "BEHIND_GOOD_MS", "BEHIND_LOST_MS",
     "PACE_EVERY_S", "PACE_EVERY_MOST_S", "PACE_LEAD_MS", "PACE_PER_TICK", "PACE_WINDOW_MS",
-    "VIEW_CM", "LEAF_LEVEL", "FRAME_AVATARS", "FRAME_BYTES_MAX", "DENSITY_CELLS", "BORDER_AVATARS", "BORDER_STEP_CM",
+    "VIEW_CM", "LEAF_CAPACITY", "LEAF_WIDEST", "LEAF_FINEST", "FRAME_AVATARS", "TIER_1_AVATARS", "TIER_2_AVATARS",
+    "DENSITY_LEVEL", "DENSITY_CELLS", "FRAME_BYTES_MAX", "CLIENT_BYTES_PER_S", "BORDER_AVATARS", "BORDER_STEP_CM",
     "GHOST_REACH_CM", "GHOST_TTL_S", "AVATARS_MAX", "CLIENTS_MAX",
     "CONTROL_BYTES_MAX", "CONTROL_PER_S", "CONTROL_BURST",
+    "DOOR_HALF_OPEN_MAX", "DOOR_PER_S", "DOOR_BURST", "DOOR_ADDRESSES_MAX",
     "CONTROL_QUEUE_BYTES", "SOCKET_SEND_BUFFER_BYTES", "SOCKET_RECEIVE_BUFFER_BYTES", "SOCKET_FULL_S", "HELLO_WAIT_S",
     "NEWCOMERS_S", "LINK_BATCH_BYTES_MAX",
     "LINK_BATCH_MESSAGES_MAX", "LINK_HELLO_BYTES_MAX", "LINK_QUEUE_BYTES",
@@ -24,9 +26,10 @@ __all__ = [
     "SAYS_PER_S", "SAYS_BURST", "SAY_AHEAD_MS", "HEAR_CM", "BEAT_HEAR_CM", "BEAT_AHEAD_MS", "BEAT_LEAD_MS",
     "BEATS_PER_S", "BLOCKS_MAX", "GROUPS_MAX",
     "REPORTS_MAX", "REPORTS_PER_MINUTE", "REPORT_KEPT_MS", "SANCTIONS_MAX", "SANCTION_BYTES_MAX",
-    "SANCTION_LONGEST_MS",
+    "SANCTION_LONGEST_MS", "HELLO_GRANTS_BYTES_MAX",
     "BOARD_CM", "RIDER_CROSSES_S", "RIDER_KEPT_S", "RIDER_STAYS_S",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
+    "SHOW_OBJECTS", "SHOW_BYTES", "SHOW_MESSAGES_PER_TICK", "SHOW_SENDS_PER_TICK", "SHOW_PACKED_PER_TICK",
 ]  # fmt: skip
 
 # ---- time
@@ -55,11 +58,24 @@ PACE_PER_TICK: Final = 64  # control messages a tick: a thousand clients are in 
 
 # ---- what is seen
 VIEW_CM: Final = 6_400
-LEAF_LEVEL: Final = 11  # 32 m: a leaf and its eight neighbours reach at least 32 m around everybody in it
-FRAME_AVATARS: Final = 96
-# one POSES of 96 rows of 16 B, one DENSITY of 64 rows
-FRAME_BYTES_MAX: Final = 16 + FRAME_AVATARS * 16 + 16 + 64 * 8
+# people of one interest leaf, unless they stand on one cell of the finest level: with 12, a third more leaves
+LEAF_CAPACITY: Final = 16
+LEAF_WIDEST: Final = (
+    7  # 512 m: what stands within VIEW_CM of a box in it is within 16 bits of cm from their middle
+)
+LEAF_FINEST: Final = 17  # 0.5 m
+FRAME_AVATARS: Final = 96  # tier 0, each tick
+TIER_1_AVATARS: Final = 64  # each second tick
+TIER_2_AVATARS: Final = 48  # each fifth tick
+DENSITY_LEVEL: Final = 11  # 32 m: the cells in which people are counted
 DENSITY_CELLS: Final = 64
+# one POSES of each tier and two DENSITY: 16 B and 16 B a row, 8 B and 6 B a row and padding
+FRAME_BYTES_MAX: Final = (
+    3 * 16 + 16 * (FRAME_AVATARS + TIER_1_AVATARS + TIER_2_AVATARS) + 2 * (8 + 6) + 6 * DENSITY_CELLS
+)
+# A client's bytes a second at 10 Hz, WebSocket headers of 4 B in: tier 0 10 x 1 556, tier 1 5 x 1 044, tier 2 2 x 788,
+# counts 2 x 420: 23 196 B. Of 24 KiB/s, 1 380 are left for control messages.
+CLIENT_BYTES_PER_S: Final = 24 * 1_024
 BORDER_AVATARS: Final = 96  # for each BORDER_STEP_CM of common border
 BORDER_STEP_CM: Final = 1_600
 # a ghost stands at most this far beyond its holder's ground: its handoff is under way
@@ -68,10 +84,16 @@ GHOST_TTL_S: Final = 1.0
 
 # ---- people and sockets
 AVATARS_MAX: Final = 16_384  # rows of one node, ghosts and dormant ones included
-CLIENTS_MAX: Final = 8_192
+CLIENTS_MAX: Final = 12_288  # 10 000 in one crowd, and those who come while others have not quite left
 CONTROL_BYTES_MAX: Final = 4_096  # one control message from a client: a HELLO is about 500 B
 CONTROL_PER_S: Final = 10.0
 CONTROL_BURST: Final = 30
+# of one address that many may share: a quarter of the 1 024 handshakes a node has under way; a client's takes 0.1 s, so
+# a school of 1 000 behind one address is in within 15 s
+DOOR_HALF_OPEN_MAX: Final = 256
+DOOR_PER_S: Final = 50.0
+DOOR_BURST: Final = 256
+DOOR_ADDRESSES_MAX: Final = 8_192  # remembered, of 200 B each; more than can be half open
 # A client that reads nothing holds at most 64 KiB here: control messages that wait, the rest of one frame, and what the
 # system keeps for its socket, which is twice what is asked for. Into those 16 KiB five frames of 1.7 kB fit: half a
 # second.
@@ -122,6 +144,10 @@ SANCTIONS_MAX: Final = 8_192  # a chain of one grant makes an order 700 B: all o
 SANCTION_BYTES_MAX: Final = 16_384  # with a chain of 4 grants of 32 long scopes
 SANCTION_LONGEST_MS: Final = 90 * 86_400_000
 
+# ---- roles
+# a chain of 4 grants of one scope each is 1 kB; with it a HELLO is well below CONTROL_BYTES_MAX
+HELLO_GRANTS_BYTES_MAX: Final = 2_048
+
 # ---- the bus
 BOARD_CM: Final = 1_500  # from the middle of a bus of 11 m to whoever gets on
 RIDER_CROSSES_S: Final = 1.0  # for a handoff at 9 m/s; then one is set down
@@ -133,3 +159,13 @@ OBJECTS_PER_CELL: Final = 4_096
 OBJECTS_PER_AVATAR: Final = 256  # within one cell
 PENDING_ACTS: Final = 4_096  # waiting for disk and standby on one node
 PROFILES_CACHED: Final = 32_768
+# who comes into a cell is shown its objects by and by, one message a tick: with its frames that is 110 kB/s, so a line
+# of 1 Mbit/s keeps up, and the bytes waiting for a client stay far below CONTROL_QUEUE_BYTES; a full cell of lanterns
+# with short wishes (400 kB) takes 6 s
+SHOW_OBJECTS: Final = 64  # of one message
+SHOW_BYTES: Final = 8_192
+# what one tick spends on all newcomers: 32 messages of 0.05 ms, 256 sends of 0.01 ms, 96 objects never packed before
+# of 0.02 ms
+SHOW_MESSAGES_PER_TICK: Final = 32
+SHOW_SENDS_PER_TICK: Final = 256
+SHOW_PACKED_PER_TICK: Final = 96

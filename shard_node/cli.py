@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "node": ("shard_node.commands:node", "Run one node of the city."),
     "bots": ("client.bots:bots", "Walk people through a running city."),
     "simulate": ("simulations.simulate:command", "Try to break whole cities on a virtual clock."),
+    "bench": ("simulations.bench.commands:bench", "Measure what the city carries on this machine."),
     "keys": ("shard_node.commands:keys", "Make and show keys and grants."),
     "moderate": ("shard_node.moderate:moderate", "Read reports and give orders, as a moderator."),
     "places": (

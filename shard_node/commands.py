@@ -101,6 +101,13 @@ def node_key(path: Path) -> None:
     _make_key(path)
 
 
+@keys.command("person")
+@NEW_FILE
+def person_key(path: Path) -> None:
+    """Make a person's key, for a program that acts for them; prints its public key, to be named in a grant."""
+    _make_key(path)
+
+
 @keys.command("grant")
 @NEW_FILE
 @click.option(
@@ -135,7 +142,7 @@ def grant(
         key = b""
     if len(key) != 32:
         raise ConfigError(
-            f"--subject is {subject!r}: give the 64 hex digits that `p2pworld keys node` printed."
+            f"--subject is {subject!r}: give the 64 hex digits that `p2pworld keys show` prints."
         )
     now_ms = time.time_ns() // 1_000_000
     try:

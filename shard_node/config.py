@@ -4,7 +4,7 @@ Everything wrong is said in one sentence that names the key by its dotted path a
 refused, so that a slip of the pen never becomes a default. Relative paths are relative to the file.
 
     [node]          name, data_dir, key_file, grant_file, roots = ["64 hex digits", ...], clients_max
-    [listen]        play, link, web = "host:port"
+    [listen]        play, link, web = "host:port", unlimited = ["10.0.0.0/8", ...]  (proxies: many come by one address)
     [advertise]     play_url, link_url, web_url         (default: made from [listen])
     [coordination]  engine = "sqlite", path
     [city]          claim = ["quadkey", ...], tick_ms, ttl_s, take_orphans, declared = "folder of places"
@@ -14,6 +14,7 @@ refused, so that a slip of the pen never becomes a default. Relative paths are r
 
 from __future__ import annotations
 
+import ipaddress
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from p2pworld.geometry import Cell
 from p2pworld.limits import CLIENTS_MAX, LEASE_TTL_S, TICK_MS
+from shard_node.doors import Network
 from shard_node.errors import ConfigError
 
 __all__ = ["Address", "Config", "ConfigError", "LogConfig", "TlsConfig", "load", "parse"]
@@ -81,6 +83,7 @@ class Config:
     ttl_s: float = LEASE_TTL_S
     take_orphans: bool = True
     declared: Path | None = None
+    unlimited: tuple[Network, ...] = ()
     tls: TlsConfig | None = None
     log: LogConfig = LogConfig()
 
@@ -195,6 +198,18 @@ def _roots(texts: tuple[str, ...]) -> frozenset[bytes]:
     return frozenset(roots)
 
 
+def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    networks = []
+    for text in texts:
+        try:
+            networks.append(ipaddress.ip_network(text))
+        except ValueError:
+            raise ConfigError(
+                f'listen.unlimited holds {text!r}: write addresses such as "10.0.0.5" or networks such as "10.0.0.0/8".'
+            ) from None
+    return tuple(networks)
+
+
 def _claims(quadkeys: tuple[str, ...]) -> tuple[Cell, ...]:
     cells = []
     for text in quadkeys:
@@ -260,6 +275,7 @@ def parse(text: str, base: Path) -> Config:
         ttl_s=city.number("ttl_s", 0.5, 60.0, LEASE_TTL_S),
         take_orphans=city.flag("take_orphans", True),
         declared=city.folder("declared"),
+        unlimited=_networks(listen.texts("unlimited")),
         tls=tls,
         log=LogConfig(log.one_of("level", LEVELS, "info"), log.one_of("format", FORMATS, "text")),
     )

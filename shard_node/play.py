@@ -19,6 +19,7 @@ import trio
 from p2pworld.limits import CLIENTS_MAX
 from p2pworld.wire.codec import encode_play
 from shard_node import websocket
+from shard_node.doors import Doors
 from shard_node.play_conn import PlaySink
 from shard_node.play_life import Connections
 from shard_node.play_read import DRAIN_SOCKETS, Reader
@@ -50,12 +51,15 @@ class PlaySockets:
         tls: ssl.SSLContext | None = None,
         clients_max: int = CLIENTS_MAX,
         stages: Stages | None = None,
+        doors: Doors | None = None,
         cpu_s: Callable[[], float] = time.thread_time,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self.late = Lateness()  # of the wake-ups that read: so long a message waits besides the 10 ms
         stages = stages or Stages()
-        self.connections = Connections(listener, now_s, cpu_s, tls, clients_max, self.counters, stages)
+        self.connections = Connections(
+            listener, now_s, cpu_s, tls, clients_max, self.counters, stages, doors or Doors()
+        )
         self._reader = Reader(self.connections, self.counters, stages)
         self._now_s = now_s
 

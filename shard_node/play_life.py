@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Callable
 
+    from shard_node.doors import Doors
     from shard_node.play_conn import PlaySink
     from shard_node.stages import Stages
 
@@ -54,6 +55,7 @@ class Connections:
         clients_max: int,
         counters: Counter[str],
         stages: Stages,
+        doors: Doors,
     ) -> None:
         self.urls: tuple[str, ...] = ()
         self.open = 0
@@ -68,7 +70,7 @@ class Connections:
         self.listener_fd = listener.fileno()
         self.writer = Writer(self.table, self.epoll, counters, now_s, self, stages)
         self._listener: socket.socket | None = listener
-        self._now_s, self._tls, self._counters = now_s, tls, counters
+        self._now_s, self._tls, self._counters, self._doors = now_s, tls, counters, doors
         self._free = list(range(clients_max - 1, -1, -1))
         self._limbo: list[int] = []  # numbers that a frame on its way may still name
         self._sink: PlaySink | None = None
@@ -113,7 +115,11 @@ class Connections:
                 return False
             self._counters["accept_failed"] += 1
             return True
-        self._accepted(sock, str(address[0]), now_s)
+        if self._doors.may_enter(str(address[0]), now_s):
+            self._accepted(sock, str(address[0]), now_s)
+        else:
+            self._counters["accept_address"] += 1
+            sock.close()
         return True
 
     def _accepted(self, sock: socket.socket, remote: str, now_s: float) -> None:
@@ -123,6 +129,7 @@ class Connections:
                 sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
             except OSError:
                 self._counters["accept_failed"] += 1  # gone already
+                self._doors.closed(remote)
                 sock.close()
                 return
         conn = Conn(sock, remote, self._tls is not None, now_s + HELLO_WAIT_S)
@@ -182,7 +189,9 @@ class Connections:
 
     def greeted(self, conn: Conn) -> None:
         """Its HELLO has come: nothing is due any more."""
-        conn.new = False
+        if conn.new:
+            conn.new = False
+            self._doors.opened(conn.remote)
         conn.deadline_s = 0.0
         self.timed.pop(conn, None)
 
@@ -247,6 +256,8 @@ class Connections:
         """Counts the end of a socket, once, and tells if it had a number."""
         if conn.ended:
             return
+        if conn.new:
+            self._doors.closed(conn.remote)
         conn.ended, conn.quick, conn.new = True, False, False
         self._counters[f"closed_{reason}"] += 1
         self.writer.not_full(conn)

@@ -30,6 +30,7 @@ from shard_node import declared
 from shard_node.config import Address, Config
 from shard_node.coordination.interface import CoordinationDown
 from shard_node.coordination.sqlite import SqliteCoordination
+from shard_node.doors import Doors
 from shard_node.errors import ConfigError
 from shard_node.execute import Executor, now
 from shard_node.links import Links
@@ -50,6 +51,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from p2pworld.world.places import Places
+
+    MakeSockets = Callable[
+        [socket.socket, Callable[[], float], ssl.SSLContext | None, int, Stages, Doors], PlaySockets
+    ]
 
 __all__ = ["JOURNAL_NAME", "Bound", "allow_files", "bind", "read_grants", "read_keys", "read_tls", "serve"]
 
@@ -224,8 +229,13 @@ async def _open_store(config: Config) -> SqliteCoordination:
     return store
 
 
-async def serve(config: Config, task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED) -> None:
-    """Runs a node until a signal ends it.
+async def serve(
+    config: Config,
+    task_status: trio.TaskStatus[Bound] = trio.TASK_STATUS_IGNORED,
+    sockets: MakeSockets = PlaySockets,
+) -> None:
+    """Runs a node until a signal ends it. `sockets` makes its play sockets: of listener, boot clock, TLS, room, stages
+    and doors.
 
     Raises ConfigError: a person has to mend something first.
     """
@@ -241,7 +251,9 @@ async def serve(config: Config, task_status: trio.TaskStatus[Bound] = trio.TASK_
         try:
             store = await _open_store(config)
             try:
-                await _run(config, keys, grants, places, tls, bound, lock, journal, store, task_status)
+                await _run(
+                    config, keys, grants, places, tls, bound, lock, journal, store, task_status, sockets
+                )
             finally:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + END_LEASE_S):
                     await store.close()
@@ -264,6 +276,7 @@ async def _run(
     journal: SqliteJournal,
     store: SqliteCoordination,
     task_status: trio.TaskStatus[Bound],
+    sockets: MakeSockets,
 ) -> None:
     try:
         saved, records = await journal.recover(), await journal.recover_records()
@@ -284,7 +297,8 @@ async def _run(
     node = Node(node_config, keys, os.urandom(32), saved, lock.ended, now(), records)
     stages = Stages()
     executor = Executor(node, journal, store, on_number=lambda number: _record(lock, number), stages=stages)
-    play = PlaySockets(bound.play, lambda: now().boot_s, tls, config.clients_max, stages)
+    doors = Doors(config.unlimited)
+    play = sockets(bound.play, lambda: now().boot_s, tls, config.clients_max, stages, doors)
     link_listener = trio.SocketListener(trio.socket.from_stdlib_socket(bound.link))
     links = Links([link_listener], keys, grants, config.roots, lambda: node.who, now, executor)
     play.attach(executor)

@@ -391,9 +391,8 @@ class Checkers:
             node = process.node
             for cell, holding in node.city_map.cells.items():
                 if holding.holder == node.who:
-                    for message in process.objects_in(cell):
-                        for one in message.objects:
-                            shown.setdefault(one.id, []).append(one)
+                    for one in process.objects_in(cell):
+                        shown.setdefault(one.id, []).append(one)
         rung: Counter[bytes] = Counter()
         for deed in self.run.ledger.deeds:
             if deed.durable == "disk" and self.run.disks_lost:

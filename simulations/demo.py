@@ -140,6 +140,7 @@ class BotsProcess:
         with self.log.open("ab") as log:
             arguments = ["-m", "client.bots", "--lines", *urls, "--count", str(bots)]
             arguments += ["--seconds", f"{seconds:.3f}", "--seed", str(seed)]
+            arguments += ["--official", *map(str, city.official)]
             self.process = start_child(arguments, subprocess.PIPE, log)
         assert self.process.stdout is not None
         self._pipe = self.process.stdout

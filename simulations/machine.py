@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from p2pworld.crypto.keys import Signer
     from p2pworld.geometry import Cell
     from p2pworld.ids import Incarnation
-    from p2pworld.messages import Objects
+    from p2pworld.messages import WorldObject
     from p2pworld.world.citymap import Member
     from p2pworld.world.handoff import Person
     from simulations.events import Agenda, Trace
@@ -202,9 +202,9 @@ class Process:
         """Every avatar the node knows of, with its row and seat."""
         return self.node.parts.people.persons()
 
-    def objects_in(self, cell: Cell) -> list[Objects]:
-        """What a client that enters this cell would be told of its objects."""
-        return self.node.parts.objects.objects_message(cell)
+    def objects_in(self, cell: Cell) -> Iterable[WorldObject]:
+        """What a client that enters this cell is shown of its objects."""
+        return (self.node.parts.objects.shown(cell) or {}).values()
 
     # ------------------------------------------------------------------------------------------------- its life
 

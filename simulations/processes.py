@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 from p2pworld.crypto.keys import NodeKeys, Signer
 from p2pworld.geometry import Cell, cover_gaps, level_of_side_m
 from p2pworld.grants import grant_to_text, sign_grant
+from p2pworld.limits import TICK_MS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -170,7 +171,11 @@ class NodeProcess:
 
 
 class City:
-    """Nodes over one coordination store in `folder`; as a context it ends all its processes."""
+    """Nodes over one coordination store in `folder`; as a context it ends all its processes.
+
+    Each holds the regions that `dealt` gives it, or its share of those around `places`, and of the rest of the root.
+    `tls` are a certificate and its key, in PEM, for the play sockets.
+    """
 
     def __init__(
         self,
@@ -181,24 +186,27 @@ class City:
         *,
         ttl_s: float | None = None,
         take_orphans: bool = True,
+        dealt: Sequence[Sequence[Cell]] | None = None,
+        tick_ms: int = TICK_MS,
+        tls: tuple[Path, Path] | None = None,
+        declared: Path | None = None,
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.root = root = Signer.from_seed(os.urandom(32))
-        now_ms = time.time_ns() // 1_000_000
+        self.official = folder / "official.key", folder / "official.grant"
+        self._grant("official", NodeKeys.from_seed(os.urandom(32)), "official")
         ports = free_ports(3 * nodes)
         self.nodes: list[NodeProcess] = []
-        dealt = checkerboard(places, side_m, nodes)
+        regions = [list(cells) for cells in dealt or checkerboard(places, side_m, nodes)]
         # the rest of the root, so that nobody has to look for orphans later
-        for number, cell in enumerate(cover_gaps(cell for cells in dealt for cell in cells)):
-            dealt[number % nodes].append(cell)
-        for number, cells in enumerate(dealt):
+        for number, cell in enumerate(cover_gaps(cell for cells in regions for cell in cells)):
+            regions[number % nodes].append(cell)
+        for number, cells in enumerate(regions):
             name = f"node-{number + 1}"
             keys = NodeKeys.from_seed(os.urandom(32))
             play, link, web = (f"127.0.0.1:{port}" for port in ports[3 * number : 3 * number + 3])
-            grant = sign_grant(root, keys.public, "shard", ("cells:*",), now_ms - 60_000, now_ms + GRANT_MS)
-            _write_secret(folder / f"{name}.key", keys.to_pem())
-            (folder / f"{name}.grant").write_text(grant_to_text(grant) + "\n", encoding="utf-8")
+            self._grant(name, keys, "shard")
             config = folder / f"{name}.toml"
             config.write_text(
                 f'[node]\nname = "{name}"\ndata_dir = "{name}"\nkey_file = "{name}.key"\n'
@@ -206,21 +214,30 @@ class City:
                 f'[listen]\nplay = "{play}"\nlink = "{link}"\nweb = "{web}"\n\n'
                 f'[coordination]\nengine = "sqlite"\npath = "city.sqlite"\n\n'
                 f"[city]\nclaim = [{', '.join(json.dumps(str(cell)) for cell in cells)}]\n"
-                f"take_orphans = {str(take_orphans).lower()}\n"
-                + (f"ttl_s = {ttl_s}\n" if ttl_s is not None else ""),
+                f"take_orphans = {str(take_orphans).lower()}\ntick_ms = {tick_ms}\n"
+                + (f"ttl_s = {ttl_s}\n" if ttl_s is not None else "")
+                + (f"declared = {json.dumps(str(declared))}\n" if declared is not None else "")
+                + (f'\n[tls]\nplay_cert = "{tls[0]}"\nplay_key = "{tls[1]}"\n' if tls else ""),
                 encoding="utf-8",
             )
             self.nodes.append(
                 NodeProcess(
                     name,
                     keys,
-                    f"ws://{play}/play",
+                    f"{'wss' if tls else 'ws'}://{play}/play",
                     f"http://{web}",
                     cells,
                     config,
                     folder / f"{name}.log",
                 )
             )
+
+    def _grant(self, name: str, keys: NodeKeys, role: str) -> None:
+        """Writes a key and the grant that gives it a role in the whole city."""
+        now_ms = time.time_ns() // 1_000_000
+        grant = sign_grant(self.root, keys.public, role, ("cells:*",), now_ms - 60_000, now_ms + GRANT_MS)
+        _write_secret(self.folder / f"{name}.key", keys.to_pem())
+        (self.folder / f"{name}.grant").write_text(grant_to_text(grant) + "\n", encoding="utf-8")
 
     @property
     def play_urls(self) -> list[str]:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 from client.lives.bus import Rider
 from client.lives.drums import TROUPE, Drummer
 from client.lives.hosts import POSTS, BellRinger, Host
-from client.lives.life import Life
+from client.lives.life import Badge, Life
 from client.lives.walkers import Commuter, Tourist
 
 if TYPE_CHECKING:
     from client.lives.ground import Ground
 
-__all__ = ["LEAST", "MIX", "Life", "mix", "populate"]
+__all__ = ["LEAST", "MIX", "Badge", "Life", "mix", "populate"]
 
 LEAST: Final = 40  # with fewer than so many, all are commuters: a city of hosts alone is no city
 MIX: Final = {"tourist": 0.15, "rider": 0.05}  # shares; the rest are commuters
@@ -47,11 +47,23 @@ def mix(count: int) -> tuple[str, ...]:
     return tuple(roles[number * stride % count] for number in range(count))
 
 
-def populate(count: int, seed: int, ground: Ground, roles: tuple[str, ...] | None = None) -> list[Life]:
-    """`count` lives on this ground, the same for the same seed; `roles` (default: the mix) are who they are."""
+def populate(
+    count: int,
+    seed: int,
+    ground: Ground,
+    roles: tuple[str, ...] | None = None,
+    official: Badge | None = None,
+) -> list[Life]:
+    """`count` lives on this ground, the same for the same seed; `roles` (default: the mix) are who they are.
+
+    The first host at an official's post wears the badge of the `official`.
+    """
     met: Counter[str] = Counter()
     lives: list[Life] = []
     for number, role in enumerate(roles or mix(count)):
         lives.append(_LIVES[role](random.Random(f"p2pworld life {seed} {number}"), ground, met[role]))
         met[role] += 1
+    posted = (life for life in lives if isinstance(life, Host) and life.post.official)
+    if official is not None and (first := next(posted, None)) is not None:
+        first.badge = official
     return lives

@@ -56,11 +56,17 @@ class Post:
     post: Both
     hello: Both = HELLO
     look: str = "hanbok:white/blue;hair:bun;tone:black"
+    official: bool = False
 
 
 POSTS: Final = (
     Post("Gwanghwamun Gate", "광화문 안내", Both("광화문 안내", "the Gwanghwamun guide")),
-    Post("Seoul City Hall", "120 다산콜", Both("서울시청 120", "the 120 counter at City Hall")),
+    Post(
+        "Seoul City Hall",
+        "120 다산콜",
+        Both("서울시청 120", "the 120 counter at City Hall"),
+        official=True,
+    ),
     Post("Cheonggyecheon Plaza", "청계천 안내", Both("청계천 안내", "the stream's guide"), HELLO_LANTERNS),
 )
 BELL_POST: Final = Post(

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 from client.lives.words import look, name
 from client.walk import STAND, Gait, Walker
+from p2pworld.crypto.keys import PersonKeys
+from p2pworld.grants import Grant
 from p2pworld.messages import Profile
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ __all__ = [
     "DRUM",
     "WAVE",
     "Ask",
+    "Badge",
     "Drum",
     "Life",
     "Perform",
@@ -86,16 +89,25 @@ class Ask:
     ids: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """The key of somebody who has been granted a role, and the grants that say so."""
+
+    keys: PersonKeys
+    grants: tuple[Grant, ...]
+
+
 Wish = Perform | Speak | Drum | Travel | Ask
 
 
 class Life(Walker):
     """What all have in common. `listens`: wants to be told what is said, noticed and who is who; `looks`: who is
-    near; `number` is its number among those of its role."""
+    near; `number` is its number among those of its role. One with a `badge` has that key, and shows its grants."""
 
     role = ""
     listens = False
     looks = False
+    badge: Badge | None = None
 
     def __init__(
         self, random: Random, ground: Ground, number: int, at: Point, gait: Gait,

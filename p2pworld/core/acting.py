@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from p2pworld.errors import Refusal
 from p2pworld.geometry import Cell
 from p2pworld.ids import Incarnation, Login
-from p2pworld.messages import Act, ActDone, ActFor, Done, Instant, Notice, Pose, ToClient, ToPeer
+from p2pworld.messages import Act, ActDone, ActFor, Done, Instant, Pose, ToClient, Told, ToPeer
 from p2pworld.world.acts import Asked
 from p2pworld.world.places import Place, Point, bell_of
 
@@ -73,11 +73,15 @@ class Acting:
                 self._decline(conn, act, _FAR)
                 return
             pose = replace(pose, east_cm=act.east_cm, north_cm=act.north_cm)
+        if (muted := self._muted(avatar, act, pose, now)) is not None:
+            self._decline(conn, act, muted)
+            return
         target = self._target(act, pose)
         holder = parts.city.holder_of(target.cell)
         login = parts.people.login_on(conn)
+        granted = target.bell is not None and parts.visits.may_strike(avatar, target.place, now)
         if holder == parts.who or holder is None:
-            self._perform(avatar, login, conn, act, pose, target, None, now)
+            self._perform(avatar, login, conn, act, pose, target, None, granted, now)
         elif parts.people.lapsed:
             self._decline(conn, act, _LAPSED)
         elif holder not in parts.links:
@@ -90,7 +94,8 @@ class Acting:
                 return
             self._waiting[key] = _Waiting(conn, holder, now.boot_s + WAIT_S)
             parts.counters["acts-passed-on"] += 1
-            parts.out.sends.append(ToPeer(holder, ActFor(avatar, login.ms, login.birth, act, pose)))
+            act_for = ActFor(avatar, login.ms, login.birth, act, pose, granted)
+            parts.out.sends.append(ToPeer(holder, act_for))
 
     def answered(self, peer: Incarnation, told: ActDone) -> None:
         """What another node did, or not, for a client of mine."""
@@ -128,10 +133,19 @@ class Acting:
         if self._parts.people.lapsed:  # perhaps without any map
             self._answer(-1, Asked(asked.avatar, login.ms, asked.act, asked.pose, via=peer), _LAPSED)
             return
+        if (muted := self._muted(asked.avatar, asked.act, asked.pose, now)) is not None:
+            # an order that the node it comes from has not heard of
+            self._answer(-1, Asked(asked.avatar, login.ms, asked.act, asked.pose, via=peer), muted)
+            return
         target = self._target(asked.act, asked.pose)
-        self._perform(asked.avatar, login, -1, asked.act, asked.pose, target, peer, now)
+        self._perform(asked.avatar, login, -1, asked.act, asked.pose, target, peer, asked.granted, now)
 
     # ---- both
+
+    def _muted(self, avatar: int, act: Act, pose: Pose, now: Instant) -> Refusal | None:
+        """Why this avatar may not put up words there, if the act has any."""
+        wordy = act.verb in ("hang", "note") and act.text
+        return self._parts.muted(avatar, pose.east_cm, pose.north_cm, now) if wordy else None
 
     def _target(self, act: Act, pose: Pose) -> _Target:
         parts = self._parts
@@ -153,16 +167,20 @@ class Acting:
         pose: Pose,
         target: _Target,
         via: Incarnation | None,
+        granted: bool,
         now: Instant,
     ) -> None:
-        """Do it on ground of mine, or say why not; if the ground is no longer mine, that is why."""
+        """Do it on ground of mine, or say why not; if the ground is no longer mine, that is why.
+
+        `granted`: the avatar may strike the bell there at any time.
+        """
         parts = self._parts
         asked = Asked(avatar, login.ms, act, pose, target.bell, via)
         place = target.place
         mine = parts.fits(target.cell)
         if act.verb == "start":
             self._answer(conn, asked, self._start(asked, target, now))
-        elif mine and place and target.bell and not parts.programmes.strikable(place, now):
+        elif mine and place and target.bell and not (granted or parts.programmes.strikable(place, now)):
             sentence = f"{place.name['en']} rings at its time; start a rehearsal to strike it."
             self._answer(conn, asked, Refusal("not_now", sentence))
         else:
@@ -184,8 +202,8 @@ class Acting:
         if isinstance(started, Refusal):
             return started
         if parts.programmes.counters["programme-rehearsals"] > before:
-            told = Notice("rehearsal", f"{started.name['ko']} · {started.name['en']}")
-            parts.tell_place(started.place, told)
+            told = Told(asked.key, started.place, "rehearsal", f"{started.name['ko']} · {started.name['en']}")
+            parts.tellings.tell(told, parts.links.keys(), now)
         return Done(asked.message.n, durable="started")
 
     def _answer(self, conn: int, asked: Asked, done: Done | Refusal) -> None:

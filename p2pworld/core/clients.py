@@ -66,11 +66,11 @@ class Clients:
             case Go():
                 self._go(conn, row, message.place, now)
             case Who():
-                self._who(conn, message.ids)
+                self._who(conn, message.ids, now)
             case Say():
                 self._say(conn, avatar, row, message, now)
             case Beat():
-                parts.speech.beat(conn, avatar, parts.crowd.pose(row), message, parts.index, parts.links, now)
+                self._beat(conn, avatar, row, message, now)
             case Block():
                 parts.speech.block(conn, message)
             case Group():
@@ -89,8 +89,7 @@ class Clients:
             homes = [found[0]]
         proof = parts.people.proof(avatar)
         pose = parts.crowd.pose(row)
-        place = parts.place_of(pose.east_cm, pose.north_cm)
-        if (muted := parts.moderation.muted(proof.key, place, now.wall_ms)) is not None:
+        if (muted := parts.muted(avatar, pose.east_cm, pose.north_cm, now)) is not None:
             parts.counters["say-muted"] += 1
             parts.out.sends.append(ToClient(conn, Notice(muted.reason, muted.sentence)))
             return
@@ -99,13 +98,19 @@ class Clients:
             avatar,
             proof.key,
             proof.profile,
-            parts.crowd.pose(row),
+            pose,
             say,
             parts.index,
             parts.links,
             homes,
             now,
         )
+
+    def _beat(self, conn: int, avatar: int, row: int, beat: Beat, now: Instant) -> None:
+        parts = self._parts
+        pose = parts.crowd.pose(row)
+        muted = parts.muted(avatar, pose.east_cm, pose.north_cm, now)
+        parts.speech.beat(conn, avatar, pose, beat, parts.index, parts.links, now, muted)
 
     def _go(self, conn: int, row: int, place: str, now: Instant) -> None:
         """Teleport: the row stands there from now on; if that ground is another node's, it is handed off as always."""
@@ -127,12 +132,11 @@ class Clients:
         parts.crowd.set_pose(row, Pose(east_cm, north_cm, 0, pose.yaw, pose.state), seq)
         parts.out.sends.append(ToClient(conn, Correct(seq, parts.crowd.pose(row), "go")))
 
-    def _who(self, conn: int, ids: tuple[int, ...]) -> None:
+    def _who(self, conn: int, ids: tuple[int, ...], now: Instant) -> None:
         """Answer what is known here, and ask the neighbours about their ghosts: they may have other names by now."""
         parts = self._parts
-        known = [(avatar, profile) for avatar in ids if (profile := parts.people.profile(avatar)) is not None]
-        if known:
-            answer = Profiles(tuple(a for a, _ in known), tuple(p for _, p in known))
+        answer = Profiles(*parts.people.who(ids, now))
+        if answer.ids:
             parts.out.sends.append(ToClient(conn, answer))
         sources = {number: peer for peer, number in parts.links.items()}
         ask: defaultdict[Incarnation, list[int]] = defaultdict(list)

@@ -87,9 +87,6 @@ def _untimed(_: str) -> AbstractContextManager[None]:
     return _NOTHING
 
 
-_COUNTS_EVERY = 5  # ticks between DENSITY frames
-
-
 class Node:
     """One life of a node's process. `entropy` is 32 secret bytes; `journal` what its disk held; `ends` names an earlier
     incarnation of this node whose process is proven dead, or is 0. `parts` are for checkers to look at. A shell that
@@ -157,6 +154,7 @@ class Node:
             case ClientLost():
                 parts.people.lost(event.conn, now)
                 parts.objects.lost(event.conn)
+                parts.showing.lost(event.conn)
                 self._acting.lost(event.conn)
                 parts.speech.lost(event.conn)
                 parts.moderation.lost(event.conn)
@@ -209,11 +207,11 @@ class Node:
             if peer in parts.links:
                 parts.out.sends.append(ToPeer(peer, Border(t_ms, rows.tobytes(), density)))
         far = [density for heard_s, density in parts.densities.values() if now.boot_s - heard_s < GHOST_TTL_S]
-        counts_too = self._ticks % _COUNTS_EVERY == 0
         with self.timed("interest"):
-            shown = leaf_frames(crowd, index, t_ms & 0xFFFFFFFF, far, counts_too)
-        for conns, payloads in shown:
-            self._frames.append(Frame(tuple(conns.tolist()), tuple(payloads)))
+            shown = leaf_frames(crowd, self._ticks, t_ms & 0xFFFFFFFF, far)
+        self._frames += shown.frames
+        for reason, clients in shown.withheld.items():
+            parts.counters[f"shed-{reason}"] += clients
         self._spare_slow_readers(t_ms)
         for conn, shift_ms in parts.pacer.shifts(now.boot_s, self.config.tick_ms):
             parts.out.sends.append(ToClient(conn, Pace(shift_ms)))
@@ -353,13 +351,15 @@ class Node:
             if refused is not None:
                 parts.riders.set_down(refused, parts.index, now, NO_ROOM_AHEAD)
         while parts.people.welcomed:
-            avatar = parts.people.welcomed.pop()
+            avatar, told = parts.people.welcomed.pop()
             row = parts.crowd.row_of.get(avatar)
             if row is None or parts.crowd.conn[row] < 0:
                 continue
             conn = int(parts.crowd.conn[row])
             parts.cell_of[row] = 0
             parts.riders.came(row, now)
+            if told is not None:
+                parts.tellings.came(avatar, told, now)
             heard_s, pose = self._waiting.pop(conn, (0.0, None))
             if pose is not None and now.boot_s - heard_s < 1.0:
                 applied = parts.crowd.apply_poses(

@@ -16,13 +16,8 @@ import numpy as np
 
 from p2pworld.geometry import Cell
 from p2pworld.limits import AVATARS_MAX, CLIENTS_MAX, LEASE_TTL_S, TICK_MS
-from p2pworld.messages import (
-    Instant,
-    Notice,
-    ToClient,
-)
 from p2pworld.seoul.landmarks import LANDMARKS
-from p2pworld.world.crowd import MINE, Crowd
+from p2pworld.world.crowd import Crowd
 from p2pworld.world.moderation import Moderation
 from p2pworld.world.objects import Objects, SavedCell
 from p2pworld.world.outbox import Outbox
@@ -37,7 +32,9 @@ from p2pworld.world.programme import Programmes
 from p2pworld.world.readers import Readers
 from p2pworld.world.region import RegionIndex
 from p2pworld.world.riders import Riders
+from p2pworld.world.showing import Showing
 from p2pworld.world.speech import Speech
+from p2pworld.world.telling import Tellings
 from p2pworld.world.visits import Visits
 
 if TYPE_CHECKING:
@@ -46,8 +43,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from p2pworld.crypto.keys import Signer
+    from p2pworld.errors import Refusal
     from p2pworld.ids import Incarnation
-    from p2pworld.messages import SaveRecord
+    from p2pworld.messages import Instant, SaveRecord
     from p2pworld.wire.frames import DensityFrame
     from p2pworld.world.citymap import CityMap
 
@@ -74,7 +72,7 @@ class NodeConfig:
     clients_max: int = CLIENTS_MAX
     take_orphans: bool = True
     places: Places = NO_PLACES
-    roots: frozenset[bytes] = frozenset()  # the keys that moderators' grants begin at
+    roots: frozenset[bytes] = frozenset()  # the keys that grants begin at: moderators', and those of roles
 
 
 class _Counting(Protocol):
@@ -117,15 +115,23 @@ class Parts:
             config.clients_max,
             self.out,
             lambda: config.tick_ms,
+            config.roots,
         )
         self.objects = Objects(self.who, journal)
+        self.showing = Showing(self.out)
         self.pacer = Pacer()
         self.readers = Readers()
         self.crowd.walls = config.places.walls
         self.visits = Visits(
-            config.places, self.crowd, self.out, lambda avatar: self.people.proof(avatar).key
+            config.places,
+            self.crowd,
+            self.out,
+            lambda avatar: self.people.proof(avatar).key,
+            self.people.papers.role,
         )
         self.people.admits = self.visits.admits
+        self.tellings = Tellings(config.places, self.crowd, self.out)
+        self.people.told = self.tellings.names
         self.programmes = Programmes(config.places)
         self.riders = Riders(self.crowd, self.out)
         self.speech = Speech(self.crowd, self.out, self.place_of)
@@ -160,12 +166,9 @@ class Parts:
         near = math.dist(best.position_cm, (east_cm, north_cm)) <= _PLACE_CM
         return best.name_en if near else None
 
-    def tell_place(self, place_id: str, notice: Notice) -> None:
-        place = self.config.places.by_id[place_id]
-        for row in self.crowd.rows(MINE).tolist():
-            conn = int(self.crowd.conn[row])
-            if conn >= 0 and place.contains(int(self.crowd.east_cm[row]), int(self.crowd.north_cm[row])):
-                self.out.sends.append(ToClient(conn, notice))
+    def muted(self, avatar: int, east_cm: int, north_cm: int, now: Instant) -> Refusal | None:
+        """Why this avatar may not be heard or read at this point, in words."""
+        return self.moderation.muted_avatar(avatar, self.place_of(east_cm, north_cm), now.wall_ms)
 
     def counting(self) -> tuple[_Counting, ...]:
         """Everything that counts what happened to it."""
@@ -177,5 +180,6 @@ class Parts:
             self.riders,
             self.moderation,
             self.visits,
+            self.tellings,
             self.programmes,
         )

@@ -35,6 +35,7 @@ from p2pworld.messages import (
     SeatRefused,
     Spoken,
     ToClient,
+    Told,
     ToPeer,
     WhoAsk,
     WhoTell,
@@ -127,21 +128,25 @@ class Peers:
             case ActDone():
                 self._acting.answered(peer, message)
             case WhoAsk():
-                known = [(a, p) for a in message.ids if (p := parts.people.profile(a)) is not None]
-                answer = WhoTell(tuple(a for a, _ in known), tuple(p for _, p in known))
-                parts.out.sends.append(ToPeer(peer, answer))
+                parts.out.sends.append(ToPeer(peer, WhoTell(*parts.people.who(message.ids, now))))
             case Spoken():
-                self._spoken(message)
+                self._spoken(message, now)
             case Beaten():
-                parts.speech.sound(message.beat)
+                beat = message.beat
+                if parts.muted(beat.id, beat.east_cm, beat.north_cm, now) is None:
+                    parts.speech.sound(beat)
+            case Told():
+                parts.tellings.heard(message, now)
             case Sanctioned():
                 self._tending.obey(message.order, now, peer)
             case WhoTell():
-                for avatar, profile in zip(message.ids, message.profiles, strict=False):
-                    parts.people.learn_profile(avatar, profile)
+                roles = message.roles or ("",) * len(message.ids)
+                for avatar, profile, role in zip(message.ids, message.profiles, roles, strict=False):
+                    parts.people.papers.learn(avatar, profile, role)
+                    answer = Profiles((avatar,), (profile,), (role,) if role else ())
                     for conn in parts.asked.pop(avatar, ()):
                         if parts.people.avatar_on(conn):
-                            parts.out.sends.append(ToClient(conn, Profiles((avatar,), (profile,))))
+                            parts.out.sends.append(ToClient(conn, answer))
 
     def _border(self, peer: Incarnation, message: Border, now: Instant) -> None:
         parts = self._parts
@@ -163,10 +168,12 @@ class Peers:
         else:
             parts.densities[peer] = (now.boot_s, density)
 
-    def _spoken(self, spoken: Spoken) -> None:
+    def _spoken(self, spoken: Spoken, now: Instant) -> None:
         """A neighbour's client said something; a home passes on what is for one person, once."""
         parts = self._parts
         said = spoken.said
+        if parts.muted(said.id, said.east_cm, said.north_cm, now) is not None:
+            return  # its node has not heard of the order yet
         found = parts.people.directory.find(said.avatar) if said.channel == "direct" else None
         if found is not None and found[0] != parts.who and not spoken.passed:
             parts.out.sends.append(ToPeer(found[0], Spoken(said, passed=True)))

@@ -15,6 +15,7 @@ from p2pworld.messages import (
     Notice,
     Pose,
     ToClient,
+    Told,
 )
 from p2pworld.seoul.landmarks import LANDMARKS
 from p2pworld.world.crowd import MINE
@@ -46,6 +47,7 @@ class Tending:
         self._ticks += 1
         if self._ticks % _ANSWERS_WAIT == 0:
             self._parts.asked.clear()  # what a neighbour has not answered by now it will not
+        self._parts.tellings.tick(now)
         self._play_programmes(now)
         self._objects(now)
         self._moderate(now)
@@ -62,8 +64,8 @@ class Tending:
             parts.cell_of[rows] = cells
             for row in entered.tolist():
                 if (conn := int(parts.crowd.conn[row])) >= 0:
-                    for message in parts.objects.objects_message(Cell(int(parts.cell_of[row]))):
-                        parts.out.sends.append(ToClient(conn, message))
+                    parts.showing.enter(conn, int(parts.cell_of[row]))
+        parts.showing.tick(parts.objects.shown)
         self.tell_changes()
         if self._ticks % _STANDBYS_EVERY == 0:
             self._seek_standbys(now)
@@ -158,4 +160,5 @@ class Tending:
                 )
             elif not isinstance(due.op, Bell):
                 text = due.op.text
-                parts.tell_place(due.place.id, Notice("programme", f"{text['ko']} · {text['en']}"))
+                told = Told(due.act.name, due.place.id, "programme", f"{text['ko']} · {text['en']}")
+                parts.tellings.tell(told, parts.links.keys(), now)

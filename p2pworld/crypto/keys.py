@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import nacl.exceptions
 import nacl.signing
@@ -27,6 +27,9 @@ from p2pworld.errors import LocalError
 from p2pworld.ids import Login
 from p2pworld.messages import PROTOCOL, Hello, Pose, Profile, Said, Say, SignedHello
 from p2pworld.wire.codec import hello_digest_input, say_digest_input
+
+if TYPE_CHECKING:
+    from p2pworld.messages.fields import Grant
 
 __all__ = [
     "NodeKeys",
@@ -156,14 +159,30 @@ def sign_hello(
     ticket: bytes = b"",
     want: Pose | None = None,
     caps: tuple[str, ...] = (),
+    grants: tuple[Grant, ...] = (),
     v: int = PROTOCOL,
 ) -> Hello:
-    """The signed answer to `node`'s challenge `nonce`; `birth` and `ticket` are empty for a fresh login."""
+    """The signed answer to `node`'s challenge `nonce`; `birth` and `ticket` are empty for a fresh login.
+
+    `grants` travel beside what is signed: they prove themselves.
+    """
     after_ms, after_birth = after or (0, b"")
 
     def hello(sig: bytes) -> Hello:
         return Hello(
-            v, signer.public, login_ms, url, profile, sig, birth, after_ms, after_birth, ticket, want, caps
+            v,
+            signer.public,
+            login_ms,
+            url,
+            profile,
+            sig,
+            birth,
+            after_ms,
+            after_birth,
+            ticket,
+            want,
+            caps,
+            grants,
         )
 
     return hello(signer.sign(hello_digest_input(node, nonce, hello(bytes(64)))))

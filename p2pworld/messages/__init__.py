@@ -43,6 +43,7 @@ from p2pworld.messages.link import (
     SeatReady,
     SeatRefused,
     Spoken,
+    Told,
     WhoAsk,
     WhoTell,
 )
@@ -81,6 +82,7 @@ from p2pworld.messages.shell import (
     HangUp,
     LinkDown,
     LinkUp,
+    PackedObjects,
     PeerSaid,
     Ready,
     SaveDelta,
@@ -102,7 +104,8 @@ __all__ = [
     "Pace", "Bye", "PlayMessage", "PLAY_MESSAGES", "WorldObject",
     "Prepare", "SeatReady", "SeatRefused", "Attached", "Commit", "CommitAck", "CommitNak", "Cancel", "Border",
     "DirectoryPut", "DirectoryNews", "CellDelta", "CellState", "CellStored", "CellRefused", "WhoAsk", "WhoTell",
-    "Spoken", "Beaten", "Sanctioned", "ActFor", "ActDone", "LinkMessage", "LINK_MESSAGES", "Batch",
+    "Spoken", "Beaten", "Told", "Sanctioned", "ActFor", "ActDone", "LinkMessage", "LINK_MESSAGES", "Batch",
     "ClientOpened", "ClientSaid", "ClientLost", "LinkUp", "LinkDown", "PeerSaid", "Wrote", "WriteFailed", "ClientEvent",
-    "SaveDelta", "SaveState", "SaveRecord", "Write", "ToClient", "HangUp", "ToPeer", "Send", "Frame", "Ready",
+    "SaveDelta", "SaveState", "SaveRecord", "Write", "ToClient", "HangUp", "ToPeer", "Send", "Frame", "PackedObjects",
+    "Ready",
 ]  # fmt: skip

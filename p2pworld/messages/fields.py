@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
 __all__ = [
+    "CHAIN_MAX",
     "PROTOCOL",
     "U8",
     "U16",
@@ -18,7 +19,9 @@ __all__ = [
     "Birth",
     "CellCode",
     "Centimetres",
+    "Chain",
     "Code",
+    "Grant",
     "Instant",
     "Key",
     "Nonce",
@@ -26,6 +29,7 @@ __all__ = [
     "Pose",
     "Profile",
     "Range",
+    "Role",
     "Sentence",
     "Signature",
     "Size",
@@ -36,6 +40,7 @@ __all__ = [
 ]
 
 PROTOCOL = 1
+CHAIN_MAX = 4  # grants from a root key's to the last
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,7 @@ Ticket = Annotated[bytes, Size(16, 16)]
 Birth = Annotated[bytes, Size(16, 16)]
 ObjectId = Annotated[bytes, Size(16, 16)]
 Code = Annotated[str, Size(1, 40)]
+Role = Annotated[str, Size(0, 40)]
 Speech = Annotated[str, Size(1, 300)]
 Sentence = Annotated[str, Size(0, 300)]
 Url = Annotated[str, Size(1, 200)]
@@ -90,6 +96,26 @@ class Pose:
     up: Up = 0
     yaw: U8 = 0
     state: U8 = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """`subject` may be `role` over `scope` from `not_before_ms` to before `not_after_ms` (Unix), says `issuer`.
+
+    What it is worth is decided by `p2pworld.grants`.
+    """
+
+    subject: Key
+    role: Code
+    scope: Annotated[tuple[Annotated[str, Size(1, 100)], ...], Size(1, 32)]
+    not_before_ms: U53
+    not_after_ms: U53
+    issuer: Key
+    sig: Signature
+    may_delegate: bool = False
+
+
+Chain = Annotated[tuple[Grant, ...], Size(0, CHAIN_MAX)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,8 @@ from p2pworld.messages.fields import (
     Pose,
     Profile,
     Range,
+    Role,
+    Sentence,
     Size,
     Ticket,
 )
@@ -52,6 +54,7 @@ __all__ = [
     "SeatReady",
     "SeatRefused",
     "Spoken",
+    "Told",
     "WhoAsk",
     "WhoTell",
 ]
@@ -108,7 +111,10 @@ class Attached:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """The avatar is yours: good for one incarnation of the receiver and one reservation, never redirected."""
+    """The avatar is yours: good for one incarnation of the receiver and one reservation, never redirected.
+
+    `told` names what it was told lately as somebody in a place.
+    """
 
     KIND: ClassVar[int] = 0x05
     avatar: AvatarId
@@ -122,6 +128,7 @@ class Commit:
     pose: Pose
     vehicle: U16 = 0
     seat: U8 = 0
+    told: Annotated[tuple[Ticket, ...], Size(0, 8)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +233,10 @@ class CellRefused:
 
 @dataclass(frozen=True, slots=True)
 class ActFor:
-    """To the holder of the ground that an act is about: do it for this avatar of mine; `pose` is where it was asked."""
+    """To the holder of the ground that an act is about: do it for this avatar of mine; `pose` is where it was asked.
+
+    `granted`: it has shown a grant that lets it strike the bell at any time.
+    """
 
     KIND: ClassVar[int] = 0x34
     avatar: AvatarId
@@ -234,6 +244,7 @@ class ActFor:
     birth: Birth
     act: Act
     pose: Pose
+    granted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,11 +269,12 @@ class WhoAsk:
 
 @dataclass(frozen=True, slots=True)
 class WhoTell:
-    """The profiles of `ids`, in the same order."""
+    """The profiles of `ids`, and their roles as in PROFILES, in the same order."""
 
     KIND: ClassVar[int] = 0x41
     ids: Annotated[tuple[AvatarId, ...], Size(0, 256)]
     profiles: Annotated[tuple[Profile, ...], Size(0, 256)]
+    roles: Annotated[tuple[Role, ...], Size(0, 256)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +295,17 @@ class Beaten:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """Tell those of yours who are in this place, once: `name` is the same whoever passes it on, however often."""
+
+    KIND: ClassVar[int] = 0x52
+    name: Ticket
+    place: Code
+    code: Code
+    sentence: Sentence = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Sanctioned:
     """A moderator has ordered this (`world.moderation`); it proves itself."""
 
@@ -293,12 +316,12 @@ class Sanctioned:
 LinkMessage = (
     Prepare | SeatReady | SeatRefused | Attached | Commit | CommitAck | CommitNak | Cancel | Border | DirectoryPut
     | DirectoryNews | CellDelta | CellState | CellStored | CellRefused | WhoAsk | WhoTell | Spoken | Beaten
-    | Sanctioned | ActFor | ActDone
+    | Sanctioned | ActFor | ActDone | Told
 )  # fmt: skip
 LINK_MESSAGES: tuple[type, ...] = (
     Prepare, SeatReady, SeatRefused, Attached, Commit, CommitAck, CommitNak, Cancel, Border, DirectoryPut,
     DirectoryNews, CellDelta, CellState, CellStored, CellRefused, WhoAsk, WhoTell, Spoken, Beaten,
-    Sanctioned, ActFor, ActDone,
+    Sanctioned, ActFor, ActDone, Told,
 )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from p2pworld.messages.fields import (
     Birth,
     CellCode,
     Centimetres,
+    Chain,
     Code,
     Key,
     Nonce,
@@ -21,6 +22,7 @@ from p2pworld.messages.fields import (
     Pose,
     Profile,
     Range,
+    Role,
     Sentence,
     Signature,
     Size,
@@ -62,8 +64,8 @@ class Hello:
     """The client's answer to CHALLENGE: who it is, which login it opens or continues, and its signature over both.
 
     A fresh login has an empty `birth`; a HELLO with a `ticket` names the whole login it carries over. `after` is the
-    login a reconnecting device continues. The signature covers the challenge and the canonical map of every field but
-    `v`, `key`, `caps` and `sig`.
+    login a reconnecting device continues. `grants` is a chain that gives `key` a role; it proves itself. The signature
+    covers the challenge and the canonical map of every field but `v`, `key`, `caps`, `grants` and `sig`.
     """
 
     KIND: ClassVar[int] = 0x40
@@ -79,6 +81,7 @@ class Hello:
     ticket: Annotated[bytes, Size(0, 16)] = b""
     want: Pose | None = None
     caps: Annotated[tuple[Code, ...], Size(0, 16)] = ()
+    grants: Chain = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,11 +275,13 @@ class Who:
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """The profiles of `ids`, in the same order; unknown ones are left out."""
+    """The profiles of `ids`, in the same order; unknown ones are left out. `roles`, likewise, is what each has proved
+    to be (`official`, `moderator`), empty for most; no list when nobody has."""
 
     KIND: ClassVar[int] = 0x49
     ids: Annotated[tuple[AvatarId, ...], Size(0, 64)]
     profiles: Annotated[tuple[Profile, ...], Size(0, 64)]
+    roles: Annotated[tuple[Role, ...], Size(0, 64)] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from p2pworld.messages.link import (
 )
 from p2pworld.messages.play import (
     Bye,
+    Objects,
     PlayMessage,
 )
 
@@ -23,6 +24,7 @@ __all__ = [
     "HangUp",
     "LinkDown",
     "LinkUp",
+    "PackedObjects",
     "PeerSaid",
     "Ready",
     "SaveDelta",
@@ -130,6 +132,13 @@ class SaveRecord:
 
 
 Write = SaveDelta | SaveState | SaveRecord
+
+
+@dataclass(frozen=True, slots=True)
+class PackedObjects(Objects):
+    """An OBJECTS with the bytes it is sent as, `data`: made once for many clients, from objects packed before."""
+
+    data: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ and a message may hold only so many maps and arrays.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgpack
 
@@ -22,11 +22,17 @@ from p2pworld.messages import (
     Batch,
     Hello,
     LinkMessage,
+    Objects,
+    PackedObjects,
     PlayMessage,
     Said,
     Say,
+    WorldObject,
 )
 from p2pworld.wire.schema import Schema
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "KindTable",
@@ -34,9 +40,11 @@ __all__ = [
     "decode_batch",
     "decode_play",
     "encode_batch",
+    "encode_objects",
     "encode_play",
     "hello_digest_input",
     "hello_map",
+    "pack_object",
     "say_digest_input",
     "unpack_map",
 ]
@@ -105,7 +113,9 @@ class KindTable:
 _PLAY = KindTable(PLAY_MESSAGES)
 _LINK = KindTable(LINK_MESSAGES)
 _HELLO = Schema(Hello)
-_UNSIGNED = ("v", "key", "caps", "sig")
+_OBJECT = Schema(WorldObject)
+_SHOWN_MAX = 64  # objects of one OBJECTS
+_UNSIGNED = ("v", "key", "caps", "grants", "sig")
 
 
 def encode_play(message: PlayMessage) -> bytes:
@@ -114,7 +124,27 @@ def encode_play(message: PlayMessage) -> bytes:
     Raises:
         LocalError: not a play message, or a field outside its bounds.
     """
-    return _PLAY.encode(message)
+    return message.data if isinstance(message, PackedObjects) else _PLAY.encode(message)
+
+
+def pack_object(shown: WorldObject) -> bytes:
+    """An object as it stands inside OBJECTS, to be kept for `encode_objects`."""
+    return cast("bytes", msgpack.packb(_OBJECT.write(shown)))
+
+
+def encode_objects(cell: int, packed: Sequence[bytes], whole: bool) -> bytes:
+    """The bytes of OBJECTS with objects that `pack_object` has packed: what `encode_play` makes, without the work.
+
+    Raises:
+        LocalError: more objects than one message holds.
+    """
+    if len(packed) > _SHOWN_MAX:
+        raise LocalError(f"OBJECTS holds at most {_SHOWN_MAX} objects")
+    packer = msgpack.Packer()
+    head = packer.pack_map_header(2 + whole) + packer.pack("cell") + packer.pack(int(cell))
+    head += packer.pack("objects") + packer.pack_array_header(len(packed))
+    tail = packer.pack("whole") + packer.pack(True) if whole else b""
+    return b"".join((bytes((Objects.KIND,)), head, *packed, tail))
 
 
 def decode_play(data: bytes) -> PlayMessage:
@@ -192,7 +222,7 @@ def canonical(value: object) -> bytes:
 
 
 def hello_map(hello: Hello) -> dict[str, Any]:
-    """What a HELLO's signature covers beside the challenge: all but `v`, `key`, `caps`, `sig`; no fields at default."""
+    """What a HELLO's signature covers beside the challenge: all but `_UNSIGNED`; no fields at default."""
     fields = _HELLO.write(hello)
     for name in _UNSIGNED:
         fields.pop(name, None)

@@ -8,6 +8,7 @@ every length against the counts before they touch a column and copy nothing they
 
 from __future__ import annotations
 
+import functools
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -41,6 +42,7 @@ __all__ = [
     "encode_density_each",
     "encode_pose",
     "encode_poses",
+    "encode_poses_block",
     "encode_poses_each",
     "encode_rows",
 ]
@@ -248,6 +250,54 @@ def encode_poses_each(
         frames.append(b"".join(parts))
         a = b
     return frames
+
+
+def encode_poses_block(
+    tier: int,
+    t_ms: int,
+    origin_east_cm: NDArray[np.int32],
+    origin_north_cm: NDArray[np.int32],
+    ids: NDArray[np.uint64],
+    east_cm: NDArray[np.int32],
+    north_cm: NDArray[np.int32],
+    up: NDArray[np.int16],
+    yaw: NDArray[np.uint8],
+    state: NDArray[np.uint8],
+) -> list[bytes]:
+    """POSES of many frames with equally many rows each, to 1 cm: columns are [frames, rows], the origins [frames].
+
+    Python runs once a frame, to cut it out of the whole.
+
+    Raises:
+        LocalError: columns of different shapes, a tier beyond 15, no row or too many, a position outside the root or
+            over 32 767 cm from its origin.
+    """
+    frames, rows = ids.shape
+    if any(column.shape != (frames, rows) for column in (east_cm, north_cm, up, yaw, state)):
+        raise LocalError(f"POSES takes columns of one shape, not {frames} x {rows} ids with others beside")
+    if not 0 <= tier <= TIER_MAX or not 1 <= rows <= 0xFFFF or frames == 0:
+        raise LocalError(f"no {frames} POSES of {rows} rows and tier {tier} can be made at once")
+    packed = np.empty(frames, _block_dtype(rows))
+    packed["kind"], packed["tier"], packed["rows"], packed["t_ms"] = POSES, tier, rows, t_ms & 0xFFFF_FFFF
+    packed["origin_east"], packed["origin_north"] = origin_east_cm, origin_north_cm
+    for name, at, origin in (("de", east_cm, origin_east_cm), ("dn", north_cm, origin_north_cm)):
+        way = at - origin[:, None]
+        # seen as unsigned, a negative number is larger than any in the root
+        if at.view(np.uint32).max() >= ROOT_SIDE_CM or max(-int(way.min()), int(way.max())) > _I16_MAX:
+            raise LocalError("POSES takes positions inside the root and near to their origin")
+        packed[name] = way
+    packed["id"], packed["up"], packed["yaw"], packed["state"] = ids, up, yaw, state
+    data, size = packed.tobytes(), packed.itemsize
+    return [data[at : at + size] for at in range(0, len(data), size)]
+
+
+@functools.cache
+def _block_dtype(rows: int) -> np.dtype[Any]:
+    """One POSES of so many rows."""
+    header = [("kind", "u1"), ("tier", "u1"), ("rows", "<u2"), ("t_ms", "<u4")]
+    origin = [("origin_east", "<i4"), ("origin_north", "<i4")]
+    columns = [("id", "<u8"), ("de", "<i2"), ("dn", "<i2"), ("up", "<i2"), ("yaw", "u1"), ("state", "u1")]
+    return np.dtype([*header, *origin, *((name, kind, (rows,)) for name, kind in columns)])
 
 
 def _shift_for(reach_cm: int) -> int:

@@ -2,7 +2,7 @@
 
 The frame rule applied to a border. For each piece of it (at most BORDER_STEP_CM, a corner counts as one point) the
 BORDER_AVATARS of my avatars nearest to that piece are sent, none further away than VIEW_CM, united in one batch a
-neighbour. Of my others within 256 m, a neighbour gets counts per interest leaf, so it counts each of them once. The
+neighbour. Of my others within 256 m, a neighbour gets counts per cell of 32 m, so it counts each of them once. The
 cost is bounded by the border's length, whatever the crowd. Ghosts are never forwarded, and dormant avatars not sent.
 """
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from p2pworld.limits import BORDER_AVATARS, LEAF_LEVEL, TICK_MS, VIEW_CM
+from p2pworld.limits import BORDER_AVATARS, DENSITY_LEVEL, TICK_MS, VIEW_CM
 from p2pworld.wire.frames import encode_density_each
 from p2pworld.world.crowd import MINE, tie_break
-from p2pworld.world.region import BLOCK_CM, BLOCK_LEVEL, LEAF_CM, spread_table
+from p2pworld.world.region import BLOCK_CM, BLOCK_LEVEL, COUNTED_CM, spread_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,7 +69,7 @@ def _nearest(
 ) -> NDArray[np.bool_]:
     """Whether avatar i is among the nearest to some piece of each slot: bool[n, slots]."""
     told = np.zeros((len(ids), len(border.neighbours)), np.bool_)
-    cell, hit = _look_up(border.cell_keys, (north // LEAF_CM) << LEAF_LEVEL | east // LEAF_CM)
+    cell, hit = _look_up(border.cell_keys, (north // COUNTED_CM) << DENSITY_LEVEL | east // COUNTED_CM)
     if len(hit) == 0:
         return told
     # every pair of an avatar and a piece near to its cell
@@ -116,15 +116,17 @@ def _densities(
     slot, avatar = counted.T.nonzero()
     if len(avatar) == 0:
         return [b""] * slots
-    spread = spread_table(LEAF_LEVEL)
-    codes = spread[east[avatar] // LEAF_CM] | spread[north[avatar] // LEAF_CM] << np.uint64(1)
-    codes |= slot.astype(np.uint64) << np.uint64(2 * LEAF_LEVEL)
+    spread = spread_table(DENSITY_LEVEL)
+    codes = spread[east[avatar] // COUNTED_CM] | spread[north[avatar] // COUNTED_CM] << np.uint64(1)
+    codes |= slot.astype(np.uint64) << np.uint64(2 * DENSITY_LEVEL)
     codes.sort()
     first = np.concatenate(([True], codes[1:] != codes[:-1])).nonzero()[0]
     avatars = np.concatenate((first[1:], (len(codes),))) - first
     codes = codes[first]
-    stops = (codes >> np.uint64(2 * LEAF_LEVEL)).searchsorted(np.arange(slots, dtype=np.uint64), side="right")
-    cells = codes & np.uint64((1 << 2 * LEAF_LEVEL) - 1)
-    frames = encode_density_each(LEAF_LEVEL, t_ms, stops, cells, avatars)
+    stops = (codes >> np.uint64(2 * DENSITY_LEVEL)).searchsorted(
+        np.arange(slots, dtype=np.uint64), side="right"
+    )
+    cells = codes & np.uint64((1 << 2 * DENSITY_LEVEL) - 1)
+    frames = encode_density_each(DENSITY_LEVEL, t_ms, stops, cells, avatars)
     cuts = [0, *stops.tolist()]
     return [frame if cuts[at] < cuts[at + 1] else b"" for at, frame in enumerate(frames)]

@@ -87,7 +87,8 @@ class Crowd:
     Every column is an array of length `capacity`; a row means something while its `kind` is not FREE.
     `heard_s` is, for a ghost, when it was last refreshed, and for mine, when a pose was last accepted.
     `source` is the link a ghost belongs to (-1: none). `mover` is 0 on foot, 1 on a vehicle; `vehicle` is which
-    (0: none), `seat` where on it, and only rows that are mine or dormant have one. At most half of
+    (0: none), `seat` where on it, and only rows that are mine or dormant have one. `crowding` is a guess that
+    `interest` leaves for its next tick. At most half of
     all rows are ghosts, so that a neighbour's crowd keeps nobody from logging in. Callers may write any
     column of a row but `id`, and `kind` but to or from FREE.
     """
@@ -116,6 +117,7 @@ class Crowd:
         self.seat = np.zeros(capacity, np.uint8)
         self.tokens = np.zeros(capacity, np.float64)  # poses this client may send at once, as of `rated_s`
         self.rated_s = np.zeros(capacity, np.float64)
+        self.crowding = np.zeros(capacity, np.float32)  # people a square centimetre around, 0: not known
         self.row_of: dict[int, int] = {}
         self.conn_row = np.full(clients, -1, np.int32)
         self.walls: Walls | None = None  # that nobody on foot walks through

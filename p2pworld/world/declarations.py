@@ -19,6 +19,7 @@ from typing import Final, TypeVar
 
 from p2pworld.errors import LocalError
 from p2pworld.geometry import from_5179, inside_root
+from p2pworld.grants import ROLES
 from p2pworld.seoul.annex import annex_cells, room_cell
 from p2pworld.world.places import (
     PUBLIC,
@@ -95,9 +96,7 @@ def _place(values: Mapping[str, object]) -> Place:
         outline=frame.polygon(table),
         spawns=tuple(_spawn(frame, one) for one in table.tables("spawns")),
         capacity=table.whole("capacity", 1, CAPACITY_MAX),
-        access=table.texts(
-            "access", PUBLIC, re.compile(f"public|{RIGHT.pattern}"), '"public" or "role:official"'
-        ),
+        access=_access(table, PUBLIC),
         services=table.texts("services", (), ID, '"bell"'),
         walls=tuple(wall for one in table.tables("walls") for wall in _walls(frame, one)),
         buildings=tuple(_building(frame, one) for one in table.tables("buildings")),
@@ -110,6 +109,17 @@ def _place(values: Mapping[str, object]) -> Place:
     table.done()
     _check_place(place)
     return place
+
+
+def _access(table: Table, default: tuple[str, ...]) -> tuple[str, ...]:
+    rights = table.texts(
+        "access", default, re.compile(f"public|{RIGHT.pattern}"), '"public" or "role:official"'
+    )
+    for right in rights:
+        kind, _, role = right.partition(":")
+        if kind == "role" and role not in ROLES:
+            raise table.wrong("access", f"{role!r} is no role: use one of {', '.join(sorted(ROLES))}.")
+    return rights
 
 
 def _ground(table: Table) -> tuple[str | int, Frame]:
@@ -193,6 +203,11 @@ def _features(frame: Frame, table: Table) -> list[Feature]:
     """A feature on a line or an area, or one at each point of `points`."""
     kind, colour = table.text("kind"), table.colour("#8A8A84")
     name = table.words("name", optional=True)
+    access: tuple[str, ...] = ()
+    if "access" in table:
+        access = _access(table, ())
+        if kind != "bell":
+            raise table.wrong("access", "says who may strike a bell: leave it out here.")
     if "points" in table:
         width_cm = round(table.number("width", 0.1, 500, 1) * 100)
         lines: list[tuple[Point, ...]] = [(point,) for point in frame.points(table, "points", 1)]
@@ -203,7 +218,7 @@ def _features(frame: Frame, table: Table) -> list[Feature]:
         width_cm = 0  # an area: the line is its outline
         lines = [frame.polygon(table)]
     table.done()
-    return [Feature(kind, line, width_cm, colour, name) for line in lines]
+    return [Feature(kind, line, width_cm, colour, name, access) for line in lines]
 
 
 def _portal(frame: Frame, table: Table) -> Portal:

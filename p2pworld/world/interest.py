@@ -1,29 +1,42 @@
 """What every client is shown: one frame for each interest leaf with clients in it, the same bytes to each of them.
 
-A leaf is a cell of LEAF_LEVEL (32 m). Its POSES holds everybody in it and its eight neighbours, or, where
-that is a crowd, the FRAME_AVATARS nearest to the bounding box of the leaf's own clients. So whoever is within
-32 m of a client is in its frame as long as no more than FRAME_AVATARS are around, and a frame's size is
-bounded whatever the crowd.
+A leaf (see `leaves`) holds at most LEAF_CAPACITY people, so it is small where they are many. Its frame tells of those
+nearest to the bounding box of the leaf's own clients, moving or not, at most VIEW_CM away: each tick of the
+FRAME_AVATARS nearest (tier 0), each second tick of the next TIER_1_AVATARS, each fifth of the next TIER_2_AVATARS. Of
+people equally far away chance decides, anew each tick. Of everybody, and so of those beyond, it brings the counts of
+`densities` each fifth tick. A frame's size is bounded whatever the crowd (FRAME_BYTES_MAX), and so are a client's
+bytes a second. In which ticks the outer tiers come depends on the ground, so that every tick costs about as much.
 
-Around it DENSITY counts: interest leaves in the blocks of 128 m that the nine leaves touch, whole blocks in a
-square of five by five around, the nearest DENSITY_CELLS in all. A count is of everybody in its cell, drawn or
-not; the reader subtracts whom it draws, and cells in which everybody is drawn are left out. No ground is
-counted twice.
-
-Everybody is sorted by Morton code once (a linear quadtree), and all frames are encoded in one pass; Python
-runs once a leaf, never once an avatar.
+What is left out when a node has too much to do is said by a level of `Shed`, and what would have been due is counted.
+Python runs once a leaf, never once an avatar.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, field
+from enum import IntEnum
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from p2pworld.limits import DENSITY_CELLS, FRAME_AVATARS, LEAF_LEVEL, TICK_MS
-from p2pworld.wire.frames import encode_density_each, encode_poses_each
+from p2pworld.geometry import ROOT_SIDE_CM
+from p2pworld.limits import (
+    DENSITY_LEVEL,
+    FRAME_AVATARS,
+    LEAF_FINEST,
+    LEAF_WIDEST,
+    TIER_1_AVATARS,
+    TIER_2_AVATARS,
+    VIEW_CM,
+)
+from p2pworld.messages import Frame
+from p2pworld.wire.frames import encode_poses_block, encode_poses_each
 from p2pworld.world.crowd import tie_break
-from p2pworld.world.region import LEAF_CM, spread_table
+from p2pworld.world.densities import densities
+from p2pworld.world.leaves import crowded_level, leaf_codes, leaf_levels, leaf_starts
+from p2pworld.world.nearest import Near, Places
+from p2pworld.world.region import COUNTED_CM
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,203 +45,297 @@ if TYPE_CHECKING:
 
     from p2pworld.wire.frames import DensityFrame
     from p2pworld.world.crowd import Crowd
-    from p2pworld.world.region import RegionIndex
+    from p2pworld.world.nearest import Box
 
-__all__ = ["COARSE_LEVEL", "COARSE_REACH", "leaf_frames"]
-
-COARSE_LEVEL: Final = LEAF_LEVEL - 2  # 128 m
-COARSE_REACH: Final = (
-    2  # blocks on each side: at least 256 m around, as far as neighbours tell of their crowds
-)
-
-_ONE: Final = np.uint32(1)
-_OUTSIDE: Final = 1 << 30  # no code of LEAF_LEVEL or coarser has this bit
+__all__ = ["Shed", "Shown", "leaf_frames"]
 
 
-def _padded(level: int) -> NDArray[np.uint32]:
-    """`spread_table` with COARSE_REACH columns more at each end, which make codes that no cell has."""
-    return np.pad(spread_table(level).astype(np.uint32), COARSE_REACH, constant_values=_OUTSIDE)
+class Shed(IntEnum):
+    """What a node leaves out: each level besides what the ones before it leave out."""
+
+    NOTHING = 0
+    FIFTH_RATE = 1  # tier 2
+    HALF_RATE = 2  # tier 1
+    COUNTS = 3  # counts come once a second
 
 
-def _around(phase: int) -> list[tuple[int, int, int]]:
-    """(blocks east, blocks north, whether fine) around a leaf that is `phase % 4`-th eastwards and `phase // 4`-th
-    northwards in its block: the fine ones first, then by distance from the leaf."""
-    ways = []
-    for dn in range(-COARSE_REACH, COARSE_REACH + 1):
-        for de in range(-COARSE_REACH, COARSE_REACH + 1):
-            # leaves between this one and the block
-            gap_e = max(4 * de - phase % 4, phase % 4 - (4 * de + 3), 0)
-            gap_n = max(4 * dn - phase // 4, phase // 4 - (4 * dn + 3), 0)
-            fine = max(gap_e, gap_n) <= 1
-            ways.append((not fine, gap_e * gap_e + gap_n * gap_n, dn, de))
-    return [(de, dn, not coarse) for coarse, _, dn, de in sorted(ways)]
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The frames of one tick, and what was withheld because of `Shed`.
+
+    `withheld` tells how many clients went without a tier (`tier-1`, `tier-2`) or a count (`counts`) that was due to
+    them in this tick. A tier counts where tier 0 is full, so that there is somebody else to tell of.
+    """
+
+    frames: list[Frame]
+    withheld: dict[str, int] = field(default_factory=dict)
 
 
-_LEAF_BITS: Final = _padded(LEAF_LEVEL)
-_BLOCK_BITS: Final = _padded(COARSE_LEVEL)
-_AROUND: Final = np.array([_around(phase) for phase in range(16)], dtype=np.int32) + np.array(
-    [COARSE_REACH, COARSE_REACH, 0], dtype=np.int32
-)  # [16, 25, 3], as indexes into _BLOCK_BITS
-_NINE_EAST: Final = np.array([-1, 0, 1] * 3, dtype=np.int32) + COARSE_REACH
-_NINE_NORTH: Final = np.array([-1] * 3 + [0] * 3 + [1] * 3, dtype=np.int32) + COARSE_REACH
+_EVERY: Final = (1, 2, 5)  # ticks between two frames of each tier
+_COUNTS_EVERY: Final = 5  # ticks
+_COUNTS_EVERY_SHED: Final = 10
+_STOPS: Final = tuple(accumulate((0, FRAME_AVATARS, TIER_1_AVATARS, TIER_2_AVATARS)))  # of each tier's ranks
+_BOX_REACHES: Final = 1.5  # a box is at most so many times as long as its frame reaches
+_HALVINGS: Final = 2.0 ** np.arange(LEAF_FINEST - LEAF_WIDEST)
+_PHASE_LEVEL: Final = 13  # leaves on one cell of 8 m are due in the same ticks, also after one is cut
+_MARGIN: Final = 1.2  # people stand by chance: so many times as many as wanted are expected within a guess
+_CROWD: Final = 64  # rows whose smallest common cell tells how dense a crowd is, where nothing else does
+_CROWDING_LEAST: Final = 1e-9  # people a square centimetre: less than one within VIEW_CM
+_PLACE_BITS: Final = 20  # for the number of a row or of a socket
+_PLACE: Final = (1 << _PLACE_BITS) - 1
 
 
 def leaf_frames(
-    crowd: Crowd, index: RegionIndex, t_ms: int, far: Sequence[DensityFrame] = (), counts_too: bool = True
-) -> list[tuple[NDArray[np.int32], list[bytes]]]:
+    crowd: Crowd, tick: int, t_ms: int, far: Sequence[DensityFrame] = (), shed: Shed = Shed.NOTHING
+) -> Shown:
     """For each leaf with clients, in Morton order: their sockets, rising, and the payloads to send to each.
 
-    Without `counts_too` only POSES: counts change slowly, so a caller may ask for them in some ticks only.
-    `far` is the latest count of each neighbour (see `borders`): people who have no row here. Frames that are
-    not of LEAF_LEVEL are not counted.
+    `tick` counts ticks; who draws more rarely leaves some out. `far` is the latest count of each neighbour (see
+    `borders`): people who have no row here. In `crowd.crowding` it leaves what the next tick begins its search with; no
+    answer depends on it.
     """
     rows = crowd.everybody()
-    conn = crowd.conn[rows]
-    if len(rows) == 0 or conn.max() < 0:
-        return []
-    east, north = crowd.east_cm[rows], crowd.north_cm[rows]
-    column, line = east // LEAF_CM, north // LEAF_CM
-    code = _LEAF_BITS[column + COARSE_REACH] | _LEAF_BITS[line + COARSE_REACH] << _ONE
-    order = code.argsort(kind="stable")  # within a leaf by rising id
-    code, rows, conn = code[order], rows[order], conn[order]
-    east, north = east[order], north[order]
-    starts = _runs(code)
-    cells, counts = code[starts], _lengths(starts, len(code))
-
-    client = (conn >= 0).nonzero()[0]
-    client = client[np.lexsort((conn[client], code[client]))]
-    first = _runs(code[client])  # of each leaf with clients, in `client`
-    at = order[client[first]]
-    column, line = column[at], line[at]
-    nine = _LEAF_BITS[column[:, None] + _NINE_EAST] | _LEAF_BITS[line[:, None] + _NINE_NORTH] << _ONE
-    where, found = _find(cells, nine)
-    around = counts[where] * found
-    seen = _ranges(starts[where], around)
-    shown = around.sum(axis=1)
-    ids = crowd.id[rows]
-    crowded = shown > FRAME_AVATARS
-    if crowded.any():
-        ties = tie_break(ids, t_ms // TICK_MS) >> np.uint64(36)
-        stops, lasts = shown.cumsum(), np.concatenate((first[1:], (len(client),)))
-        drawn = np.ones(len(seen), np.bool_)
-        for leaf in crowded.nonzero()[0].tolist():
-            begin, stop = stops[leaf] - shown[leaf], stops[leaf]
-            near, own = seen[begin:stop], client[first[leaf] : lasts[leaf]]
-            drawn[begin:stop] = _nearest(east[near], north[near], ties[near], east[own], north[own])
-        seen = seen[drawn]
-        shown = np.minimum(shown, FRAME_AVATARS)
-
-    rows = rows[seen]
-    columns = (crowd.up[rows], crowd.yaw[rows], crowd.state[rows])
-    poses = encode_poses_each(0, t_ms, shown.cumsum(), ids[seen], east[seen], north[seen], *columns)
-    payloads = [[frame] for frame in poses]
-    if counts_too and (far or len(seen) < len(code) * len(poses)):
-        _add_densities(payloads, cells, counts, far, column, line, nine, crowded, t_ms)
-    conn = conn[client]
-    ends = [*first[1:].tolist(), len(conn)]
-    return [(conn[a:b], messages) for a, b, messages in zip(first.tolist(), ends, payloads, strict=True)]
+    if len(rows) == 0 or crowd.conn[rows].max() < 0:
+        return Shown([])
+    few = len(rows) <= FRAME_AVATARS
+    if not few:
+        # numbered by chance, so that whoever goes by number lets chance decide
+        rows = rows[tie_break(crowd.id[rows], tick).argsort()]
+    people = (
+        crowd.id[rows],
+        crowd.east_cm[rows],
+        crowd.north_cm[rows],
+        crowd.up[rows],
+        crowd.yaw[rows],
+        crowd.state[rows],
+    )
+    leaves = _Leaves(people, crowd.conn[rows])
+    withheld: dict[str, int] = {}
+    if few:
+        payloads, drawn = _all_near(leaves, people, t_ms)
+    else:
+        payloads, drawn = _nearest_first(leaves, people, crowd.crowding, rows, tick, t_ms, shed, withheld)
+    if (far or drawn < len(rows)) and tick % _COUNTS_EVERY == 0:
+        if shed < Shed.COUNTS or tick % _COUNTS_EVERY_SHED == 0:
+            _add_counts(payloads, leaves, far, t_ms)
+        else:
+            withheld["counts"] = len(leaves.clients)
+    return Shown(leaves.frames(payloads), withheld)
 
 
-def _nearest(
-    east: NDArray[np.int32],
-    north: NDArray[np.int32],
-    ties: NDArray[np.uint64],
-    own_east: NDArray[np.int32],
-    own_north: NDArray[np.int32],
-) -> NDArray[np.bool_]:
-    """Which are the FRAME_AVATARS nearest to the bounding box of the leaf's own, bool[n]; ties have 28 bits."""
-    de = np.maximum(np.maximum(own_east.min() - east, east - own_east.max()), 0)
-    dn = np.maximum(np.maximum(own_north.min() - north, north - own_north.max()), 0)
-    # within three leaves a square of the distance has at most 28 bits
-    key = (de * de + dn * dn).astype(np.uint64) << np.uint64(28) | ties
-    drawn = np.zeros(len(key), np.bool_)
-    drawn[key.argpartition(FRAME_AVATARS - 1)[:FRAME_AVATARS]] = True
-    return drawn
+class _Leaves:
+    """The leaves with clients, in Morton order.
+
+    `clients` are the numbers of the rows with sockets, leaf by leaf; those of leaf i begin at `first[i]`. `codes` are
+    everybody's, rising; `head` is where in them each leaf's first client is, `levels` each leaf's own, and `box` what
+    its clients stand in.
+    """
+
+    def __init__(self, people: tuple[NDArray[Any], ...], conn: NDArray[np.int32]) -> None:
+        _, east, north, *_ = people
+        codes = leaf_codes(east, north) << _PLACE_BITS | np.arange(len(east))
+        codes.sort()
+        order = codes & _PLACE
+        codes >>= _PLACE_BITS
+        conn = conn[order]
+        self.codes = codes
+        self._client = (conn >= 0).nonzero()[0]
+        self.clients = order[self._client]
+        self._conn = conn[self._client]
+        self._east, self._north = east[self.clients], north[self.clients]
+        self._cut(leaf_levels(codes)[self._client])
+
+    def _cut(self, levels: NDArray[np.int8]) -> None:
+        """Begin a leaf where a cell of its clients' levels does."""
+        self.first = first = leaf_starts(self.codes[self._client], levels)
+        self.head, self.levels = self._client[first], levels[first]
+        self.box = (
+            np.minimum.reduceat(self._east, first),
+            np.minimum.reduceat(self._north, first),
+            np.maximum.reduceat(self._east, first),
+            np.maximum.reduceat(self._north, first),
+        )
+
+    def cut_more(self, times: NDArray[np.int64]) -> NDArray[np.intp]:
+        """Cut each leaf in four so many times; of which leaf each new one was a part."""
+        sizes = self.sizes()
+        levels = np.minimum((self.levels + times).repeat(sizes), LEAF_FINEST).astype(np.int8)
+        was = np.arange(len(sizes)).repeat(sizes)
+        self._cut(levels)
+        return was[self.first]
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def sizes(self) -> NDArray[np.intp]:
+        """How many clients each has."""
+        return np.diff(self.first, append=len(self.clients))
+
+    def middles(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """East and north of the middle of each box."""
+        west, south, to_east, to_north = self.box
+        return west + (to_east - west >> 1), south + (to_north - south >> 1)
+
+    def frames(self, payloads: list[list[bytes]]) -> list[Frame]:
+        """Each leaf's payloads, and its sockets, rising."""
+        sockets = np.arange(len(self)).repeat(self.sizes()) << _PLACE_BITS | self._conn
+        sockets.sort()
+        conns: list[int] = (sockets & _PLACE).tolist()
+        begins = self.first.tolist()
+        stops = [*begins[1:], len(conns)]
+        return [
+            Frame(tuple(conns[begin:stop]), tuple(parts))
+            for begin, stop, parts in zip(begins, stops, payloads, strict=True)
+        ]
 
 
-def _add_densities(
-    payloads: list[list[bytes]],
-    cells: NDArray[np.uint32],
-    counts: NDArray[np.intp],
-    far: Sequence[DensityFrame],
-    column: NDArray[np.int32],
-    line: NDArray[np.int32],
-    nine: NDArray[np.uint32],
-    crowded: NDArray[np.bool_],
+def _all_near(leaves: _Leaves, people: tuple[NDArray[Any], ...], t_ms: int) -> tuple[list[list[bytes]], int]:
+    """For each leaf a POSES of all who are near, which are few; and the fewest that one tells of."""
+    _, east, north, *_ = people
+    west, south, to_east, to_north = (column[:, None] for column in leaves.box)
+    square = np.square(np.maximum(np.maximum(west - east, east - to_east), 0), dtype=np.int64)
+    square += np.square(np.maximum(np.maximum(south - north, north - to_north), 0), dtype=np.int64)
+    leaf, at = (square < VIEW_CM * VIEW_CM).nonzero()
+    counts = np.bincount(leaf)
+    messages = encode_poses_each(0, t_ms, counts.cumsum(), *(column[at] for column in people))
+    return [[message] for message in messages], int(counts.min())
+
+
+def _nearest_first(
+    leaves: _Leaves,
+    people: tuple[NDArray[Any], ...],
+    crowding: NDArray[np.float32],
+    rows: NDArray[np.int32],
+    tick: int,
     t_ms: int,
+    shed: Shed,
+    withheld: dict[str, int],
+) -> tuple[list[list[bytes]], int]:
+    """For each leaf a POSES of every tier that is due to it; and the fewest people that one tells of."""
+    shown = [True, shed < Shed.HALF_RATE, shed < Shed.FIFTH_RATE]
+    own = rows[leaves.clients]
+    crowded = np.minimum.reduceat(crowding[own], leaves.first).astype(np.float64)
+    if not crowded.all():
+        crowded = np.where(crowded > 0, crowded, _cell_crowding(leaves))
+    places = Places(people[1], people[2])
+    dues, wanted = _due(leaves, tick, shown)
+    near = places.nearest(leaves.box, wanted, _reach(crowded / _MARGIN, leaves.box, wanted))
+    times = _cuts(leaves.box, near)
+    if times.any():
+        was = leaves.cut_more(times)
+        dues, wanted = _due(leaves, tick, shown)
+        new = times[was].nonzero()[0]
+        west, south, to_east, to_north = (column[new] for column in leaves.box)
+        box = (west, south, to_east, to_north)
+        reach = _reach(crowded[was[new]] / _MARGIN, box, wanted[new])
+        near = near.take(was).replaced(new, places.nearest(box, wanted[new], reach))
+    found, numbers = near.counts, near.numbers()
+    far_cm = near.distances(wanted - 1)
+    crowding[own] = (found / np.maximum(_ground(leaves.box, far_cm), 1.0)).repeat(leaves.sizes())
+
+    payloads: list[list[bytes]] = [[] for _ in range(len(leaves))]
+    for tier in range(3):
+        if shown[tier]:
+            _add_poses(payloads, tier, t_ms, leaves, people, numbers, found, dues[tier])
+        else:
+            withheld[f"tier-{tier}"] = int(leaves.sizes()[dues[tier] & (found >= FRAME_AVATARS)].sum())
+    return payloads, int(found.min())
+
+
+def _cuts(box: Box, near: Near) -> NDArray[np.int64]:
+    """How many times each leaf is cut, so that no part's box is long beside what its FRAME_AVATARS nearest reach.
+
+    A leaf in a corner of whose box a crowd begins would tell those in the other corners of nobody but that crowd.
+    """
+    long_cm = np.maximum(box[2] - box[0], box[3] - box[1])
+    reach_cm = _BOX_REACHES * near.distances(np.full(len(long_cm), FRAME_AVATARS - 1))
+    times: NDArray[np.int64] = (long_cm[:, None] > reach_cm[:, None] * _HALVINGS).sum(axis=1)
+    times[near.counts < FRAME_AVATARS] = 0  # it tells of all around
+    return times
+
+
+def _due(leaves: _Leaves, tick: int, shown: list[bool]) -> tuple[list[NDArray[np.bool_]], NDArray[np.int64]]:
+    """For each tier, which leaves have it in this tick; and how many people each leaf is told of, with those before."""
+    depth = LEAF_FINEST - np.minimum(leaves.levels, _PHASE_LEVEL).astype(np.int64)
+    chance = tie_break((leaves.codes[leaves.head] >> 2 * depth).astype(np.uint64), 0)
+    dues = [
+        ((chance >> np.uint64(16 * tier)) % np.uint64(every) == tick % every)
+        for tier, every in enumerate(_EVERY)
+    ]
+    wanted = np.full(len(leaves), FRAME_AVATARS)
+    for tier in (1, 2):
+        if shown[tier]:
+            wanted[dues[tier]] = _STOPS[tier + 1]
+    return dues, wanted
+
+
+def _reach(crowding: NDArray[np.float64], box: Box, wanted: NDArray[np.int64]) -> NDArray[np.float64]:
+    """How far from each box the last wanted one stands, if so many people a square centimetre stand everywhere."""
+    needed = wanted / np.maximum(crowding, _CROWDING_LEAST)
+    half = (box[2] - box[0]) + (box[3] - box[1])
+    # _ground(box, reach) == needed
+    within = np.maximum(needed - _ground(box, 0.0), 0.0)
+    reach: NDArray[np.float64] = (np.sqrt(half * half.astype(np.float64) + np.pi * within) - half) / np.pi
+    return reach
+
+
+def _ground(box: Box, reach_cm: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """The square centimetres of all that is within reach of each box."""
+    wide, high = (box[2] - box[0]).astype(np.float64), (box[3] - box[1]).astype(np.float64)
+    ground: NDArray[np.float64] = wide * high + 2 * (wide + high) * reach_cm + np.pi * reach_cm * reach_cm
+    return ground
+
+
+def _cell_crowding(leaves: _Leaves) -> NDArray[np.float64]:
+    """People a square centimetre in the smallest cell around each leaf that holds _CROWD of them."""
+    codes, head = leaves.codes, leaves.head
+    level = crowded_level(codes, _CROWD)[head].astype(np.int64)
+    depth = 2 * (LEAF_FINEST - np.maximum(level, 0))
+    cell = codes[head] >> depth
+    people = codes.searchsorted((cell + 1) << depth) - codes.searchsorted(cell << depth)
+    side = np.ldexp(float(ROOT_SIDE_CM), -level)
+    crowding: NDArray[np.float64] = people / (side * side)
+    return crowding
+
+
+def _add_poses(
+    payloads: list[list[bytes]],
+    tier: int,
+    t_ms: int,
+    leaves: _Leaves,
+    people: tuple[NDArray[Any], ...],
+    near: NDArray[np.uint32],
+    found: NDArray[np.int64],
+    due: NDArray[np.bool_],
 ) -> None:
-    """Add to each leaf at (column, line) at most one DENSITY of LEAF_LEVEL and one of COARSE_LEVEL."""
-    hidden = None  # whether somebody in the cell has no row here
-    told = [frame for frame in far if frame.level == LEAF_LEVEL and len(frame.morton)]
-    if told:
-        codes = np.concatenate([cells, *(frame.morton for frame in told)])
-        each = np.concatenate([counts, *(frame.avatars for frame in told)])
-        order = codes.argsort(kind="stable")
-        codes, runs = codes[order], _runs(codes[order])
-        hidden = np.maximum.reduceat(order, runs) >= len(cells)
-        cells, counts = codes[runs], np.add.reduceat(each[order], runs)
-    parents = cells >> np.uint32(4)
-    starts = _runs(parents)
-    blocks, sizes = parents[starts], _lengths(starts, len(cells))
-
-    around = _AROUND[(line & 3) << 2 | column & 3]
-    wanted = _BLOCK_BITS[(column >> 2)[:, None] + around[:, :, 0]]
-    wanted = wanted | _BLOCK_BITS[(line >> 2)[:, None] + around[:, :, 1]] << _ONE
-    where, found = _find(blocks, wanted)
-    is_fine = around[:, :, 2]
-
-    lengths = sizes[where] * (found & is_fine)
-    fine = _ranges(starts[where], lengths)
-    leaf = np.arange(len(column)).repeat(lengths.sum(axis=1))
-    # where everybody is drawn there is nothing to count
-    known = np.logical_or.reduce(nine[leaf] == cells[fine][:, None], axis=1) & ~crowded[leaf]
-    if hidden is not None:
-        known &= ~hidden[fine]
-    fine, leaf = fine[~known], leaf[~known]
-    fine_counts = np.bincount(leaf, minlength=len(column))
-    if len(fine):
-        stops = fine_counts.cumsum()
-        messages = encode_density_each(LEAF_LEVEL, t_ms, stops, cells[fine], counts[fine])
-        for at in fine_counts.nonzero()[0].tolist():
-            payloads[at].append(messages[at])
-
-    coarse = found & (is_fine == 0)
-    coarse &= coarse.cumsum(axis=1) <= DENSITY_CELLS - fine_counts[:, None]
-    coarse_counts = coarse.sum(axis=1)
-    stops = coarse_counts.cumsum()
-    if stops[-1]:
-        block, people = where[coarse], np.add.reduceat(counts, starts)
-        messages = encode_density_each(COARSE_LEVEL, t_ms, stops, blocks[block], people[block])
-        for at in coarse_counts.nonzero()[0].tolist():
-            payloads[at].append(messages[at])
+    """Add a POSES of this tier to each leaf for which it is due and has somebody in it; `people` are its columns."""
+    begin, stop = _STOPS[tier], _STOPS[tier + 1]
+    full = (due & (found >= stop)).nonzero()[0]
+    if len(full):
+        at = near[full, begin:stop].astype(np.intp)
+        east, north = leaves.middles()
+        columns = (column.take(at, mode="clip") for column in people)
+        messages = encode_poses_block(tier, t_ms, east[full], north[full], *columns)
+        for leaf, message in zip(full.tolist(), messages, strict=True):
+            payloads[leaf].append(message)
+    part = (due & (found > begin) & (found < stop)).nonzero()[0]
+    if len(part):
+        counts = found[part] - begin
+        listed = near[part, begin:stop][np.arange(stop - begin) < counts[:, None]]
+        messages = encode_poses_each(tier, t_ms, counts.cumsum(), *(column[listed] for column in people))
+        for leaf, message in zip(part.tolist(), messages, strict=True):
+            payloads[leaf].append(message)
 
 
-def _runs(codes: NDArray[np.uint32]) -> NDArray[np.intp]:
-    """Where each run of equal codes begins; there is at least one code."""
-    return np.concatenate((_ZERO, (codes[1:] != codes[:-1]).nonzero()[0] + 1))
+def _add_counts(payloads: list[list[bytes]], leaves: _Leaves, far: Sequence[DensityFrame], t_ms: int) -> None:
+    """Add to each leaf the counts around the middle of its box."""
+    east, north = leaves.middles()
+    asked = (north // COUNTED_CM).astype(np.int64) << DENSITY_LEVEL | east // COUNTED_CM
+    asked, which = np.unique(asked, return_inverse=True)
+    cells = leaves.codes >> 2 * (LEAF_FINEST - DENSITY_LEVEL)
+    answers = densities(cells, far, asked & (1 << DENSITY_LEVEL) - 1, asked >> DENSITY_LEVEL, t_ms)
+    for parts, answer in zip(payloads, which.tolist(), strict=True):
+        parts += answers[answer]
 
 
 _ZERO: Final = np.zeros(1, np.intp)
-
-
-def _lengths(starts: NDArray[np.intp], total: int) -> NDArray[np.intp]:
-    """How long each run is."""
-    lengths: NDArray[np.intp] = np.concatenate((starts[1:], (total,))) - starts
-    return lengths
-
-
-def _find(
-    codes: NDArray[np.uint32], wanted: NDArray[np.uint32]
-) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Where in the rising `codes` each wanted one is, and whether it is there at all."""
-    at = codes.searchsorted(wanted)
-    at[at == len(codes)] = 0
-    return at, codes[at] == wanted
-
-
-def _ranges(begin: NDArray[np.intp], length: NDArray[np.intp]) -> NDArray[np.intp]:
-    """All of begin..begin + length, one range after another."""
-    begin, length = begin.ravel(), length.ravel()
-    end = length.cumsum()
-    steps: NDArray[np.intp] = np.arange(end[-1]) + (begin - end + length).repeat(length)
-    return steps

@@ -272,6 +272,7 @@ class Moderation:
         self._roots, self._out = roots, out
         self._orders: dict[bytes, tuple[Sanction, bytes]] = {}
         self._on: defaultdict[bytes, list[Sanction]] = defaultdict(list)  # by subject
+        self._keys: dict[int, bytes] = {}  # avatar -> its key, of persons under some order
         self._placed: dict[bytes, None] = {}  # subjects of which some order was for one place, or an object's
         self._reports: dict[bytes, Filed] = {}
         self._reported_s: defaultdict[int, deque[float]] = defaultdict(deque)  # by conn
@@ -393,6 +394,8 @@ class Moderation:
     def _keep(self, sanction: Sanction, data: bytes) -> None:
         self._orders[sanction_id(sanction)] = (sanction, data)
         self._on[sanction.subject].append(sanction)
+        if sanction.action != "expunge":
+            self._keys[avatar_id(sanction.subject)] = sanction.subject
         if sanction.scope != CITY or sanction.action == "expunge":
             self._placed[sanction.subject] = None
 
@@ -422,6 +425,11 @@ class Moderation:
             if order.scope in (CITY, f"place:{place}"):
                 return _words("muted", order)
         return None
+
+    def muted_avatar(self, avatar: int, place: str | None, now_ms: int) -> Refusal | None:
+        """The same for an avatar, which may be another node's."""
+        key = self._keys.get(avatar)
+        return None if key is None else self.muted(key, place, now_ms)
 
     def barred(self, key: bytes, now_ms: int) -> Refusal | None:
         """Why this person may not be in the city now: `banned` or `removed`, and until when."""
@@ -477,6 +485,7 @@ class Moderation:
             if not self._on[order.subject]:
                 del self._on[order.subject]
                 self._placed.pop(order.subject, None)
+                self._keys.pop(avatar_id(order.subject), None)
             self._out.writes.append(SaveRecord(_SANCTION, name, b""))
         for name in [n for n, filed in self._reports.items() if filed.at_ms <= now_ms - REPORT_KEPT_MS]:
             del self._reports[name]

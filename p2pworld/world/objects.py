@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from p2pworld.ids import Login
+    from p2pworld.messages import WorldObject
     from p2pworld.world.citymap import CityMap, Holding
 
 __all__ = ["Objects", "SavedCell"]
@@ -427,16 +428,13 @@ class Objects:
 
     # ---- to clients
 
-    def objects_message(self, cell: Cell) -> list[ObjectsMessage]:
-        """All objects of a held cell that this disk has, for who enters it: the first message says `whole`."""
+    def shown(self, cell: int) -> Mapping[bytes, WorldObject] | None:
+        """All objects of a held cell that this disk has, as clients see them; None if it is not held here.
+
+        An object that has changed is another one, never the same with other fields.
+        """
         record = self._records.get(cell)
-        if record is None or record.held is None:
-            return []
-        shown = list(record.held.shown.values())
-        return [
-            ObjectsMessage(cell, tuple(shown[at : at + _CHUNK]), whole=at == 0)
-            for at in range(0, max(1, len(shown)), _CHUNK)
-        ]
+        return record.held.shown if record is not None and record.held is not None else None
 
     def drain_changes(self) -> list[tuple[Cell, ObjectsMessage]]:
         """What has become durable in held cells since the last call, for who stands in them."""

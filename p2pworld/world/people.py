@@ -8,8 +8,8 @@ do not pass here, except those of a client that waits on a seat: the newest is k
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from p2pworld.crypto.keys import Signer, login_of, sign_challenge, verify_hello
 from p2pworld.ids import NO_LOGIN, Incarnation, Login, Version, avatar_id
@@ -20,7 +20,6 @@ from p2pworld.limits import (
     HANDOFF_RETRY_S,
     HELD_S,
     PREPARE_S,
-    PROFILES_CACHED,
     RESERVED_S,
 )
 from p2pworld.messages import (
@@ -39,6 +38,7 @@ from p2pworld.messages import (
     Instant,
     LinkMessage,
     Moved,
+    Notice,
     Pose,
     Prepare,
     Profile,
@@ -79,13 +79,14 @@ from p2pworld.world.handoff import (
     TicketShown,
     step,
 )
+from p2pworld.world.papers import Kept, Papers, bare
 from p2pworld.world.presence import Directory, Nonces, login_fault
 from p2pworld.world.riders import free_seat, seats_taken
 from p2pworld.world.timers import Deadlines, Round
 from p2pworld.world.vehicles import SEATS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from p2pworld.errors import Refusal
     from p2pworld.world.outbox import Outbox
@@ -106,30 +107,20 @@ _URLS_TOLD = 8
 _HEART = Pose(*landmark("Gwanghwamun Square").position_cm)
 
 
-@dataclass(slots=True)
-class _Papers:
-    """What stands beside an avatar's row: its key, the proof of its login, and where it was when given away."""
+class _Given(NamedTuple):
+    """Where an avatar was when it was given away."""
 
-    hello: SignedHello
-    seq: int = 0
-    pose: Pose = field(default_factory=lambda: Pose(0, 0))
-    vehicle: int = 0
-    seat: int = 0
+    seq: int
+    pose: Pose
+    vehicle: int
+    seat: int
+    told: tuple[bytes, ...]
 
 
 @dataclass(slots=True)
 class _Conn:
     nonce: bytes
     avatar: int = 0
-
-
-@dataclass(slots=True)
-class _Kept:
-    """What a seat was prepared with."""
-
-    hello: SignedHello
-    k: int
-    vehicle: int = 0
 
 
 def _after(seconds: float | None, now: Instant) -> float | None:
@@ -148,6 +139,7 @@ class People:
         clients_max: int,
         out: Outbox,
         tick_ms: Callable[[], int],
+        roots: frozenset[bytes] = frozenset(),
     ) -> None:
         self.me = Incarnation(signer.public, 0)
         self.city = EMPTY
@@ -159,8 +151,8 @@ class People:
         self._tick_ms = tick_ms
         self._conns: dict[int, _Conn] = {}
         self._persons: dict[int, Person] = {}
-        self._papers: dict[int, _Papers] = {}
-        self._kept: dict[int, _Kept] = {}
+        self.papers = Papers(roots)
+        self._given: dict[int, _Given] = {}
         self._row_timers: Deadlines[int] = Deadlines()
         self._seat_timers: Deadlines[int] = Deadlines()
         self._floors: Deadlines[int] = Deadlines()
@@ -168,11 +160,12 @@ class People:
         self._retry_s: dict[int, float] = {}
         self._leaving: set[int] = set()
         self._refresh = Round(DIRECTORY_REFRESH_S)
-        self._profiles: dict[int, Profile] = {}
         self._fits: Callable[[int], bool] = lambda cell: False
-        self.admits: Callable[[int, bytes, Pose], bool] = lambda avatar, key, pose: True
+        self.admits: Callable[[int, bytes, Pose, Instant], bool] = lambda avatar, key, pose, now: True
+        self.told: Callable[[int], tuple[bytes, ...]] = lambda avatar: ()  # what it heard as one in a place
         self.seated: dict[int, int] = {}  # play socket -> avatar, of clients that wait on a seat
-        self.welcomed: list[int] = []  # avatars that became mine since the core last looked
+        # avatars that became mine since the core last looked; None, or what one handed off was told elsewhere
+        self.welcomed: list[tuple[int, tuple[bytes, ...] | None]] = []
         self.refused_riders: list[int] = []  # the same, of riders for whom no seat was kept
         self.bars: Callable[[bytes, int], Refusal | None] = lambda key, now_ms: None  # why one may not log in
 
@@ -187,8 +180,8 @@ class People:
         for row in list(self._crowd.row_of.values()):
             self._crowd.remove(row)
         self._persons.clear()
-        self._papers.clear()
-        self._kept.clear()
+        self.papers.clear()
+        self._given.clear()
         self._leaving.clear()
         self._retry_s.clear()
         self._refresh.clear()
@@ -260,18 +253,15 @@ class People:
             self._hang_up(conn, Bye(*fault))
             return
         avatar = avatar_id(hello.key)
-        bound = self._papers.get(avatar)
-        if bound is not None and bound.hello.hello.key != hello.key:
+        if self.papers.bound_elsewhere(avatar, hello.key):
             self.counters["hello-key"] += 1
             self._hang_up(conn, Bye("key", "This id is bound to another key."))
             return
         entry.avatar = avatar
         if hello.ticket:
-            kept = self._kept.get(avatar)
-            if kept is not None and kept.hello.hello.key != hello.key:
-                self._hang_up(conn, Bye("key", "This id is bound to another key."))
-                return
             self._on(avatar, TicketShown(hello.ticket, Login(hello.login_ms, hello.birth), conn), now)
+            if hello.grants and self.seated.get(conn) == avatar:
+                self.papers.kept[avatar].grants = hello.grants  # a node of an older release passes none on
             return
         known = self._persons.get(avatar, NOBODY).known[0]
         after = Login(hello.after_ms, hello.after_birth) if len(hello.after_birth) == 16 else None
@@ -308,7 +298,7 @@ class People:
         avatar = message.avatar
         match message:
             case Prepare():
-                if not self._proof_fits(avatar, message.hello):
+                if not self.papers.prove(avatar, bare(message.hello)):
                     self.counters["prepare-proof"] += 1
                     self._send(peer, SeatRefused(avatar, message.k, "signature"))
                     return
@@ -317,7 +307,7 @@ class People:
                 login = login_of(message.hello)
                 prepare = GotPrepare(peer, message.k, login, fits, self._nonces.draw(16))
                 self._on(avatar, prepare, now, message.hello)
-                if (kept := self._kept.get(avatar)) is not None and kept.k == message.k:
+                if (kept := self.papers.kept.get(avatar)) is not None and kept.k == message.k:
                     kept.vehicle = message.vehicle
             case SeatReady():
                 self._on(avatar, GotReady(peer, message.k, message.r), now)
@@ -345,7 +335,8 @@ class People:
 
     def directory_put(self, peer: Incarnation, avatar: int, hello: SignedHello, now: Instant) -> None:
         """Another node (or this one) says where this avatar is logged in; this node is one of its homes."""
-        if not self.directory.knows(avatar, hello) and not self._proof_fits(avatar, hello):
+        hello = bare(hello)
+        if not self.directory.knows(avatar, hello) and not self.papers.prove(avatar, hello):
             self.counters["directory-proof"] += 1
             return
         for to, winner in self.directory.put(avatar, hello, peer, now.boot_s):
@@ -361,7 +352,7 @@ class People:
         person = self._persons.get(avatar)
         if person is None or login_of(hello) <= person.known[0]:
             return
-        if verified or self._proof_fits(avatar, hello):
+        if verified or self.papers.prove(avatar, bare(hello)):
             self._on(avatar, Outlived(login_of(hello)), now)
 
     # ------------------------------------------------------------------------------------------- movement and time
@@ -413,19 +404,19 @@ class People:
 
     def proof(self, avatar: int) -> Hello:
         """The HELLO that opened the login of an avatar that is mine."""
-        return self._papers[avatar].hello.hello
+        return self.papers.held[avatar].hello
 
-    def profile(self, avatar: int) -> Profile | None:
-        """How this avatar wishes to be shown, if it is known here."""
-        papers = self._papers.get(avatar)
-        told = None if self.person(avatar).row.at.owns else self._profiles.get(avatar)
-        return told or (papers.hello.hello.profile if papers else None)
+    def shown(self, avatar: int, now: Instant) -> tuple[Profile, str] | None:
+        """How this avatar wishes to be shown, and what it has proved to be, if it is known here."""
+        return self.papers.shown(avatar, self.person(avatar).row.at.owns, now.wall_ms)
 
-    def learn_profile(self, avatar: int, profile: Profile) -> None:
-        """Remember what a neighbour told; the oldest is forgotten when there are too many."""
-        if len(self._profiles) >= PROFILES_CACHED:
-            del self._profiles[next(iter(self._profiles))]
-        self._profiles[avatar] = profile
+    def who(
+        self, avatars: Iterable[int], now: Instant
+    ) -> tuple[tuple[int, ...], tuple[Profile, ...], tuple[str, ...]]:
+        """Those of these avatars that are known here, their profiles, and their roles if any of them has one."""
+        known = {avatar: shown for avatar in avatars if (shown := self.shown(avatar, now)) is not None}
+        roles = tuple(role for _, role in known.values())
+        return tuple(known), tuple(profile for profile, _ in known.values()), roles if any(roles) else ()
 
     # ------------------------------------------------------------------------------------------- carrying out
 
@@ -468,12 +459,12 @@ class People:
             case Act.PREPARE:
                 assert peer is not None
                 row = self._crowd.row_of[avatar]
-                pose, papers = self._crowd.pose(row), self._papers[avatar]
+                pose, proof = self._crowd.pose(row), self.papers.to_go(avatar)
                 seq = int(self._crowd.seq[row])
                 cell = self.city.leaf_at(pose.east_cm, pose.north_cm)
                 vehicle, seat = int(self._crowd.vehicle[row]), int(self._crowd.seat[row])
                 hop = after.row.hop
-                self._send(peer, Prepare(avatar, out.k, papers.hello, hop, seq, pose, cell, vehicle, seat))
+                self._send(peer, Prepare(avatar, out.k, proof, hop, seq, pose, cell, vehicle, seat))
             case Act.INVITE:
                 assert peer is not None
                 member = self.city.member(peer)
@@ -484,17 +475,19 @@ class People:
                     self._send(peer, Cancel(avatar, out.k, out.r))
             case Act.COMMIT:
                 assert peer is not None
-                papers = self._papers[avatar]
                 row_index = self._crowd.row_of.get(avatar)
                 if row_index is not None and self._crowd.kind[row_index] == MINE:
-                    papers.seq, papers.pose = int(self._crowd.seq[row_index]), self._crowd.pose(row_index)
-                    papers.vehicle = int(self._crowd.vehicle[row_index])
-                    papers.seat = int(self._crowd.seat[row_index])
+                    self._given[avatar] = _Given(
+                        int(self._crowd.seq[row_index]),
+                        self._crowd.pose(row_index),
+                        int(self._crowd.vehicle[row_index]),
+                        int(self._crowd.seat[row_index]),
+                        self.told(avatar),
+                    )
                 login = after.row.login
                 message = Commit(
-                    avatar, out.k, out.r, peer.number, login.ms, login.birth, out.hop, papers.seq, papers.pose,
-                    papers.vehicle, papers.seat,
-                )  # fmt: skip
+                    avatar, out.k, out.r, peer.number, login.ms, login.birth, out.hop, *self._given[avatar]
+                )
                 self._out.sends.append(ToPeer(peer, message, fenced=True))
             case Act.CLOSE:
                 self._hang_up(out.conn, Bye("moved", "You are on another node now."))
@@ -513,7 +506,7 @@ class People:
             case Act.RESERVE:
                 assert peer is not None
                 assert hello is not None
-                self._kept[avatar] = _Kept(hello, out.k)
+                self.papers.kept[avatar] = Kept(bare(hello), out.k, hello.hello.grants)
                 self._send(peer, SeatReady(avatar, out.k, out.r))
             case Act.REFUSE:
                 if peer is not None:
@@ -537,10 +530,10 @@ class People:
 
     def _adopt(self, avatar: int, conn: int, hello: SignedHello, after: Person, now: Instant) -> None:
         """A fresh login is mine: where it wishes, else where its row stood, else at the heart of the city."""
-        self._papers[avatar] = _Papers(hello)
+        refusal = self.papers.hold(avatar, bare(hello), hello.hello.grants, now.wall_ms)
         row = self._crowd.row_of.get(avatar)
         pose = hello.hello.want or (_HEART if row is None else self._crowd.pose(row))
-        if not self.admits(avatar, hello.hello.key, pose):
+        if not self.admits(avatar, hello.hello.key, pose, now):
             pose = _HEART
         if row is not None and self._crowd.vehicle[row]:
             pose = self._crowd.pose(row)  # its seat was kept
@@ -550,11 +543,15 @@ class People:
             self._crowd.detach(int(self._crowd.conn_row[conn]))
         self._place(avatar, MINE, Version(after.row.login, 0, 0), pose, conn, now)
         self._welcome(avatar, conn, now)
+        self.welcomed.append((avatar, None))
+        if refusal is not None:
+            self.counters[refusal.reason] += 1
+            self._out.sends.append(ToClient(conn, Notice(refusal.reason, refusal.sentence)))
 
     def _take(self, avatar: int, conn: int, commit: Commit, after: Person, now: Instant) -> None:
         """A commit is mine: the row stands where the source saw it last."""
-        kept = self._kept.pop(avatar)
-        self._papers[avatar] = _Papers(kept.hello)
+        kept = self.papers.kept.pop(avatar)
+        self.papers.hold(avatar, kept.hello, kept.grants, now.wall_ms)
         version = Version(after.row.login, commit.hop, commit.seq)
         seat = free_seat(self._crowd, commit.vehicle, commit.seat)
         pose = commit.pose
@@ -565,6 +562,7 @@ class People:
             self._crowd.take_seat(self._crowd.row_of[avatar], commit.vehicle, seat)
         self.seated.pop(conn, None)
         self._welcome(avatar, conn, now)
+        self.welcomed.append((avatar, commit.told))
 
     def _place(self, avatar: int, kind: int, version: Version, pose: Pose, conn: int, now: Instant) -> None:
         crowd = self._crowd
@@ -603,7 +601,6 @@ class People:
             self._other_urls(),
         )
         self._out.sends.append(ToClient(conn, welcome))
-        self.welcomed.append(avatar)
         self._refresh.join(avatar)
         self._tell_homes(avatar, now)
 
@@ -639,13 +636,13 @@ class People:
             return
         self._seat_timers.arm(avatar, _after(_SEAT_SECONDS.get(seat.at), now))
         if seat.at is SeatAt.EMPTY:
-            self._kept.pop(avatar, None)
+            self.papers.kept.pop(avatar, None)
             if after.row.at is RowAt.NONE:
                 self._floors.arm(avatar, now.boot_s + FLOOR_S)
 
     def _room_on(self, bus: int, avatar: int) -> bool:
         """Whether a seat of this bus can be kept for this avatar."""
-        kept = sum(one.vehicle == bus for other, one in self._kept.items() if other != avatar)
+        kept = sum(one.vehicle == bus for other, one in self.papers.kept.items() if other != avatar)
         return free_seat(self._crowd, bus) is not None and seats_taken(self._crowd, bus) + kept < SEATS
 
     def _forget(self, avatar: int) -> None:
@@ -654,26 +651,20 @@ class People:
         if person is None or person.row.at is not RowAt.NONE or person.seat.at is not SeatAt.EMPTY:
             return
         del self._persons[avatar]
-        self._papers.pop(avatar, None)
+        self.papers.forget(avatar)
+        self._given.pop(avatar, None)
 
     # ------------------------------------------------------------------------------------------- telling
 
-    def _proof_fits(self, avatar: int, hello: SignedHello) -> bool:
-        papers, kept = self._papers.get(avatar), self._kept.get(avatar)
-        if (papers is not None and papers.hello == hello) or (kept is not None and kept.hello == hello):
-            return True
-        fresh = not hello.hello.ticket and not hello.hello.birth
-        return fresh and avatar_id(hello.hello.key) == avatar and verify_hello(hello)
-
     def _tell_homes(self, avatar: int, now: Instant) -> None:
-        papers = self._papers.get(avatar)
-        if papers is None:
+        proof = self.papers.held.get(avatar)
+        if proof is None:
             return
         for home in self.city.directory_homes(avatar):
             if home.who == self.me:
-                self.directory_put(self.me, avatar, papers.hello, now)
+                self.directory_put(self.me, avatar, proof, now)
             else:
-                self._send(home.who, DirectoryPut(avatar, papers.hello))
+                self._send(home.who, DirectoryPut(avatar, proof))
 
     def _elsewhere(self, avatar: int, person: Person | None = None) -> Bye:
         login = (person or self.person(avatar)).known[0]

@@ -89,13 +89,17 @@ class Portal:
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """Something drawn, or something to do: `kind` says which (`tree`, `path`; `bell`, `lanterns`, `drums`)."""
+    """Something drawn, or something to do: `kind` says which (`tree`, `path`; `bell`, `lanterns`, `drums`).
+
+    `access`, of a bell: who may strike it at any time, in the words of a place's; nobody, if it is empty.
+    """
 
     kind: str
     line: tuple[Point, ...]
     width_cm: int
     colour: str
     name: Words
+    access: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +227,7 @@ def _plain(place: Place) -> dict[str, object]:
             "width_cm": one.width_cm,
             "colour": one.colour,
             "name": dict(one.name),
+            "access": one.access,
         }
 
     return {

@@ -5,7 +5,7 @@ leaf of the map has, and a binary search in the leaves' first codes finds its le
 quadtree). Holders are small numbers here: -1 is nobody, 0 is this node, and `holders` names the rest.
 
 `Border` is the geometry of the lines this node's ground shares with other holders': pieces of at most 16 m,
-and which pieces are near to which cells of the interest grid, so that nothing has to be searched in a tick.
+and which pieces are near to which counted cells, so that nothing has to be searched in a tick.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from p2pworld.geometry import LEVEL_MAX, ROOT, ROOT_SIDE_CM, Cell, cell_range, morton_encode
-from p2pworld.limits import BORDER_STEP_CM, HYSTERESIS_CM, LEAF_LEVEL, VIEW_CM
+from p2pworld.limits import BORDER_STEP_CM, DENSITY_LEVEL, HYSTERESIS_CM, VIEW_CM
 from p2pworld.world.crowd import MINE
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from p2pworld.world.citymap import CityMap
     from p2pworld.world.crowd import Crowd
 
-__all__ = ["BLOCK_CM", "BLOCK_LEVEL", "LEAF_CM", "ME", "NOBODY", "Border", "RegionIndex", "spread_table"]
+__all__ = ["BLOCK_CM", "BLOCK_LEVEL", "COUNTED_CM", "ME", "NOBODY", "Border", "RegionIndex", "spread_table"]
 
 NOBODY: Final = -1
 ME: Final = 0
 
-LEAF_CM: Final = ROOT_SIDE_CM >> LEAF_LEVEL
+COUNTED_CM: Final = ROOT_SIDE_CM >> DENSITY_LEVEL
 BLOCK_LEVEL: Final = 8  # 256 m: as far as density is told across a border
 BLOCK_CM: Final = ROOT_SIDE_CM >> BLOCK_LEVEL
 
@@ -206,7 +206,7 @@ class Border:
 
     `neighbours` are the holders met, rising; a *slot* is an index into it. Piece p belongs to `slot[p]` and
     is the box `west`..`north` [p] without width: at most BORDER_STEP_CM of a straight line, or the point
-    where two cells meet at their corners. `cell_keys` are the interest leaves (row << LEAF_LEVEL | column,
+    where two cells meet at their corners. `cell_keys` are the counted cells (row << DENSITY_LEVEL | column,
     rising) within VIEW_CM of a piece, and the pieces of the i-th are `pieces[first[i] : first[i + 1]]`.
     `block_keys` are the blocks of 256 m (row << BLOCK_LEVEL | column, rising) that touch a piece, and the
     eight around each; `block_slots[i]` tells for which slots, bool.
@@ -219,7 +219,7 @@ class Border:
         self.slot: NDArray[np.intp] = self.neighbours.searchsorted(columns[:, 0])
         self.west, self.south, self.east, self.north = (columns[:, i].astype(np.int32) for i in range(1, 5))
 
-        keys, pieces = self._raster(LEAF_LEVEL, VIEW_CM)
+        keys, pieces = self._raster(DENSITY_LEVEL, VIEW_CM)
         order = keys.argsort(kind="stable")
         self.cell_keys, first = np.unique(keys[order], return_index=True)
         self.first: NDArray[np.intp] = np.append(first, len(keys)).astype(np.intp)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from p2pworld.errors import Refusal
     from p2pworld.ids import Incarnation
     from p2pworld.messages import Block, Group, Instant, Pose, Profile, Say
     from p2pworld.world.crowd import Crowd
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["Speech"]
 
 TEXT_MAX: Final = 300
+HUSHED_PER_S: Final = 0.2  # how often one who is muted is told so while drumming
 
 
 class _Bucket:
@@ -71,6 +73,7 @@ class Speech:
         self._crowd, self._out, self._place_of = crowd, out, place_of
         self._says: dict[int, _Bucket] = {}
         self._beats: dict[int, _Bucket] = {}
+        self._hushed: dict[int, _Bucket] = {}
         self._blocked: defaultdict[int, set[int]] = defaultdict(set)  # play socket -> avatars
         self._groups: defaultdict[bytes, set[int]] = defaultdict(set)  # name -> play sockets
         self._in: defaultdict[int, set[bytes]] = defaultdict(set)  # play socket -> names
@@ -146,9 +149,18 @@ class Speech:
 
     def beat(
         self, conn: int, avatar: int, pose: Pose, beat: Beat, index: RegionIndex, links: Collection[Incarnation],
-        now: Instant,
+        now: Instant, muted: Refusal | None = None,
     ) -> None:  # fmt: skip
-        """A drum: it sounds at the moment the client wishes, if that is soon, else a little later."""
+        """A drum: it sounds at the moment the client wishes, if that is soon, else a little later.
+
+        Whoever is `muted` is told so, but not at each beat.
+        """
+        if muted is not None:
+            self.counters["beat-muted"] += 1
+            told = self._hushed.setdefault(conn, _Bucket(1, now.boot_s))
+            if told.take(HUSHED_PER_S, 1, now.boot_s):
+                self._out.sends.append(ToClient(conn, Notice(muted.reason, muted.sentence)))
+            return
         bucket = self._beats.setdefault(conn, _Bucket(BEATS_PER_S, now.boot_s))
         if not bucket.take(BEATS_PER_S, BEATS_PER_S, now.boot_s):
             self.counters["beat-rate"] += 1
@@ -188,6 +200,7 @@ class Speech:
         self._blocked.pop(conn, None)
         self._says.pop(conn, None)
         self._beats.pop(conn, None)
+        self._hushed.pop(conn, None)
 
     # ------------------------------------------------------------------------------------------- delivering
 

@@ -17,7 +17,7 @@ import numpy as np
 from p2pworld.errors import Refusal
 from p2pworld.messages import Correct, Instant, Notice, Pose, ToClient
 from p2pworld.world.crowd import DORMANT, MINE, Crowd
-from p2pworld.world.places import PUBLIC, Place, Places, Portal, Spawn
+from p2pworld.world.roles import Role, is_open_to
 from p2pworld.world.walls import SQUARE_CM
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from p2pworld.world.outbox import Outbox
+    from p2pworld.world.places import Place, Places, Portal, Spawn
     from p2pworld.world.region import RegionIndex
 
 _Number = TypeVar("_Number", int, "NDArray[np.int64]")
@@ -47,11 +48,11 @@ class Visits:
         crowd: Crowd,
         out: Outbox,
         key_of: Callable[[int], bytes],
-        roles_of: Callable[[bytes], frozenset[str]] = lambda key: frozenset(),
+        role_of: Callable[[int], Role | None] = lambda avatar: None,
     ) -> None:
-        """`key_of` gives the public key of an avatar of mine, `roles_of` what a key has been granted."""
+        """`key_of` gives the public key of an avatar of mine, `role_of` what it has proved to be."""
         self._places, self._crowd, self._out = places, crowd, out
-        self._key_of, self._roles_of = key_of, roles_of
+        self._key_of, self._role_of = key_of, role_of
         self.counters: Counter[str] = Counter()
         self._portals = [(place, portal) for place in places.all for portal in place.portals]
         at = [(portal.at[0], portal.at[1], portal.radius_cm) for _, portal in self._portals]
@@ -72,21 +73,27 @@ class Visits:
 
     # ---- who may
 
-    def admits(self, avatar: int, key: bytes, pose: Pose) -> bool:
+    def admits(self, avatar: int, key: bytes, pose: Pose, now: Instant) -> bool:
         """Whether a login may begin there: everywhere but in rooms that are not for it, or that are full."""
         room = self._places.room_at(pose.east_cm, pose.north_cm)
-        return room is None or (self._may(room, key) and not self._full(room, avatar))
+        return room is None or (self._may(room, avatar, key, now) and not self._full(room, avatar))
 
     def full(self, avatar: int, pose: Pose) -> bool:
         """Whether that point lies in a room of mine that has no room for one more."""
         room = self._places.room_at(pose.east_cm, pose.north_cm)
         return room is not None and self._full(room, avatar)
 
-    def _may(self, place: Place, key: bytes) -> bool:
-        if place.access == PUBLIC:
-            return True
-        held = {"public", f"key:{key.hex()}"} | {f"role:{role}" for role in self._roles_of(key)}
-        return not held.isdisjoint(place.access)
+    def may_strike(self, avatar: int, place: Place | None, now: Instant) -> bool:
+        """Whether an avatar of mine may strike the bell that this place declares, whatever the time."""
+        bell = place.feature("bell") if place is not None else None
+        if place is None or bell is None or not bell.access:
+            return False
+        key, role = self._key_of(avatar), self._role_of(avatar)
+        return is_open_to(bell.access, place.id, bell.line[0], key, role, now.wall_ms)
+
+    def _may(self, place: Place, avatar: int, key: bytes, now: Instant) -> bool:
+        role = self._role_of(avatar)
+        return is_open_to(place.access, place.id, place.spawns[0].at, key, role, now.wall_ms)
 
     def _full(self, room: Place, avatar: int) -> bool:
         assert room.room is not None
@@ -170,7 +177,7 @@ class Visits:
         spot = arrive or place.spawns[avatar % len(place.spawns)]
         holder = int(index.holder_at(np.array([spot.at[0]], np.int32), np.array([spot.at[1]], np.int32))[0])
         name = place.name["en"]
-        if place.room is not None and not self._may(place, self._key_of(avatar)):
+        if place.room is not None and not self._may(place, avatar, self._key_of(avatar), now):
             self._decline(conn, Refusal("place-closed", f"{name} is not open to you."))
         elif holder == _NOBODY:
             self._decline(

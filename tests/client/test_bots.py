@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
-from client.bots import WRONG_USE, bots, live_line, what_is_on
+from client.bots import WRONG_USE, bots, live_line, read_badge, what_is_on
 from client.gauges import Gauges
 from client.lives import populate
 from client.lives.ground import Ground
 from client.swarm import Swarm
 from client.walk import places_around
+from p2pworld.errors import LocalError
 from p2pworld.world.places import NO_PLACES
+from shard_node.cli import main
 
 
 @pytest.mark.parametrize(
@@ -25,6 +29,7 @@ from p2pworld.world.places import NO_PLACES
         (["--url", "ws://city.example/play", "--count", "0"], "--count"),
         (["--url", "ws://city.example/play", "--declared", "/nowhere"], "is no folder"),
         (["--url", "ws://city.example/play", "--seconds", "0"], "--seconds"),
+        (["--url", "ws://city.example/play", "--official", "/no/key", "/no/grant"], "papers cannot be read"),
     ],
 )
 def test_wrong_use_is_one_sentence_and_exit_2(arguments: list[str], word: str) -> None:
@@ -59,6 +64,31 @@ def test_the_same_seed_makes_the_same_people_and_another_makes_others() -> None:
 
     assert people(1) == people(1)
     assert set(people(1)).isdisjoint(people(2))
+
+
+def test_the_official_of_the_120_counter_has_the_key_and_shows_the_grants_of_its_files(
+    tmp_path: Path,
+) -> None:
+    def p2pworld(*arguments: str) -> str:
+        done = CliRunner().invoke(main, ["keys", *arguments])
+        assert done.exit_code == 0, done.output
+        return done.output.strip()
+
+    root, key, grant = (str(tmp_path / name) for name in ("root.key", "kim.key", "kim.grant"))
+    p2pworld("root", root)
+    public = p2pworld("person", key)
+    p2pworld("grant", grant, "--key", root, "--subject", public, "--role", "official")
+    badge = read_badge(Path(key), Path(grant))
+    lives = populate(60, 1, Ground(NO_PLACES, places_around()), official=badge)
+    swarm = Swarm(["ws://city.example/play"], lives, 1)
+    swarm.close()
+    (official,) = [bot for bot in swarm.bots if bot.life.badge is not None]
+    assert official.life.profile.name == "120 다산콜"
+    assert official.session.signer.public.hex() == public
+    assert official.session._grants == badge.grants
+    assert [grant.role for grant in badge.grants] == ["official"]
+    with pytest.raises(LocalError, match="no key file"):
+        read_badge(Path(grant), Path(grant))
 
 
 def test_bots_are_programs_and_know_who_they_are() -> None:

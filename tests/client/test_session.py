@@ -19,6 +19,7 @@ from p2pworld.crypto.keys import (
     verify_said,
 )
 from p2pworld.errors import LocalError
+from p2pworld.grants import sign_grant
 from p2pworld.ids import Login, avatar_id
 from p2pworld.messages import (
     Act,
@@ -128,6 +129,27 @@ def stage() -> Stage:
 def inside(stage: Stage) -> Stage:
     stage.enter()
     return stage
+
+
+def test_grants_are_shown_at_each_login_and_handoff_beside_what_is_signed() -> None:
+    stage = Stage()
+    root = NodeKeys.from_seed(bytes([3]) * 32)
+    grant = sign_grant(root, stage.keys.public, "official", ("places:*",), 0, 10)
+    stage.session = Session(stage.keys, Profile("Mina"), (URL_A, URL_B), b"entropy", HERE, grants=(grant,))
+    stage.enter()
+    stage.moved(1)
+    stage.challenge(2)
+    for conn, node in ((1, A), (2, B)):
+        assert stage.hellos[conn].grants == (grant,)
+        bare = dataclasses.replace(stage.hellos[conn], grants=())
+        assert verify_hello(SignedHello(node.public, stage.nonces[conn], bare))
+
+
+def test_grants_that_no_node_would_take_are_refused_here() -> None:
+    keys = PersonKeys.from_seed(bytes([7]) * 32)
+    long = sign_grant(keys, keys.public, "official", ("places:" + "a" * 80,) * 32, 0, 10)
+    with pytest.raises(LocalError, match="longer than"):
+        Session(keys, Profile("Mina"), (URL_A,), b"entropy", grants=(long,))
 
 
 def test_nothing_happens_before_the_person_wants_it(stage: Stage) -> None:

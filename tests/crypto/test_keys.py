@@ -22,6 +22,7 @@ from p2pworld.crypto.keys import (
     verify_hello,
 )
 from p2pworld.errors import LocalError
+from p2pworld.grants import sign_grant
 from p2pworld.ids import Login
 from p2pworld.messages import Hello, Pose, Profile, SignedHello
 
@@ -125,9 +126,10 @@ CHANGED = {
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Hello)])
-def test_a_hello_signs_every_field_but_version_and_capabilities(name: str) -> None:
-    if name in ("v", "caps"):
-        assert verify_hello(replace(FRESH, hello=replace(HELLO, v=2, caps=())))
+def test_a_hello_signs_every_field_but_version_capabilities_and_grants(name: str) -> None:
+    if name in ("v", "caps", "grants"):
+        grant = sign_grant(PERSON, PERSON.public, "official", ("cells:*",), 0, 1)
+        assert verify_hello(replace(FRESH, hello=replace(HELLO, v=2, caps=(), grants=(grant,))))
     else:
         assert not verify_hello(replace(FRESH, hello=replace(HELLO, **{name: CHANGED[name]})))  # type: ignore[arg-type]
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from p2pworld.messages import Frame
+    from shard_node.doors import Doors
 
 
 HELLO = Hello(v=1, key=bytes(32), login_ms=1, url="ws://x/play", profile=Profile("하늘"), sig=bytes(64))
@@ -144,12 +145,12 @@ class Client:
 class Stage:
     """Play sockets of a test, their recorder, a clock that stands still unless told, and a way to connect."""
 
-    def __init__(self, tls: ssl.SSLContext | None, clients_max: int) -> None:
+    def __init__(self, tls: ssl.SSLContext | None, clients_max: int, doors: Doors | None) -> None:
         self.now_s = 1000.0
         listener = listen_play("127.0.0.1", 0)
         self.port: int = listener.getsockname()[1]
         self.sink = Recorder()
-        self.play = PlaySockets(listener, lambda: self.now_s, tls, clients_max)
+        self.play = PlaySockets(listener, lambda: self.now_s, tls, clients_max, doors=doors)
         self.play.attach(self.sink)
 
         self.sockets: list[trio.socket.SocketType] = []
@@ -176,11 +177,13 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(tls: ssl.SSLContext | None = None, clients_max: int = 16) -> AsyncIterator[Stage]:
+async def stage(
+    tls: ssl.SSLContext | None = None, clients_max: int = 16, doors: Doors | None = None
+) -> AsyncIterator[Stage]:
     """Running play sockets on loopback; fails the test after a while instead of hanging."""
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
-            on = Stage(tls, clients_max)
+            on = Stage(tls, clients_max, doors)
             nursery.start_soon(on.play.run)
             nursery.start_soon(on.play.run_frames)
             try:

@@ -75,6 +75,8 @@ def test_a_good_one_is_understood(folder: Path) -> None:
         ("127.0.0.1:7800", "127.0.0.1:-1", "port from 0 to 65535"),
         ("127.0.0.1:7800", "127.0.0.1:٣", "port from 0 to 65535"),
         ("127.0.0.1:7800", "0.0.0.0:7800", "advertise.play_url is missing"),
+        ("[listen]", '[listen]\nunlimited = ["10.0.0.0/33"]', "listen.unlimited holds '10.0.0.0/33'"),
+        ("[listen]", '[listen]\nunlimited = ["10.0.0.1/8"]', "listen.unlimited holds '10.0.0.1/8'"),
         ('"1210"', '"1214"', "city.claim holds '1214'"),
         ('"1210"', '"12031"', "which overlap"),
         ("[city]", "[city]\ntick_ms = 5", "city.tick_ms must be a number from 20 to 1000"),

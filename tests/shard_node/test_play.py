@@ -19,6 +19,7 @@ from p2pworld.limits import (
     CONTROL_BYTES_MAX,
     CONTROL_QUEUE_BYTES,
     FRAME_BYTES_MAX,
+    DOOR_HALF_OPEN_MAX,
     HELLO_WAIT_S,
     SOCKET_FULL_S,
     SOCKET_RECEIVE_BUFFER_BYTES,
@@ -36,6 +37,7 @@ from p2pworld.messages import (
 )
 from p2pworld.wire.codec import encode_play
 from p2pworld.wire.frames import encode_pose
+from shard_node.doors import Doors
 from shard_node.play_read import CONTROL_DROPS_MAX
 from tests.shard_node.playing import HELLO, Client, Stage, stage
 
@@ -499,3 +501,42 @@ async def test_wss_says_the_same_things(certificate: tuple[str, str]) -> None:
         await plain.send_all(b"GET /play HTTP/1.1\r\n\r\n")
         await read_to_end(plain)
         assert on.play.counters["closed_tls"] == 1
+
+
+class NarrowDoors(Doors):
+    """Doors that count loopback too."""
+
+    def _name(self, address: str) -> str | None:
+        return address
+
+
+async def test_one_address_stands_at_the_door_only_so_often_and_who_says_hello_stands_there_no_more() -> None:
+    doors = NarrowDoors()
+    here = "127.0.0.1"
+    async with stage(doors=doors) as on:
+        first, second = await on.connect(), await on.connect()
+        await on.sink.until_events(2)
+        assert doors.half_open(here) == 2
+        await first.say(encode_play(HELLO))
+        await on.sink.until_events(3)
+        assert doors.half_open(here) == 1
+        await first.say(encode_play(HELLO))  # a second one opens nothing
+        await on.sink.until_events(4)
+        await second.stream.aclose()
+        await on.sink.until_events(5)
+        assert doors.half_open(here) == 0
+        await first.stream.aclose()
+        await on.sink.until_events(6)
+        assert doors.half_open(here) == 0
+        on.now_s += 100.0
+        for _ in range(DOOR_HALF_OPEN_MAX):
+            doors.may_enter(here, on.now_s)
+        turned_away = await on.tcp()
+        assert await read_to_end(turned_away) == b""
+        assert on.play.counters["accept_address"] == 1
+        doors.closed(here)
+        on.now_s += 1.0
+        third = await on.connect()
+        await on.sink.until_events(7)
+        assert doors.half_open(here) == DOOR_HALF_OPEN_MAX
+        await third.stream.aclose()

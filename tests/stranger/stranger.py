@@ -42,6 +42,7 @@ ACT, OBJECTS, WHO, PROFILES, CORRECT, NOTICE, GO, PACE, BYE = (
 POSE_ROW = struct.Struct("<BBHiihBB")
 POSES_HEAD = struct.Struct("<BBHIii")
 DENSITY_HEAD = struct.Struct("<BBHI")
+TIER_TICKS = (1, 2, 5)
 WORLD_CM = 6_553_600
 
 
@@ -145,8 +146,7 @@ class Seen:
     east_cm: int
     north_cm: int
     state: int
-    t_ms: int
-    at_s: float
+    fades_s: float
 
 
 @dataclass(slots=True)
@@ -204,6 +204,7 @@ class Stranger:
         self.second: Socket | None = None
         self.signature_flaw = 0  # flips bits of the last byte: for a test that wants to be refused
         self._ticket: dict[str, Any] | None = None
+        self._tick_ms = 100
         self._want: Place | None = None
         self._continues = False
         self._retry_s, self._retry_wait_s = 0.0, 0.2
@@ -388,6 +389,7 @@ class Stranger:
 
     def _welcomed(self, sock: Socket, said: dict[str, Any]) -> None:
         self.story.welcomes.append(said)
+        self._tick_ms = said["tick_ms"]
         assert said["id"] == self.id, "the node made another id of my key"
         self.login = (said["login_ms"], said["birth"])
         self.urls = [sock.url, *(url for url in said.get("urls", ()) if url != sock.url)]
@@ -439,18 +441,14 @@ class Stranger:
             return  # "Draw what the first one sends until WELCOME"
         self._ack = t_ms >> 6 & 255
         shift = tier_shift >> 4
+        kept_s = max(1.0, 3 * TIER_TICKS[min(tier_shift & 15, 2)] * self._tick_ms / 1000)
         columns = struct.unpack_from(f"<{count}Q{count}h{count}h{count}h{count}B{count}B", message, 16)
         ids, de, dn, _, _, state = (columns[i * count : (i + 1) * count] for i in range(6))
         for i in range(count):
             east_cm = min(max(origin_e + (de[i] << shift), 0), WORLD_CM - 1)
             north_cm = min(max(origin_n + (dn[i] << shift), 0), WORLD_CM - 1)
-            self.people[ids[i]] = Seen(east_cm, north_cm, state[i], t_ms, now_s)
-        recent = set(sock.frames_t_ms[-3:])
-        self.people = {
-            avatar: seen
-            for avatar, seen in self.people.items()
-            if seen.t_ms in recent or now_s - seen.at_s < 1
-        }
+            self.people[ids[i]] = Seen(east_cm, north_cm, state[i], now_s + kept_s)
+        self.people = {avatar: seen for avatar, seen in self.people.items() if now_s < seen.fades_s}
 
     def _take_density(self, message: bytes) -> None:
         _, level, count, t_ms = DENSITY_HEAD.unpack_from(message)

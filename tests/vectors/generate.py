@@ -18,6 +18,7 @@ import numpy as np
 
 from client.table import CLIENT
 from p2pworld.crypto.keys import NodeKeys, PersonKeys, birth_of, sign_challenge, sign_hello, sign_say
+from p2pworld.grants import grant_to_text, sign_grant
 from p2pworld.ids import Login, avatar_id
 from p2pworld.messages import (
     Act,
@@ -44,6 +45,7 @@ from p2pworld.messages import (
     Said,
     SeatReady,
     SignedHello,
+    Told,
     Welcome,
     Who,
     WorldObject,
@@ -163,6 +165,28 @@ def handshake() -> list[dict[str, Any]]:
     return cases
 
 
+def grants() -> list[dict[str, Any]]:
+    """A chain from a root key to the person, as a file has it and as it travels in a HELLO, beside what is signed."""
+    node, person = NodeKeys.from_seed(NODE_SEED), PersonKeys.from_seed(PERSON_SEED)
+    root, office = (PersonKeys.from_seed(bytes([n]) * 32) for n in (1, 2))
+    span = 1_700_000_000_000, 1_800_000_000_000
+    chain = (
+        sign_grant(root, office.public, "issuer", ("cells:*", "places:*"), *span),
+        sign_grant(office, person.public, "official", ("places:meeting-room",), *span),
+    )
+    hello = sign_hello(person, node.public, NONCE, 1_700_000_000_123, URL, Profile("김서울"), grants=chain)
+    return [
+        {
+            "name": "an official of one room",
+            "root": root.public.hex(),
+            "file": [grant_to_text(grant) for grant in chain],
+            "message": plain(asdict(hello)),
+            "signed": hello_digest_input(node.public, NONCE, hello).hex(),
+            "hex": encode_play(hello).hex(),
+        }
+    ]
+
+
 def speech() -> list[dict[str, Any]]:
     person = PersonKeys.from_seed(PERSON_SEED)
     near = sign_say(person, 1, "near", "안녕하세요", 1_700_000_000_500)
@@ -245,7 +269,7 @@ def link() -> list[dict[str, Any]]:
         (
             Prepare(avatar, 1, proof, 0, 65_537, pose, 1 << 22 | 5),
             SeatReady(avatar, 1, TICKET),
-            Commit(avatar, 1, TICKET, 3, 1_700_000_000_123, birth, 1, 65_540, pose),
+            Commit(avatar, 1, TICKET, 3, 1_700_000_000_123, birth, 1, 65_540, pose, told=(TICKET,)),
             CommitAck(avatar, 1, TICKET),
             DirectoryPut(avatar, proof),
         ),
@@ -254,7 +278,8 @@ def link() -> list[dict[str, Any]]:
     passed_on = Batch(
         12,
         (
-            ActFor(avatar, 1_700_000_000_123, birth, ring, pose),
+            ActFor(avatar, 1_700_000_000_123, birth, ring, pose, granted=True),
+            Told(TICKET, "bosingak", "programme", "새해 · New Year"),
             ActDone(avatar, 1_700_000_000_123, 3, Done(3, "standby", bytes(range(16))), TICKET),
         ),
     )
@@ -276,7 +301,7 @@ def link() -> list[dict[str, Any]]:
             "hex": encode_batch(attempt).hex(),
         },
         {
-            "name": "an act passed on, and its answer",
+            "name": "an act passed on, its answer, and what people in a place are told",
             "map_version": 12,
             "messages": [{"kind": m.KIND, "fields": plain(asdict(m))} for m in passed_on.messages],
             "hex": encode_batch(passed_on).hex(),
@@ -318,6 +343,7 @@ FILES = {
     "poses": poses,
     "density": density,
     "handshake": handshake,
+    "grants": grants,
     "speech": speech,
     "play": play,
     "link": link,

@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from p2pworld.crypto.keys import verify, verify_challenge, verify_hello
+from p2pworld.grants import grants_from_text
 from p2pworld.messages import Border, Challenge, Hello, SignedHello
 from p2pworld.wire.codec import decode_batch, decode_play
 from p2pworld.wire.frames import BORDER_DTYPE, decode_density, decode_pose, decode_poses, decode_rows
+from p2pworld.world.roles import Role, read_role
 from tests.vectors.generate import FILES, HERE, plain, text
 
 
@@ -75,6 +77,20 @@ def test_handshakes_read_back_and_verify() -> None:
         assert verify_hello(SignedHello(message.node, message.nonce, hello))
         assert verify(bytes.fromhex(keys["key"]), bytes.fromhex(case["signed"]), hello.sig)
         assert case["signed"].endswith(hashlib.sha256(bytes.fromhex(case["canonical"])).hexdigest())
+
+
+def test_grants_read_back_and_give_their_role() -> None:
+    keys, challenge, *_ = cases("handshake")
+    for case in cases("grants"):
+        hello = decode_play(bytes.fromhex(case["hex"]))
+        assert isinstance(hello, Hello)
+        assert plain(asdict(hello)) == case["message"]
+        assert hello.grants == grants_from_text("\n".join(case["file"]))
+        node, nonce = bytes.fromhex(keys["node"]), bytes.fromhex(challenge["message"]["nonce"])
+        assert verify_hello(SignedHello(node, nonce, hello))
+        assert verify(hello.key, bytes.fromhex(case["signed"]), hello.sig)
+        role = read_role(hello.grants, frozenset({bytes.fromhex(case["root"])}), hello.key, hello.login_ms)
+        assert role == Role("official", ("places:meeting-room",), 1_800_000_000_000)
 
 
 def test_play_messages_read_back() -> None:

@@ -24,6 +24,7 @@ from p2pworld.wire.frames import (
     encode_density,
     encode_pose,
     encode_poses,
+    encode_poses_block,
     encode_rows,
 )
 
@@ -226,3 +227,64 @@ def test_density_of_a_code_or_level_that_does_not_exist_is_refused() -> None:
         with pytest.raises(RemoteError) as caught:
             decode_density(frame)
         assert caught.value.reason == "density-range"
+
+
+@given(
+    st.integers(1, 5),
+    st.integers(1, 40),
+    st.integers(0, 15),
+    st.integers(0, 2**33),
+    st.integers(0, 2**32 - 1),
+)
+def test_a_block_of_frames_says_what_each_would(
+    frames: int, rows: int, tier: int, t_ms: int, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    shape = frames, rows
+    origins = [rng.integers(0, ROOT_SIDE_CM, frames).astype(np.int32) for _ in range(2)]
+    east, north = (
+        (origin[:, None] + rng.integers(-32_767, 32_768, shape)).clip(0, EDGE).astype(np.int32)
+        for origin in origins
+    )
+    ids = rng.integers(1, 2**53, shape).astype(np.uint64)
+    up = rng.integers(-(2**15), 2**15, shape).astype(np.int16)
+    yaw, state = (rng.integers(0, 256, shape).astype(np.uint8) for _ in range(2))
+    made = encode_poses_block(tier, t_ms, origins[0], origins[1], ids, east, north, up, yaw, state)
+    assert len(made) == frames
+    for i, data in enumerate(made):
+        got = decode_poses(data)
+        assert (got.tier, got.t_ms, got.step_cm, len(data)) == (tier, t_ms % 2**32, 1, 16 + 16 * rows)
+        told: tuple[Any, ...] = (got.ids, got.east_cm, got.north_cm, got.up, got.yaw, got.state)
+        said: tuple[Any, ...] = (ids[i], east[i], north[i], up[i], yaw[i], state[i])
+        assert all(np.array_equal(one, other) for one, other in zip(told, said, strict=True))
+
+
+def test_a_block_refuses_what_no_frame_can_say() -> None:
+    def block(east: int, rows: int = 2, tier: int = 0, frames: int = 1) -> None:
+        at = np.full((frames, rows), east, np.int32)
+        small = np.zeros((frames, rows), np.uint8)
+        origin = np.full(frames, 50_000, np.int32)
+        encode_poses_block(
+            tier,
+            0,
+            origin,
+            origin,
+            at.astype(np.uint64),
+            at,
+            np.full_like(at, 50_000),
+            at.astype(np.int16),
+            small,
+            small,
+        )
+
+    block(50_000 + 32_767)
+    for wrong in (
+        {"east": 50_000 + 32_768},
+        {"east": -1},
+        {"east": ROOT_SIDE_CM},
+        {"east": 50_000, "rows": 0},
+        {"east": 50_000, "tier": 16},
+        {"east": 50_000, "frames": 0},
+    ):
+        with pytest.raises(LocalError):
+            block(**wrong)

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from p2pworld.geometry import Cell
+    from p2pworld.grants import Grant
     from p2pworld.messages import PlayMessage, Write
 
 __all__ = ["TICK_MS", "Cores", "House", "Player", "last_bye"]
@@ -98,6 +99,7 @@ class Player:
         self.login: Login | None = None
         self.seq = 0
         self.name = "Kim"
+        self.grants: tuple[Grant, ...] = ()
         self.attaches = True  # whether it answers MOVED
         self.walks = True  # whether it sends poses
 
@@ -159,11 +161,11 @@ class Player:
         if self.next == (house, conn):
             assert self.login is not None
             hello = sign_hello(self.keys, challenge.node, challenge.nonce, self.login.ms, challenge.url, profile,
-                               birth=self.login.birth, ticket=self.ticket)  # fmt: skip
+                               birth=self.login.birth, ticket=self.ticket, grants=self.grants)  # fmt: skip
         else:
             hello = sign_hello(self.keys, challenge.node, challenge.nonce, self.city.now.wall_ms, challenge.url,
-                               profile, want=self.pose)  # fmt: skip
-        house.node.step(ClientSaid(conn, hello), self.city.clock(house))
+                               profile, want=self.pose, grants=self.grants)  # fmt: skip
+        house.node.step(ClientSaid(conn, decode_play(encode_play(hello))), self.city.clock(house))
 
     def send_pose(self) -> None:
         if not self.walks or self.at is None:
@@ -222,9 +224,10 @@ class Cores:
                     one.node.step(LinkDown(other.who), self.clock(one))
         self.settle()
 
-    def player(self, number: int, pose: Pose, house: int = 0) -> Player:
-        """A person who is logged in."""
+    def player(self, number: int, pose: Pose, house: int = 0, grants: tuple[Grant, ...] = ()) -> Player:
+        """A person who is logged in, and has shown these grants."""
         player = Player(self, number, pose)
+        player.grants = grants
         self.players.append(player)
         player.come(self.houses[house])
         assert player.of(Welcome), player.heard

@@ -203,12 +203,12 @@ class Host:
 
     def texts(self) -> list[str]:
         """What hangs in the place, as a client that enters sees it."""
-        shown = [one for message in self.machine.objects_message(PLACE) for one in message.objects]
+        shown = (self.machine.shown(PLACE) or {}).values()
         return sorted(one.text for one in shown if one.kind == "lantern")
 
     def rings(self) -> int:
         """How often the bell of the place was rung."""
-        shown = [one for message in self.machine.objects_message(PLACE) for one in message.objects]
+        shown = (self.machine.shown(PLACE) or {}).values()
         return sum(one.count for one in shown if one.kind == "bell")
 
 

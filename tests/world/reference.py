@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -172,14 +173,70 @@ def slow_tie(id: int, tick: int) -> int:
     return z ^ z >> 31
 
 
-def slow_leaf(
-    people: dict[int, tuple[int, int]], clients: set[int], leaf: tuple[int, int], tick: int
-) -> set[int]:
-    """The ids in the frame of the leaf (column, row) of 32 m: at most 96, by distance from its clients' box."""
-    own = [people[id] for id in clients if (people[id][0] // 3200, people[id][1] // 3200) == leaf]
-    box = (min(e for e, _ in own), min(n for _, n in own), max(e for e, _ in own), max(n for _, n in own))
-    around = [
-        id for id, (e, n) in people.items() if max(abs(e // 3200 - leaf[0]), abs(n // 3200 - leaf[1])) <= 1
+def slow_leaves(people: dict[int, tuple[int, int]]) -> dict[tuple[int, int, int], set[int]]:
+    """The ids in each leaf (level, column, row): cells of 512 m, cut in four as often as need be, down to 50 cm.
+
+    A cell is cut while over 16 stand in it, or over 96 in the cell that it is a quarter of.
+    """
+
+    def cell(id: int, level: int) -> tuple[int, int]:
+        side = ROOT_SIDE >> level
+        return people[id][0] // side, people[id][1] // side
+
+    leaves: dict[tuple[int, int, int], set[int]] = {}
+    waiting = [
+        (7, {id for id in people if cell(id, 6) == parent}) for parent in {cell(id, 6) for id in people}
     ]
-    around.sort(key=lambda id: (round(slow_gap(box, *people[id]) ** 2), slow_tie(id, tick) >> 36))
-    return set(around[:96])
+    while waiting:
+        level, parent = waiting.pop()
+        for place in {cell(id, level) for id in parent}:
+            inside = {id for id in parent if cell(id, level) == place}
+            if level < 17 and (len(inside) > 16 or len(parent) > 96):
+                waiting.append((level + 1, inside))
+            else:
+                leaves[level, *place] = inside
+    return leaves
+
+
+def slow_box(places: Iterable[tuple[int, int]]) -> Box:
+    """The smallest closed box around some places."""
+    east, north = zip(*places, strict=True)
+    return min(east), min(north), max(east), max(north)
+
+
+def slow_how_far(box: Box, east: int, north: int) -> int:
+    """How far from a closed box, as frames compare it: the bits of a float of 32 bits, without its last ten."""
+    ways = (max(box[0] - east, east - box[2], 0), max(box[1] - north, north - box[3], 0))
+    square = _rounded(_rounded(ways[0] ** 2) + _rounded(ways[1] ** 2))
+    return int(struct.unpack("<I", struct.pack("<f", square + 1))[0]) >> 10
+
+
+def _rounded(number: float) -> float:
+    return float(struct.unpack("<f", struct.pack("<f", number))[0])
+
+
+def slow_nearest(people: dict[int, tuple[int, int]], box: Box, tick: int) -> list[int]:
+    """The ids of all within 64 m of a box, the nearest first, of those equally far away by chance."""
+    near = [id for id, place in people.items() if slow_gap(box, *place) < 6_400]
+    return sorted(near, key=lambda id: (slow_how_far(box, *people[id]), slow_tie(id, tick)))
+
+
+def slow_shown(people: dict[int, tuple[int, int]], clients: set[int]) -> list[set[int]]:
+    """The clients that are shown the same: those of a leaf, or of a part of it no longer than 1.5 of its reaches."""
+    shown: list[set[int]] = []
+    for (level, *_), ids in slow_leaves(people).items():
+        if not (own := ids & clients):
+            continue
+        box = slow_box(people[id] for id in own)
+        near = slow_nearest(people, box, 0)
+        if len(people) > 96 and len(near) >= 96:
+            bits = slow_how_far(box, *people[near[95]]) << 10
+            reach = 1.5 * math.sqrt(struct.unpack("<f", struct.pack("<I", bits))[0] - 1)
+            long = max(box[2] - box[0], box[3] - box[1])
+            level = min(level + sum(long > reach * 2**k for k in range(10)), 17)
+        side = ROOT_SIDE >> level
+        parts: dict[tuple[int, int], set[int]] = {}
+        for id in own:
+            parts.setdefault((people[id][0] // side, people[id][1] // side), set()).add(id)
+        shown += parts.values()
+    return shown

@@ -52,8 +52,8 @@ def last(player: Player) -> Done:
 def lanterns(cores: Cores, house: int) -> list[WorldObject]:
     """What a node's cells show of lanterns, all of them."""
     node = cores.houses[house].node
-    shown = [m for cell in node.city_map.cells_of(node.who) for m in node.parts.objects.objects_message(cell)]
-    return [one for message in shown for one in message.objects if one.kind == "lantern"]
+    cells = [node.parts.objects.shown(cell) or {} for cell in node.city_map.cells_of(node.who)]
+    return [one for shown in cells for one in shown.values() if one.kind == "lantern"]
 
 
 def test_a_rehearsal_and_a_bell_across_a_border(cores: Cores) -> None:

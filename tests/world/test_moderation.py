@@ -18,6 +18,7 @@ from p2pworld.ids import Incarnation
 from p2pworld.limits import REPORT_KEPT_MS, REPORTS_PER_MINUTE, SANCTION_LONGEST_MS
 from p2pworld.messages import (
     Act,
+    Beat,
     Bye,
     Correct,
     Done,
@@ -54,12 +55,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from random import Random
 
+    from p2pworld.messages import PlayMessage
+
 EAST, NORTH = landmark("Bosingak").position_cm
 GROUND = Cell.at(EAST, NORTH, 7)
 NOW_MS = 1_763_900_000_000
 HOUR, DAY = 3_600_000, 86_400_000
 ROOT, MODERATOR, OFFICIAL = (Signer.from_seed(bytes([n]) * 32) for n in (201, 202, 203))
 SPEECH = count(1)
+DURABLE = ("disk", "standby")
 SELF_MADE = sign_grant(MODERATOR, MODERATOR.public, "moderator", ("cells:*",), 0, NOW_MS * 2)
 
 
@@ -336,6 +340,87 @@ def test_who_is_muted_is_told_until_when_on_every_node_and_nobody_else_is(city: 
     assert until_words(signed.until_ms) in notice.sentence
     assert "insult" in notice.sentence
     assert talk(city, here) == "said"
+
+
+def asked(city: Cores, player: Player, act: Act) -> str:
+    """What came of an act: how durable it is, or the reason why not."""
+    player.say(act)
+    city.tick(2)
+    done: Done = player.of(Done)[-1]
+    assert done.n == act.n
+    return done.durable or done.reason
+
+
+def words_at(n: int, verb: str, at: Pose) -> Act:
+    """Words to be put up there."""
+    return Act(n, verb, "words", east_cm=at.east_cm, north_cm=at.north_cm)
+
+
+def beat(city: Cores, player: Player) -> list[PlayMessage]:
+    """What came of a beat of the drum, at once."""
+    return [m for m in player.say(Beat(city.now.wall_ms + 100, 1)) if isinstance(m, (Beat, Notice))]
+
+
+def test_who_is_muted_puts_up_no_words_and_beats_no_drum(city: Cores) -> None:
+    here, there = two(city)
+    signed = order(city, "mute", there.keys.public, house=0)
+    assert asked(city, there, Act(1, "hang", "a rude wish")) == "muted"
+    assert until_words(signed.until_ms) in there.of(Done)[-1].sentence
+    assert asked(city, there, Act(2, "note", "a rude note")) == "muted"
+    assert asked(city, there, Act(3, "hang")) in DURABLE
+    assert asked(city, there, Act(4, "ring")) in DURABLE
+    (notice,) = beat(city, there)
+    assert isinstance(notice, Notice)
+    assert (notice.code, until_words(signed.until_ms) in notice.sentence) == ("muted", True)
+    assert beat(city, there) == []  # told once, not at each beat
+    city.tick(60)
+    assert [type(m) for m in beat(city, there)] == [Notice]
+    assert asked(city, here, Act(1, "hang", "a kind wish")) in DURABLE
+    assert [type(m) for m in beat(city, here)] == [Beat]
+
+
+def test_who_is_muted_at_one_place_puts_up_words_elsewhere() -> None:
+    places = load(None)
+    east_cm, north_cm = places.by_id["seoul-plaza"].spawns[0].at
+    city = Cores(
+        [[Cell.at(east_cm, north_cm, 7)], []], 1, NOW_MS, roots=frozenset({ROOT.public}), places=places
+    )
+    here = city.player(0, Pose(east_cm, north_cm))
+    order(city, "mute", here.keys.public, "place:seoul-plaza")
+    assert asked(city, here, Act(1, "hang", "wish")) == "muted"
+    away = Pose(east_cm + 20_000, north_cm)
+    assert places.at(away.east_cm, away.north_cm) != places.by_id["seoul-plaza"]
+    assert asked(city, here, words_at(2, "hang", away)) in DURABLE
+    here.pose = away
+    assert asked(city, here, words_at(3, "hang", Pose(east_cm, north_cm))) == "muted"
+
+
+def test_words_for_another_node_s_ground_are_refused_at_home_and_there(city: Cores) -> None:
+    """`ActFor`: the node of the muted person knows the order, or only the one that holds the ground does."""
+    border_cm = GROUND.bounds_cm()[2]
+    beyond = Pose(border_cm - 500, NORTH)
+    near = city.player(8, beyond)
+    guest = city.player(7, Pose(border_cm + 500, NORTH), 1)
+    assert (city.owners(near), city.owners(guest)) == ([0], [1])
+    home = city.houses[1].node.parts
+    assert asked(city, guest, words_at(1, "hang", beyond)) in DURABLE
+    order(city, "mute", guest.keys.public, house=0)
+    assert asked(city, guest, words_at(2, "hang", beyond)) == "muted"
+    assert home.counters["acts-passed-on"] == 1  # that of before
+    orders, home.moderation = home.moderation, Moderation(frozenset(), Outbox())  # it has not heard of it
+    assert asked(city, guest, words_at(3, "note", beyond)) == "muted"
+    assert home.counters["acts-passed-on"] == 2
+    guest.say(sign_say(guest.keys, 1, "near", "psst", city.now.wall_ms))
+    guest.say(Beat(city.now.wall_ms + 100, 1))
+    assert (len(guest.of(Said)), len(guest.of(Beat))) == (1, 1)  # let by at home
+    assert (near.of(Said), near.of(Beat)) == ([], [])
+    home.moderation = orders
+    city.tick()
+    order(city, "lift", guest.keys.public, house=0)
+    guest.say(sign_say(guest.keys, 2, "near", "hello", city.now.wall_ms))
+    guest.say(Beat(city.now.wall_ms + 100, 1))
+    assert [said.text for said in near.of(Said)] == ["hello"]
+    assert len(near.of(Beat)) == 1
 
 
 def test_an_order_ends_by_itself(city: Cores) -> None:

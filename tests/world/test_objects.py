@@ -363,8 +363,8 @@ def test_a_retry_after_walking_on_within_the_node_is_answered_by_the_first_cell(
     a.ask(1, cell=beside)
     city.settle()
     assert a.answers() == [(1, "disk", ""), (1, "disk", "")]
-    assert a.machine.objects_message(beside)[0].objects == ()
-    assert b.machine.objects_message(PLACE) == []
+    assert a.machine.shown(beside) == {}
+    assert b.machine.shown(PLACE) is None
 
 
 def test_a_lost_socket_is_never_answered_under_its_number() -> None:
@@ -407,8 +407,9 @@ def test_a_note_is_pinned_once_and_shown_as_one() -> None:
     for _ in range(2):  # a retry
         a.ask(1, "note", text="잃어버린 우산을 찾습니다", avatar=9)
         city.settle()
-    (chunk,) = a.machine.objects_message(PLACE)
-    assert [(one.kind, one.text, one.by) for one in chunk.objects] == [
+    shown = a.machine.shown(PLACE)
+    assert shown is not None
+    assert [(one.kind, one.text, one.by) for one in shown.values()] == [
         ("note", "잃어버린 우산을 찾습니다", 9)
     ]
 
@@ -423,9 +424,6 @@ def test_an_avatar_and_a_cell_hold_so_many_lanterns(monkeypatch: pytest.MonkeyPa
     a.ask(0, avatar=9)  # a retry is still a retry
     city.settle()
     assert a.answers()[-1] == (0, "disk", "")
-    chunks = a.machine.objects_message(PLACE)
-    assert [len(chunk.objects) for chunk in chunks] == [64] * 4
-    assert [chunk.whole for chunk in chunks] == [True, False, False, False]
     monkeypatch.setattr(acts, "LANTERNS_PER_CELL", OBJECTS_PER_AVATAR + 1)
     a.ask(1, avatar=10)
     city.settle()
@@ -566,8 +564,7 @@ def test_a_divided_cell_shows_each_part_what_hangs_in_it() -> None:
     city.see(took(split(a.map, PLACE)))
     city.settle()
     shown = {
-        child: [one.text for message in a.machine.objects_message(child) for one in message.objects]
-        for child in PLACE.children()
+        child: [one.text for one in (a.machine.shown(child) or {}).values()] for child in PLACE.children()
     }
     assert sorted(map(len, shown.values())) == [0, 0, 0, 1]
     assert shown[PLACE.children()[3]] == ["wish 1"]  # the middle is the north-east part's corner
@@ -580,7 +577,7 @@ def test_a_new_incarnation_of_the_same_process_begins_with_nothing_but_what_it_k
     a.number = 2
     a.who = Incarnation(a.node, 2)
     a.machine.begin(a.who)
-    assert a.machine.objects_message(PLACE) == []
+    assert a.machine.shown(PLACE) is None
     joined = took(join(took(fail_over(b.map, Incarnation(a.node, 1), b.who)), a.as_member))
     city.see(took(claim(joined, a.who, [PLACE])))
     city.settle()

@@ -2,7 +2,9 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import grants from "../../../tests/vectors/grants.json";
 import { join, toHex } from "../src/net/bytes";
+import { readChain } from "../src/net/grants";
 import { type Signer, signerOfSeed } from "../src/net/keys";
 import { encodeMessage, Kind, type NodeMessage, type Pose, type Welcome } from "../src/net/messages";
 import { type Fields, unpack } from "../src/net/msgpack";
@@ -171,6 +173,41 @@ test("a handoff: poses go to both, the old socket is closed by the new one's wel
   assert.equal(toHex(session.node as Uint8Array), toHex(nodeB.public));
   await stage.say(1, Kind.BYE, { code: "moved" });
   assert.equal(session.at, "PLAYING");
+});
+
+test("grants are shown at a login and at a handoff", async () => {
+  const stage = new Stage();
+  const chain = readChain(`# mine\n\n${grants[0]?.file.join("\n")}\n`);
+  assert(chain);
+  stage.session.grants = chain.grants;
+  await stage.play();
+  assert.deepEqual(stage.last(1, Kind.HELLO).grants, chain.grants);
+  await stage.say(1, Kind.MOVED, { node: nodeB.public, url: B, ticket: new Uint8Array(16).fill(7) });
+  await stage.challenge(2, nodeB);
+  assert.deepEqual(stage.last(2, Kind.HELLO).grants, chain.grants);
+});
+
+test("a session without grants says nothing of them", async () => {
+  const stage = new Stage();
+  await stage.play();
+  assert.equal("grants" in stage.last(1, Kind.HELLO), false);
+});
+
+test("what is no chain of grants is not taken for one", () => {
+  const line = grants[0]?.file[0] as string;
+  for (const text of [
+    "",
+    "# nothing",
+    "no grant at all!",
+    line.slice(0, -3),
+    `${line}\n`.repeat(5),
+    "gA", // an empty map
+    "kA", // an empty list
+    "wA", // nothing
+    "A".repeat(9000),
+  ])
+    assert.equal(readChain(text), null, text.slice(0, 40));
+  assert.equal(readChain(line)?.role, "issuer");
 });
 
 test("a seat at another node than promised is not taken", async () => {

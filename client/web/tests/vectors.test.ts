@@ -3,12 +3,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import density from "../../../tests/vectors/density.json";
+import grants from "../../../tests/vectors/grants.json";
 import handshake from "../../../tests/vectors/handshake.json";
 import play from "../../../tests/vectors/play.json";
 import poses from "../../../tests/vectors/poses.json";
 import speech from "../../../tests/vectors/speech.json";
 import { fromHex, toHex } from "../src/net/bytes";
 import { DensityFrame, encodePose, PosesFrame } from "../src/net/frames";
+import { readChain } from "../src/net/grants";
 import { avatarId, type KeptKey, newKey, type Signer, signer, signerOfSeed, verify } from "../src/net/keys";
 import { decodeMessage, encodeMessage, Kind, type Pose, type Profile } from "../src/net/messages";
 import { canonical, type Fields, Malformed, unpack } from "../src/net/msgpack";
@@ -136,6 +138,20 @@ test("a challenge is verified, and one with any other bit is not", async () => {
     assert.equal(await verifyChallenge({ ...read.body, [field]: bytes }), false, field);
   }
   assert.equal(await verifyChallenge({ ...read.body, url: `${read.body.url}x` }), false);
+});
+
+test("a grant of a file travels in a hello as it is", async () => {
+  for (const { file, message, signed, hex } of grants) {
+    const chain = readChain(file.join("\n"));
+    assert(chain);
+    assert.deepEqual([chain.role, chain.untilMs], ["official", 1_800_000_000_000]);
+    assert.equal(toHex(chain.subject), message.key);
+    const { login_ms, url, profile } = message;
+    const fields = { login_ms, url, profile };
+    assert.equal(toHex(helloInput(node, nonce, helloMap(fields))), signed);
+    const sent = await signHello(person, node, nonce, fields, chain.grants);
+    assert.deepEqual(plain(unpack(sent, 1)), plain(unpack(fromHex(hex), 1)));
+  }
 });
 
 test("hellos are signed to the bit", async () => {

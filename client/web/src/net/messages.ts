@@ -130,7 +130,12 @@ export type NodeMessage =
     }
   | {
       readonly kind: typeof Kind.PROFILES;
-      readonly body: { readonly ids: readonly number[]; readonly profiles: readonly Profile[] };
+      readonly body: {
+        readonly ids: readonly number[];
+        readonly profiles: readonly Profile[];
+        /** What each has proved to be by a grant, in the same order, or nothing; empty when nobody has. */
+        readonly roles: readonly string[];
+      };
     }
   | {
       readonly kind: typeof Kind.CORRECT;
@@ -286,7 +291,11 @@ const READERS: { readonly [kind: number]: Read<unknown> } = {
     gone: list(bytes(16, 16), 64, true),
     whole: flag(false),
   }),
-  [Kind.PROFILES]: map({ ids: list(avatar, 64), profiles: list(profile, 64) }),
+  [Kind.PROFILES]: map({
+    ids: list(avatar, 64),
+    profiles: list(profile, 64),
+    roles: list(text(0, 40), 64, true),
+  }),
   [Kind.CORRECT]: map({ seq: u32, pose, reason: code }),
   [Kind.NOTICE]: map({ code, sentence }),
   [Kind.PACE]: map({ shift_ms: whole(-1000, 1000) }),

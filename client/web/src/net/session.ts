@@ -96,6 +96,8 @@ export class Session {
   trouble: { readonly code: string; readonly sentence: string } = { code: "", sentence: "" };
   logins = 0;
   handoffs = 0;
+  /** Shown at each login and handoff: a chain that gives this person a role. */
+  grants: readonly Fields[] = [];
 
   private sockets: Sockets = START;
   private readonly known = new Map<number, Socket>();
@@ -323,7 +325,7 @@ export class Session {
       this.owner.login(this.lastLoginMs);
       hello = { login_ms: this.lastLoginMs, url, profile, after: this.after ?? undefined, want: this.pose };
     }
-    const signed = await signHello(this.signer, node, nonce, hello);
+    const signed = await signHello(this.signer, node, nonce, hello, this.grants);
     if (this.known.get(conn) !== socket) return;
     this.shell.send(conn, signed);
     this.follow();

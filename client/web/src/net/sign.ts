@@ -62,16 +62,19 @@ export function helloInput(node: Uint8Array, nonce: Uint8Array, map: Fields): Ui
   return join(TO_BYTES.encode("p2pworld hello v1\n"), node, nonce, sha256(canonical(map)));
 }
 
-/** A signed HELLO, ready to be sent. */
+/** A signed HELLO, ready to be sent; `grants` go beside what is signed, for they prove themselves. */
 export async function signHello(
   by: Signer,
   node: Uint8Array,
   nonce: Uint8Array,
   hello: HelloFields,
+  grants: readonly Fields[] = [],
 ): Promise<Uint8Array> {
   const { login_ms, url, profile, ...rest } = helloMap(hello);
   const sig = await by.sign(helloInput(node, nonce, helloMap(hello)));
-  return encodeMessage(Kind.HELLO, { v: PROTOCOL, key: by.public, login_ms, url, profile, sig, ...rest });
+  const shown = grants.length > 0 ? grants : undefined;
+  const { public: key } = by;
+  return encodeMessage(Kind.HELLO, { v: PROTOCOL, key, login_ms, url, profile, sig, ...rest, grants: shown });
 }
 
 /** What is said, when, and to whom: all of a SAY but its number. */

@@ -3,6 +3,7 @@
  * stood. All tabs of a browser share it. Where nothing can be kept (some private windows) it lives as long as the page.
  */
 
+import { type Chain, readChain } from "../net/grants";
 import { type KeptKey, newKey } from "../net/keys";
 
 const NAME = "p2pworld";
@@ -45,6 +46,17 @@ export function keptNow(name: string): unknown {
   } catch {
     return null;
   }
+}
+
+/** The grants that this device shows at a login; nothing where none, or no good ones, were kept. */
+export function keptChain(): Chain | null {
+  const text = keptNow("grants");
+  return typeof text === "string" ? readChain(text) : null;
+}
+
+/** Keeps a file of grants, or, empty, keeps none; from the next login on they are shown. */
+export function keepChain(text: string): void {
+  keepNow("grants", text);
 }
 
 class InMemory implements Kept {

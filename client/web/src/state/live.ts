@@ -25,6 +25,7 @@ import { Outgoing, People } from "./asking";
 import { CityTime, Clock } from "./clock";
 import { Crowd } from "./crowd";
 import { Densities } from "./density";
+import { keptChain } from "./kept";
 import type { Places } from "./places";
 import { Things } from "./things";
 import { Walker } from "./walker";
@@ -135,6 +136,7 @@ export class LiveWorld implements World {
       beginning.want,
       beginning.lastLoginMs,
     );
+    this.session.grants = keptChain()?.grants ?? [];
     this.shown = {
       count: 0,
       ids: this.crowd.ids,

@@ -227,6 +227,18 @@ const TABLE = {
     "북 북동 동 남동 남 남서 서 북서",
     "north north-east east south-east south south-west west north-west",
   ],
+  roleTitle: ["열쇠와 자격", "key and role"],
+  roleKey: ["내 공개 열쇠", "my public key"],
+  roleGrant: ["자격 증서", "my grant"],
+  roleGrantHint: [
+    "시에서 받은 자격 증서를 붙여 넣거나 파일을 고르세요.",
+    "Paste the grant that the city gave you, or choose its file.",
+  ],
+  roleKeep: ["보이고 다시 들어가기", "show it and come in again"],
+  roleDrop: ["지우기", "remove"],
+  roleHeld: ["{role}: {until}까지", "{role} until {until}"],
+  roleNone: ["자격 증서가 아니에요.", "This is no grant."],
+  roleOther: ["다른 열쇠에게 준 자격 증서예요.", "This grant is for another key."],
   credits: [
     "경계: 통계청 SGIS 2021 (공공누리 1유형) · 청계천: © OpenStreetMap 기여자 (ODbL)",
     "Borders: Statistics Korea SGIS 2021 (KOGL 1) · Cheonggyecheon: © OpenStreetMap contributors (ODbL)",

@@ -1,0 +1,195 @@
+"""`p2pworld bench …`: what the city carries, measured on this machine from outside."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["bench"]
+
+
+@click.group()
+def bench() -> None:
+    """Measure what the city carries on this machine."""
+
+
+def crowd_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of every crowd."""
+    number, share = click.IntRange, click.FloatRange
+    for option in reversed(
+        (
+            click.option(
+                "--seconds",
+                default=20.0,
+                show_default=True,
+                type=share(1.0),
+                help="Measured, of the crowd's time.",
+            ),
+            click.option(
+                "--area-m",
+                "side_m",
+                default=100.0,
+                show_default=True,
+                type=share(1.0, 200.0),
+                help="Side of the square.",
+            ),
+            click.option(
+                "--processes", default=1, show_default=True, type=number(1, 4), help="Node processes."
+            ),
+            click.option(
+                "--standing", default=0.8, show_default=True, type=share(0, 1), help="Share that stands."
+            ),
+            click.option(
+                "--churn",
+                default=0.01,
+                show_default=True,
+                type=share(0, 0.2),
+                help="Share that comes and goes each second.",
+            ),
+            click.option(
+                "--time-scale",
+                "scale",
+                default=1.0,
+                show_default=True,
+                type=share(1, 8),
+                help="A clock so many times slower, of nodes and bots.",
+            ),
+            click.option("--tls", is_flag=True, help="Over wss."),
+            click.option(
+                "--watchers",
+                default=100,
+                show_default=True,
+                type=number(1, 500),
+                help="Clients whose view is measured.",
+            ),
+            click.option(
+                "--bot-processes",
+                default=1,
+                show_default=True,
+                type=number(1, 8),
+                help="Processes of bots besides the watchers'.",
+            ),
+            click.option("--seed", default=1, show_default=True, help="The same seed makes the same people."),
+            click.option(
+                "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+@bench.command()
+@click.option("--avatars", default=500, show_default=True, type=click.IntRange(1, 12_000), help="People.")
+@click.option(
+    "--never-read",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 2_000),
+    help="Then also clients that never read.",
+)
+@click.option(
+    "--surge", default=0, show_default=True, type=click.IntRange(0, 12_000), help="Then so many more people."
+)
+@click.option(
+    "--linked",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 12_000),
+    help="With 4 processes: so many people of the other three, who need no sockets.",
+)
+@click.option(
+    "--folder", type=click.Path(path_type=Path), help="Keep configurations and logs in this new folder."
+)
+@crowd_options
+def crowd(folder: Path | None, json_file: Path | None, **wanted: Any) -> None:
+    """A crowd on one square, from outside."""
+    from simulations.bench.crowd.run import BenchFailed, Crowd, run_crowd
+
+    with tempfile.TemporaryDirectory(prefix="p2pworld-crowd-") as place:
+        try:
+            figures = run_crowd(Crowd(**wanted), folder or Path(place), _say)
+        except BenchFailed as error:
+            raise click.ClickException(str(error)) from None
+    _told(figures, json_file)
+
+
+@bench.command()
+@click.option(
+    "--sizes",
+    default="250,500,1000,2000,3000,5000,10000",
+    show_default=True,
+    help="People, one size after the other.",
+)
+@click.option(
+    "--plot",
+    "plot_file",
+    type=click.Path(path_type=Path),
+    help="Draw cores, bytes and freshness into this PNG.",
+)
+@crowd_options
+def sweep(sizes: str, plot_file: Path | None, json_file: Path | None, **wanted: Any) -> None:
+    """Crowds of many sizes: a table and a plot."""
+    from simulations.bench import sweep as sweeping
+    from simulations.bench.crowd.run import BenchFailed, Crowd
+    from simulations.bench.plot import picture
+
+    try:
+        people = sorted({int(size) for size in sizes.split(",")})
+    except ValueError:
+        raise click.BadParameter(
+            "give numbers with commas between, such as 500,1000", param_hint="--sizes"
+        ) from None
+    with tempfile.TemporaryDirectory(prefix="p2pworld-sweep-") as place:
+        try:
+            told = sweeping.run_sweep(Crowd(people[0], **wanted), people, Path(place), _say)
+        except BenchFailed as error:
+            raise click.ClickException(str(error)) from None
+    figures = {"bench": "sweep", "growth": sweeping.growth(told), "runs": told}
+    if json_file is not None:
+        json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    click.echo(sweeping.table_of(told))
+    click.echo(json.dumps(figures["growth"]))
+    if plot_file is not None and not picture(sweeping.plot_of(told), plot_file):
+        plot_file = plot_file.with_suffix(".svg")
+        plot_file.write_text(sweeping.plot_of(told), encoding="utf-8")
+        click.echo(f"there is no Chromium on this machine; the plot is {plot_file}", err=True)
+
+
+@bench.command()
+@click.option(
+    "--clients", default=200, show_default=True, type=click.IntRange(1, 2_000), help="Who walks to and fro."
+)
+@click.option(
+    "--rounds", default=10, show_default=True, type=click.IntRange(1, 1_000), help="Steps over the border."
+)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file.")
+def handoff(clients: int, rounds: int, json_file: Path | None) -> None:
+    """People who walk to and fro over the border between two nodes."""
+    from simulations.bench.crowd.run import BenchFailed
+    from simulations.bench.handoff import run_handoffs
+
+    with tempfile.TemporaryDirectory(prefix="p2pworld-handoff-") as place:
+        try:
+            figures = run_handoffs(clients, rounds, Path(place), _say)
+        except BenchFailed as error:
+            raise click.ClickException(str(error)) from None
+    _told(figures, json_file)
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _told(figures: dict[str, Any], json_file: Path | None) -> None:
+    text = json.dumps(figures, indent=2)
+    if json_file is not None:
+        json_file.write_text(text + "\n", encoding="utf-8")
+    click.echo(text)

@@ -1,0 +1,1 @@
+"""The crowd bench: real nodes, thousands of lean clients from outside, and what those clients see."""
