@@ -240,6 +240,10 @@ class Node:
                 parts.counters["frames-rested"] += len(frame.conns) - len(conns)
                 self._frames[i] = Frame(conns, frame.payloads)
 
+    def frames_dropped(self) -> None:
+        """The shell is late: the frames before those it has just been given never left."""
+        self.parts.readers.dropped()
+
     def advance(self, done: Wrote | WriteFailed, now: Instant) -> None:
         """The disk's answer to the writes of one Ready."""
         parts = self.parts

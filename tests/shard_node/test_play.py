@@ -18,8 +18,8 @@ from p2pworld.limits import (
     CONTROL_BURST,
     CONTROL_BYTES_MAX,
     CONTROL_QUEUE_BYTES,
-    FRAME_BYTES_MAX,
     DOOR_HALF_OPEN_MAX,
+    FRAME_BYTES_MAX,
     HELLO_WAIT_S,
     SOCKET_FULL_S,
     SOCKET_RECEIVE_BUFFER_BYTES,
@@ -313,6 +313,16 @@ async def test_a_frame_goes_to_each_of_its_clients_as_whole_messages() -> None:
         assert await clients[1].payload() == b"\x02third"
         assert on.play.counters["frames_sent"] == 3
         assert on.play.counters["frames_to_gone"] == 1
+
+
+async def test_frames_that_wait_too_long_are_dropped_for_newer_ones_and_that_is_told() -> None:
+    async with stage() as on:
+        client = await on.connect()
+        await on.sink.until_events(1)
+        told = [on.play.send_frames((Frame((0,), (bytes((2, i)),)),)) for i in range(3)]
+        assert told == [False, True, True]
+        assert await client.payload() == b"\x02\x02"
+        assert on.play.counters["frames_late"] == 2
 
 
 async def fill(on: Stage) -> int:
