@@ -52,6 +52,7 @@ from p2pworld.messages import (
     Done,
     Go,
     Moved,
+    Notice,
     Pace,
     PlayMessage,
     Pose,
@@ -331,6 +332,8 @@ class Session:
             case Done():
                 if self._acts.done(message, now_s):
                     self.counters[f"act-again-{message.reason}"] += 1
+            case Notice("pace") if message.tick_ms and conn == self._sockets.main:
+                self.tick_ms = message.tick_ms
             case Pace():
                 if conn == self._sockets.main:
                     self.pace_ms += message.shift_ms

@@ -9,13 +9,14 @@ from typing import Final
 
 # ruff: noqa: RUF022  (grouped as below)
 __all__ = [
-    "TICK_MS", "LEASE_TTL_S", "LOGIN_AHEAD_MS", "CLOCK_SKEW_MS",
+    "TICK_MS", "TICK_MS_MAX", "OVER_BUSY", "OVER_TICKS", "EASE_S", "LEASE_TTL_S", "LOGIN_AHEAD_MS", "CLOCK_SKEW_MS",
+    "BATCH_WAIT_MS", "LOAD_EVERY_S", "LOAD_TTL_S", "SLEW_SHARE", "CLOCK_SAMPLES", "CLOCK_ROOTS_MAX", "CLOCK_STALE_S",
     "REACH_SLACK_CM", "REACH_SPEED_CM_S", "REACH_SECONDS", "HYSTERESIS_CM", "POSES_PER_S", "CORRECT_EVERY_S",
     "BEHIND_SLOW_MS", "BEHIND_GOOD_MS", "BEHIND_LOST_MS",
     "PACE_EVERY_S", "PACE_EVERY_MOST_S", "PACE_LEAD_MS", "PACE_PER_TICK", "PACE_WINDOW_MS",
     "VIEW_CM", "LEAF_CAPACITY", "LEAF_WIDEST", "LEAF_FINEST", "FRAME_AVATARS", "TIER_1_AVATARS", "TIER_2_AVATARS",
     "DENSITY_LEVEL", "DENSITY_CELLS", "FRAME_BYTES_MAX", "CLIENT_BYTES_PER_S", "BORDER_AVATARS", "BORDER_STEP_CM",
-    "GHOST_REACH_CM", "GHOST_TTL_S", "AVATARS_MAX", "CLIENTS_MAX",
+    "GHOST_REACH_CM", "GHOST_TTL_S", "GHOST_TICKS", "AVATARS_MAX", "CLIENTS_MAX",
     "CONTROL_BYTES_MAX", "CONTROL_PER_S", "CONTROL_BURST",
     "DOOR_HALF_OPEN_MAX", "DOOR_PER_S", "DOOR_BURST", "DOOR_ADDRESSES_MAX",
     "CONTROL_QUEUE_BYTES", "SOCKET_SEND_BUFFER_BYTES", "SOCKET_RECEIVE_BUFFER_BYTES", "SOCKET_FULL_S", "HELLO_WAIT_S",
@@ -34,6 +35,26 @@ __all__ = [
 
 # ---- time
 TICK_MS: Final = 100  # 10 Hz
+TICK_MS_MAX: Final = (
+    500  # 2 Hz, under overload; a client hears something six times before it takes its node for dead
+)
+OVER_BUSY: Final = (
+    0.95  # of the time between two ticks; what is left does not pay for a wake-up that comes late
+)
+OVER_TICKS: Final = 3  # running: one slow garbage collection is no overload
+EASE_S: Final = 0.5  # of room for each step up: five steps in about 3.5 s, the first of them at 2 Hz
+# nodes that tick together: frames wait this long for the neighbours' batches of the same tick, at most
+BATCH_WAIT_MS: Final = 25
+LOAD_EVERY_S: Final = 1.0
+LOAD_TTL_S: Final = 3.0  # an older word about a node's load counts for nothing
+SLEW_SHARE: Final = (
+    0.01  # of its length is the most a tick is moved: 1 ms of 100, so 50 ticks from any phase to any
+)
+CLOCK_SAMPLES: Final = (
+    8  # round trips, of which the shortest counts; in 8 s two clocks 200 ppm apart part by 1.6 ms
+)
+CLOCK_STALE_S: Final = 5.0  # a root whose beat does not rise for so long is no root
+CLOCK_ROOTS_MAX: Final = 1_024
 # renewed each quarter of it; judged dead after 1.2 of it unchanged, so a failover starts within 4 s
 LEASE_TTL_S: Final = 3.0
 LOGIN_AHEAD_MS: Final = 600_000  # a device's clock may be ten minutes ahead of ours
@@ -81,6 +102,7 @@ BORDER_STEP_CM: Final = 1_600
 # a ghost stands at most this far beyond its holder's ground: its handoff is under way
 GHOST_REACH_CM: Final = 3_200
 GHOST_TTL_S: Final = 1.0
+GHOST_TICKS: Final = 3  # of its own node, at least, a ghost lives unrefreshed: at 2 Hz that is 1.5 s
 
 # ---- people and sockets
 AVATARS_MAX: Final = 16_384  # rows of one node, ghosts and dormant ones included

@@ -53,13 +53,13 @@ if TYPE_CHECKING:
     from shard_node.play import PlaySockets
     from shard_node.storage.journal import Journal
 
-__all__ = ["Executor", "ask", "now"]
+__all__ = ["Executor", "Usage", "ask", "now"]
 
 PERSISTS_MAX: Final = 4_096  # waiting for the disk; as many as acts may wait
 GROUP_MAX: Final = 256  # made durable by one commit
 REQUESTS_MAX: Final = 64  # waiting for the store; a node asks one thing at a time, and renews beside it
+LEAVE_S: Final = 0.002  # in which what a tick tells the neighbours reaches the sockets
 TEND_EVERY_S: Final = 0.5  # sockets that waited too long, links that ought to be
-URLS_TOLD: Final = 8
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class Executor:
         node.timed = self.stages.timed
         self._on_number = on_number  # told each new incarnation's number, before the node is
         self.counters: Counter[str] = Counter()
-        self.tick_busy_s = 0.0  # how long the last tick took
+        self.tick_busy_s = 0.0  # how long the last tick took, without its frames
         self.writes_failing = ""  # why the disk last refused, until it accepts again
         self._journal, self._store = journal, store
         self._play: PlaySockets | None = None
@@ -191,23 +191,33 @@ class Executor:
     # ------------------------------------------------------------------------------------------------- ticking
 
     async def _tick_on(self) -> None:
-        """Ticks at a fixed rate. A tick that comes too late to matter is skipped and counted, never made up for.
+        """Ticks when the node's clock says so. A tick that comes too late to matter is skipped, never made up for.
 
-        Ticks fall on multiples of the period since boot, so that all nodes of one machine tick together.
+        The frames of a tick are built after what it told the neighbours has left, and theirs have come.
         """
-        period_s = self.node.config.tick_ms / 1000
-        next_s = trio.current_time() + period_s - now().boot_s % period_s
+        due_s, _ = self.node.next_tick(now().boot_s, now())
+        usage = Usage()
         while True:
-            await trio.sleep_until(next_s)
+            await _sleep_until(due_s)
+            at_s = now().boot_s
+            missed = max(0, int((at_s - due_s) * 1000 / self.node.tick_ms))
+            busy = usage.since_last(at_s, missed)
+            was = self.node.bearing
             began_s = time.perf_counter()
             with self.stages.timed("tick"):
-                self._call(self.node.tick)
+                self._call(partial(self.node.tick, busy=busy))
             self._tend()
             self.tick_busy_s = time.perf_counter() - began_s
+            if self.node.draws:
+                await _sleep_until(due_s + max(LEAVE_S, self.node.awaits))
+                with self.stages.timed("tick"):
+                    self._call(self.node.draw)
+            if self.node.bearing is not was:
+                extra = {"busy": round(busy, 2), "tick_ms": self.node.tick_ms}
+                log.warning("load: from %s to %s", was.name, self.node.bearing.name, extra=extra)
             self.counters["ticks"] += 1
-            missed = max(0, int((trio.current_time() - next_s) / period_s))
+            due_s, missed = self.node.next_tick(due_s, now())
             self.counters["ticks_missed"] += missed
-            next_s += period_s * (missed + 1)
 
     def _tend(self) -> None:
         """Twice a second, and at every new map: who is to be linked, who has waited too long."""
@@ -218,7 +228,7 @@ class Executor:
         self._tended_s, self._linked_version = at_s, version
         members = self.node.peers()
         self.links.want(members)
-        self.play.urls = tuple(member.play_url for member in members[:URLS_TOLD])
+        self.play.urls = self.node.other_urls()
         self.play.housekeep()
 
     # ------------------------------------------------------------------------------------------------- disk
@@ -310,6 +320,27 @@ class Executor:
             if isinstance(answer, Registered):
                 self._on_number(answer.number)
             self.step(answer)
+
+
+class Usage:
+    """How much of the time between two ticks this thread, which runs the loop, was at work."""
+
+    def __init__(self) -> None:
+        self._at_s: float | None = None
+        self._worked_s = 0.0
+
+    def since_last(self, at_s: float, missed: int) -> float:
+        """1.0 is all of it. Missed ticks count as work: somebody else had the processor, or a call took long."""
+        worked_s = time.thread_time()
+        before_s, self._at_s = self._at_s, at_s
+        worked_s, self._worked_s = worked_s - self._worked_s, worked_s
+        if before_s is None or at_s <= before_s:
+            return 0.0
+        return worked_s / (at_s - before_s) if missed == 0 else 1.0 + missed
+
+
+async def _sleep_until(boot_s: float) -> None:
+    await trio.sleep(max(0.0, boot_s - now().boot_s))
 
 
 async def ask(store: Coordination, node: bytes, request: Any) -> Answer:

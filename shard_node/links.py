@@ -257,8 +257,8 @@ class Links:
                 tcp = await trio.open_tcp_stream(parts.hostname or "", parts.port or 0)
                 stream = trio.SSLStream(tcp, self._contexts[1], https_compatible=True)
                 reader = FrameReader(LINK_HELLO_BYTES_MAX)
-                frames, expires_ms = await self._greet(stream, reader, peer)
-            return await self._run_link(peer, stream, reader, frames, expires_ms)
+                frames, expires_ms, caps = await self._greet(stream, reader, peer)
+            return await self._run_link(peer, stream, reader, frames, expires_ms, caps)
         except _Refused as refused:
             self._refusal(peer, refused)
         except RemoteError as error:
@@ -272,8 +272,8 @@ class Links:
 
     async def _greet(
         self, stream: trio.SSLStream[trio.SocketStream], reader: FrameReader, peer: Incarnation
-    ) -> tuple[deque[bytes], int]:
-        """The dialler's side of the handshake: frames that came after it, and when the other's grants end."""
+    ) -> tuple[deque[bytes], int, tuple[str, ...]]:
+        """The dialler's side: frames that came after the handshake, when the other's grants end, what both can."""
         await stream.do_handshake()
         frames: deque[bytes] = deque()
         challenge = await _receive(stream, reader, frames)
@@ -291,7 +291,7 @@ class Links:
             raise _Refused(answer.code, answer.sentence)
         if not isinstance(answer, LinkAccepted):
             raise RemoteError("handshake", "the acceptor neither accepted nor refused")
-        return frames, _expiry_ms(challenge.grants)
+        return frames, _expiry_ms(challenge.grants), answer.caps
 
     def _refusal(self, peer: Incarnation, refused: _Refused) -> None:
         self.counters[f"refused_{refused.code if refused.code in REFUSALS else 'other'}"] += 1
@@ -311,12 +311,12 @@ class Links:
             try:
                 with trio.fail_after(HANDSHAKE_S):
                     reader = FrameReader(LINK_HELLO_BYTES_MAX)
-                    hello = await self._challenge(stream, reader)
+                    hello, caps = await self._challenge(stream, reader)
             finally:
                 self._handshaking -= 1
             reader.max_bytes = LINK_BATCH_BYTES_MAX
             peer = Incarnation(hello.node, hello.incarnation)
-            await self._run_link(peer, stream, reader, deque(), _expiry_ms(hello.grants))
+            await self._run_link(peer, stream, reader, deque(), _expiry_ms(hello.grants), caps)
         except RemoteError as error:
             self.counters[f"malformed_{error.reason}"] += 1
         except (OSError, trio.BrokenResourceError, trio.TooSlowError):
@@ -327,8 +327,10 @@ class Links:
         finally:
             await trio.aclose_forcefully(stream)
 
-    async def _challenge(self, stream: trio.SSLStream[trio.SocketStream], reader: FrameReader) -> LinkHello:
-        """The acceptor's side of the handshake: the answer it accepted."""
+    async def _challenge(
+        self, stream: trio.SSLStream[trio.SocketStream], reader: FrameReader
+    ) -> tuple[LinkHello, tuple[str, ...]]:
+        """The acceptor's side of the handshake: the answer it accepted, and what both can."""
         await stream.do_handshake()
         who, certificate = self._who(), self._contexts[2]
         challenge = LinkChallenge(
@@ -344,7 +346,7 @@ class Links:
         if isinstance(verdict, LinkRefused):
             await stream.aclose()  # in peace, so that the other side reads why
             raise _Refused(verdict.code, verdict.sentence)
-        return hello
+        return hello, verdict.caps
 
     # ------------------------------------------------------------------------------------------------- a link
 
@@ -355,13 +357,14 @@ class Links:
         reader: FrameReader,
         frames: deque[bytes],
         expires_ms: int,
+        caps: tuple[str, ...],
     ) -> bool:
         """Carries batches until either side ends it; always True."""
         link = _Link(expires_ms)
         self._end(peer, "replaced")
         self._links[peer] = link
         self.counters["up"] += 1
-        self._sink.step(LinkUp(peer))
+        self._sink.step(LinkUp(peer, caps))
         reason = "cancelled"
         try:
             with link.scope:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from p2pworld.geometry import Cell
+    from p2pworld.messages import Load
     from shard_node.execute import Executor
 
 __all__ = ["Status"]
@@ -56,7 +57,7 @@ class Status:
         return {"ok": not reasons, "reasons": reasons, "name": self._name, **status}
 
     def nodes(self) -> dict[str, object]:
-        """Every member of the city map, and whether it is linked with this node."""
+        """Every member of the city map, whether it is linked with this node, and what it bears, where that is known."""
         node = self._executor.node
         city, linked = node.city_map, set(self._executor.links.peers())
         return {
@@ -72,6 +73,7 @@ class Status:
                     "standby_cells": len(city.standby_cells(member.who)),
                     "self": member.who == node.who,
                     "linked": member.who in linked,
+                    "load": _load(node.load_of(member.who)),
                 }
                 for member in city.members.values()
             ],
@@ -141,6 +143,19 @@ class Status:
             "writes_waiting": float(executor.writes_waiting),
             "tick_busy_s": executor.tick_busy_s,
         }
+
+
+def _load(load: Load | None) -> dict[str, object] | None:
+    """What a node bears, as JSON; nothing where nothing is known of it."""
+    if load is None:
+        return None
+    return {
+        "busy": load.busy / 1000,
+        "clients": load.clients,
+        "clients_max": load.clients_max,
+        "tick_ms": load.tick_ms,
+        "shed_level": load.shed,
+    }
 
 
 def _bounds(cell: Cell) -> dict[str, float]:

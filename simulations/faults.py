@@ -59,6 +59,9 @@ class FaultOptions:
     disk_slow_times: float = 200.0
     disk_lost: float = 0.0  # probability that one disk of the run is lost for good
     drift: float = 0.0  # clocks run faster or slower by at most this part
+    overload_every_s: float = 0.0  # one machine is too busy
+    overload_s: tuple[float, float] = (1.0, 8.0)
+    overload_busy: float = 3.0  # what its ticks would use of their time
     jump_every_s: float = 0.0
     jump_ms: int = 30_000  # how far from the true time a jump takes the wall clock at most
     again: float = 0.0  # probability that a handoff message arrives twice
@@ -79,6 +82,7 @@ _LIGHT: Final = FaultOptions(
     client_stall_every_s=30.0,
     disk_full_every_s=120.0,
     disk_slow_every_s=120.0,
+    overload_every_s=60.0,
     drift=0.01,
     jump_every_s=100.0,
     again=0.02,
@@ -99,6 +103,7 @@ _HEAVY: Final = replace(
     disk_full_every_s=45.0,
     disk_slow_every_s=45.0,
     disk_lost=0.3,
+    overload_every_s=20.0,
     drift=0.05,
     jump_every_s=30.0,
     again=0.1,
@@ -151,6 +156,7 @@ class Faults:
             (options.disk_full_every_s, self._disk_full),
             (options.disk_slow_every_s, self._disk_slow),
             (options.jump_every_s, self._jump),
+            (options.overload_every_s, self._overload),
         )
         for every_s, do in kinds:
             if every_s:
@@ -379,6 +385,12 @@ class Faults:
         self._note("disk-slow", f"the disk of {disk.name} is slow")
         disk.slow = self.options.disk_slow_times
         self._mended_after(self.options.disk_slow_s, lambda: setattr(disk, "slow", 1.0))
+
+    def _overload(self) -> None:
+        machine = self._machine()
+        self._note("overload", f"{machine.name} has too much to do")
+        machine.busy = self.options.overload_busy
+        self._mended_after(self.options.overload_s, lambda: setattr(machine, "busy", 0.0))
 
     def _lose_disk(self) -> None:
         machine = self._machine()

@@ -16,6 +16,7 @@ import numpy as np
 
 from p2pworld import drive
 from p2pworld.core import Event, Node, NodeConfig
+from p2pworld.crypto.link import LINK_CAPS
 from p2pworld.drive import AskStore, Persist, SendFrames, SendNow
 from p2pworld.errors import RemoteError
 from p2pworld.messages import (
@@ -68,6 +69,7 @@ __all__ = ["HANDOFF", "WALL_MS", "Clock", "Machine", "Process", "Surroundings"]
 
 WALL_MS: Final = 1_767_225_600_000  # Unix time at the start of every run: 2026-01-01
 CONNS_MAX: Final = 256
+DRAW_S: Final = 0.002  # after a tick, if nobody is waited for
 HANDOFF: Final = (Prepare, SeatReady, SeatRefused, Attached, Commit, CommitAck, CommitNak, Cancel)
 
 
@@ -132,6 +134,7 @@ class Machine:
         self.keys, self.config, self.disk, self.clock, self.run = keys, config, disk, clock, run
         self.process: Process | None = None
         self.incarnation = 0  # as its data directory remembers
+        self.busy = 0.0  # how much of its loop's time the process uses
         self.lives = 0
 
     def now(self) -> Instant:
@@ -210,8 +213,7 @@ class Process:
 
     def begin(self) -> None:
         """The first tick and all that follow."""
-        tick_s = self.machine.config.tick_ms / 1000
-        self.run.agenda.after(self.run.rng.random() * tick_s, self._tick)
+        self._plan_tick(self.now().boot_s)
         self.run.agenda.after(self.run.rng.random() * KEEP_EVERY_S, self._keep)
 
     def pause(self) -> None:
@@ -241,16 +243,32 @@ class Process:
         """The machine's clocks."""
         return self.machine.now()
 
-    def _tick(self) -> None:
+    def _plan_tick(self, due_s: float) -> None:
+        """Enter the tick after the one that was due then."""
+        next_s, _ = self.node.next_tick(due_s, self.now())
+        self._after(next_s, lambda: self._tick(next_s))
+
+    def _after(self, boot_s: float, what: Callable[[], None]) -> None:
+        """Enter something for when this machine's clock shows so much, at the rate it runs now."""
+        wait_s = max(0.0, boot_s - self.now().boot_s) / self.machine.clock.rate
+        self.run.agenda.after(wait_s, what)
+
+    def _tick(self, due_s: float) -> None:
         if not self.alive:
             return
-        tick_s = self.machine.config.tick_ms / 1000 / self.machine.clock.rate
-        self.run.agenda.after(tick_s, self._tick)
         if not self.paused:
             self._flush_poses()
             if self.alive and not self.paused:
-                self.node.tick(self.now())
+                self.node.tick(self.now(), self.machine.busy)
                 self._drain()
+                if self.alive and self.node.draws:
+                    self._after(due_s + max(DRAW_S, self.node.awaits), self._draw)
+        self._plan_tick(due_s)
+
+    def _draw(self) -> None:
+        if self.alive and not self.paused:
+            self.node.draw(self.now())
+            self._drain()
 
     def _keep(self) -> None:
         if not self.alive:
@@ -458,7 +476,7 @@ class Process:
         self.links[peer] = link
         self._redial_s.pop(peer, None)
         self.run.trace.say(self.run.agenda.now_s, f"{self.name} is linked to {link.ends[1 - side].name}")
-        self.step(LinkUp(peer))
+        self.step(LinkUp(peer, LINK_CAPS))
 
     def link_down(self, link: Link, side: int, why: str) -> None:
         """It is gone."""

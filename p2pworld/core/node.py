@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from p2pworld.geometry import Cell
-from p2pworld.limits import GHOST_TTL_S
 from p2pworld.messages import (
     Border,
     Bye,
@@ -27,6 +26,7 @@ from p2pworld.messages import (
     Instant,
     LinkDown,
     LinkUp,
+    Load,
     Notice,
     Pace,
     PeerSaid,
@@ -52,6 +52,7 @@ from p2pworld.world.ownership import (
     StoreFailed,
 )
 from p2pworld.world.region import RegionIndex
+from p2pworld.world.rendezvous import wait_s
 from p2pworld.world.riders import NO_ROOM_AHEAD
 
 if TYPE_CHECKING:
@@ -67,12 +68,14 @@ if TYPE_CHECKING:
     from p2pworld.world.citymap import CityMap, Member
     from p2pworld.world.moderation import Asking, Filed, Sanction
     from p2pworld.world.objects import SavedCell
+    from p2pworld.world.overload import At
 
 
 from p2pworld.core.acting import Acting
 from p2pworld.core.clients import Clients
 from p2pworld.core.parts import NodeConfig, Parts
 from p2pworld.core.peers import Peers
+from p2pworld.core.pulse import Pulse
 from p2pworld.core.tending import Tending
 
 __all__ = ["Event", "Node", "StoreAnswer"]
@@ -108,11 +111,12 @@ class Node:
         self._tending = Tending(self.parts)
         self._acting = Acting(self.parts, self._tending)
         self._clients = Clients(self.parts, self._acting)
-        self._peers = Peers(self.parts, self._tending, self._acting)
+        self._pulse = Pulse(self.parts)
+        self._peers = Peers(self.parts, self._tending, self._acting, self._pulse)
         self._frames: list[Frame] = []
         self._waiting: dict[int, tuple[float, np.void]] = {}
         self._ready_number = 0
-        self._ticks = 0
+        self._ticks = 0  # on the city clock, of the length this node is set to
         self._lapsed_since_s: float | None = None
         self._started_s = now.boot_s
 
@@ -160,11 +164,13 @@ class Node:
                 parts.moderation.lost(event.conn)
                 self._waiting.pop(event.conn, None)
             case LinkUp():
-                self._peers.link_up(event.peer)
+                self._peers.link_up(event.peer, event.caps)
             case LinkDown():
                 self._peers.link_down(event.peer)
             case PeerSaid():
                 self._peers.said(event, now)
+                if parts.rendezvous.complete:
+                    self.draw(now)
             case _:
                 parts.ownership.step(event, now)
                 self._follow_ownership(now)
@@ -187,34 +193,62 @@ class Node:
             parts.counters[f"correct-{reason}"] += 1
             parts.out.sends.append(ToClient(conn, Correct(seq, pose, reason)))
 
-    def tick(self, now: Instant) -> None:
-        """Every `tick_ms`: leases, timers, borders, frames."""
+    def tick(self, now: Instant, busy: float = 0.0) -> None:
+        """Every `tick_ms`: leases, timers, and what neighbours are told of my avatars. Its frames follow with `draw`.
+
+        `busy` is how much of the time since the last tick the shell's loop was used, over 1.0 if ticks were missed.
+        """
         parts = self.parts
-        self._ticks += 1
+        self.draw(now)
+        self._pulse.tick(busy, now)
+        self._ticks = parts.clock.count(now.boot_s, self.config.tick_ms)
         parts.ownership.tick(now)
         self._follow_ownership(now)
         self._lapse(parts.ownership.lapsed(now), now)
         people, crowd, index = parts.people, parts.crowd, parts.index
         people.tick(now)
-        parts.counters["ghosts-expired"] += crowd.expire(now.boot_s)
+        parts.counters["ghosts-expired"] += crowd.expire(now.boot_s, parts.ghost_ttl_s)
         parts.riders.tick(index, people.leaving_rows(), now)
         parts.visits.tick(index, now)
         self._walkers(now)
         self._settle(now)
+        for conn, shift_ms in parts.pacer.shifts(now.boot_s, self.tick_ms):
+            parts.out.sends.append(ToClient(conn, Pace(shift_ms)))
+        parts.rendezvous.begin(now.boot_s, self.tick_ms)
+        if not self._tell_borders(now) and parts.rendezvous.complete:
+            self.draw(now)
+
+    def _tell_borders(self, now: Instant) -> bool:
+        """Tell each neighbour who stands at our border; whether there was anything to tell."""
+        parts = self.parts
         t_ms = int(now.boot_s * 1000)
-        for holder, (rows, density) in border_batches(crowd, index, t_ms).items():
-            peer = index.holders[holder]
+        told = False
+        for holder, (rows, density) in border_batches(parts.crowd, parts.index, t_ms).items():
+            peer = parts.index.holders[holder]
             if peer in parts.links:
-                parts.out.sends.append(ToPeer(peer, Border(t_ms, rows.tobytes(), density)))
-        far = [density for heard_s, density in parts.densities.values() if now.boot_s - heard_s < GHOST_TTL_S]
+                told = True
+                batch = Border(t_ms, rows.tobytes(), density, self.tick_ms)
+                parts.out.sends.append(ToPeer(peer, batch))
+        return told
+
+    def draw(self, now: Instant) -> None:
+        """The frames of the tick that began last, unless they are built already.
+
+        The shell calls it once what `tick` said to the neighbours has left, and waits with it for their batches as long
+        as `awaits` says; when the last of those comes, the node draws by itself.
+        """
+        parts = self.parts
+        if not parts.rendezvous.undrawn:
+            return
+        parts.rendezvous.drawn()
+        far = [density for until_s, density in parts.densities.values() if now.boot_s < until_s]
+        t_ms = int(now.boot_s * 1000) & 0xFFFFFFFF
         with self.timed("interest"):
-            shown = leaf_frames(crowd, self._ticks, t_ms & 0xFFFFFFFF, far)
+            shown = leaf_frames(parts.crowd, self._ticks, t_ms, far, parts.overload.shed)
         self._frames += shown.frames
         for reason, clients in shown.withheld.items():
             parts.counters[f"shed-{reason}"] += clients
         self._spare_slow_readers(t_ms)
-        for conn, shift_ms in parts.pacer.shifts(now.boot_s, self.config.tick_ms):
-            parts.out.sends.append(ToClient(conn, Pace(shift_ms)))
         self._acting.tick(now)
         self._tending.tick(now)
 
@@ -243,6 +277,38 @@ class Node:
     def frames_dropped(self) -> None:
         """The shell is late: the frames before those it has just been given never left."""
         self.parts.readers.dropped()
+
+    @property
+    def tick_ms(self) -> int:
+        """How long a tick is now."""
+        return self.parts.overload.tick_ms
+
+    @property
+    def bearing(self) -> At:
+        """How well this node bears its load: what it leaves out, and whether its tick is longer."""
+        return self.parts.overload.at
+
+    @property
+    def draws(self) -> bool:
+        """Whether the last tick's frames are still to be built."""
+        return self.parts.rendezvous.undrawn
+
+    @property
+    def awaits(self) -> float:
+        """How many seconds after the tick its frames may be built at the latest; 0.0: nobody is waited for."""
+        return 0.0 if self.parts.rendezvous.complete else wait_s(self.tick_ms)
+
+    def next_tick(self, due_s: float, now: Instant) -> tuple[float, int]:
+        """After the tick that was due at `due_s` (boot clock): when the next one is, and how many were missed."""
+        return self.parts.clock.next_tick(due_s, now.boot_s, self.tick_ms)
+
+    def load_of(self, peer: Incarnation) -> Load | None:
+        """What this node, or one it is linked with, bears."""
+        return self._pulse.load_of(peer)
+
+    def other_urls(self) -> tuple[str, ...]:
+        """Play urls of other nodes, the least busy first."""
+        return self.parts.people.other_urls()
 
     def advance(self, done: Wrote | WriteFailed, now: Instant) -> None:
         """The disk's answer to the writes of one Ready."""
@@ -291,6 +357,7 @@ class Node:
                     parts.people.begin(news.who, parts.fits)
                     parts.objects.begin(news.who)
                     parts.index = RegionIndex(parts.city, parts.who)
+                    parts.clock.begin(news.who)
                 case Ended():
                     parts.counters["incarnations-ended"] += 1
                     parts.people.lapsed = True
@@ -384,6 +451,11 @@ class Node:
             "cells_held": len(city.cells_of(parts.who)),
             "cells_standby": len(city.standby_cells(parts.who)),
             "clients": parts.people.clients,
+            "load": round(parts.overload.load, 3),
+            "tick_ms": parts.overload.tick_ms,
+            "shed_level": parts.overload.shed,
+            "step": parts.overload.at.name.lower(),
+            "clock_ahead_s": round(parts.clock.ahead_s, 6),
             "avatars": len(crowd.rows(MINE)),
             "rows": crowd.count,
             "links": len(parts.links),

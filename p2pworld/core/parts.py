@@ -21,16 +21,19 @@ from p2pworld.world.crowd import Crowd
 from p2pworld.world.moderation import Moderation
 from p2pworld.world.objects import Objects, SavedCell
 from p2pworld.world.outbox import Outbox
+from p2pworld.world.overload import Overload
 from p2pworld.world.ownership import (
     Ownership,
 )
 from p2pworld.world.pace import Pacer
 from p2pworld.world.people import People
+from p2pworld.world.phase import CityClock
 from p2pworld.world.places import NO_PLACES, Places
 from p2pworld.world.presence import Nonces
 from p2pworld.world.programme import Programmes
 from p2pworld.world.readers import Readers
 from p2pworld.world.region import RegionIndex
+from p2pworld.world.rendezvous import Rendezvous
 from p2pworld.world.riders import Riders
 from p2pworld.world.showing import Showing
 from p2pworld.world.speech import Speech
@@ -107,6 +110,7 @@ class Parts:
             ends,
             config.take_orphans,
         )
+        self.overload = Overload(config.tick_ms)
         self.people = People(
             keys,
             config.play_url,
@@ -114,13 +118,15 @@ class Parts:
             Nonces(hashlib.sha256(entropy).digest()),
             config.clients_max,
             self.out,
-            lambda: config.tick_ms,
+            lambda: self.overload.tick_ms,
             config.roots,
         )
         self.objects = Objects(self.who, journal)
         self.showing = Showing(self.out)
         self.pacer = Pacer()
         self.readers = Readers()
+        self.clock = CityClock(now.boot_s)
+        self.rendezvous = Rendezvous()
         self.crowd.walls = config.places.walls
         self.visits = Visits(
             config.places,
@@ -140,7 +146,8 @@ class Parts:
         self.index = RegionIndex(self.city, self.who)
         self.asked: dict[int, list[int]] = {}  # avatars that neighbours were asked about: who wants to know
         self.links: dict[Incarnation, int] = {}
-        self.densities: dict[Incarnation, tuple[float, DensityFrame]] = {}
+        self.densities: dict[Incarnation, tuple[float, DensityFrame]] = {}  # until when, and the last count
+        self.ghost_ttl_s: dict[int, float] = {}  # by link, where it is more than GHOST_TTL_S
         self.cell_of: NDArray[np.uint64] = np.zeros(
             AVATARS_MAX, np.uint64
         )  # the region each row was last told of
@@ -182,4 +189,5 @@ class Parts:
             self.visits,
             self.tellings,
             self.programmes,
+            self.overload,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from p2pworld.errors import RemoteError
-from p2pworld.limits import PREPARE_S
+from p2pworld.limits import GHOST_TICKS, GHOST_TTL_S, PREPARE_S
 from p2pworld.messages import (
     ActDone,
     ActFor,
@@ -27,7 +27,9 @@ from p2pworld.messages import (
     DirectoryPut,
     Instant,
     LinkMessage,
+    Load,
     PeerSaid,
+    Phase,
     Prepare,
     Profiles,
     Sanctioned,
@@ -46,6 +48,7 @@ from p2pworld.world.handoff import SeatAt
 if TYPE_CHECKING:
     from p2pworld.core.acting import Acting
     from p2pworld.core.parts import Parts
+    from p2pworld.core.pulse import Pulse
     from p2pworld.core.tending import Tending
     from p2pworld.ids import Incarnation
 
@@ -58,13 +61,14 @@ _DEFERRED_MAX = 1024  # PREPAREs that wait for a newer map to be read
 class Peers:
     """The links' side of a node."""
 
-    def __init__(self, parts: Parts, tending: Tending, acting: Acting) -> None:
-        self._parts, self._tending, self._acting = parts, tending, acting
+    def __init__(self, parts: Parts, tending: Tending, acting: Acting, pulse: Pulse) -> None:
+        self._parts, self._tending, self._acting, self._pulse = parts, tending, acting, pulse
         self._links_made = 0
         self._deferred: list[tuple[float, Incarnation, int, Prepare]] = []
 
-    def link_up(self, peer: Incarnation) -> None:
+    def link_up(self, peer: Incarnation, caps: tuple[str, ...]) -> None:
         parts = self._parts
+        self._pulse.link_up(peer, caps)
         self._links_made += 1
         parts.links[peer] = self._links_made
         parts.moderation.linked(peer)
@@ -74,7 +78,10 @@ class Peers:
         parts = self._parts
         number = parts.links.pop(peer, None)
         parts.densities.pop(peer, None)
+        parts.rendezvous.lost(peer)
+        self._pulse.link_down(peer)
         if number is not None:
+            parts.ghost_ttl_s.pop(number, None)
             parts.crowd.drop_source(number)
             parts.objects.apply_map(parts.city, parts.who, parts.links.keys(), parts.out)
 
@@ -114,6 +121,8 @@ class Peers:
                     parts.visits.refused(message.avatar)
             case Border():
                 self._border(peer, message, now)
+            case Load() | Phase():
+                self._pulse.heard(peer, message, now)
             case DirectoryPut():
                 parts.people.directory_put(peer, message.avatar, message.hello, now)
             case DirectoryNews():
@@ -150,6 +159,7 @@ class Peers:
 
     def _border(self, peer: Incarnation, message: Border, now: Instant) -> None:
         parts = self._parts
+        parts.rendezvous.came(peer, message.tick_ms, now.boot_s)
         holder = parts.index.number_of.get(peer)
         if holder is None:
             parts.counters["border-not-a-holder"] += 1
@@ -160,13 +170,17 @@ class Peers:
         except RemoteError as error:
             parts.counters[f"border-{error.reason}"] += 1
             return
-        dropped = parts.crowd.merge_ghosts(parts.links[peer], rows, parts.index, holder, now.boot_s)
+        link, ttl_s = parts.links[peer], max(GHOST_TTL_S, GHOST_TICKS * message.tick_ms / 1000)
+        parts.ghost_ttl_s.pop(link, None)
+        if ttl_s > GHOST_TTL_S:
+            parts.ghost_ttl_s[link] = ttl_s
+        dropped = parts.crowd.merge_ghosts(link, rows, parts.index, holder, now.boot_s)
         for reason, count in dropped.items():
             parts.counters[f"ghost-{reason}"] += count
         if density is None:
             parts.densities.pop(peer, None)
         else:
-            parts.densities[peer] = (now.boot_s, density)
+            parts.densities[peer] = (now.boot_s + ttl_s, density)
 
     def _spoken(self, spoken: Spoken, now: Instant) -> None:
         """A neighbour's client said something; a home passes on what is for one person, once."""

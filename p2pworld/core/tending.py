@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Tending"]
 
-_STANDBYS_EVERY = 5  # ticks
-_EXPUNGE_EVERY = 50  # ticks
-_ANSWERS_WAIT = 50  # ticks
+_STANDBYS_EVERY_S = 0.5
+_EXPUNGE_EVERY_S = 5.0
+_ANSWERS_WAIT_S = 5.0
 
 
 class Tending:
@@ -40,17 +40,24 @@ class Tending:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._ticks = 0
+        self._done_s: dict[str, float] = {}  # what is not done every tick: when it last was
 
     def tick(self, now: Instant) -> None:
         """Every tick, after the frames."""
-        self._ticks += 1
-        if self._ticks % _ANSWERS_WAIT == 0:
+        if self._due(_ANSWERS_WAIT_S, "answers", now):
             self._parts.asked.clear()  # what a neighbour has not answered by now it will not
         self._parts.tellings.tick(now)
         self._play_programmes(now)
         self._objects(now)
         self._moderate(now)
+
+    def _due(self, every_s: float, what: str, now: Instant) -> bool:
+        """Whether this, done so seldom, is to be done in this tick; ticks come a little early or late."""
+        slack_s = self._parts.overload.tick_ms / 2000
+        due = now.boot_s - self._done_s.get(what, -every_s) >= every_s - slack_s
+        if due:
+            self._done_s[what] = now.boot_s
+        return due
 
     def _objects(self, now: Instant) -> None:
         parts = self._parts
@@ -67,7 +74,7 @@ class Tending:
                     parts.showing.enter(conn, int(parts.cell_of[row]))
         parts.showing.tick(parts.objects.shown)
         self.tell_changes()
-        if self._ticks % _STANDBYS_EVERY == 0:
+        if self._due(_STANDBYS_EVERY_S, "standbys", now):
             self._seek_standbys(now)
 
     def tell_changes(self) -> None:
@@ -127,7 +134,7 @@ class Tending:
             pose = parts.crowd.pose(row)
             if parts.place_of(pose.east_cm, pose.north_cm) == place:
                 self._show_out(row, place, why)
-        if self._ticks % _EXPUNGE_EVERY == 0:
+        if self._due(_EXPUNGE_EVERY_S, "expunge", now):
             for object_id in parts.moderation.expunged(now.wall_ms):
                 parts.objects.expunge(object_id, parts.out, now)
 

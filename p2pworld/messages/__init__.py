@@ -21,6 +21,7 @@ from p2pworld.messages.fields import (
 )
 from p2pworld.messages.link import (
     LINK_MESSAGES,
+    PULSE,
     ActDone,
     ActFor,
     Attached,
@@ -38,6 +39,8 @@ from p2pworld.messages.link import (
     DirectoryNews,
     DirectoryPut,
     LinkMessage,
+    Load,
+    Phase,
     Prepare,
     Sanctioned,
     SeatReady,
@@ -105,6 +108,7 @@ __all__ = [
     "Prepare", "SeatReady", "SeatRefused", "Attached", "Commit", "CommitAck", "CommitNak", "Cancel", "Border",
     "DirectoryPut", "DirectoryNews", "CellDelta", "CellState", "CellStored", "CellRefused", "WhoAsk", "WhoTell",
     "Spoken", "Beaten", "Told", "Sanctioned", "ActFor", "ActDone", "LinkMessage", "LINK_MESSAGES", "Batch",
+    "Phase", "Load", "PULSE",
     "ClientOpened", "ClientSaid", "ClientLost", "LinkUp", "LinkDown", "PeerSaid", "Wrote", "WriteFailed", "ClientEvent",
     "SaveDelta", "SaveState", "SaveRecord", "Write", "ToClient", "HangUp", "ToPeer", "Send", "Frame", "PackedObjects",
     "Ready",

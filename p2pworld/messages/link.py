@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 
+from p2pworld.limits import TICK_MS
 from p2pworld.messages.fields import (
     U8,
     U16,
@@ -14,6 +15,7 @@ from p2pworld.messages.fields import (
     Birth,
     CellCode,
     Code,
+    Key,
     Pose,
     Profile,
     Range,
@@ -32,6 +34,7 @@ from p2pworld.messages.play import (
 
 __all__ = [
     "LINK_MESSAGES",
+    "PULSE",
     "ActDone",
     "ActFor",
     "Attached",
@@ -49,6 +52,8 @@ __all__ = [
     "DirectoryNews",
     "DirectoryPut",
     "LinkMessage",
+    "Load",
+    "Phase",
     "Prepare",
     "Sanctioned",
     "SeatReady",
@@ -58,6 +63,9 @@ __all__ = [
     "WhoAsk",
     "WhoTell",
 ]
+
+
+PULSE: Final = "pulse"  # the capability to hear Phase and Load
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +177,38 @@ class Border:
     t_ms: U53
     rows: Annotated[bytes, Size(0, 1 << 20)]
     density: Annotated[bytes, Size(0, 1 << 16)] = b""
+    tick_ms: U16 = TICK_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """When this left (`t_us`, the sender's boot clock), what the city clock said, and whose clock that is.
+
+    The city clock comes from `root` over so many `hops`; the root makes `beat` grow (0: do not follow it yet).
+    `echo_us` is the `t_us` of the last one heard of you, which was `held_us` ago; 0: none was.
+    """
+
+    KIND: ClassVar[int] = 0x11
+    t_us: U53
+    city_us: Annotated[int, Range(-(2**53) + 1, 2**53 - 1)]
+    root: Key
+    root_number: U53
+    hops: U8
+    beat: U32
+    echo_us: U53 = 0
+    held_us: U53 = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How busy the sender is (thousandths), how many clients it has and may have, its tick, its shed level."""
+
+    KIND: ClassVar[int] = 0x12
+    busy: U16
+    clients: U16
+    clients_max: U16
+    tick_ms: U16
+    shed: U8 = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,12 +356,12 @@ class Sanctioned:
 LinkMessage = (
     Prepare | SeatReady | SeatRefused | Attached | Commit | CommitAck | CommitNak | Cancel | Border | DirectoryPut
     | DirectoryNews | CellDelta | CellState | CellStored | CellRefused | WhoAsk | WhoTell | Spoken | Beaten
-    | Sanctioned | ActFor | ActDone | Told
+    | Sanctioned | ActFor | ActDone | Told | Phase | Load
 )  # fmt: skip
 LINK_MESSAGES: tuple[type, ...] = (
     Prepare, SeatReady, SeatRefused, Attached, Commit, CommitAck, CommitNak, Cancel, Border, DirectoryPut,
     DirectoryNews, CellDelta, CellState, CellStored, CellRefused, WhoAsk, WhoTell, Spoken, Beaten,
-    Sanctioned, ActFor, ActDone, Told,
+    Sanctioned, ActFor, ActDone, Told, Phase, Load,
 )  # fmt: skip
 
 

@@ -300,11 +300,12 @@ class Correct:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something a person should know, as a code and a sentence."""
+    """Something a person should know, as a code and a sentence; with `pace`, the length of a tick from now on."""
 
     KIND: ClassVar[int] = 0x4B
     code: Code
     sentence: Sentence = ""
+    tick_ms: U16 = 0
 
 
 @dataclass(frozen=True, slots=True)

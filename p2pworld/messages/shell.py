@@ -64,9 +64,10 @@ class ClientLost:
 
 @dataclass(frozen=True, slots=True)
 class LinkUp:
-    """An authenticated link to this incarnation is open in both directions."""
+    """An authenticated link to this incarnation is open in both directions; `caps` are what both sides can do."""
 
     peer: Incarnation
+    caps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ cost is bounded by the border's length, whatever the crowd. Ghosts are never for
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["border_batches"]
 
+_RINGS_CM: Final = (
+    VIEW_CM // 2,
+    VIEW_CM // 4,
+    VIEW_CM // 8,
+    VIEW_CM // 16,
+)  # tried to look at few of a dense crowd
+
 
 def border_batches(crowd: Crowd, index: RegionIndex, t_ms: int) -> dict[int, tuple[NDArray[Any], bytes]]:
     """By holder, rising, a number of `index`: the rows to send, BORDER_DTYPE[n] by rising id, and a DENSITY or nothing.
@@ -34,14 +41,14 @@ def border_batches(crowd: Crowd, index: RegionIndex, t_ms: int) -> dict[int, tup
     border = index.border
     if len(border.neighbours) == 0:
         return {}
-    rows = crowd.rows(MINE)
+    rows = crowd.everybody()  # by rising id, as the batches are
+    rows = rows[crowd.kind[rows] == MINE]
     if len(rows) == 0:
         return {}
     east, north = crowd.east_cm[rows], crowd.north_cm[rows]
     block, hit = _look_up(border.block_keys, (north // BLOCK_CM) << BLOCK_LEVEL | east // BLOCK_CM)
     if len(hit) == 0:
         return {}
-    hit = hit[crowd.id[rows[hit]].argsort()]
     rows, east, north = rows[hit], east[hit], north[hit]
     told = _nearest(border, crowd.id[rows], east, north, t_ms)  # bool[n, slots]
     counted = border.block_slots[block[hit]] & ~told
@@ -84,7 +91,7 @@ def _nearest(
     dn = np.maximum(np.maximum(border.south[piece] - n, n - border.north[piece]), 0)
     de, dn = np.minimum(de, VIEW_CM + 1), np.minimum(dn, VIEW_CM + 1)  # their squares fit 32 bits
     squared = de * de + dn * dn
-    near = (squared <= VIEW_CM * VIEW_CM).nonzero()[0]
+    near = (squared <= _reach(squared, piece, len(border.slot))[piece]).nonzero()[0]
     avatar, piece = avatar[near], piece[near]
     crowded = np.bincount(piece, minlength=len(border.slot)) > BORDER_AVATARS
     if crowded.any():
@@ -95,7 +102,10 @@ def _nearest(
         # a square of 64 m in cm has 26 bits: 38 are left for the tie break
         key = squared[near[over]].astype(np.uint64) << np.uint64(38)
         key |= tie_break(ids, t_ms // TICK_MS)[avatar] >> np.uint64(26)
-        order = piece.argsort(kind="stable")
+        short = (
+            piece.astype(np.uint16) if len(border.slot) <= 1 << 16 else piece
+        )  # these are sorted by their digits
+        order = short.argsort(kind="stable")
         edges = np.append(piece[order[1:]] != piece[order[:-1]], True).nonzero()[0] + 1
         start = 0
         for stop in edges.tolist():
@@ -106,6 +116,19 @@ def _nearest(
     else:
         told[avatar, border.slot[piece]] = True
     return told
+
+
+def _reach(squared: NDArray[np.int32], piece: NDArray[np.intp], pieces: int) -> NDArray[np.int32]:
+    """The square of a way from each piece within which it has BORDER_AVATARS for sure, of VIEW_CM at most."""
+    reach = np.full(pieces, VIEW_CM * VIEW_CM, np.int32)
+    for way in _RINGS_CM:
+        within = (squared <= way * way).nonzero()[0]
+        enough = np.bincount(piece[within], minlength=pieces) >= BORDER_AVATARS
+        if not enough.any():
+            break
+        reach[enough] = way * way
+        squared, piece = squared[within], piece[within]
+    return reach
 
 
 def _densities(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -34,6 +35,8 @@ from p2pworld.messages import Pose
 from p2pworld.wire.frames import BORDER_DTYPE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from p2pworld.world.region import RegionIndex
@@ -50,6 +53,7 @@ RIDE: Final = 9  # the state of who sits on a vehicle
 _SEATED: Final = np.isin(np.arange(256), (4, 5, 7))  # what a rider can do besides: wave, bow, clap
 
 _NEVER: Final = -1e18
+_NO_TTLS: Final[Mapping[int, float]] = MappingProxyType({})
 _SEQ_MAX: Final = 2**32 - 1
 _SPEED: Final = np.array(REACH_SPEED_CM_S, dtype=np.float64)
 _ROW_COLUMNS: Final = BORDER_DTYPE.names or ()
@@ -522,12 +526,18 @@ class Crowd:
         self._write(source, rows, at)
         self._sorted = None
 
-    def expire(self, now_s: float) -> int:
-        """Forget ghosts that were not refreshed for over GHOST_TTL_S; how many. One that still has a socket stays."""
+    def expire(self, now_s: float, ttl_s: Mapping[int, float] = _NO_TTLS) -> int:
+        """Forget ghosts that were not refreshed for over GHOST_TTL_S; how many. One that still has a socket stays.
+
+        `ttl_s` are the links whose ghosts live longer, because their node's tick is long.
+        """
         top = self._top
         stale = (
             (self.kind[:top] == GHOST) & (self.heard_s[:top] < now_s - GHOST_TTL_S) & (self.conn[:top] < 0)
         )
+        if ttl_s and stale.any():
+            for source, longer_s in ttl_s.items():
+                stale &= (self.source[:top] != source) | (self.heard_s[:top] < now_s - longer_s)
         return self._forget(stale.nonzero()[0])
 
     def drop_source(self, source: int) -> int:

@@ -167,6 +167,11 @@ class People:
         # avatars that became mine since the core last looked; None, or what one handed off was told elsewhere
         self.welcomed: list[tuple[int, tuple[bytes, ...] | None]] = []
         self.refused_riders: list[int] = []  # the same, of riders for whom no seat was kept
+        self.order: Callable[[Incarnation], tuple[int, int]] = lambda peer: (
+            0,
+            0,
+        )  # which nodes to name first
+        self.sends_on: Callable[[], bool] = lambda: False  # whether newcomers are better sent to others
         self.bars: Callable[[bytes, int], Refusal | None] = lambda key, now_ms: None  # why one may not log in
 
     # ------------------------------------------------------------------------------------------- the node's life
@@ -174,9 +179,7 @@ class People:
     def begin(self, me: Incarnation, fits: Callable[[int], bool]) -> None:
         """A new incarnation owns nobody: every socket is asked to log in again, every row and seat is forgotten."""
         for conn in list(self._conns):
-            self._hang_up(
-                conn, Bye("again", "This node started anew; log in again.", urls=self._other_urls())
-            )
+            self._hang_up(conn, Bye("again", "This node started anew; log in again.", urls=self.other_urls()))
         for row in list(self._crowd.row_of.values()):
             self._crowd.remove(row)
         self._persons.clear()
@@ -225,7 +228,7 @@ class People:
         """Speak first: the challenge."""
         if len(self._conns) >= self._clients_max:
             self._conns[conn] = _Conn(b"")
-            self._hang_up(conn, Bye("full", "This node is full; try another.", urls=self._other_urls()))
+            self._hang_up(conn, Bye("full", "This node is full; try another.", urls=self.other_urls()))
             return
         nonce = self._nonces.draw(32)
         self._conns[conn] = _Conn(nonce)
@@ -269,8 +272,14 @@ class People:
             self.counters["hello-after"] += 1
             self._hang_up(conn, self._elsewhere(avatar))
             return
+        if self.person(avatar).row.at is RowAt.NONE and self.sends_on():
+            self.counters["hello-sent-on"] += 1
+            self._hang_up(
+                conn, Bye("full", "Too many people are here; others have room.", urls=self.other_urls())
+            )
+            return
         if self._crowd.full and avatar not in self._crowd.row_of:
-            self._hang_up(conn, Bye("full", "This node is full; try another.", urls=self._other_urls()))
+            self._hang_up(conn, Bye("full", "This node is full; try another.", urls=self.other_urls()))
             return
         self._on(avatar, Arrived(login_of(signed), conn), now, signed)
 
@@ -289,7 +298,7 @@ class People:
     def hang_up_all(self, bye: Bye) -> None:
         """Close every play socket with the same goodbye and the other nodes' urls."""
         for conn in list(self._conns):
-            self._hang_up(conn, Bye(bye.code, bye.reason, urls=self._other_urls()))
+            self._hang_up(conn, Bye(bye.code, bye.reason, urls=self.other_urls()))
 
     # ------------------------------------------------------------------------------------------- peers
 
@@ -303,6 +312,7 @@ class People:
                     self._send(peer, SeatRefused(avatar, message.k, "signature"))
                     return
                 fits = self._fits(message.to) and (avatar in self._crowd.row_of or not self._crowd.full)
+                fits = fits and len(self._conns) < self._clients_max
                 fits = fits and (message.vehicle == 0 or self._room_on(message.vehicle, avatar))
                 login = login_of(message.hello)
                 prepare = GotPrepare(peer, message.k, login, fits, self._nonces.draw(16))
@@ -402,6 +412,14 @@ class People:
         """Every avatar with its row and seat."""
         return iter(self._persons.items())
 
+    def other_urls(self) -> tuple[str, ...]:
+        """Where else one may log in, the least busy first."""
+        others = sorted(
+            (m for m in self.city.members.values() if m.node != self.me.node),
+            key=lambda member: self.order(member.who),
+        )
+        return tuple(member.play_url for member in others[:_URLS_TOLD])
+
     def proof(self, avatar: int) -> Hello:
         """The HELLO that opened the login of an avatar that is mine."""
         return self.papers.held[avatar].hello
@@ -492,11 +510,11 @@ class People:
             case Act.CLOSE:
                 self._hang_up(out.conn, Bye("moved", "You are on another node now."))
             case Act.CLOSE_AGAIN:
-                self._hang_up(out.conn, Bye("again", "Please log in again.", urls=self._other_urls()))
+                self._hang_up(out.conn, Bye("again", "Please log in again.", urls=self.other_urls()))
             case Act.CLOSE_ELSEWHERE | Act.CLOSE_HELD_ELSEWHERE | Act.REFUSE_ELSEWHERE:
                 self._hang_up(out.conn, self._elsewhere(avatar, after))
             case Act.REFUSE_LAPSED:
-                urls = self._other_urls()
+                urls = self.other_urls()
                 self._hang_up(out.conn, Bye("lapsed", "This node may not take anybody now.", urls=urls))
             case Act.CLOSE_HELD | Act.EXPIRED:
                 self._hang_up(out.conn, Bye("expired", "No seat is kept under this ticket."))
@@ -598,7 +616,7 @@ class People:
             int(now.boot_s * 1000) & 0xFFFFFFFF,
             now.wall_ms,
             self.city.leaf_at(pose.east_cm, pose.north_cm),
-            self._other_urls(),
+            self.other_urls(),
         )
         self._out.sends.append(ToClient(conn, welcome))
         self._refresh.join(avatar)
@@ -669,10 +687,6 @@ class People:
     def _elsewhere(self, avatar: int, person: Person | None = None) -> Bye:
         login = (person or self.person(avatar)).known[0]
         return Bye("elsewhere", "You are logged in on a newer device.", login.ms, login.birth)
-
-    def _other_urls(self) -> tuple[str, ...]:
-        others = [m.play_url for m in self.city.members.values() if m.node != self.me.node]
-        return tuple(others[:_URLS_TOLD])
 
     def _send(self, peer: Incarnation, message: LinkMessage) -> None:
         self._out.sends.append(ToPeer(peer, message))

@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-__all__ = ["city"]
+__all__ = ["city", "drawing"]
 
 MAX_AGE_S = 3600
 
 
 async def city(request: Request) -> Response:
     """Answers with the drawing, or 304 when the asker has it."""
-    text, tag = _drawing()
+    text, tag = drawing()
     headers = {"ETag": tag, "Cache-Control": f"public, max-age={MAX_AGE_S}"}
     if tag in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
@@ -37,7 +37,8 @@ async def city(request: Request) -> Response:
 
 
 @functools.cache
-def _drawing() -> tuple[bytes, str]:
+def drawing() -> tuple[bytes, str]:
+    """The JSON text, and its tag."""
     value = {
         "gu": [
             {

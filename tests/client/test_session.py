@@ -376,6 +376,14 @@ def test_pace_shifts_add_up(inside: Stage) -> None:
     assert inside.session.pace_ms == 10
 
 
+def test_a_longer_tick_is_followed_until_the_next_welcome(inside: Stage) -> None:
+    inside.say(1, Notice("pace", "Everybody is shown 2 times a second now.", 500))
+    assert inside.session.tick_ms == 500
+    inside.say(1, Notice("pace", "An older node names no tick."))
+    inside.say(1, Notice("programme", "It is about to begin.", 200))
+    assert inside.session.tick_ms == 500
+
+
 def test_an_act_is_asked_for_until_it_is_answered_also_under_the_next_login(inside: Stage) -> None:
     n = inside.session.act("hang", inside.now_s, "wish")
     assert inside.lines() == ["say 1 Act", "PLAYING"]

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from p2pworld.crypto.keys import NodeKeys
 from p2pworld.crypto.link import (
+    LINK_CAPS,
     LinkAccepted,
     LinkChallenge,
     LinkHello,
@@ -57,7 +58,7 @@ def test_two_nodes_of_the_city_link() -> None:
     assert check_challenge(challenge, CERTIFICATE, Incarnation(A.public, 7), ROOTS, NOW_MS) is None
     hello = decode_link(encode_link(HELLO))
     assert isinstance(hello, LinkHello)
-    assert accept_hello(hello, CHALLENGE, CERTIFICATE, ROOTS, NOW_MS) == LinkAccepted(1)
+    assert accept_hello(hello, CHALLENGE, CERTIFICATE, ROOTS, NOW_MS) == LinkAccepted(1, LINK_CAPS)
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ from p2pworld.errors import LocalError
 from p2pworld.geometry import Cell
 from p2pworld.ids import Incarnation
 from p2pworld.messages import CellStored, Instant, SaveState, ToPeer, WriteFailed, Wrote
+from p2pworld.world.overload import At
 from p2pworld.world.ownership import MapRead, ReadMap, Register, Registered, Renew, Renewed, StoreFailed
 from shard_node.coordination.sqlite import SqliteCoordination
-from shard_node.execute import Executor, ask, now
+from shard_node.execute import Executor, Usage, ask, now
 from shard_node.links import Links
 from shard_node.play import PlaySockets
 from shard_node.play_conn import listen_play
@@ -57,6 +58,10 @@ async def executing(folder: Path, pages_max: int | None = None) -> AsyncIterator
     play.close()
     await journal.close()
     await store.close()
+
+
+def bearing(executor: Executor) -> At:
+    return executor.node.bearing
 
 
 def persist(number: int, size: int = 10, lease_s: float = 60.0) -> Persist:
@@ -116,18 +121,55 @@ async def test_on_a_full_disk_what_fits_is_durable_and_the_rest_is_told(tmp_path
         nursery.cancel_scope.cancel()
 
 
+@pytest.fixture
+def one_clock(mock_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch) -> trio.testing.MockClock:
+    """Trio's clock and the machine's are one, and move by hand."""
+    monkeypatch.setattr("shard_node.execute.now", lambda: Instant(trio.current_time(), 0))
+    return mock_clock
+
+
 async def test_a_tick_that_comes_late_is_skipped_and_counted(
-    tmp_path: Path, mock_clock: trio.testing.MockClock
+    tmp_path: Path, one_clock: trio.testing.MockClock
 ) -> None:
     async with executing(tmp_path) as executor, trio.open_nursery() as nursery:
         nursery.start_soon(executor._tick_on)
         for _ in range(3):
             await trio.testing.wait_all_tasks_blocked()
-            mock_clock.jump(0.1)
+            one_clock.jump(0.1)
         await trio.testing.wait_all_tasks_blocked()
         assert (executor.counters["ticks"], executor.counters["ticks_missed"]) == (3, 0)
-        mock_clock.jump(5.05)
+        one_clock.jump(5.05)
         await trio.testing.wait_all_tasks_blocked()
         assert executor.counters["ticks"] == 4
         assert executor.counters["ticks_missed"] in (49, 50)
         nursery.cancel_scope.cancel()
+
+
+async def test_a_node_that_misses_its_ticks_makes_them_longer_and_recovers(
+    tmp_path: Path, one_clock: trio.testing.MockClock
+) -> None:
+    async with executing(tmp_path) as executor, trio.open_nursery() as nursery:
+        nursery.start_soon(executor._tick_on)
+        while bearing(executor) is not At.SLOWEST:
+            await trio.testing.wait_all_tasks_blocked()
+            one_clock.jump(2.5 * executor.node.tick_ms / 1000)
+        assert executor.node.tick_ms == 500
+        eased_s = trio.current_time()
+        while bearing(executor) is not At.WHOLE:
+            await trio.testing.wait_all_tasks_blocked()
+            one_clock.jump(0.05)
+        assert executor.node.tick_ms == 100
+        assert trio.current_time() - eased_s < 5.0
+        nursery.cancel_scope.cancel()
+
+
+def test_the_loops_use_is_its_threads_work_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    worked_s = 7.0
+    monkeypatch.setattr("time.thread_time", lambda: worked_s)
+    usage = Usage()
+    assert usage.since_last(100.0, missed=0) == 0.0  # of what was before the first tick nothing is known
+    worked_s += 0.04
+    assert usage.since_last(100.1, missed=0) == pytest.approx(0.4)
+    assert usage.since_last(100.4, missed=2) == 3.0
+    worked_s += 0.1
+    assert usage.since_last(100.5, missed=0) == pytest.approx(1.0)

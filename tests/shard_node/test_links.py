@@ -13,7 +13,7 @@ import trio
 import trio.testing
 
 from p2pworld.crypto.keys import NodeKeys
-from p2pworld.crypto.link import LinkChallenge, LinkRefused, decode_link, encode_link, sign_link
+from p2pworld.crypto.link import LINK_CAPS, LinkChallenge, LinkRefused, decode_link, encode_link, sign_link
 from p2pworld.grants import sign_grant
 from p2pworld.ids import Incarnation
 from p2pworld.limits import LINK_BATCH_BYTES_MAX, LINK_HELLO_BYTES_MAX
@@ -121,8 +121,8 @@ async def test_two_nodes_link_once_and_batches_go_both_ways() -> None:
     async with parties(SECOND, FIRST) as (b, a):
         for one, other in ((a, b), (b, a)):
             one.links.want([other.member])
-        assert await a.until(1) == [LinkUp(b.who)]
-        assert await b.until(1) == [LinkUp(a.who)]
+        assert await a.until(1) == [LinkUp(b.who, LINK_CAPS)]
+        assert await b.until(1) == [LinkUp(a.who, LINK_CAPS)]
         for i in range(3):
             a.links.send(ToPeer(b.who, message(i)), 0.0)
         a.links.flush(7)
@@ -173,9 +173,9 @@ async def test_a_queue_that_grows_too_long_ends_the_link(monkeypatch: pytest.Mon
         for i in range(20):
             a.links.send(ToPeer(b.who, message(i)), 0.0)
         a.links.flush(1)
-        assert a.events == [LinkUp(b.who), LinkDown(b.who)]
+        assert a.events == [LinkUp(b.who, LINK_CAPS), LinkDown(b.who)]
         assert a.links.counters["down_queue_full"] == 1
-        assert (await a.until(3))[2] == LinkUp(b.who)  # and is made anew
+        assert (await a.until(3))[2] == LinkUp(b.who, LINK_CAPS)  # and is made anew
 
 
 async def test_a_link_that_breaks_is_made_anew() -> None:
@@ -184,8 +184,8 @@ async def test_a_link_that_breaks_is_made_anew() -> None:
         await b.until(1)
         b.links.want([a.member])
         b.links.want([])
-        assert (await a.until(3)) == [LinkUp(b.who), LinkDown(b.who), LinkUp(b.who)]
-        assert await b.until(3) == [LinkUp(a.who), LinkDown(a.who), LinkUp(a.who)]
+        assert (await a.until(3)) == [LinkUp(b.who, LINK_CAPS), LinkDown(b.who), LinkUp(b.who, LINK_CAPS)]
+        assert await b.until(3) == [LinkUp(a.who, LINK_CAPS), LinkDown(a.who), LinkUp(a.who, LINK_CAPS)]
 
 
 async def test_a_new_incarnation_of_ours_ends_the_old_ones_links() -> None:
@@ -200,7 +200,7 @@ async def test_a_new_incarnation_of_ours_ends_the_old_ones_links() -> None:
             a.links.want([b.member])
             await trio.lowlevel.checkpoint()
         events = await b.until(3)
-        assert set(events) == {LinkUp(old), LinkDown(old), LinkUp(a.who)}
+        assert set(events) == {LinkUp(old, LINK_CAPS), LinkDown(old), LinkUp(a.who, LINK_CAPS)}
 
 
 async def test_nobody_is_linked_before_it_is_registered() -> None:
@@ -209,7 +209,7 @@ async def test_nobody_is_linked_before_it_is_registered() -> None:
         a.links.want([replace(b.member, incarnation=1)])
         await b.until_counted("accept_unregistered")
         b.number = 1
-        assert await a.until(1) == [LinkUp(b.who)]
+        assert await a.until(1) == [LinkUp(b.who, LINK_CAPS)]
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ async def test_a_link_ends_when_the_grants_of_the_other_side_do() -> None:
         await a.until(1)
         a.now = Instant(2000.0, NOW_MS + DAY_MS)
         a.links.want([b.member])
-        assert a.events == [LinkUp(b.who), LinkDown(b.who)]
+        assert a.events == [LinkUp(b.who, LINK_CAPS), LinkDown(b.who)]
         assert a.links.counters["down_grant_expired"] == 1
 
 
@@ -346,7 +346,7 @@ async def test_a_newer_link_replaces_the_older_with_one_up_and_one_down_each() -
             hello = sign_link(FIRST, 1, challenge, stranger.certificate, grants_of(FIRST))
             await stranger.say(encode_link(hello))
             await stranger.receive()
-        assert await b.until(3) == [LinkUp(peer), LinkDown(peer), LinkUp(peer)]
+        assert await b.until(3) == [LinkUp(peer, LINK_CAPS), LinkDown(peer), LinkUp(peer, LINK_CAPS)]
         await strangers[0].until_closed()
         await strangers[1].say(encode_batch(Batch(1, (message(1),))))
         assert (await b.until(4))[3] == PeerSaid(peer, Batch(1, (message(1),)))
@@ -377,7 +377,7 @@ async def test_mutated_batches_end_only_their_own_link() -> None:
         third = Incarnation(THIRD.public, 1)
         while b.events.count(LinkDown(third)) < ended:
             await b.until(len(b.events) + 1)
-        assert b.events.count(LinkUp(third)) == ended
+        assert b.events.count(LinkUp(third, LINK_CAPS)) == ended
         assert b.links.counters["down_malformed"] > 15
         a.links.send(ToPeer(b.who, message(5)), 0.0)
         a.links.flush(1)

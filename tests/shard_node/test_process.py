@@ -185,7 +185,10 @@ async def test_two_nodes_link_and_each_ends_alone(city: City) -> None:
         second, b = city.start(city.make("b"))
 
         def linked(status: int, body: Any) -> bool:
-            return len(body["nodes"]) == 2 and any(node["linked"] for node in body["nodes"])
+            nodes = body["nodes"]
+            if len(nodes) != 2 or not any(node["linked"] for node in nodes):
+                return False
+            return all(node["load"] is not None and node["load"]["tick_ms"] == 100 for node in nodes)
 
         for said in (a, b):
             await until(f"{said['web_url']}/api/v1/nodes", linked)

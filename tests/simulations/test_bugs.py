@@ -129,8 +129,8 @@ def own_after_restart(patch: Patch) -> None:
     kept: dict[bytes, dict[int, Any]] = {}
     tick, begin = Node.tick, People.begin
 
-    def remember(self: Node, now: Instant) -> None:
-        tick(self, now)
+    def remember(self: Node, now: Instant, busy: float) -> None:
+        tick(self, now, busy)
         if self.who.number:
             kept[self.who.node] = dict(self.parts.people.persons())
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from simulations.cluster import simulate
+from simulations.cluster import CityOptions, simulate
 from simulations.faults import PRESETS, FaultOptions
 from simulations.simulate import command
 from tests.simulations.test_bugs import BUGS, SEEDS, Bug
@@ -29,10 +29,9 @@ def test_a_city_keeps_its_promises(faults: str) -> None:
     outcome = simulate(11, MINUTES, PRESETS[faults])
     assert outcome.violations == ()
     assert outcome.handoffs >= 20
-    assert (
-        outcome.acts["asked"] == sum(n for kind, n in outcome.acts.items() if kind != "asked")
-        or faults != "none"
-    )
+    unanswered = 2 * outcome.acts["asked"] - sum(outcome.acts.values())
+    # a device that another one of its person takes over from while it asks is told nothing
+    assert 0 <= unanswered <= CityOptions().second_devices or faults != "none"
     assert bool(outcome.faults) == (faults != "none")
 
 

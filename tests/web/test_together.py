@@ -5,17 +5,24 @@ One city of three processes for all of it, two people in it.
 
 from __future__ import annotations
 
+import base64
+import json
 import math
 import re
 import time
-from typing import TYPE_CHECKING
+import urllib.request
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from p2pworld.crypto.keys import Signer
 from p2pworld.errors import LocalError
 from p2pworld.geometry import Cell
+from p2pworld.grants import sign_grant
 from p2pworld.seoul.landmarks import landmark
-from p2pworld.world.vehicles import BUSES, DWELL_MS, STOPS, place
+from p2pworld.world.moderation import pack_asking, sign_asking
+from p2pworld.world.vehicles import BUSES, DWELL_MS, HEADWAY_MS, STOPS, place
+from shard_node.web.moderation import SCHEME
 from tests.web.conftest import Troubles, open_browser
 from tests.web.hostile_strings import WORST
 from tests.web.visit import Person, read, served_city, wait_for
@@ -115,7 +122,7 @@ def test_hostile_words_names_and_wishes_are_shown_as_text(
     wish = rascal.page.get_by_role("textbox", name="소원")
     wish.fill("<script>alert(1)</script>\u202e소원")
     wish.press("Enter")
-    rascal.sees("등을 달았어요.")
+    rascal.is_told("등을 달았어요.")
     wait_for(rascal.page, "w.objects.some(one => one.text === '<script>alert(1)</script>소원')")
     rascal.press("v")
     rascal.sees("<script>alert(1)</script>소원")
@@ -147,6 +154,42 @@ def test_a_blocked_person_is_heard_no_more(kim: Person, lee: Person) -> None:
     kim.press()
 
 
+def reported(city: City, node: NodeProcess) -> list[dict[str, Any]]:
+    """What a moderator of this city reads of the reports kept by a node."""
+    now_ms = time.time_ns() // 1_000_000
+    moderator = Signer.from_seed(bytes(range(32)))
+    until_ms = now_ms + 3_600_000
+    grant = sign_grant(city.root, moderator.public, "moderator", ("cells:*",), now_ms - 60_000, until_ms)
+    text = base64.urlsafe_b64encode(
+        pack_asking(sign_asking(moderator, (grant,), "reports", node.keys.public, now_ms))
+    ).decode()
+    request = urllib.request.Request(
+        f"{node.web_url.rstrip('/')}/api/v1/moderation/reports", headers={"Authorization": f"{SCHEME} {text}"}
+    )
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        told: list[dict[str, Any]] = json.loads(answer.read())["reports"]
+    return told
+
+
+def test_what_somebody_said_is_reported_and_a_moderator_reads_it(
+    kim: Person, lee: Person, city: City, troubles: Troubles
+) -> None:
+    words = "욕하는 말"
+    lee.writes(words)
+    kim.hears(words)
+    kim.press("Enter")
+    line = kim.page.locator("[role=log] .line").filter(has_text=words)
+    line.get_by_role("button", name=f"신고: {lee.name}").click()
+    card = kim.page.get_by_role("dialog")
+    card.get_by_role("combobox").select_option(label="욕설·괴롭힘")
+    assert words in card.inner_text()
+    card.get_by_role("button", name="신고", exact=True).click()
+    kim.is_told("신고했어요. 운영자가 살펴볼게요.")
+    (mine,) = [one for node in city.nodes for one in reported(city, node) if one["said"]["text"] == words]
+    assert (mine["said"]["name"], mine["why"]) == (lee.name, "abuse")
+    assert troubles.seen == []
+
+
 def test_one_goes_to_a_place_of_the_list_and_comes_back(kim: Person) -> None:
     before = kim.at()
     kim.goes("타워", "N서울타워")
@@ -166,8 +209,8 @@ def test_the_mayor_s_office_is_entered_and_left(kim: Person) -> None:
     kim.press()
 
 
-def crossing_ride(city: City, now_ms: int, soonest_ms: int) -> tuple[int, int]:
-    """(stop, bus): where a bus still stands a while, or comes to stand, and soon after crosses to another node."""
+def crossing_ride(city: City, now_ms: int, soonest_ms: int) -> int:
+    """The stop where a bus comes to stand soon after, and from which buses soon cross to another node."""
     cells = {cell: node for node in city.nodes for cell in node.cells}
 
     def holder(bus: int, at_ms: int) -> NodeProcess | None:
@@ -181,7 +224,7 @@ def crossing_ride(city: City, now_ms: int, soonest_ms: int) -> tuple[int, int]:
                 return node
         return None
 
-    best: tuple[int, int, int] | None = None
+    best: tuple[int, int] | None = None
     for bus in range(1, BUSES + 1):
         leaves_ms = None
         for at_ms in range(now_ms + soonest_ms, now_ms + 60_000, 1000):
@@ -195,24 +238,30 @@ def crossing_ride(city: City, now_ms: int, soonest_ms: int) -> tuple[int, int]:
             for there_ms in range(leaves_ms, leaves_ms + 40_000, 1000):
                 if home is not None and holder(bus, there_ms) not in (None, home):
                     if best is None or there_ms < best[0]:
-                        best = there_ms, stop, bus
+                        best = there_ms, stop
                     break
             break
     assert best is not None
-    return best[1], best[2]
+    return best[1]
 
 
 def test_the_bus_takes_one_over_a_border(browser: Browser, city: City, troubles: Troubles) -> None:
-    stop, _ = crossing_ride(city, time.time_ns() // 1_000_000, 12_000)
+    stop = crossing_ride(city, time.time_ns() // 1_000_000, 12_000)
     east_cm, north_cm = STOPS[stop].position_cm
     rider = Person.come(browser, city.nodes[2], "박기사", (east_cm + 500, north_cm), troubles)
     rider.press("r")
-    rider.sees("버스가 서면 타요.")
-    boarded = wait_for(rider.page, "w.me.state === 9", DWELL_MS / 1000 + 15)
-    rider.sees("버스에 탔어요.")
+    rider.is_told("버스가 서면 타요.")
+    # who comes too late for one bus takes the next: all go the same way
+    boarded = wait_for(rider.page, "w.me.state === 9", (HEADWAY_MS + DWELL_MS) / 1000)
+    rider.is_told("버스에 탔어요.")
     rode = wait_for(rider.page, f"w.handoffs > {boarded['handoffs']} && w.node !== '{boarded['node']}'", 75)
     assert rode["me"]["state"] == 9
     assert rode["link"] == "here"
+    # between stops one says that one wants to get off, and does at the next
+    rider.press("r")
+    rider.is_told("다음 정류장에서 내려요.", 2 * DWELL_MS / 1000)
+    wait_for(rider.page, "w.me.state !== 9", HEADWAY_MS / 1000 + 60)
+    rider.is_told("내린 곳:")
     rider.context.close()
     assert troubles.seen == []
 
@@ -220,11 +269,11 @@ def test_the_bus_takes_one_over_a_border(browser: Browser, city: City, troubles:
 def test_the_bell_rings_in_a_rehearsal(kim: Person, troubles: Troubles) -> None:
     kim.press("b")
     kim.is_at("보신각")
-    kim.sees("리허설을 시작했어요.")
+    kim.is_told("리허설을 시작했어요.")
     struck = wait_for(kim.page, "w.objects.some(one => one.kind === 'bell')")
     (before,) = {one["count"] for one in struck["objects"] if one["kind"] == "bell"}
     kim.press("b")
-    kim.sees("종을 쳤어요.")
+    kim.is_told("종을 쳤어요.")
     wait_for(kim.page, f"w.objects.some(one => one.kind === 'bell' && one.count > {before})")
     assert troubles.seen == []
 
@@ -236,7 +285,7 @@ def test_a_lantern_outlives_its_node(browser: Browser, kim: Person, lee: Person,
     field = kim.page.get_by_role("textbox", name="소원")
     field.fill(wish)
     field.press("Enter")
-    kim.sees("등을 달았어요.")
+    kim.is_told("등을 달았어요.")
     hung = wait_for(kim.page, f"w.objects.some(one => one.text === '{wish}')")
     (lantern,) = [one for one in hung["objects"] if one["text"] == wish]
     lee.goes("청계천", "청계천")

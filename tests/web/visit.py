@@ -24,12 +24,29 @@ if TYPE_CHECKING:
     from simulations.processes import NodeProcess
     from tests.web.conftest import Troubles
 
-__all__ = ["Person", "introduce", "read", "served_city", "stand_at", "wait_for"]
+__all__ = ["Person", "introduce", "listen", "read", "served_city", "stand_at", "wait_for"]
 
 READ: Final = "() => window.p2pworld && window.p2pworld.read()"
 STAND: Final = """
 if (localStorage.getItem("p2pworld stood") === null)
     localStorage.setItem("p2pworld stood", JSON.stringify({{ pose: {pose}, ms: Date.now() }}));
+"""
+# what the page says for a few seconds, in the order in which it said it; who reads takes it away
+HEARD: Final = """
+window.told = [];
+new MutationObserver((changes) => {
+    for (const { addedNodes } of changes)
+        for (const one of addedNodes)
+            if (one instanceof Element && one.matches(".toast") && one.checkVisibility())
+                window.told.push(one.textContent);
+}).observe(document, { childList: true, subtree: true });
+"""
+TOLD: Final = """
+(text) => {
+    const at = window.told.findIndex((one) => one.includes(text));
+    if (at >= 0) window.told.splice(0, at + 1);
+    return at >= 0;
+}
 """
 CITY_S: Final = 40.0
 POLL_S: Final = 0.1
@@ -64,6 +81,11 @@ def stand_at(page: Page, east_cm: int, north_cm: int) -> None:
     """Makes this new browser remember that its person stood there."""
     pose = {"east_cm": east_cm, "north_cm": north_cm, "up": 0, "yaw": 0, "state": 0}
     page.add_init_script(STAND.format(pose=json.dumps(pose)))
+
+
+def listen(page: Page) -> None:
+    """Remembers what this new page will say for a few seconds only, for `Person.is_told`."""
+    page.add_init_script(HEARD)
 
 
 def wait_for(page: Page, holds: str, seconds: float = 20) -> dict[str, Any]:
@@ -111,6 +133,7 @@ class Person:
         context.set_default_timeout(15_000)
         page = context.new_page()
         stand_at(page, *at_cm)
+        listen(page)
         if troubles is not None:
             troubles.watch(page)
         page.goto(node.web_url)
@@ -144,6 +167,15 @@ class Person:
         except Exception as error:
             shown = self.page.locator("body").inner_text()
             raise AssertionError(f"not within {seconds:g} s: {text}; the page shows: {shown}") from error
+
+    def is_told(self, text: str, seconds: float = 15) -> None:
+        """Waits until the page has said this for a while, after what was waited for last; it may be gone again."""
+        try:
+            self.page.wait_for_function(TOLD, arg=text, timeout=seconds * 1000, polling=50)
+        except Exception as error:
+            told = self.page.evaluate("window.told")
+            knows = read(self.page)
+            raise AssertionError(f"not within {seconds:g} s: {text}; told: {told}; knows {knows}") from error
 
     def is_at(self, place: str) -> None:
         """Waits until the page says that this is the place."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from p2pworld.core import Node, NodeConfig
 from p2pworld.crypto.keys import NodeKeys, PersonKeys, sign_hello
+from p2pworld.crypto.link import LINK_CAPS
 from p2pworld.drive import AskStore, Persist, SendFrames, SendNow, effects
 from p2pworld.geometry import partition_around
 from p2pworld.ids import Incarnation, Login, avatar_id
@@ -25,6 +26,7 @@ from p2pworld.messages import (
     ClientOpened,
     ClientSaid,
     Correct,
+    Frame,
     HangUp,
     Hello,
     Instant,
@@ -72,6 +74,8 @@ class House:
         self.linked: set[int] = set()
         self.lives = 0
         self.skew_ms = 0  # how far its clock is ahead
+        self.busy = 0.0  # how much of its time its loop uses
+        self.frames: list[Frame] = []  # of its last tick
         self.start(now)
 
     def start(self, now: Instant, **recovered: Any) -> None:
@@ -218,7 +222,7 @@ class Cores:
                 up = not (cut.get(one.number) or cut.get(other.number))
                 if up and other.number not in one.linked:
                     one.linked.add(other.number)
-                    one.node.step(LinkUp(other.who), self.clock(one))
+                    one.node.step(LinkUp(other.who, LINK_CAPS), self.clock(one))
                 elif not up and other.number in one.linked:
                     one.linked.discard(other.number)
                     one.node.step(LinkDown(other.who), self.clock(one))
@@ -243,8 +247,13 @@ class Cores:
             self.now = Instant(self.now.boot_s + TICK_MS / 1000, self.now.wall_ms + TICK_MS)
             for player in self.players:
                 player.send_pose()
-            for house in self.houses:
-                house.node.tick(self.clock(house))
+            ticking = [h for h in self.houses if round(self.now.boot_s * 1000) % h.node.tick_ms == 0]
+            for house in ticking:
+                house.frames = []
+                house.node.tick(self.clock(house), house.busy)
+            self.settle()
+            for house in ticking:
+                house.node.draw(self.clock(house))
             self.settle()
 
     def settle(self) -> None:
@@ -263,8 +272,8 @@ class Cores:
 
     def _execute(self, house: House, effect: object) -> None:
         match effect:
-            case SendFrames():
-                pass
+            case SendFrames(frames):
+                house.frames += frames
             case SendNow():
                 for send in effect.sends:
                     self._send(house, send)

@@ -158,7 +158,7 @@ def test_what_is_lost_on_the_way_is_forgotten_and_asked_again(cores: Cores) -> N
     house.linked.add(1)
     kim.say(here(1, "hang", "wish", at=AT_BELL))
     cores.tick(2)
-    assert last(kim).durable == "disk"
+    assert last(kim).durable in ("disk", "standby")  # the other node may have been offered its cell meanwhile
 
 
 def test_an_answer_from_who_was_not_asked_is_not_believed(cores: Cores) -> None:

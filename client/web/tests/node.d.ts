@@ -1,6 +1,13 @@
 /** As much of Node as these tests use. */
 
 declare module "node:test" {
+  export const mock: {
+    readonly timers: {
+      enable(options: { readonly apis: readonly "setTimeout"[] }): void;
+      tick(ms: number): void;
+      reset(): void;
+    };
+  };
   export function test(name: string, body: () => void | Promise<void>): void;
 }
 

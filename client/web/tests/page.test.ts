@@ -1,7 +1,7 @@
 /** What nodes tell by a code is told in both languages; every look fits a profile; slow devices draw fewer pixels. */
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { mock, test } from "node:test";
 import {
   CLOTH,
   EXTRAS,
@@ -14,6 +14,8 @@ import {
   writeLook,
 } from "../src/draw/look";
 import { Pace } from "../src/draw/pace";
+import type { Events, World } from "../src/state/world";
+import { goTo } from "../src/ui/going";
 import { CODES, codeText } from "../src/words/codes";
 
 /** Every code that a node of this release tells a person, and those this page tells of a node. */
@@ -24,7 +26,7 @@ const TOLD = [
   // NOTICE
   ..."no-such-place place-closed place-full aboard no-bus bus-full on-board not-aboard bus-moving".split(" "),
   ..."got-off set-down say-rate say-text say-clock say-signature say-group say-place say-nobody".split(" "),
-  ..."say-channel blocks-full groups-full muted removed lapsed rehearsal programme".split(" "),
+  ..."say-channel blocks-full groups-full muted removed lapsed rehearsal programme pace".split(" "),
   // BYE
   ..."again full key malformed moved lapsed expired elsewhere leaving slow banned version url clock".split(
     " ",
@@ -94,4 +96,58 @@ test("slow frames lower the pixels drawn, step by step, never below those of CSS
   for (let i = 0; i < 600; i++) if (pace.frame(50, 3)) seen.push(pace.ratio(3));
   assert.deepEqual(seen, [1.75, 1.5, 1.25, 1]);
   assert.equal(new Pace().ratio(1), 1);
+});
+
+/** A world that is only asked to go somewhere. */
+class Goer implements Pick<World, "go" | "on"> {
+  readonly asked: string[] = [];
+  private readonly handlers = new Set<(name: string, news: unknown) => void>();
+
+  go(place: string): void {
+    this.asked.push(place);
+  }
+
+  on<K extends keyof Events>(event: K, handler: (news: Events[K]) => void): () => void {
+    const one = (name: string, news: unknown): void => {
+      if (name === event) handler(news as Events[K]);
+    };
+    this.handlers.add(one);
+    return () => this.handlers.delete(one);
+  }
+
+  emit<K extends keyof Events>(event: K, news: Events[K]): void {
+    for (const handler of [...this.handlers]) handler(event, news);
+  }
+
+  get listeners(): number {
+    return this.handlers.size;
+  }
+}
+
+test("one is there when the node says so, and not before; a refusal is an answer too", async () => {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  try {
+    const world = new Goer();
+    const going = goTo(world, "bosingak");
+    world.emit("correct", { reason: "wall" });
+    world.emit("notice", { code: "programme", sentence: "" });
+    assert.equal(world.listeners, 2, "still on the way");
+    mock.timers.tick(4000); // the node has died: the next one is asked
+    assert.deepEqual(world.asked, ["bosingak", "bosingak"]);
+    world.emit("correct", { reason: "go" });
+    assert.equal(await going, "there");
+    const refused = goTo(world, "mayors-office");
+    world.emit("notice", { code: "place-full", sentence: "" });
+    assert.equal(await refused, "refused");
+    const unanswered = goTo(world, "nowhere");
+    mock.timers.tick(4000);
+    mock.timers.tick(4000);
+    mock.timers.tick(4000);
+    mock.timers.tick(4000);
+    assert.equal(await unanswered, "unanswered");
+    assert.equal(world.listeners, 0, "nobody listens for ever");
+    assert.equal(world.asked.length, 2 + 1 + 4);
+  } finally {
+    mock.timers.reset();
+  }
 });

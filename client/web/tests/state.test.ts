@@ -5,8 +5,8 @@ import { test } from "node:test";
 import vectors from "../../../tests/vectors/walls.json";
 import { DensityFrame, encodePose, PosesFrame } from "../src/net/frames";
 import { Outgoing, People } from "../src/state/asking";
-import { CityTime, Clock } from "../src/state/clock";
-import { Crowd } from "../src/state/crowd";
+import { CityTime, Clock, Tempo } from "../src/state/clock";
+import { Crowd, fadesAfterMs } from "../src/state/crowd";
 import { Densities } from "../src/state/density";
 import { readPlaces } from "../src/state/places";
 import { route } from "../src/state/route";
@@ -85,6 +85,82 @@ test("who is not told of for a second fades and is forgotten; oneself and the hi
   assert.equal(crowd.count, 1);
 });
 
+test("whoever is missed for three words of their tier fades, and is gone by three seconds", () => {
+  for (const tickMs of [50, 100, 200, 500]) {
+    for (const ticks of [1, 2, 5]) {
+      for (const still of [true, false]) {
+        const after = fadesAfterMs(ticks, tickMs, still);
+        assert(after > ticks * tickMs, "never before the next word is due");
+        assert(after >= Math.min(1000, 3 * ticks * tickMs));
+        if (3 * ticks * tickMs <= 2600) assert(after >= Math.max(1000, 3 * ticks * tickMs));
+        if (ticks * tickMs < 2000) assert(after + 400 <= 3000, `${ticks} ticks of ${tickMs} ms`);
+        if (still && ticks > 1) assert(after > 2000, "one word a second may be missed once");
+      }
+    }
+  }
+});
+
+test("those far away who stand still are told of once a second, and do not flicker", () => {
+  const crowd = new Crowd();
+  const told = (ms: number, tier: number, east: number): void => {
+    const word = frame(ms, [7, east, 50]);
+    word.tier = tier;
+    crowd.take(word, ms, ms, 100);
+  };
+  for (let ms = 0; ms < 10_000; ms += 100) {
+    if (ms % 1000 === 0) told(ms, 2, 5);
+    crowd.draw(ms, 0, NOBODY);
+    if (ms > 500) assert.deepEqual([crowd.count, crowd.fade[0]], [1, 1], `${ms}`);
+  }
+  // two words missed: gone by three seconds
+  crowd.draw(9000 + 2900, 0, NOBODY);
+  assert.equal(crowd.count, 0);
+  // who walks in the same tier is missed sooner
+  told(20_000, 1, 5);
+  told(20_200, 1, 6);
+  crowd.draw(21_100, 0, NOBODY);
+  assert.equal(crowd.fade[0], 1);
+  crowd.draw(21_400, 0, NOBODY);
+  assert((crowd.fade[0] as number) < 1);
+  crowd.draw(21_700, 0, NOBODY);
+  assert.equal(crowd.count, 0);
+});
+
+test("when a node ticks slower nobody steps back, and they move evenly again", () => {
+  const crowd = new Crowd();
+  const tempo = new Tempo(100);
+  let told = 0;
+  let before = Number.NEGATIVE_INFINITY;
+  const steps: number[] = [];
+  for (let now = 0; now < 14_000; now += 10) {
+    const tick = now < 2000 ? 100 : 500;
+    if (now >= told) {
+      tempo.heard(told);
+      crowd.take(frame(told, [7, told / 1000, 50]), told, now, tempo.tickMs);
+      told += tick;
+    }
+    crowd.draw(now, 0, NOBODY);
+    const east = crowd.east[0] as number;
+    if (now > 300) assert(east >= before - 1e-9, `${now}: back from ${before} to ${east}`);
+    steps.push(east - before);
+    before = east;
+    assert.equal(crowd.count, 1);
+    if (now > 500) assert.equal(crowd.fade[0], 1, `${now}`);
+  }
+  for (const step of steps.slice(-200)) assert(Math.abs(step - 0.01) < 1e-6, `${step}`);
+});
+
+test("a tick is as long as the gaps between frames, or as the node says, whichever is the later word", () => {
+  const tempo = new Tempo(100);
+  const first = 2 ** 32 - 250;
+  for (let i = 0; i < 4; i++) tempo.heard((first + 100 * i) >>> 0);
+  assert.equal(tempo.tickMs, 100);
+  for (const ms of [600, 800, 1000, 1300, 1500]) tempo.heard((first + ms) >>> 0);
+  assert.equal(tempo.tickMs, 200, "through the counter's turn, one frame left out");
+  tempo.said(500);
+  assert.equal(tempo.tickMs, 500);
+});
+
 test("a thousand come and go, and the columns do not grow with them", () => {
   const crowd = new Crowd();
   for (let round = 0; round < 20; round++) {
@@ -135,19 +211,46 @@ test("everybody is drawn once: those who came by name are not in the count of th
   counts.columns.set([3, 4]);
   counts.rows.set([5, 5]);
   counts.people.set([10, 1]);
-  const poses = frame(7, [1, 3 * 32 + 1, 5 * 32 + 1], [2, 3 * 32 + 31, 5 * 32 + 31], [3, 4 * 32 + 1, 5 * 32]);
-  const first = new Densities();
-  first.take(counts, 1, poses, 1, 0);
-  assert.deepEqual(Array.from((first.levels[0] as { people: Uint16Array }).people.subarray(0, 2)), [8, 0]);
-  const after = new Densities();
-  after.take(counts, 1, frame(6), 1, 0);
-  after.drawn(poses, 2);
-  assert.equal(after.levels[0]?.people[0], 10, "those of another connection say nothing");
-  after.drawn(poses, 1);
-  after.drawn(poses, 1);
-  assert.equal(after.levels[0]?.people[0], 8);
-  after.expire(5000);
-  assert.equal(after.levels[0]?.count, 0);
+  const crowd = new Crowd();
+  const densities = new Densities();
+  const left = (): number[] => Array.from(densities.levels[0]?.people.subarray(0, 2) ?? []);
+  crowd.take(frame(7, [1, 97, 161], [2, 127, 191], [3, 129, 160], [4, 900, 900]), 1000, 1000, 100);
+  densities.take(counts, 1000);
+  densities.takeOff((visit) => crowd.each(visit));
+  assert.deepEqual(left(), [8, 0]);
+  // those of another tier, told of in another tick, are drawn too; nobody is taken off twice
+  const later = frame(8, [5, 100, 170]);
+  later.tier = 1;
+  crowd.take(later, 1100, 1100, 100);
+  densities.takeOff((visit) => crowd.each(visit));
+  densities.takeOff((visit) => crowd.each(visit));
+  assert.deepEqual(left(), [7, 0]);
+  // who has gone is in the count again
+  crowd.draw(2600, 0, NOBODY);
+  crowd.draw(9000, 0, NOBODY);
+  densities.takeOff((visit) => crowd.each(visit));
+  assert.deepEqual(left(), [10, 1]);
+});
+
+test("counts are kept as long as their node's pace asks for", () => {
+  const counts = new DensityFrame();
+  counts.count = 1;
+  counts.people[0] = 5;
+  const densities = new Densities();
+  const count = (): number | undefined => densities.levels[0]?.count;
+  densities.take(counts, 0);
+  densities.take(counts, 500);
+  densities.expire(1900);
+  assert.equal(count(), 1);
+  densities.expire(2100);
+  assert.equal(count(), 0);
+  // ticks of half a second, counts each fifth
+  densities.take(counts, 3000);
+  densities.take(counts, 5500);
+  densities.expire(8500);
+  assert.equal(count(), 1);
+  densities.expire(13_100);
+  assert.equal(count(), 0);
 });
 
 function segment([east, north, toEast, toNorth]: readonly number[], whole: boolean): Segment {

@@ -2,12 +2,13 @@
  * The ground under one picture, composed once and then only moved: tiles are scaled to the picture's scale on a sheet
  * a little larger than it, and each frame copies whole pixels from there. It is composed again when the scale, the light
  * or what is painted changes, and when the eye comes to the sheet's edge. While zooming, when every frame would need
- * another sheet, the tiles are drawn directly.
+ * another sheet, the tiles are drawn directly. Whoever lays a crowd over the ground asks for its pixels instead.
  */
 
-import { sheet } from "./brush";
+import { inkOf, sheet } from "./brush";
 import type { Box } from "./city";
 import type { Light } from "./light";
+import type { Ground } from "./pixels";
 import type { Tiles } from "./tiles";
 
 /** Pixels beyond the picture on every side. */
@@ -22,31 +23,61 @@ export interface Frame {
   readonly height: number;
 }
 
+/** Ground that lies still, and the picture in whose middle it was composed. */
+export interface Still extends Ground {
+  readonly frame: Frame;
+  /** Another one for each. */
+  readonly id: number;
+}
+
 export class Backdrop {
   private canvas: OffscreenCanvas | null = null;
   private made: Frame | null = null;
   private light = -1;
   private version = -1;
-  private whole = false;
   private scale = 0;
+  private taken: Still | null = null;
+  private stills = 0;
+  /** Whether in the last picture nothing of another scale or hour stood in. */
+  whole = false;
 
   constructor(private readonly tiles: Tiles) {}
 
-  /** Draws the ground; returns whether nothing of another scale or hour stood in. */
-  draw(ink: CanvasRenderingContext2D, frame: Frame, light: Light): boolean {
+  /** Draws the ground. */
+  draw(ink: CanvasRenderingContext2D, frame: Frame, light: Light): void {
     const zooming = frame.scale !== this.scale;
     this.scale = frame.scale;
     if (zooming) {
       this.made = null;
-      return cover(this.tiles, ink, frame, light);
+      this.whole = cover(this.tiles, ink, frame, light);
+      return;
     }
-    if (!this.fits(frame) || !this.whole || light.key !== this.light || this.version !== this.tiles.version)
-      this.compose(frame, light);
-    if (this.canvas === null || this.made === null) return false;
-    const left = (this.made.east - frame.east) * frame.scale + (frame.width - this.canvas.width) / 2;
-    const top = (frame.north - this.made.north) * frame.scale + (frame.height - this.canvas.height) / 2;
-    ink.drawImage(this.canvas, Math.round(left), Math.round(top));
-    return this.whole;
+    if (!this.holds(frame, light)) this.compose(frame, light);
+    if (this.canvas === null || this.made === null) return;
+    const { left, top } = corner(this.made, frame);
+    ink.drawImage(this.canvas, left, top);
+  }
+
+  /** The ground as pixels, the same object until it is composed again. */
+  still(frame: Frame, light: Light): Still {
+    if (this.taken === null || !this.holds(frame, light)) {
+      if (this.taken === null) this.canvas = null; // another one, that can be read
+      const canvas = this.compose(frame, light, true);
+      const image = inkOf(canvas).getImageData(0, 0, canvas.width, canvas.height);
+      this.taken = {
+        px: new Uint32Array(image.data.buffer),
+        width: image.width,
+        height: image.height,
+        frame,
+        id: ++this.stills,
+      };
+    }
+    this.scale = frame.scale;
+    return this.taken;
+  }
+
+  private holds(frame: Frame, light: Light): boolean {
+    return this.fits(frame) && this.whole && light.key === this.light && this.version === this.tiles.version;
   }
 
   private fits(frame: Frame): boolean {
@@ -61,18 +92,28 @@ export class Backdrop {
     );
   }
 
-  private compose(frame: Frame, light: Light): void {
+  private compose(frame: Frame, light: Light, read = false): OffscreenCanvas {
     const width = frame.width + 2 * MARGIN_PX;
     const height = frame.height + 2 * MARGIN_PX;
     if (this.canvas === null || this.canvas.width !== width || this.canvas.height !== height)
       this.canvas = sheet(width, height);
-    const ink = this.canvas.getContext("2d", { alpha: false });
+    const ink = this.canvas.getContext("2d", { alpha: false, willReadFrequently: read });
     if (ink === null) throw new Error("this browser gives no canvas");
+    if (!read) this.taken = null;
     this.whole = cover(this.tiles, ink, { ...frame, width, height }, light);
     this.made = frame;
     this.light = light.key;
     this.version = this.tiles.version;
+    return this.canvas;
   }
+}
+
+/** Where the corner of ground composed for `made` lies in the picture of `frame`. */
+export function corner(made: Frame, frame: Frame): { readonly left: number; readonly top: number } {
+  return {
+    left: Math.round((made.east - frame.east) * frame.scale - MARGIN_PX),
+    top: Math.round((frame.north - made.north) * frame.scale - MARGIN_PX),
+  };
 }
 
 function cover(

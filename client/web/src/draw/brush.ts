@@ -17,8 +17,9 @@ export function sheet(width: number, height: number): OffscreenCanvas {
   return new OffscreenCanvas(Math.max(1, Math.ceil(width)), Math.max(1, Math.ceil(height)));
 }
 
-export function inkOf(canvas: OffscreenCanvas): OffscreenCanvasRenderingContext2D {
-  const ink = canvas.getContext("2d");
+/** What draws on a sheet; `read`, told at the first time, if its pixels will also be asked for. */
+export function inkOf(canvas: OffscreenCanvas, read = false): OffscreenCanvasRenderingContext2D {
+  const ink = canvas.getContext("2d", { willReadFrequently: read });
   if (ink === null) throw new Error("this browser gives no canvas");
   return ink;
 }

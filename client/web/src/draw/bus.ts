@@ -47,12 +47,13 @@ export class Buses {
       const ahead = Math.floor((bus * this.loopMs) / this.count);
       const phase = ((unixMs % this.loopMs) + ahead) % this.loopMs;
       const leg = this.legs.findLast((one) => one.startMs <= phase) ?? this.legs[0];
-      const share = Math.max(0, phase - leg.startMs - this.dwellMs) / leg.runMs;
+      const drivenMs = phase - leg.startMs - this.dwellMs;
+      const share = Math.max(0, drivenMs) / leg.runMs;
       out.push({
         east: leg.from.east + (leg.east * share) / 100,
         north: leg.from.north + (leg.north * share) / 100,
         yaw: leg.yaw,
-        name: "",
+        stands: drivenMs < 0,
       });
     }
     return out;

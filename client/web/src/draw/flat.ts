@@ -30,8 +30,6 @@ export class FlatRenderer implements Renderer {
   private readonly backdrop: Backdrop;
   private scene: Scene | null = null;
   private ratio = 1;
-  /** Whether the last picture lacked nothing: no tile of another scale or hour stood in. */
-  whole = false;
 
   constructor(private readonly canvas: HTMLCanvasElement) {
     const ink = canvas.getContext("2d", { alpha: false });
@@ -74,14 +72,18 @@ export class FlatRenderer implements Renderer {
       width: this.canvas.width,
       height: this.canvas.height,
     };
-    this.whole = scene.city !== null && this.backdrop.draw(ink, frame, scene.light);
+    const crowd = this.people.gather(scene);
     if (scene.city === null) {
       ink.fillStyle = "#dcd7c9";
       ink.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    } else if (crowd) {
+      this.people.drawCrowd(ink, scene, this.backdrop, frame, ratio, nowMs);
+    } else {
+      this.backdrop.draw(ink, frame, scene.light);
     }
     this.things.below(ink, scene, ratio, nowMs);
     this.things.objects(ink, scene, ratio, nowMs);
-    this.people.draw(ink, scene, ratio, nowMs);
+    if (!crowd || scene.city === null) this.people.draw(ink, scene, ratio, nowMs);
     if (scene.regions !== null) this.regions(scene, scene.regions);
     this.labels.draw(ink, scene, this.people, ratio, nowMs);
   }
@@ -144,7 +146,7 @@ export class FlatRenderer implements Renderer {
   }
 }
 
-/** The colour of a node on the map and in lists. */
-export function nodeColour(holder: string): string {
+/** The colour of a node on the map. */
+function nodeColour(holder: string): string {
   return NODE_COLOURS[Number.parseInt(holder.slice(0, 4), 16) % NODE_COLOURS.length];
 }

@@ -1,23 +1,28 @@
-/** People in the picture: those told of one by one, and the crowd that is only counted, drawn as a crowd. */
+/**
+ * People in the picture: those told of one by one, and the crowd that is only counted (`throng`).
+ *
+ * Few are drawn one call of the canvas each. A crowd is laid over the pixels of the ground, and the canvas gets the
+ * whole at once: on a computer without a graphics card that is several times quicker.
+ */
 
-import type { Density } from "../state/world";
 import { BOW, CLAP, DANCE, DRUM, RIDE, RUN, SIT, WALK, WAVE } from "../state/world";
-import { inkOf, rgba, sheet } from "./brush";
-import type { Posture } from "./figure";
-import { chance } from "./hints";
-import { CLOTH, type Look, lookOf, readLook } from "./look";
+import type { Backdrop, Frame } from "./backdrop";
+import { corner } from "./backdrop";
+import { POSTURES, type Posture } from "./figure";
+import { CLOTH, type Look, readLook } from "./look";
+import { Pixels } from "./pixels";
 import type { Scene } from "./renderer";
-import { lookNumber, Sprites, WAYS } from "./sprites";
+import { cutOf, drawFigure, type Figure, lookNumber, Sprites, WAYS, type Wardrobe } from "./sprites";
+import { boxOfPicture, Throng } from "./throng";
 
 /** Below this many CSS pixels a metre people are dots. */
 export const FIGURES_FROM = 0.4;
-const CROWD_MAX = 1500;
-const CROWD_FEWER = 250;
-const CROWD_LOOKS = 24;
 const LOOKS_KEPT = 8192;
 /** With more people in the picture turns are coarser; bodies smaller than this show only their clothes. */
 const MANY = 300;
 const PLAIN_PX = 22;
+/** So many, told of and counted, are a crowd: cheaper as pixels than by calls. */
+const CROWD_FROM = 500;
 
 interface Dressed {
   readonly text: string;
@@ -25,6 +30,8 @@ interface Dressed {
   readonly number: number;
   readonly program: boolean;
   readonly plain: boolean;
+  wardrobe: Wardrobe;
+  generation: number;
 }
 
 /** Where somebody was drawn, in CSS pixels. */
@@ -38,7 +45,7 @@ export interface Drawn {
   reach: number;
 }
 
-const ROOM = 4096;
+const ROOM = 8192;
 
 export class People {
   readonly drawn: Drawn = {
@@ -51,64 +58,109 @@ export class People {
   };
   private readonly sprites = new Sprites();
   private readonly dressed = new Map<number, Dressed>();
-  private readonly crowdLooks = Array.from({ length: CROWD_LOOKS }, (_, i) => {
-    const look = lookOf(7919 * (i + 1), 0.4);
-    return { look, number: lookNumber(look, false) };
-  });
   private readonly row = new Int32Array(ROOM);
-  private readonly slots = new Int32Array(ROOM);
-  private readonly haze = makeHaze();
+  private readonly figures: (Figure | null)[] = [];
+  private readonly throng = new Throng();
+  private readonly pixels = new Pixels();
 
+  /** Finds who is in the picture; to be called first. Whether they are a crowd. */
+  gather(scene: Scene): boolean {
+    this.find(scene);
+    if (scene.camera.scale < FIGURES_FROM) return false;
+    let counted = 0;
+    for (const density of scene.view.density)
+      for (let i = 0; i < density.count; i++) counted += density.people[i];
+    return this.drawn.count + counted > CROWD_FROM;
+  }
+
+  /** Draws them on what is there. */
   draw(ink: CanvasRenderingContext2D, scene: Scene, ratio: number, nowMs: number): void {
-    const { camera, view, light } = scene;
-    this.gather(scene);
-    if (camera.scale < FIGURES_FROM) {
-      this.crowdHaze(ink, scene, ratio);
+    if (scene.camera.scale < FIGURES_FROM) {
+      this.throng.drawHaze(ink, scene, ratio);
       this.dots(ink, scene, ratio);
       return;
     }
-    const body = bodySize(camera.scale);
-    this.drawn.reach = body * 0.6;
-    this.sprites.begin(stepped(body * ratio), light);
-    const crowd = this.crowd(scene);
-    const plain = body * ratio < PLAIN_PX;
-    const many = this.drawn.count > MANY;
-    const figure = (i: number): number => {
-      const row = this.row[i];
-      const dressed = this.wear(scene, this.drawn.ids[i], plain);
-      const yaw = row < 0 ? (view.me?.yaw ?? 0) : view.yaw[row];
-      const posture = postureOf(this.drawn.state[i], scene.still ? 0 : nowMs + (this.drawn.ids[i] % 997));
-      const way = many ? wayOf(yaw) & ~1 : wayOf(yaw);
-      return this.sprites.slot(dressed.number, dressed.look, posture, way, dressed.program);
-    };
-    for (let i = 0; i < this.drawn.count; i++) this.slots[i] = figure(i);
-    for (let i = 0; i < crowd.count; i++) this.crowdSlot(crowd.kind[i]);
-    this.sprites.paint(light);
+    this.throng.gather(scene, boxOfPicture(scene), 0, nowMs);
+    this.dress(scene, ratio, nowMs);
     // whole pixels to whole pixels: nothing to smooth
     ink.imageSmoothingEnabled = false;
-    ink.globalAlpha = 0.92;
-    for (let i = 0; i < crowd.count; i++) {
-      const slot = this.crowdSlot(crowd.kind[i]);
-      if (slot >= 0) this.sprites.draw(ink, slot, crowd.x[i] * ratio, crowd.y[i] * ratio);
-    }
-    ink.globalAlpha = 1;
-    let faded = false;
+    this.throng.draw(ink, scene, ratio, this.sprites);
     for (let i = 0; i < this.drawn.count; i++) {
-      const slot = this.slots[i] < 0 ? figure(i) : this.slots[i];
-      if (slot < 0) continue;
-      const row = this.row[i];
-      const fade = row < 0 ? 1 : view.fade[row];
-      if (fade < 0.99 || faded) {
-        ink.globalAlpha = fade;
-        faded = fade < 0.99;
-      }
-      this.sprites.draw(ink, slot, this.drawn.x[i] * ratio, this.drawn.y[i] * ratio);
+      const figure = this.figures[i];
+      if (figure === null) continue;
+      const fade = this.fadeOf(scene, i);
+      if (fade < 0.99) ink.globalAlpha = fade;
+      drawFigure(ink, figure, this.drawn.x[i] * ratio, this.drawn.y[i] * ratio);
+      if (fade < 0.99) ink.globalAlpha = 1;
     }
     ink.imageSmoothingEnabled = true;
-    ink.globalAlpha = 1;
   }
 
-  private gather(scene: Scene): void {
+  /** Draws a crowd and the ground under it, over all that is there. */
+  drawCrowd(
+    ink: CanvasRenderingContext2D,
+    scene: Scene,
+    backdrop: Backdrop,
+    frame: Frame,
+    ratio: number,
+    nowMs: number,
+  ): void {
+    const ground = backdrop.still(frame, scene.light);
+    const east = ground.width / 2 / ground.frame.scale;
+    const north = ground.height / 2 / ground.frame.scale;
+    const box = {
+      west: ground.frame.east - east,
+      east: ground.frame.east + east,
+      south: ground.frame.north - north,
+      north: ground.frame.north + north,
+    };
+    this.throng.gather(scene, box, ground.id, nowMs);
+    this.dress(scene, ratio, nowMs);
+    const still = this.throng.over(ground, this.sprites);
+    const { left, top } = corner(still.frame, frame);
+    this.pixels.begin(frame.width, frame.height, still, left, top);
+    for (let i = 0; i < this.drawn.count; i++) {
+      const figure = this.figures[i];
+      if (figure === null) continue;
+      const { x, y } = this.drawn;
+      this.pixels.lay(cutOf(figure), x[i] * ratio, y[i] * ratio, this.fadeOf(scene, i));
+    }
+    this.pixels.show(ink);
+  }
+
+  /** Chooses everybody's figure. */
+  private dress(scene: Scene, ratio: number, nowMs: number): void {
+    const { view, light, still } = scene;
+    const { drawn, sprites } = this;
+    const body = bodySize(scene.camera.scale);
+    drawn.reach = body * 0.6;
+    sprites.begin(stepped(body * ratio), light);
+    const plain = body * ratio < PLAIN_PX;
+    const many = drawn.count > MANY;
+    this.throng.dress(sprites);
+    for (let turn = 0; turn < 2; turn++) {
+      let lacking = false;
+      for (let i = 0; i < drawn.count; i++) {
+        const id = drawn.ids[i];
+        const row = this.row[i];
+        const yaw = row < 0 ? (view.me?.yaw ?? 0) : view.yaw[row];
+        const posture = postureOf(drawn.state[i], still ? 0 : nowMs + (id % 997));
+        const way = many ? wayOf(yaw) & ~1 : wayOf(yaw);
+        const figure = sprites.figure(this.wear(scene, id, plain), POSTURES.indexOf(posture), way);
+        this.figures[i] = figure;
+        lacking ||= figure === null;
+      }
+      if (turn === 0) sprites.paint(light);
+      if (!lacking) break;
+    }
+  }
+
+  private fadeOf(scene: Scene, i: number): number {
+    const row = this.row[i];
+    return row < 0 ? 1 : scene.view.fade[row];
+  }
+
+  private find(scene: Scene): void {
     const { camera, view, hidden } = scene;
     const drawn = this.drawn;
     const margin = 40;
@@ -137,78 +189,28 @@ export class People {
     drawn.count = count;
   }
 
-  private wear(scene: Scene, id: number, plain: boolean): Dressed {
+  private wear(scene: Scene, id: number, plain: boolean): Wardrobe {
     const me = id === scene.view.me?.id;
     const person = me ? undefined : scene.view.people.get(id);
     const text = me ? scene.look : (person?.look ?? "");
     const program = person !== undefined && person.kind !== "person";
+    const { sprites } = this;
     const had = this.dressed.get(id);
-    if (had !== undefined && had.text === text && had.program === program && had.plain === plain) return had;
+    if (had !== undefined && had.text === text && had.program === program && had.plain === plain) {
+      if (had.generation !== sprites.generation) {
+        had.wardrobe = sprites.wardrobe(had.number, had.look, program);
+        had.generation = sprites.generation;
+      }
+      return had.wardrobe;
+    }
     if (this.dressed.size > LOOKS_KEPT) this.dressed.clear();
     const whole = readLook(text, id);
     const look = plain ? simple(whole) : whole;
-    const made = { text, look, number: lookNumber(look, program), program, plain };
-    this.dressed.set(id, made);
-    return made;
-  }
-
-  private readonly places = {
-    x: new Float32Array(CROWD_MAX),
-    y: new Float32Array(CROWD_MAX),
-    kind: new Uint16Array(CROWD_MAX),
-    count: 0,
-  };
-
-  private crowdSlot(kind: number): number {
-    const { look, number } = this.crowdLooks[kind >> 4];
-    return this.sprites.slot(number, look, "stand", kind & 15, false);
-  }
-
-  /** Where the figures of the counted crowd stand: by the cell alone, so that they keep their spots. */
-  private crowd(scene: Scene): People["places"] {
-    const { camera, view } = scene;
-    const out = this.places;
-    const most = scene.fewer ? CROWD_FEWER : CROWD_MAX;
-    let total = 0;
-    for (const density of view.density) {
-      eachCell(scene, density, (_column, _row, people) => {
-        total += people;
-      });
-    }
-    const share = total > most ? most / total : 1;
-    let count = 0;
-    for (const density of view.density) {
-      const side = density.side;
-      eachCell(scene, density, (column, row, people) => {
-        const shown = Math.min(Math.round(people * share), most - count);
-        for (let i = 0; i < shown; i++) {
-          const x = camera.x((column + chance(column, row, 2 * i + 101)) * side);
-          const y = camera.y((row + chance(column, row, 2 * i + 102)) * side);
-          out.x[count] = x;
-          out.y[count] = y;
-          out.kind[count] =
-            (Math.floor(chance(i, column, row) * CROWD_LOOKS) << 4) |
-            (Math.floor(chance(row, i, column) * 8) * 2);
-          count += 1;
-        }
-      });
-    }
-    out.count = count;
-    return out;
-  }
-
-  private crowdHaze(ink: CanvasRenderingContext2D, scene: Scene, ratio: number): void {
-    const { camera, view } = scene;
-    for (const density of view.density) {
-      eachCell(scene, density, (column, row, people) => {
-        const side = Math.max(density.side * camera.scale * 2, 9) * ratio;
-        const x = camera.x((column + 0.5) * density.side) * ratio;
-        const y = camera.y((row + 0.5) * density.side) * ratio;
-        ink.globalAlpha = Math.min(0.75, 0.16 + Math.log2(1 + people) * 0.075);
-        ink.drawImage(this.haze, x - side / 2, y - side / 2, side, side);
-      });
-    }
-    ink.globalAlpha = 1;
+    const number = lookNumber(look, program);
+    const wardrobe = sprites.wardrobe(number, look, program);
+    const { generation } = sprites;
+    this.dressed.set(id, { text, look, number, program, plain, wardrobe, generation });
+    return wardrobe;
   }
 
   /** Everybody as a dot: people warm, programs cool, oneself apart. */
@@ -216,35 +218,14 @@ export class People {
     const size = (scene.camera.scale > 0.15 ? 3.2 : 2.4) * ratio;
     this.drawn.reach = 5;
     for (const program of [true, false]) {
-      ink.beginPath();
+      ink.fillStyle = program ? "#3f7f97" : CLOTH.crimson;
       for (let i = 0; i < this.drawn.count; i++) {
         if (this.row[i] < 0) continue;
         const kind = scene.view.people.get(this.drawn.ids[i])?.kind ?? "person";
         if ((kind !== "person") !== program) continue;
-        ink.rect(this.drawn.x[i] * ratio - size / 2, this.drawn.y[i] * ratio - size / 2, size, size);
+        ink.fillRect(this.drawn.x[i] * ratio - size / 2, this.drawn.y[i] * ratio - size / 2, size, size);
       }
-      ink.fillStyle = program ? "#3f7f97" : CLOTH.crimson;
-      ink.fill();
     }
-  }
-}
-
-function eachCell(
-  scene: Scene,
-  density: Density,
-  visit: (column: number, row: number, people: number) => void,
-): void {
-  const { camera } = scene;
-  const side = density.side;
-  const west = camera.eastAt(0) - side;
-  const east = camera.eastAt(camera.width);
-  const south = camera.northAt(camera.height) - side;
-  const north = camera.northAt(0);
-  for (let i = 0; i < density.count; i++) {
-    const e = density.columns[i] * side;
-    const n = density.rows[i] * side;
-    if (density.people[i] === 0 || e < west || e > east || n < south || n > north) continue;
-    visit(density.columns[i], density.rows[i], density.people[i]);
   }
 }
 
@@ -296,16 +277,4 @@ function postureOf(state: number, ms: number): Posture {
     default:
       return "stand";
   }
-}
-
-function makeHaze(): OffscreenCanvas {
-  const canvas = sheet(64, 64);
-  const ink = inkOf(canvas);
-  const spot = ink.createRadialGradient(32, 32, 0, 32, 32, 32);
-  spot.addColorStop(0, rgba(196, 69, 58, 0.9));
-  spot.addColorStop(0.5, rgba(222, 120, 80, 0.45));
-  spot.addColorStop(1, rgba(236, 150, 90, 0));
-  ink.fillStyle = spot;
-  ink.fillRect(0, 0, 64, 64);
-  return canvas;
 }

@@ -35,7 +35,8 @@ export interface Bubble {
 /** A tour bus on its way; yaw as of people. */
 export interface BusShape extends Point {
   readonly yaw: number;
-  readonly name: string;
+  /** At a stop. */
+  readonly stands: boolean;
 }
 
 /** Everything one picture needs; read at once. */

@@ -1,10 +1,10 @@
 /**
  * Figures painted once: a look in a posture, turned one of sixteen ways, in the size and light of the moment.
  *
- * Small sheets hold them in slots; each person then costs one `drawImage` of whole pixels. They belong to one size and
- * light; when either changes fresh ones are begun. New figures are painted before any is copied, for a few milliseconds a
- * frame, and only into the last sheet (a sheet written after it was read is copied); until then the nearest one there
- * of the same look stands in.
+ * Sheets hold them; each person then costs one copy of whole pixels. They belong to one size and light: when either
+ * changes fresh ones are begun, a few milliseconds a frame, and until one is painted the nearest stands in for it: the
+ * same look in another turn, or as it was in the size and light before. A sheet is only written before it is read: a
+ * canvas that is written after that is copied by the browser.
  */
 
 import { disc, inkOf, sheet } from "./brush";
@@ -12,6 +12,7 @@ import { FIGURE_SIDE, POSTURES, type Posture, paintFigure } from "./figure";
 import type { Light } from "./light";
 import type { Look } from "./look";
 import { CLOTH, EXTRAS, HAIRS, OUTFITS, SKINS, TONES } from "./look";
+import { type Cut, cutOut } from "./pixels";
 
 export const WAYS = 16;
 const PAGE_PX = 512;
@@ -33,17 +34,35 @@ export function lookNumber(look: Look, program: boolean): number {
   return number * 2 + (program ? 1 : 0);
 }
 
-interface Wanted {
-  readonly key: number;
+/** A painted figure: a square of a sheet. */
+export interface Figure {
+  readonly page: OffscreenCanvas;
+  readonly left: number;
+  readonly top: number;
+  readonly side: number;
+  /** Its pixels, taken out of the sheet when they are first needed. */
+  cut: Cut | null;
+}
+
+/** All figures of one look, by posture · WAYS + way; null while one is being waited for. */
+export interface Wardrobe {
   readonly look: Look;
-  readonly posture: Posture;
-  readonly way: number;
   readonly program: boolean;
+  readonly figures: (Figure | null | undefined)[];
+  /** The same look in the size and light before. */
+  before: Wardrobe | null;
+}
+
+interface Wanted {
+  readonly wardrobe: Wardrobe;
+  readonly posture: number;
+  readonly way: number;
 }
 
 export class Sprites {
   private pages: OffscreenCanvas[] = [];
-  private slots = new Map<number, number>();
+  private wardrobes = new Map<number, Wardrobe>();
+  private before = new Map<number, Wardrobe>();
   private wanted: Wanted[] = [];
   private across = 1;
   private light = -1;
@@ -51,7 +70,9 @@ export class Sprites {
   private emptiedMs = 0;
   private full = false;
   /** Device pixels of a figure's side. */
-  side = 0;
+  private side = 0;
+  /** Grows whenever all wardrobes are begun anew. */
+  generation = 0;
 
   /** Chooses the size (device pixels a body unit) and light for what follows. */
   begin(bodyPx: number, light: Light): void {
@@ -60,57 +81,58 @@ export class Sprites {
     this.side = side;
     this.light = light.key;
     this.across = Math.max(2, Math.floor(PAGE_PX / side));
-    this.empty();
+    this.full = false;
+    this.emptiedMs = performance.now();
+    this.pages = [];
+    this.used = 0;
+    for (const wardrobe of this.wardrobes.values()) wardrobe.before = null;
+    this.before = this.wardrobes;
+    this.wardrobes = new Map();
+    this.generation += 1;
   }
 
-  /** The slot of a figure; of the same look in another posture or turn while it is not painted yet; or -1. */
-  slot(number: number, look: Look, posture: Posture, way: number, program: boolean): number {
-    const key = keyOf(number, POSTURES.indexOf(posture), way);
-    const at = this.slots.get(key);
-    if (at !== undefined && at >= 0) return at;
+  /** The figures of a look; to be asked for again when the generation changes. */
+  wardrobe(number: number, look: Look, program: boolean): Wardrobe {
+    const had = this.wardrobes.get(number);
+    if (had !== undefined) return had;
+    const made = { look, program, figures: [], before: this.before.get(number) ?? null };
+    this.wardrobes.set(number, made);
+    return made;
+  }
+
+  /** A figure of this look; another turn, posture or size of it while it is not painted; null while there is none. */
+  figure(wardrobe: Wardrobe, posture: number, way: number): Figure | null {
+    const { figures } = wardrobe;
+    const at = figures[posture * WAYS + way];
+    if (at) return at;
     if (at === undefined && this.wanted.length < NEW_A_FRAME) {
-      this.wanted.push({ key, look, posture, way, program });
-      this.slots.set(key, -1);
+      this.wanted.push({ wardrobe, posture, way });
+      figures[posture * WAYS + way] = null;
     }
-    for (let turn = 0; turn < WAYS; turn++) {
-      // the nearest turns first: 0, 1, -1, 2, -2, …
-      const near = (way + (turn % 2 === 0 ? -turn / 2 : (turn + 1) / 2) + WAYS) % WAYS;
-      const other = this.slots.get(keyOf(number, 0, near)) ?? -1;
-      if (other >= 0) return other;
-    }
-    return -1;
+    return (
+      wardrobe.before?.figures[posture * WAYS + way] ??
+      standing(figures, way) ??
+      standing(wardrobe.before?.figures ?? figures, way)
+    );
   }
 
-  /** Paints what was asked for since; call before the first `draw` of a frame. */
+  /** Paints what was asked for since; call before the first figure of a frame is drawn. */
   paint(light: Light): void {
+    if (this.wanted.length === 0 && this.before.size > 0) {
+      // all are painted: nobody needs those of before any more
+      this.before.clear();
+      for (const wardrobe of this.wardrobes.values()) wardrobe.before = null;
+    }
     const begun = performance.now();
     for (const one of this.wanted) {
-      if (performance.now() - begun > PAINT_MS || !this.paintOne(one, light)) this.slots.delete(one.key);
+      if (performance.now() - begun > PAINT_MS || !this.paintOne(one, light))
+        one.wardrobe.figures[one.posture * WAYS + one.way] = undefined;
     }
     this.wanted.length = 0;
   }
 
-  draw(ink: CanvasRenderingContext2D, slot: number, x: number, y: number): void {
-    const side = this.side;
-    const inPage = slot % (this.across * this.across);
-    const page = this.pages[(slot - inPage) / (this.across * this.across)];
-    const left = (inPage % this.across) * side;
-    const top = Math.floor(inPage / this.across) * side;
-    ink.drawImage(
-      page,
-      left,
-      top,
-      side,
-      side,
-      Math.round(x - side / 2),
-      Math.round(y - side / 2),
-      side,
-      side,
-    );
-  }
-
   /** Whether there was room. */
-  private paintOne({ key, look, posture, way, program }: Wanted, light: Light): boolean {
+  private paintOne({ wardrobe, posture, way }: Wanted, light: Light): boolean {
     const inPage = this.used % (this.across * this.across);
     if (inPage === 0 && this.pages.length * this.across * this.across === this.used) {
       if (this.pages.length >= PAGES_MAX) {
@@ -120,19 +142,20 @@ export class Sprites {
       }
       this.pages.push(sheet(this.across * this.side, this.across * this.side));
     }
-    const x = (inPage % this.across) * this.side;
-    const y = Math.floor(inPage / this.across) * this.side;
+    const page = this.pages[this.pages.length - 1] as OffscreenCanvas;
+    const left = (inPage % this.across) * this.side;
+    const top = Math.floor(inPage / this.across) * this.side;
     const scale = this.side / FIGURE_SIDE;
-    const ink = inkOf(this.pages[this.pages.length - 1]);
+    const ink = inkOf(page, true);
     ink.save();
     ink.beginPath();
-    ink.rect(x, y, this.side, this.side);
+    ink.rect(left, top, this.side, this.side);
     ink.clip();
-    ink.translate(x + this.side / 2, y + this.side / 2);
+    ink.translate(left + this.side / 2, top + this.side / 2);
     ink.scale(scale, scale);
-    disc(ink, 0.12, 0.13, look.outfit === "hanbok" ? 0.62 : 0.5, "rgba(24,20,44,0.22)");
+    disc(ink, 0.12, 0.13, wardrobe.look.outfit === "hanbok" ? 0.62 : 0.5, "rgba(24,20,44,0.22)");
     ink.rotate((way / WAYS) * 2 * Math.PI);
-    paintFigure(ink, look, posture, program, scale);
+    paintFigure(ink, wardrobe.look, POSTURES[posture] as Posture, wardrobe.program, scale);
     ink.restore();
     const [r, g, b] = light.tint;
     if (r < 255 || g < 255 || b < 255) {
@@ -140,22 +163,35 @@ export class Sprites {
       ink.globalCompositeOperation = "source-atop";
       const dark = 1 - (r + g + b) / 765;
       ink.fillStyle = `rgba(${Math.round(r * 0.42)},${Math.round(g * 0.42)},${Math.round(b * 0.5)},${0.42 * dark})`;
-      ink.fillRect(x, y, this.side, this.side);
+      ink.fillRect(left, top, this.side, this.side);
       ink.globalCompositeOperation = "source-over";
     }
-    this.slots.set(key, this.used++);
+    this.used += 1;
+    wardrobe.figures[posture * WAYS + way] = { page, left, top, side: this.side, cut: null };
     return true;
-  }
-
-  private empty(): void {
-    this.full = false;
-    this.emptiedMs = performance.now();
-    this.pages = [];
-    this.slots.clear();
-    this.used = 0;
   }
 }
 
-function keyOf(number: number, posture: number, way: number): number {
-  return (number * 16 + posture) * WAYS + way;
+/** Copies a figure, its middle at a point of device pixels. */
+export function drawFigure(ink: CanvasRenderingContext2D, figure: Figure, x: number, y: number): void {
+  const { page, left, top, side } = figure;
+  ink.drawImage(page, left, top, side, side, Math.round(x - side / 2), Math.round(y - side / 2), side, side);
+}
+
+/** The pixels of a figure. */
+export function cutOf(figure: Figure): Cut {
+  const { page, left, top, side } = figure;
+  figure.cut ??= cutOut(inkOf(page, true).getImageData(left, top, side, side));
+  return figure.cut;
+}
+
+/** Of one look, the figure that stands and is turned most like it. */
+function standing(figures: Wardrobe["figures"], way: number): Figure | null {
+  for (let turn = 0; turn < WAYS; turn++) {
+    // the nearest turns first: 0, 1, -1, 2, -2, …
+    const near = (way + (turn % 2 === 0 ? -turn / 2 : (turn + 1) / 2) + WAYS) % WAYS;
+    const other = figures[near];
+    if (other) return other;
+  }
+  return null;
 }

@@ -141,7 +141,10 @@ export type NodeMessage =
       readonly kind: typeof Kind.CORRECT;
       readonly body: { readonly seq: number; readonly pose: Pose; readonly reason: string };
     }
-  | { readonly kind: typeof Kind.NOTICE; readonly body: { readonly code: string; readonly sentence: string } }
+  | {
+      readonly kind: typeof Kind.NOTICE;
+      readonly body: { readonly code: string; readonly sentence: string; readonly tick_ms: number };
+    }
   | { readonly kind: typeof Kind.PACE; readonly body: { readonly shift_ms: number } }
   | { readonly kind: typeof Kind.DONE; readonly body: Done }
   | { readonly kind: typeof Kind.BYE; readonly body: Bye }
@@ -297,7 +300,7 @@ const READERS: { readonly [kind: number]: Read<unknown> } = {
     roles: list(text(0, 40), 64, true),
   }),
   [Kind.CORRECT]: map({ seq: u32, pose, reason: code }),
-  [Kind.NOTICE]: map({ code, sentence }),
+  [Kind.NOTICE]: map({ code, sentence, tick_ms: whole(0, 65_535, 0) }),
   [Kind.PACE]: map({ shift_ms: whole(-1000, 1000) }),
   [Kind.DONE]: map<Done>({
     n: u32,

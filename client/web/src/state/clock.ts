@@ -9,6 +9,8 @@
 const WINDOW_MS = 4000; // one slot of the window
 const SLOTS = 5; // a path that has become longer is believed after so many windows
 const U32 = 2 ** 32;
+const GAPS = 5;
+const TICK_MS_MAX = 1000;
 
 export class Clock {
   private readonly best = new Float64Array(SLOTS).fill(Number.NEGATIVE_INFINITY);
@@ -54,6 +56,37 @@ export class Clock {
   /** When, on our clock, a frame marked `tMs` would have come by the quickest way. */
   local(tMs: number): number {
     return this.unix(tMs) - this.ahead;
+  }
+}
+
+/**
+ * How far apart the ticks of a node are, by the frames that come each tick: the middle one of the last gaps, so that a
+ * frame left out counts for nothing. A node that has too much to do ticks slower, and says so too.
+ */
+export class Tempo {
+  private readonly gaps: number[] = [];
+  private last = Number.NaN;
+
+  constructor(private saidMs: number) {}
+
+  /** The node has said it. */
+  said(tickMs: number): void {
+    this.saidMs = tickMs;
+    this.gaps.length = 0;
+  }
+
+  /** A frame of the first tier is marked `tMs`. */
+  heard(tMs: number): void {
+    const gap = (tMs - this.last) | 0; // serial; 0 while there is no last one
+    this.last = tMs;
+    if (gap <= 0 || gap > TICK_MS_MAX) return;
+    this.gaps.push(gap);
+    if (this.gaps.length > GAPS) this.gaps.shift();
+  }
+
+  get tickMs(): number {
+    if (this.gaps.length < GAPS) return this.saidMs;
+    return [...this.gaps].sort((a, b) => a - b)[GAPS >> 1] as number;
   }
 }
 

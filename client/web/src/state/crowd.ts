@@ -3,7 +3,10 @@
  *
  * A person is drawn a little in the past (`DELAY` periods of their frames), between two moments that were both told, so
  * that they move evenly although news comes ten times a second and not quite evenly. When the next word is late they
- * go on as they went for at most a period. Whoever is not told of for three periods, and at least a second, fades.
+ * go on as they went for at most a period. Whoever is told of no more fades: see `fadesAfterMs`.
+ *
+ * A node may lengthen its ticks. How far in the past one is drawn then follows little by little: at once, everybody
+ * would be seen to step back.
  */
 
 import type { PosesFrame } from "../net/frames";
@@ -13,10 +16,25 @@ const DELAY = 1.5; // periods
 const TIER_PERIODS = [1, 2, 5] as const; // ticks between two frames of tier 0, 1, 2 and beyond
 const FADE_PERIODS = 3;
 const FADE_LEAST_MS = 1000;
+/** Those far away who stand still may be told of once a second only: two of these words may be missed. */
+const FADE_STILL_MS = 2200;
 const FADING_MS = 400;
+const GONE_MS = 3000;
+/** Milliseconds that the tick drawn by may change in one: at the slowest tier time still goes on. */
+const EASE = 0.1;
 const COMING_MS = 250;
 const JUMP_M = 30; // who moved this far between two moments was not walking: draw no way between
 const TURN = Math.PI * 2;
+
+/**
+ * How long after the last word of them somebody begins to fade: after three words missed, at least a second; so that
+ * they are gone by `GONE_MS`, but never before the next word is due.
+ */
+export function fadesAfterMs(ticks: number, tickMs: number, still: boolean): number {
+  const period = ticks * tickMs;
+  const missed = Math.max(FADE_PERIODS * period, still && ticks > 1 ? FADE_STILL_MS : FADE_LEAST_MS);
+  return Math.max(Math.min(missed, GONE_MS - FADING_MS), 1.25 * period);
+}
 
 export class Crowd {
   /** Drawn now: rows 0 to `count`. */
@@ -36,9 +54,13 @@ export class Crowd {
   private readonly slotOf = new Map<number, number>();
   private readonly free: number[] = [];
   private used = 0;
+  private tickMs = 100;
+  private drawnTickMs = Number.NaN;
+  private drawnMs = 0;
   // of each slot
   private id = new Float64Array(256);
-  private period = new Float32Array(256);
+  /** Ticks between two words of them. */
+  private ticks = new Uint8Array(256);
   private cameMs = new Float64Array(256);
   private heardMs = new Float64Array(256);
   private moments = new Uint8Array(256);
@@ -50,9 +72,10 @@ export class Crowd {
   private atUp = new Float32Array(256 * MOMENTS);
   private atYaw = new Float32Array(256 * MOMENTS);
 
-  /** Takes in a frame that is of `localMs` on our clock and came at `nowMs`; `tickMs` is its node's tick. */
+  /** Takes in a frame that is of `localMs` on our clock and came at `nowMs`; its node ticks each `tickMs`. */
   take(frame: PosesFrame, localMs: number, nowMs: number, tickMs: number): void {
-    const period = (TIER_PERIODS[Math.min(frame.tier, 2)] as number) * tickMs;
+    const ticks = TIER_PERIODS[Math.min(frame.tier, 2)] as number;
+    this.tickMs = tickMs;
     for (let i = 0; i < frame.count; i++) {
       const id = frame.ids[i] as number;
       let slot = this.slotOf.get(id);
@@ -64,7 +87,7 @@ export class Crowd {
         this.moments[slot] = 0;
         this.cameMs[slot] = nowMs;
       }
-      this.period[slot] = period;
+      this.ticks[slot] = ticks;
       this.heardMs[slot] = nowMs;
       this.code[slot] = frame.state[i] as number;
       this.moment(
@@ -94,16 +117,27 @@ export class Crowd {
     return { east: this.atEast[last] as number, north: this.atNorth[last] as number };
   }
 
+  /** Calls `visit` with where each was last told to be, oneself and the hidden too. */
+  each(visit: (east: number, north: number) => void): void {
+    for (const slot of this.slotOf.values()) {
+      const last = slot * MOMENTS + (this.moments[slot] as number) - 1;
+      visit(this.atEast[last] as number, this.atNorth[last] as number);
+    }
+  }
+
   /** Lays out the rows to draw at `nowMs`, without those of `hidden`; forgets who has faded. */
   draw(nowMs: number, me: number, hidden: Pick<ReadonlySet<number>, "has" | "size">): void {
     let row = 0;
     this.mine.told = false;
+    const tick = this.ease(nowMs);
     for (let slot = 0; slot < this.used; slot++) {
       const id = this.id[slot] as number;
       if (id === 0) continue;
-      const period = this.period[slot] as number;
+      const ticks = this.ticks[slot] as number;
+      const pastMs = nowMs - DELAY * ticks * tick;
+      const period = ticks * this.tickMs;
       const silentMs =
-        nowMs - (this.heardMs[slot] as number) - Math.max(FADE_LEAST_MS, FADE_PERIODS * period);
+        nowMs - (this.heardMs[slot] as number) - fadesAfterMs(ticks, this.tickMs, this.still(slot));
       if (silentMs > FADING_MS) {
         this.slotOf.delete(id);
         this.id[slot] = 0;
@@ -112,7 +146,7 @@ export class Crowd {
       }
       if (hidden.has(id)) continue;
       if (id === me) {
-        this.place(slot, row, nowMs - DELAY * period, period);
+        this.place(slot, row, pastMs, period);
         this.mine.told = true;
         this.mine.east = this.east[row] as number;
         this.mine.north = this.north[row] as number;
@@ -124,10 +158,29 @@ export class Crowd {
       this.state[row] = this.code[slot] as number;
       const coming = Math.min(1, (nowMs - (this.cameMs[slot] as number)) / COMING_MS);
       this.fade[row] = silentMs > 0 ? Math.min(coming, 1 - silentMs / FADING_MS) : coming;
-      this.place(slot, row, nowMs - DELAY * period, period);
+      this.place(slot, row, pastMs, period);
       row++;
     }
     this.count = row;
+  }
+
+  /** The tick to draw by at `nowMs`, on its way to the one told of. */
+  private ease(nowMs: number): number {
+    const most = Math.max(0, nowMs - this.drawnMs) * EASE;
+    this.drawnMs = nowMs;
+    const way = this.tickMs - this.drawnTickMs;
+    if (Number.isNaN(way) || this.slotOf.size === 0) this.drawnTickMs = this.tickMs;
+    else this.drawnTickMs += Math.max(-most, Math.min(most, way));
+    return this.drawnTickMs;
+  }
+
+  /** Whether they stood still between the last two words. */
+  private still(slot: number): boolean {
+    const n = this.moments[slot] as number;
+    const last = slot * MOMENTS + n - 1;
+    return (
+      n < 2 || (this.atEast[last] === this.atEast[last - 1] && this.atNorth[last] === this.atNorth[last - 1])
+    );
   }
 
   private moment(slot: number, ms: number, east: number, north: number, up: number, yaw: number): void {
@@ -202,7 +255,7 @@ export class Crowd {
     this.state = longer(this.state);
     this.fade = longer(this.fade);
     this.id = longer(this.id);
-    this.period = longer(this.period);
+    this.ticks = longer(this.ticks);
     this.cameMs = longer(this.cameMs);
     this.heardMs = longer(this.heardMs);
     this.moments = longer(this.moments);

@@ -22,7 +22,7 @@ import { type Fields, Malformed } from "../net/msgpack";
 import { Session, type Shell } from "../net/session";
 import { sayInput, signSay } from "../net/sign";
 import { Outgoing, People } from "./asking";
-import { CityTime, Clock } from "./clock";
+import { CityTime, Clock, Tempo } from "./clock";
 import { Crowd } from "./crowd";
 import { Densities } from "./density";
 import { keptChain } from "./kept";
@@ -89,8 +89,9 @@ export class LiveWorld implements World {
   private readonly outgoing = new Outgoing();
   private readonly cityTime = new CityTime();
   private readonly clocks = new Map<number, Clock>();
+  private tempo = new Tempo(100);
   private readonly poses = new PosesFrame();
-  private posesConn = 0;
+  private counted = false; // since the last picture, somebody or something was told of
   private readonly counts = new DensityFrame();
   private readonly handlers = new Map<string, Set<Handler>>();
   private readonly groups = new Set<string>();
@@ -172,6 +173,10 @@ export class LiveWorld implements World {
       if (walker.cut()) this.sendPose(nowMs);
     }
     this.densities.expire(nowMs);
+    if (this.counted) {
+      this.counted = false;
+      this.densities.takeOff((visit) => crowd.each(visit));
+    }
     this.checkLink();
     shown.count = crowd.count;
     shown.ids = crowd.ids;
@@ -336,8 +341,10 @@ export class LiveWorld implements World {
     if (kind === POSES) this.frame(conn, data);
     else if (kind === DENSITY) {
       this.counts.read(data);
-      if (conn === this.session.main && this.session.playing)
-        this.densities.take(this.counts, conn, this.poses, this.posesConn, this.around.now());
+      if (conn === this.session.main && this.session.playing) {
+        this.densities.take(this.counts, this.around.now());
+        this.counted = true;
+      }
     } else if (kind >= FIRST_CONTROL_KIND) {
       this.session.message(conn, data).catch((error) => {
         if (!(error instanceof Malformed)) throw error;
@@ -391,7 +398,6 @@ export class LiveWorld implements World {
   private frame(conn: number, data: Uint8Array): void {
     const { poses, session } = this;
     poses.read(data);
-    this.posesConn = conn;
     const clock = this.clocks.get(conn);
     if (conn !== session.main || !clock) return;
     const now = this.around.now();
@@ -399,8 +405,9 @@ export class LiveWorld implements World {
     session.heard(conn, poses.tMs);
     const half = Number.isNaN(this.roundTrip) ? 0 : Math.min(this.roundTrip, 1000) / 2;
     this.cityTime.told(clock.aheadMs + half, now);
-    this.crowd.take(poses, clock.local(poses.tMs), now, session.tickMs);
-    this.densities.drawn(poses, conn);
+    if (poses.tier === 0) this.tempo.heard(poses.tMs);
+    this.crowd.take(poses, clock.local(poses.tMs), now, this.tempo.tickMs);
+    this.counted = true;
   }
 
   private welcomed(welcome: Welcome, fresh: boolean): void {
@@ -409,6 +416,7 @@ export class LiveWorld implements World {
     const now = this.around.now();
     this.clocks.clear();
     this.clocks.set(conn, new Clock(welcome.t_ms, welcome.time_ms));
+    this.tempo = new Tempo(welcome.tick_ms);
     if (fresh) {
       this.things.clear();
       this.densities.clear();
@@ -479,6 +487,10 @@ export class LiveWorld implements World {
         break;
       }
       case Kind.NOTICE:
+        if (message.body.code === "pace" && message.body.tick_ms > 0) {
+          this.session.tickMs = message.body.tick_ms;
+          this.tempo.said(message.body.tick_ms);
+        }
         this.emit("notice", message.body);
     }
   }

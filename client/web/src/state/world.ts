@@ -192,7 +192,7 @@ export interface World {
   /** Hear (or no longer hear) the group of this secret id in hex. */
   group(to: string, on: boolean): void;
   act(verb: string, text?: string, target?: Uint8Array): Promise<Done>;
-  /** A place's id or name, `friend:<avatar id>`, `bus`, `off`. */
+  /** A place's id or name, `bus`, `off`. */
   go(place: string): void;
   /** Ask who these are; answers appear in `people` (asked once, in batches). */
   who(ids: Iterable<number>): void;

@@ -41,8 +41,8 @@ export function fillTools(bar: HTMLElement, deeds: Deeds): void {
 /** Gestures, and what one does with others. */
 export function fillActions(bar: HTMLElement, deeds: Deeds): void {
   bar.setAttribute("aria-label", say("gestures"));
-  const act = (path: string, key: Key, run: () => void, keys: string): HTMLElement =>
-    iconButton(path, say(key), run, keys);
+  const act = (path: string, key: Key, run: () => void, keys: string, word = key): HTMLElement =>
+    iconButton(path, say(key), run, keys, say(word));
   bar.replaceChildren(
     act(ICON.wave, "wave", () => deeds.gesture(WAVE), "1"),
     act(ICON.bow, "bow", () => deeds.gesture(BOW), "2"),
@@ -50,10 +50,10 @@ export function fillActions(bar: HTMLElement, deeds: Deeds): void {
     act(ICON.clap, "clap", () => deeds.gesture(CLAP), "4"),
     act(ICON.sit, "sit", () => deeds.gesture(SIT), "X"),
     el("span", { class: "divider", attributes: { "aria-hidden": "true" } }),
-    act(ICON.lantern, "hangLantern", () => deeds.hang(), "L"),
-    act(ICON.drum, "drumTogether", () => deeds.toggle("drum"), "K"),
-    act(ICON.bell, "strikeBell", () => deeds.ring(), "B"),
-    act(ICON.bus, "rideBus", () => deeds.bus(), "R"),
+    act(ICON.lantern, "hangLantern", () => deeds.hang(), "L", "lantern"),
+    act(ICON.drum, "drumTogether", () => deeds.toggle("drum"), "K", "drum"),
+    act(ICON.bell, "strikeBell", () => deeds.ring(), "B", "bell"),
+    act(ICON.bus, "rideBus", () => deeds.bus(), "R", "bus"),
     act(ICON.board, "board", () => deeds.toggle("board"), "N"),
   );
 }

@@ -1,8 +1,8 @@
 /** Things one does in the city that take one somewhere first: hanging a lantern, striking the bell, riding the bus. */
 
 import type { Spot } from "../draw/city";
-import type { Place, Point } from "../state/places";
-import { type Done, RIDE } from "../state/world";
+import type { Place, Point, Programme } from "../state/places";
+import { RIDE } from "../state/world";
 import { type Key, named, say, told } from "../words";
 import { clean, cleanName, WISH_SHOWN } from "../words/clean";
 import { GWANGHWAMUN, type Page } from "./page";
@@ -10,13 +10,15 @@ import { GWANGHWAMUN, type Page } from "./page";
 /** Where one waits beside a bus, and from how far one may board (the nodes' bound is 15 m). */
 const KERB_M = 4;
 const BOARD_M = 13;
-
-const ARRIVING_MS = 100;
-const ARRIVING_TRIES = 50;
+/** Half the length of a bus, and what a rider's place is behind. */
+const BUS_M = 8;
 
 export class Doing {
   /** The stop where one waits for the bus. */
   private waiting: Spot | null = null;
+
+  /** One wants to get off the bus. */
+  private leaving = false;
 
   constructor(private readonly page: Page) {}
 
@@ -35,36 +37,43 @@ export class Doing {
   }
 
   hang(): void {
-    this.goWhere(/lantern/, "Cheonggyecheon Plaza");
-    void this.page
-      .ask(say("hangLantern"), say("wishHint"), say("wish"), say("hangLantern"), WISH_SHOWN)
-      .then((wish) => {
-        if (wish === null) return;
-        this.page.toast(say("pending"));
-        void this.page.world.act("hang", wish).then((done) => this.told(done, "hung"));
-      });
+    const there = this.goWhere(this.placeWith(/lantern/), "Cheonggyecheon Plaza");
+    const wish = this.page.ask(
+      say("hangLantern"),
+      say("wishHint"),
+      say("wish"),
+      say("hangLantern"),
+      WISH_SHOWN,
+    );
+    void wish.then((text) => {
+      if (text === null) return;
+      this.page.toast(say("pending"));
+      void this.once(there, "hung", "hang", text);
+    });
   }
 
   ring(): void {
+    const { places } = this.page.world;
     const place = this.placeWith(/bell/);
-    const there = place === null || place.id === this.page.placeHere()?.id;
-    this.goWhere(/bell/, "Bosingak");
-    const rehearsal = this.page.world.places?.programmes.find(
-      (one) => one.rehearsal && one.place === place?.id,
-    );
-    if (!there && rehearsal !== undefined) {
-      void this.arrived(rehearsal.place)
-        .then(() => this.page.world.act("start", rehearsal.id))
-        .then((done) => this.told(done, "rehearsalOn"));
-      return;
-    }
-    void this.page.world.act("ring").then((done) => this.told(done, "struck"));
+    const here = place === null || place.id === this.page.placeHere()?.id;
+    const rehearsal = places?.programmes.find((one) => one.rehearsal && one.place === place?.id);
+    if (!here && rehearsal !== undefined) this.rehearse(rehearsal);
+    else void this.once(this.goWhere(place, "Bosingak"), "struck", "ring");
   }
 
+  rehearse(programme: Programme): void {
+    const place = this.page.world.places?.byId.get(programme.place) ?? null;
+    void this.once(this.goWhere(place, programme.place), "rehearsalOn", "start", programme.id);
+  }
+
+  /** Goes to the nearest stop to ride from there; aboard, gets off at the next one; asked again, does not. */
   bus(): void {
     const { view } = this.page;
     if (view.me?.state === RIDE) {
-      this.page.world.go("off");
+      this.leaving = !this.leaving;
+      if (!this.leaving) this.page.toast(say("staysOn"));
+      else if (this.standsAt(view.me)) this.page.world.go("off");
+      else this.page.toast(say("offNext"));
       return;
     }
     if (this.waiting !== null) {
@@ -85,21 +94,28 @@ export class Doing {
     this.page.world.walkTo(this.waiting.east + KERB_M, this.waiting.north, true);
   }
 
-  /** Boards as soon as a bus stands where one waits for it. */
+  /** Boards as soon as a bus stands where one waits for it, and gets off as soon as it stands. */
   board(): void {
     const { waiting } = this;
-    const { view } = this.page;
-    const me = view.me;
-    if (waiting === null || me === null) return;
+    const { me } = this.page.view;
+    if (me === null) return;
     if (me.state === RIDE) {
+      if (waiting !== null) this.page.toast(say("boarded"));
       this.waiting = null;
-      this.page.toast(say("boarded"));
+      if (this.leaving && this.standsAt(me)) this.page.world.go("off");
       return;
     }
-    if (Math.hypot(waiting.east - me.east, waiting.north - me.north) > BOARD_M) return;
-    const there = this.page.city?.buses.at(view.serverTime()) ?? [];
-    if (there.some((bus) => Math.hypot(bus.east - waiting.east, bus.north - waiting.north) < 1))
-      this.page.world.go("bus");
+    this.leaving = false;
+    if (waiting === null || Math.hypot(waiting.east - me.east, waiting.north - me.north) > BOARD_M) return;
+    if (this.standsAt(waiting)) this.page.world.go("bus");
+  }
+
+  /** Whether a bus stands at a stop near this point. */
+  private standsAt(point: Point): boolean {
+    const buses = this.page.city?.buses.at(this.page.view.serverTime()) ?? [];
+    return buses.some(
+      (bus) => bus.stands && Math.hypot(bus.east - point.east, bus.north - point.north) < BUS_M,
+    );
   }
 
   /** The nearest place with a feature whose kind fits. */
@@ -114,23 +130,21 @@ export class Doing {
     return all[0] ?? null;
   }
 
-  /** Takes one to where a thing can be done, unless one is there. */
-  private goWhere(kind: RegExp, otherwise: string): void {
-    const place = this.placeWith(kind);
-    if (place !== null && place.id === this.page.placeHere()?.id) return;
-    if (place === null && this.page.world.places !== null && this.page.world.places.all.length > 0) return;
-    this.page.world.go(place?.id ?? otherwise);
-    this.page.camera.following = true;
-    if (place !== null) this.page.toast(say("arrived", { place: named(place.name) }));
+  /**
+   * Takes one to `place` unless one is there; whether one stands there in the end. When the table of places has not come
+   * one goes `otherwise`; when it has, but holds no such place, one stays, and the node says what it thinks of that.
+   */
+  private goWhere(place: Place | null, otherwise: string): Promise<boolean> {
+    if (place !== null && place.id !== this.page.placeHere()?.id)
+      return this.page.goTo(place.id, named(place.name));
+    const known = (this.page.world.places?.all.length ?? 0) > 0;
+    return place !== null || known ? Promise.resolve(true) : this.page.goTo(otherwise, otherwise);
   }
 
-  /** Waits until one stands at the place gone to, but not for ever: what is asked for too early is refused. */
-  private async arrived(place: string): Promise<void> {
-    for (let tries = 0; tries < ARRIVING_TRIES && this.page.placeHere()?.id !== place; tries++)
-      await new Promise((resolve) => setTimeout(resolve, ARRIVING_MS));
-  }
-
-  private told(done: Pick<Done, "durable" | "reason" | "sentence">, good: Key): void {
+  /** Does it as soon as one stands where it is done, and tells what has come of it. */
+  private async once(there: Promise<boolean>, good: Key, verb: string, text = ""): Promise<void> {
+    if (!(await there)) return;
+    const done = await this.page.world.act(verb, text);
     this.page.toast(done.durable === "" ? told(done.reason, done.sentence) : say(good));
   }
 }

@@ -58,14 +58,22 @@ export function icon(path: string): SVGSVGElement {
   return svg;
 }
 
-/** A button with a drawing; its name is read and shown on hover. */
-export function iconButton(path: string, name: string, press: () => void, keys = ""): HTMLButtonElement {
+/** A button with a drawing; its name is read and shown on hover, or `word` below it on a phone. */
+export function iconButton(
+  path: string,
+  name: string,
+  press: () => void,
+  keys = "",
+  word = "",
+): HTMLButtonElement {
   const made = el("button", { class: "tool", label: name, title: keys === "" ? name : `${name} (${keys})` });
   made.type = "button";
   made.append(
     icon(path),
     el("span", { class: "tool-name", text: name, attributes: { "aria-hidden": "true" } }),
   );
+  if (word !== "")
+    made.append(el("span", { class: "word", text: word, attributes: { "aria-hidden": "true" } }));
   if (keys !== "") made.setAttribute("aria-keyshortcuts", keys);
   made.addEventListener("click", press);
   return made;

@@ -6,7 +6,9 @@ import type { Page } from "./page";
 import { describe, describePeople, where } from "./where";
 
 const DESCRIBE_MS = 9000;
-const TOAST_MS = 5200;
+/** A sentence stays for a moment to be seen, and as long as it takes to read. */
+const TOAST_MS = 3500;
+const READ_MS = 60; // a letter
 const TOASTS_MAX = 4;
 
 export class Head {
@@ -56,7 +58,7 @@ export class Head {
     const one = el("p", { class: "toast", foreign: text });
     this.toasts.append(one);
     while (this.toasts.childElementCount > TOASTS_MAX) this.toasts.firstElementChild?.remove();
-    setTimeout(() => one.remove(), TOAST_MS);
+    setTimeout(() => one.remove(), TOAST_MS + READ_MS * text.length);
   }
 
   announce(text: string): void {

@@ -2,7 +2,7 @@
 
 import type { Camera } from "../draw/camera";
 import type { City } from "../draw/city";
-import type { Place } from "../state/places";
+import type { Place, Programme } from "../state/places";
 import type { Said, World, WorldView } from "../state/world";
 import type { Remembered, Settings } from "./settings";
 import type { Sound } from "./sound";
@@ -51,8 +51,12 @@ export interface Page {
   /** Settings changed: keep them and let all parts follow. */
   changed(): void;
   placeHere(): Place | null;
+  /** Takes one to a place by its id or name, called `label`, and says so; whether one stands there in the end. */
+  goTo(place: string, label: string): Promise<boolean>;
   hang(): void;
   ring(): void;
+  /** Goes where it happens, and starts a rehearsal of it. */
+  rehearse(programme: Programme): void;
   bus(): void;
   look(): string;
 }

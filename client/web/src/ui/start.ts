@@ -8,7 +8,7 @@ import { lookOf, writeLook } from "../draw/look";
 import { Minimap } from "../draw/minimap";
 import { Pace } from "../draw/pace";
 import type { RegionShape, Renderer } from "../draw/renderer";
-import type { Place } from "../state/places";
+import type { Place, Programme } from "../state/places";
 import { type Said, STAND, type World } from "../state/world";
 import { language, onLanguage, say, told } from "../words";
 import { type Deeds, fillActions, fillTools, fillZooms, pressed } from "./bars";
@@ -17,6 +17,7 @@ import { ask, elsewhere, suggestions, welcome } from "./dialogs";
 import { Doing } from "./doing";
 import { el } from "./dom";
 import { fetchCity, fetchRegions } from "./fetched";
+import { goTo } from "./going";
 import { Head } from "./head";
 import { Input } from "./input";
 import { GWANGHWAMUN, type Page, type PanelName } from "./page";
@@ -26,7 +27,10 @@ import { Sound } from "./sound";
 import { Sounding } from "./sounding";
 import { toAskAbout } from "./where";
 
-const FACE = 17;
+/** Near enough to see what people wear, far enough to see where one is. */
+const FACE = 11;
+/** What one sees before one comes in: the square, the gate, the palace. */
+const ARRIVING = 2.4;
 const ROOM = 34;
 const WHOLE_CITY = 0.021;
 const HUD_MS = 400;
@@ -45,7 +49,7 @@ class Shell implements Page, Deeds {
   readonly remembered = new Remembered();
   readonly sound = new Sound();
   private readonly sounding: Sounding;
-  readonly camera = new Camera(GWANGHWAMUN.east, GWANGHWAMUN.north, FACE);
+  readonly camera = new Camera(GWANGHWAMUN.east, GWANGHWAMUN.north, this.settings.known ? FACE : ARRIVING);
   city: City | null = null;
   selected: number | null = null;
   view;
@@ -139,6 +143,7 @@ class Shell implements Page, Deeds {
   }
 
   private entered(first: boolean): void {
+    this.camera.zoomTo(FACE);
     if (first) this.canvas.focus();
     if (first || this.heard.length === 0) suggestions(this, this.main);
   }
@@ -345,12 +350,24 @@ class Shell implements Page, Deeds {
     return me === null ? null : (this.world.places?.at(me.east, me.north) ?? null);
   }
 
+  async goTo(place: string, label: string): Promise<boolean> {
+    this.camera.following = true;
+    const how = await goTo(this.world, place);
+    if (how === "there") this.toast(say("arrived", { place: label }));
+    else if (how === "unanswered") this.toast(say("notThere", { place: label }));
+    return how === "there";
+  }
+
   hang(): void {
     this.doing.hang();
   }
 
   ring(): void {
     this.doing.ring();
+  }
+
+  rehearse(programme: Programme): void {
+    this.doing.rehearse(programme);
   }
 
   bus(): void {

@@ -102,7 +102,8 @@ interface Near {
 export function nearestSpot(page: Page): Near | null {
   const me = page.view.me;
   if (me === null) return null;
-  const here = page.placeHere()?.id;
+  const here = page.placeHere();
+  const names = new Set(Object.values(here?.name ?? {}));
   let best: Near | null = null;
   const consider = (name: string, east: number, north: number): void => {
     const away = Math.hypot(east - me.east, north - me.north);
@@ -110,10 +111,13 @@ export function nearestSpot(page: Page): Near | null {
     best = { name, away, way: direction(east - me.east, north - me.north) };
   };
   for (const place of page.world.places?.all ?? []) {
-    if (place.id !== here && place.ground === "city")
+    if (place !== here && place.ground === "city")
       consider(named(place.name), place.middle.east, place.middle.north);
   }
-  for (const spot of page.city?.landmarks ?? []) consider(named(spot.name), spot.east, spot.north);
+  for (const spot of page.city?.landmarks ?? []) {
+    if (!names.has(spot.name.ko ?? "") && !names.has(spot.name.en ?? ""))
+      consider(named(spot.name), spot.east, spot.north);
+  }
   return best;
 }
 

@@ -163,6 +163,12 @@ export const CODES = {
     "A moderator has asked you to leave until {1}. Reason: {2}",
     BY_MODERATOR,
   ),
+  // a node that cannot keep up
+  pace: told(
+    "사람이 많아서 지금은 1초에 {1}번 보여 드려요.",
+    "Everybody is shown {1} times a second now.",
+    /^Everybody is shown ([\d.]+) times a second now/,
+  ),
   // connections
   again: told("다시 들어가고 있어요.", "Coming in again."),
   key: told("이 번호는 다른 열쇠의 것이에요.", "This id belongs to another key."),

@@ -9,6 +9,8 @@ import { around } from "../where";
 import type { Sheet } from "./sheet";
 
 const LISTED_MAX = 40;
+/** Nobody wants to be stood upon. */
+const BESIDE_M = 1.5;
 
 /** The name somebody has, or had when this person last chose something about them. */
 export function nameOf(page: Page, id: number): string | undefined {
@@ -79,9 +81,22 @@ export function person(sheet: Sheet, id: number): void {
       again();
     }),
   );
-  if (remembered.friends.has(id)) {
-    actions.prepend(button(say("goHere"), () => world.go(`friend:${id}`), { class: "primary" }));
-  }
+  actions.prepend(
+    button(
+      say("walkToThem"),
+      () => {
+        const at = page.view.ids.subarray(0, page.view.count).indexOf(id);
+        if (at < 0) {
+          page.toast(say("notInSight"));
+          return;
+        }
+        sheet.close();
+        page.camera.following = true;
+        world.walkTo(page.view.east[at], page.view.north[at] - BESIDE_M);
+      },
+      { class: "primary" },
+    ),
+  );
   sheet.body.append(actions);
   if (last.length > 0) {
     const list = el("ul", { class: "rows" });

@@ -1,6 +1,6 @@
 /** Finding a place, a landmark, a stop or a friend by any of their names, and going there. */
 
-import type { Place } from "../../state/places";
+import type { Point } from "../../state/places";
 import { named, say } from "../../words";
 import { cleanName } from "../../words/clean";
 import { button, el } from "../dom";
@@ -15,9 +15,7 @@ export function search(sheet: Sheet): HTMLElement {
     attributes: { type: "search", placeholder: say("searchHint"), dir: "auto" },
   });
   const go = (name: string, text: string): void => {
-    page.world.go(name);
-    page.camera.following = true;
-    page.toast(say("arrived", { place: text }));
+    void page.goTo(name, text);
     sheet.close();
   };
   const row = (text: string, detail: string, run: () => void): HTMLElement =>
@@ -37,40 +35,41 @@ export function search(sheet: Sheet): HTMLElement {
       wanted === "" || names.some((name) => name?.toLocaleLowerCase().includes(wanted));
     const places = page.world.places?.all ?? [];
     const known = new Set(places.flatMap((place) => Object.values(place.name)));
-    const placeRows = places
-      .filter((place) => fits(place.id, ...Object.values(place.name)))
-      .map((place) =>
-        row(named(place.name), place.ground === "city" ? far(sheet, place) : "", () =>
-          go(place.id, named(place.name)),
-        ),
-      );
-    const landmarkRows = (page.city?.landmarks ?? [])
-      .filter(
+    const placeRows = nearestFirst(
+      sheet,
+      places.filter((place) => fits(place.id, ...Object.values(place.name))),
+      (place) => (place.ground === "city" ? place.middle : null),
+    ).map(([place, away]) => row(named(place.name), away, () => go(place.id, named(place.name))));
+    const landmarkRows = nearestFirst(
+      sheet,
+      (page.city?.landmarks ?? []).filter(
         (spot) =>
           !known.has(spot.name.ko ?? "") &&
           !known.has(spot.name.en ?? "") &&
           fits(spot.name.ko, spot.name.en),
-      )
-      .map((spot) => row(named(spot.name), "", () => go(spot.name.en ?? "", named(spot.name))));
+      ),
+      (spot) => spot,
+    ).map(([spot, away]) => row(named(spot.name), away, () => go(spot.name.en ?? "", named(spot.name))));
     const friendRows = [...page.remembered.friends]
       .filter(([, name]) => fits(name))
-      .map(([id, name]) => row(cleanName(name, "…"), "", () => go(`friend:${id}`, cleanName(name, "…"))));
-    const stopRows = (page.city?.stops ?? [])
-      .slice(0, -1)
-      .filter((stop) => wanted !== "" && fits(stop.name.ko, stop.name.en));
+      .map(([id, name]) => row(cleanName(name, "…"), "", () => page.person(id)));
+    const stopRows = nearestFirst(
+      sheet,
+      (page.city?.stops ?? [])
+        .slice(0, -1)
+        .filter((stop) => wanted !== "" && fits(stop.name.ko, stop.name.en)),
+      (stop) => stop,
+    ).map(([stop, away]) =>
+      row(named(stop.name), away, () => {
+        page.camera.lookAt(stop.east, stop.north);
+        sheet.close();
+      }),
+    );
     const groups = [
       group(say("friends"), friendRows),
       group(say("places"), placeRows),
       group(say("landmarks"), landmarkRows),
-      group(
-        say("stops"),
-        stopRows.map((stop) =>
-          row(named(stop.name), "", () => {
-            page.camera.lookAt(stop.east, stop.north);
-            sheet.close();
-          }),
-        ),
-      ),
+      group(say("stops"), stopRows),
     ].filter((one) => one !== null);
     list.replaceChildren(...(groups.length === 0 ? [el("p", { text: say("noneFound") })] : groups));
   };
@@ -80,14 +79,27 @@ export function search(sheet: Sheet): HTMLElement {
     event.preventDefault();
     list.querySelector("button")?.click();
   });
-  sheet.body.append(input, el("p", { class: "hint", text: say("goHere") }), list);
+  sheet.body.append(input, el("p", { class: "hint", text: say("searchGo") }), list);
   fill();
   return input;
 }
 
-function far(sheet: Sheet, place: Place): string {
-  const me = sheet.page.view.me;
-  if (me === null) return "";
-  const away = Math.hypot(place.middle.east - me.east, place.middle.north - me.north);
-  return away < 950 ? `${Math.round(away / 10) * 10} m` : `${(away / 1000).toFixed(1)} km`;
+/** Each with how far it is, the nearest first; those that are nowhere in the city, rooms, come last. */
+function nearestFirst<T>(sheet: Sheet, all: readonly T[], at: (one: T) => Point | null): [T, string][] {
+  const { me } = sheet.page.view;
+  const away = (one: T): number => {
+    const point = at(one);
+    return point === null || me === null
+      ? Number.POSITIVE_INFINITY
+      : Math.hypot(point.east - me.east, point.north - me.north);
+  };
+  return all
+    .map((one) => [one, away(one)] as const)
+    .sort((a, b) => (a[1] === b[1] ? 0 : a[1] - b[1]))
+    .map(([one, metres]) => [one, distance(metres)]);
+}
+
+function distance(metres: number): string {
+  if (!Number.isFinite(metres)) return "";
+  return metres < 950 ? `${Math.round(metres / 10) * 10} m` : `${(metres / 1000).toFixed(1)} km`;
 }

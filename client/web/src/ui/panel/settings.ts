@@ -1,6 +1,5 @@
 /** What a person can choose for this device, whom they blocked, and what serves them. */
 
-import { nodeColour } from "../../draw/flat";
 import { same, toHex } from "../../net/bytes";
 import { readChain } from "../../net/grants";
 import { signer } from "../../net/keys";
@@ -41,15 +40,12 @@ export function settings(sheet: Sheet): void {
       ),
     ),
   );
-  const facts = el("dl", { class: "facts" });
-  const fact = (name: string, value: string): void => {
-    facts.append(el("dt", { text: name }), el("dd", { text: value }));
-  };
   const { node, handoffs, roundTripMs } = page.view;
-  if (node !== "") fact("node", node);
-  if (!Number.isNaN(roundTripMs)) fact("ms", say("roundTrip", { ms: Math.round(roundTripMs) }));
-  fact("↔", say("handoffs", { count: handoffs }));
-  if (node !== "") facts.append(el("dt", { text: "■" }), el("dd", { text: nodeColour(node) }));
+  const facts = [
+    node === "" ? "" : say("onNode", { node }),
+    Number.isNaN(roundTripMs) ? "" : say("roundTrip", { ms: Math.round(roundTripMs) }),
+    say("handoffs", { count: handoffs }),
+  ].filter((fact) => fact !== "");
   if (page.world.blocked.size > 0) {
     const list = el("ul", { class: "rows" });
     for (const [id, name] of page.world.blocked) {
@@ -67,7 +63,11 @@ export function settings(sheet: Sheet): void {
     }
     sheet.body.append(el("h3", { text: say("blocked") }), list);
   }
-  sheet.body.append(facts, ...role(), el("p", { class: "credits", text: say("credits") }));
+  sheet.body.append(
+    el("ul", { class: "facts" }, ...facts.map((text) => el("li", { text }))),
+    ...role(),
+    el("p", { class: "credits", text: say("credits") }),
+  );
 }
 
 /** The person's public key, to be named in a grant, and the grant that gives them a role. */

@@ -1,6 +1,6 @@
 /** The day's programmes, under way or to come, with a way there and rehearsals. */
 
-import { dayAndTime, named, say, told } from "../../words";
+import { dayAndTime, named, say } from "../../words";
 import { button, el } from "../dom";
 import type { Sheet } from "./sheet";
 
@@ -37,16 +37,15 @@ export function today(sheet: Sheet): void {
     const row = el("div", { class: "row" });
     row.append(
       button(say("goHere"), () => {
-        page.world.go(programme.place);
+        void page.goTo(programme.place, place === undefined ? programme.place : named(place.name));
         sheet.close();
       }),
     );
     if (programme.rehearsal) {
       row.append(
         button(say("rehearse"), () => {
-          void page.world.act("start", programme.id).then((done) => {
-            page.toast(done.durable === "" ? told(done.reason, done.sentence) : say("rehearsalOn"));
-          });
+          page.rehearse(programme);
+          sheet.close();
         }),
       );
     }

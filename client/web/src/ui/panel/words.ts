@@ -14,7 +14,9 @@ export function words(sheet: Sheet): void {
   const place = page.placeHere();
   if (place !== null && named(place.about) !== "") sheet.body.append(el("p", { text: named(place.about) }));
   for (const portal of place?.portals ?? []) {
-    sheet.body.append(button(say("portal", { name: named(portal.name) }), () => page.world.go(portal.to)));
+    const to = named(page.world.places?.byId.get(portal.to)?.name ?? portal.name);
+    const name = say("portal", { name: named(portal.name) });
+    sheet.body.append(button(name, () => void page.goTo(portal.to, to)));
   }
   if (me === null) return;
   const wishes = [...page.view.objects.values()]
