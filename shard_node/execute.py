@@ -167,7 +167,8 @@ class Executor:
     def _execute(self, effect: Effect) -> None:
         match effect:
             case SendFrames(frames):
-                self.play.send_frames(frames)
+                if self.play.send_frames(frames):
+                    self.node.frames_dropped()
             case SendNow():
                 self._send(effect)
             case Persist():

@@ -119,9 +119,9 @@ class PlaySockets:
 
     # ---- sending
 
-    def send_frames(self, frames: tuple[Frame, ...]) -> None:
-        """Hands out `frames` soon; frames that still wait behind an earlier tick's are dropped for these."""
-        self.connections.writer.send_frames(frames)
+    def send_frames(self, frames: tuple[Frame, ...]) -> bool:
+        """Hands out `frames` soon; whether those before them, which still waited for their turn, were dropped."""
+        return self.connections.writer.send_frames(frames)
 
     def send(self, number: int, message: PlayMessage) -> None:
         """Sends a control message, after those before it; to a socket already gone it is counted and dropped."""

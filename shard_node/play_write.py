@@ -119,12 +119,14 @@ class Writer:
             if self._frames is None:
                 sent_all()
 
-    def send_frames(self, frames: tuple[Frame, ...]) -> None:
-        """Hands out `frames` soon; frames that still wait behind an earlier tick's are dropped for these."""
-        if self._frames is not None:
-            self._counters["frames_late"] += sum(len(frame.conns) for frame in self._frames)
-        self._frames = frames
+    def send_frames(self, frames: tuple[Frame, ...]) -> bool:
+        """Hands out `frames` soon; whether those before them, which still waited for their turn, were dropped."""
+        late, self._frames = self._frames, frames
         self._wake.set()
+        if late is None:
+            return False
+        self._counters["frames_late"] += sum(len(frame.conns) for frame in late)
+        return True
 
     def _send(self, chunk: _Chunk) -> None:
         """Sends a chunk: the one loop in which every instruction counts."""

@@ -274,6 +274,10 @@ class Node:
                 parts.counters["frames-rested"] += len(frame.conns) - len(conns)
                 self._frames[i] = Frame(conns, frame.payloads)
 
+    def frames_dropped(self) -> None:
+        """The shell is late: the frames before those it has just been given never left."""
+        self.parts.readers.dropped()
+
     @property
     def tick_ms(self) -> int:
         """How long a tick is now."""

@@ -2,7 +2,7 @@
 
 Each POSE carries bits 6 to 13 of the `t_ms` of the frame its client read last: steps of 64 ms, unambiguous within
 16.4 s. A client is *behind* by as much as that frame is older than the one three ticks ago: the newest may still be on
-its way, and a late node may have dropped the next. One that is behind by over `BEHIND_SLOW_MS` gets every second frame
+its way, and a busy node sends late. One that is behind by over `BEHIND_SLOW_MS` gets every second frame
 until it is behind by less than `BEHIND_GOOD_MS`; one that is behind by over `BEHIND_LOST_MS` is to be let go.
 
 A client is judged from the first time on that its ack changed and was in time. One that always says the same, as a
@@ -52,6 +52,11 @@ class Readers:
         """The frames of this moment leave now."""
         self._framed_ms.append(t_ms)
         self._ticks += 1
+
+    def dropped(self) -> None:
+        """The frames before the newest never left: nobody can have read them."""
+        if len(self._framed_ms) > 1:
+            del self._framed_ms[-2]
 
     def acked(self, conns: NDArray[np.int32], acks: NDArray[np.uint8]) -> list[int]:
         """Poses with these acks came from these sockets, in order; which of those are behind beyond hope, once."""

@@ -6,6 +6,7 @@ import contextlib
 import random
 import socket
 import ssl
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -16,7 +17,9 @@ from websockets.frames import Opcode
 from p2pworld.limits import (
     CONTROL_BURST,
     CONTROL_BYTES_MAX,
+    CONTROL_QUEUE_BYTES,
     DOOR_HALF_OPEN_MAX,
+    FRAME_BYTES_MAX,
     HELLO_WAIT_S,
     SOCKET_FULL_S,
     SOCKET_RECEIVE_BUFFER_BYTES,
@@ -37,6 +40,9 @@ from p2pworld.wire.frames import encode_pose
 from shard_node.doors import Doors
 from shard_node.play_read import CONTROL_DROPS_MAX
 from tests.shard_node.playing import HELLO, Client, Stage, stage
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer as Buffer
 
 
 def masked(opcode: int, data: bytes, fin: bool = True) -> bytes:
@@ -309,6 +315,16 @@ async def test_a_frame_goes_to_each_of_its_clients_as_whole_messages() -> None:
         assert on.play.counters["frames_to_gone"] == 1
 
 
+async def test_frames_that_wait_too_long_are_dropped_for_newer_ones_and_that_is_told() -> None:
+    async with stage() as on:
+        client = await on.connect()
+        await on.sink.until_events(1)
+        told = [on.play.send_frames((Frame((0,), (bytes((2, i)),)),)) for i in range(3)]
+        assert told == [False, True, True]
+        assert await client.payload() == b"\x02\x02"
+        assert on.play.counters["frames_late"] == 2
+
+
 async def fill(on: Stage) -> int:
     """Sends frames to client 0 until its socket is full and one was skipped; returns how many were sent."""
     while not on.play.counters["frames_skipped"]:
@@ -336,6 +352,42 @@ async def test_a_full_socket_skips_frames_and_keeps_messages_whole_and_in_order(
         on.play.send_frames((Frame((0,), (b"\x02again",)),))
         assert await client.payload() == b"\x02again"
         assert on.play.connections.writer.full == {}
+
+
+async def test_a_client_that_reads_nothing_holds_at_most_64_kib() -> None:
+    assert 2 * SOCKET_SEND_BUFFER_BYTES + CONTROL_QUEUE_BYTES + FRAME_BYTES_MAX <= 65_536
+    async with stage() as on:
+        await small_window_client(on)
+        await fill(on)
+        conn = on.play.connections.table[0]
+        assert conn is not None
+        held = 0
+        while on.play.connections.table[0] is conn:
+            held = max(held, len(conn.out))
+            on.play.send(0, Notice("n", "s" * 290))
+        assert held <= CONTROL_QUEUE_BYTES + FRAME_BYTES_MAX
+        assert on.play.counters["closed_slow"] == 1
+
+
+async def test_a_full_socket_is_not_tried_again_before_epoll_says_so() -> None:
+    async with stage() as on:
+        client = await small_window_client(on)
+        sent = await fill(on)
+        conn = on.play.connections.table[0]
+        assert conn is not None
+        tried: list[int] = []
+
+        def try_it(data: Buffer, flags: int = 0) -> int:
+            tried.append(flags)
+            return 0
+
+        send, conn.send = conn.send, try_it
+        for _ in range(5):
+            await on.send_frames(Frame((0,), (b"\x02",)))
+        assert (tried, on.play.counters["frames_skipped"]) == ([], 6)
+        conn.send = send
+        for _ in range(sent):
+            assert await client.payload() == b"\x02" + bytes(3_000)
 
 
 async def test_a_reader_beyond_hope_is_let_go() -> None:

@@ -117,6 +117,21 @@ def test_a_node_that_drops_the_frames_of_two_ticks_blames_nobody() -> None:
         assert not play.readers.slow.any()
 
 
+def test_frames_that_never_left_are_nobodys_to_acknowledge() -> None:
+    play = Play()
+    play.says(0)
+    play.says(0)
+    read_ms = play.t_ms
+    for _ in range(30):  # the last that left are three seconds old, and the newest are just leaving
+        play.ticks(1)
+        play.readers.dropped()
+        assert play.acks(read_ms >> 6 & 0xFF) == []
+        assert play.readers.resting() == frozenset()
+    play.ticks(10)
+    play.acks(read_ms >> 6 & 0xFF)
+    assert play.readers.slow[3]
+
+
 def test_slow_ones_rest_in_different_ticks() -> None:
     play = Play()
     for conn in (3, 4):

@@ -132,13 +132,13 @@ class Within(PlaySockets):
         self.table.present[self.job.first + i] = False
         self.connections.sink.step(ClientLost(number))
 
-    def send_frames(self, frames: tuple[Frame, ...]) -> None:
+    def send_frames(self, frames: tuple[Frame, ...]) -> bool:
         """A tick's frames: those within take note of the clock and drop them."""
         first = next((payload for frame in frames for payload in frame.payloads if payload[0] == POSES), b"")
         if first:
             self._ack = int.from_bytes(first[4:6], "little") >> 6 & 0xFF
             self.table.heard_s[self.job.first : self.job.first + self.job.count] = time.monotonic()
-        super().send_frames(frames)
+        return super().send_frames(frames)
 
     # ------------------------------------------------------------------------------------------- as people
 
