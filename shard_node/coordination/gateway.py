@@ -1,8 +1,8 @@
 """A small client of etcd through its JSON gateway: HTTP/1.1 by h11 on Trio streams, a deadline for every question.
 
 A question goes to one endpoint after another until it is answered or its time is up. One that may be asked `once` only
-is never sent twice: if it was sent and no answer came, `OutcomeUnknown` says so. A refusal that etcd decides before it
-changes anything (no such user, no space) is `CoordinationDown`, for certain. The token of a user is fetched when it is
+is never sent twice: if it was sent and no certain answer came, `OutcomeUnknown` says so. A refusal that etcd decides
+before it changes anything (no such user) is `CoordinationDown`, for certain. The token of a user is fetched when it is
 first needed and again when etcd forgets it; neither it nor the password ever stands in an error.
 """
 
@@ -31,6 +31,8 @@ Json = dict[str, Any]
 
 _IDLE_MAX: Final = 4  # a node asks one thing at a time, renews beside it, and watches
 _CHUNK_BYTES: Final = 65_536
+# etcd refuses these before it writes; when it is full it may write and yet say that it did not
+_BEFORE_ANYTHING: Final = frozenset({"denied", "busy"})
 _LOST: Final = (
     OSError,
     trio.BrokenResourceError,
@@ -162,10 +164,10 @@ class Gateway:
                 answer, down = answered.read(endpoint)
                 if answer is not None:
                     return answer
+                if once and down.reason not in _BEFORE_ANYTHING:
+                    raise OutcomeUnknown(str(down))
                 if down.reason != "io":
                     raise down
-                if once:
-                    raise OutcomeUnknown(str(down))
             self._next_endpoint()
         raise down
 
@@ -261,6 +263,8 @@ class _Answered(NamedTuple):
             return said, CoordinationDown("io", "")
         text = self.body[:200].decode("utf-8", "replace").strip()
         if not isinstance(said, dict) or not isinstance(said.get("code"), int):
+            if self.status >= 500:  # of something in between, which may have passed the question on
+                return None, CoordinationDown("io", f"etcd at {endpoint} failed: {self.status} {text!r}")
             sentence = f"{endpoint} is no etcd with a JSON gateway (it answered {self.status}: {text!r})"
             return None, CoordinationDown("not_a_store", sentence)
         return None, _refusal(endpoint, said["code"], str(said.get("message") or said.get("error") or ""))

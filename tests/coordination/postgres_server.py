@@ -102,7 +102,7 @@ class PostgresServer:
             [
                 *(str(self._programs / "initdb"), "--pgdata", str(self.data), "--username", "postgres"),
                 *("--auth", "scram-sha-256", "--pwfile", str(secret), "--encoding", "UTF8"),
-                *("--locale", "C", "--no-sync", "--no-instructions"),
+                *("--locale", "C", "--no-sync"),
             ],
             check=True,
             stdout=subprocess.DEVNULL,

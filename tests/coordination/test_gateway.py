@@ -131,6 +131,9 @@ async def test_nobody_at_the_first_endpoint_costs_nothing() -> None:
         cut_off(b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{"),
         answers(refusal(14, "etcdserver: request timed out")),
         answers(refusal(4, "context deadline exceeded")),
+        answers(refusal(8, "etcdserver: mvcc: database space exceeded")),
+        answers(http(504, b"<html>Gateway Time-out</html>")),
+        answers(http(200, b"<html>")),
     ],
 )
 async def test_what_may_be_asked_once_only_is_never_repeated_and_its_outcome_is_unknown(
@@ -159,6 +162,7 @@ async def test_what_may_be_asked_once_only_is_never_repeated_and_its_outcome_is_
         (http(200, b"<html>"), "not_a_store"),
         (http(200, b"[]"), "not_a_store"),
         (http(400, b'{"code":"x"}'), "not_a_store"),
+        (http(503, b"<html>no server is available</html>"), "io"),
         (b"SSH-2.0-OpenSSH\r\n\r\n", "io"),
         (b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n", "not_a_store"),
     ],
@@ -169,6 +173,20 @@ async def test_what_an_endpoint_refuses_is_told_by_a_code_and_one_sentence(said:
             await asked_of(found, LONG_S)
     assert caught.value.reason == reason
     assert str(found[0]) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (refusal(7, "etcdserver: permission denied"), "denied"),
+        (refusal(8, "etcdserver: too many requests"), "busy"),
+    ],
+)
+async def test_what_etcd_refuses_before_anything_else_is_certain(said: bytes, reason: str) -> None:
+    async with endpoints(cut_off(said), GOOD) as (found, asked):
+        with pytest.raises(CoordinationDown) as caught:
+            await asked_of(found, LONG_S, once=True)
+    assert (caught.value.reason, len(asked[1])) == (reason, 0)
 
 
 async def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
