@@ -32,7 +32,7 @@ Json = dict[str, Any]
 _IDLE_MAX: Final = 4  # a node asks one thing at a time, renews beside it, and watches
 _CHUNK_BYTES: Final = 65_536
 # etcd refuses these before it writes; when it is full it may write and yet say that it did not
-_BEFORE_ANYTHING: Final = frozenset({"denied", "busy"})
+_BEFORE_ANYTHING: Final = frozenset({"denied", "busy", "untrusted"})
 _LOST: Final = (
     OSError,
     trio.BrokenResourceError,
@@ -263,6 +263,11 @@ class _Answered(NamedTuple):
             return said, CoordinationDown("io", "")
         text = self.body[:200].decode("utf-8", "replace").strip()
         if not isinstance(said, dict) or not isinstance(said.get("code"), int):
+            if "CommonName of client" in text:  # plain text, before the gateway has looked at anything
+                sentence = (
+                    "takes no client certificate with a CommonName where it has users: issue one without"
+                )
+                return None, CoordinationDown("untrusted", f"etcd at {endpoint} {sentence}")
             if self.status >= 500:  # of something in between, which may have passed the question on
                 return None, CoordinationDown("io", f"etcd at {endpoint} failed: {self.status} {text!r}")
             sentence = f"{endpoint} is no etcd with a JSON gateway (it answered {self.status}: {text!r})"

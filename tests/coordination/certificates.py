@@ -39,14 +39,14 @@ class Authority:
         signed = builder.sign(self._key, hashes.SHA256())
         self.cert.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str) -> Pair:
-        """A certificate for servers at 127.0.0.1 and for clients called `name`."""
+    def issue(self, name: str, common_name: bool = True) -> Pair:
+        """A certificate for servers at 127.0.0.1 and for clients, whose CommonName is `name` if it has one."""
         key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if common_name else [])
         here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
         both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         builder = self._builder(subject, key.public_key())
-        builder = builder.add_extension(here, critical=False).add_extension(both, critical=False)
+        builder = builder.add_extension(here, critical=not common_name).add_extension(both, critical=False)
         signed = builder.sign(self._key, hashes.SHA256())
         pair = Pair(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         pair.cert.write_bytes(signed.public_bytes(serialization.Encoding.PEM))

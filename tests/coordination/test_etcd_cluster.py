@@ -18,6 +18,7 @@ from shard_node import coordination, doctor
 from shard_node.config import parse
 from shard_node.coordination import Coordination, CoordinationDown, OutcomeUnknown
 from shard_node.coordination.etcd import EtcdCoordination
+from shard_node.coordination.gateway import Gateway
 from tests.coordination.certificates import Authority
 from tests.coordination.conformance import cell, founded, made, newest, registered
 from tests.coordination.etcd_server import EtcdServer, ask
@@ -92,22 +93,25 @@ async def test_a_change_of_leader_costs_no_failover(tmp_path: Path, stop: signal
             await store.close()
 
 
-def users(url: str) -> None:
-    """root, and `city` whose role reads and writes under its prefix; then passwords are demanded."""
-    for user, password in (("root", "r00t"), ("city", "hush")):
-        ask(url, "/v3/auth/user/add", {"name": user, "password": password})
-    ask(url, "/v3/auth/role/add", {"name": "root"})
-    ask(url, "/v3/auth/user/grant", {"user": "root", "role": "root"})
-    ask(url, "/v3/auth/role/add", {"name": "city"})
-    permission = {"permType": "READWRITE", "key": text("seoul/"), "range_end": text("seoul0")}
-    ask(url, "/v3/auth/role/grant", {"name": "city", "perm": permission})
-    ask(url, "/v3/auth/user/grant", {"user": "city", "role": "city"})
-    ask(url, "/v3/auth/enable", {})
+SEOUL = {"permType": "READWRITE", "key": text("seoul/"), "range_end": text("seoul0")}
+USERS: tuple[
+    tuple[str, dict[str, Any]], ...
+] = (  # root, and `city` whose role reads and writes under its prefix
+    ("/v3/auth/user/add", {"name": "root", "password": "r00t"}),
+    ("/v3/auth/user/add", {"name": "city", "password": "hush"}),
+    ("/v3/auth/role/add", {"name": "root"}),
+    ("/v3/auth/user/grant", {"user": "root", "role": "root"}),
+    ("/v3/auth/role/add", {"name": "city"}),
+    ("/v3/auth/role/grant", {"name": "city", "perm": SEOUL}),
+    ("/v3/auth/user/grant", {"user": "city", "role": "city"}),
+    ("/v3/auth/enable", {}),
+)
 
 
 async def test_a_user_sees_its_own_city_and_is_known_again_after_a_restart(tmp_path: Path) -> None:
     with EtcdServer(tmp_path) as server:
-        users(server.members[0].url)
+        for path, question in USERS:
+            ask(server.members[0].url, path, question)
 
         def open_as(prefix: str = "seoul/", **options: Any) -> EtcdCoordination:
             return EtcdCoordination(server.endpoints, prefix=prefix, call_s=LONG_S, **options)
@@ -132,9 +136,10 @@ async def test_a_user_sees_its_own_city_and_is_known_again_after_a_restart(tmp_p
         await store.close()
 
 
-async def test_by_tls_with_certificates_on_both_sides(tmp_path: Path) -> None:
+async def test_by_tls_with_certificates_on_both_sides_and_a_user(tmp_path: Path) -> None:
     authority, other = Authority(tmp_path), Authority(tmp_path, "others")
-    pair, mine, stranger = authority.issue("etcd"), authority.issue("node"), other.issue("stranger")
+    pair, named, mine = authority.issue("etcd"), authority.issue("named"), authority.issue("node", False)
+    stranger = other.issue("stranger")
     arguments = (
         *("--cert-file", str(pair.cert), "--key-file", str(pair.key)),
         *("--client-cert-auth", "--trusted-ca-file", str(authority.cert)),
@@ -147,16 +152,35 @@ async def test_by_tls_with_certificates_on_both_sides(tmp_path: Path) -> None:
         return made
 
     with EtcdServer(tmp_path, tls_arguments=arguments) as server:
-        store = EtcdCoordination(server.endpoints, tls=context(authority.cert, mine), call_s=LONG_S)
+        anybody = Gateway(server.endpoints, context(authority.cert, mine), "", "")
+        for path, question in USERS:
+            await anybody.ask(path, question, trio.current_time() + LONG_S)
+        await anybody.close()
+
+        def open_with(tls: ssl.SSLContext, password: str = "hush") -> EtcdCoordination:
+            return EtcdCoordination(
+                server.endpoints, prefix="seoul/", tls=tls, user="city", password=password, call_s=LONG_S
+            )
+
+        store = open_with(context(authority.cert, mine))
         _, _, city = await founded(store)
         assert await store.wait_change(1, LONG_S) == 2
         assert await newest(store) == city
-        for ca, cert in ((other.cert, mine), (authority.cert, None), (authority.cert, stranger)):
-            refused = EtcdCoordination(server.endpoints, tls=context(ca, cert), call_s=LONG_S)
+        for ca, cert in (
+            (other.cert, mine),
+            (authority.cert, None),
+            (authority.cert, stranger),
+            (authority.cert, named),
+        ):
+            refused = open_with(context(ca, cert))
             with pytest.raises(CoordinationDown) as caught:
                 await refused.read(-1)
             assert (caught.value.reason, caught.value.lasting) == ("untrusted", True)
             await refused.close()
+        refused = open_with(context(authority.cert, mine), "wrong")
+        with pytest.raises(CoordinationDown, match="password"):
+            await refused.read(-1)
+        await refused.close()
         await store.close()
 
 
