@@ -2,7 +2,7 @@
 
 Three members; 20 keys, each under a lease of 3 s that is kept alive through the two members that run; the leader is
 stopped for twice that time and goes on. A count below 20 after it are keys that vanished under a holder who had every
-reason to believe in them. See docs/decisions/0004.
+reason to believe in them. See docs/decisions/0006.
 """
 
 from __future__ import annotations
