@@ -6,6 +6,9 @@ saw. Merging keeps an entry that both hold, and one that only one side holds if 
 So a write that a remover did not see survives (add wins), and what is gone leaves only its dot in the context, which
 compacts to one number for each replica.
 
+A dot names one write, of one key. A replica that lies may have told two sides of it under two keys: then the key with
+the smaller encoding stands, for whoever merges them in whichever order, so a liar divides nobody.
+
 A delta is a small map: it carries the *whole key* as its writer sees it after the change, so whoever has heard of a
 change to a key has heard of all that its writer knew of that key, whichever deltas it missed. Deltas may come in any
 order and number.
@@ -126,8 +129,13 @@ class ORMap(Generic[K, V]):
             self._drop(dot)
         for dot, (key, theirs) in list(other._live.items()):
             if held := self._live.get(dot):
-                mine = held[1]
-                if theirs is not mine and not theirs.leq(mine):
+                my_key, mine = held
+                if my_key != key:
+                    if _before(key, my_key):
+                        self._drop(dot)
+                        self._put(dot, key, theirs)
+                        changed |= {my_key, key}
+                elif theirs is not mine and not theirs.leq(mine):
                     self._live[dot] = (key, mine.merge(theirs))
                     changed.add(key)
             elif dot not in self.context:
@@ -160,10 +168,13 @@ class ORMap(Generic[K, V]):
         """Whether `other` has heard of every write and removal this has."""
         if not self.context.leq(other.context):
             return False
-        for dot, (_, theirs) in other._live.items():
+        for dot, (key, theirs) in other._live.items():
             held = self._live.get(dot)
             if held is None:
                 if dot in self.context:  # it saw that entry go, the other did not
+                    return False
+            elif held[0] != key:
+                if not _before(key, held[0]):
                     return False
             elif not held[1].leq(theirs):
                 return False
@@ -218,3 +229,8 @@ class ORMap(Generic[K, V]):
                     raise malformed("an entry's dot is not in the context")
                 read._put(dot, key, read_value(value))
         return read
+
+
+def _before(key: object, other: object) -> bool:
+    """Whether, of two keys under one dot, this is the one that stands."""
+    return encode(key) < encode(other)

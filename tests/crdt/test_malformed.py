@@ -194,3 +194,19 @@ def test_values_beyond_their_bounds_are_refused(read: Any, plain: Any) -> None:
     with pytest.raises(RemoteError) as caught:
         read(plain)
     assert caught.value.reason == "crdt-malformed"
+
+
+@given(st.permutations(["x", "y", b"y"]))
+def test_a_replica_that_names_two_keys_by_one_dot_divides_nobody(keys: list[str | bytes]) -> None:
+    told = []
+    for key in keys:  # to each of three others it says that its first write was of another key
+        one: ORSet[str | bytes] = ORSet()
+        one.add(A, key)
+        told.append(one)
+    first, second, third = told
+    assert first.merge(second) == second.merge(first)
+    assert first.merge(second).merge(third) == first.merge(second.merge(third))
+    together = first.merge(second).merge(third)
+    assert list(together) == ["x"]
+    assert all(one.leq(together) for one in told)
+    assert [one.leq(other) for one, other in ((first, second), (second, first))].count(True) == 1
