@@ -432,6 +432,11 @@ class Links:
             while link.queue and len(data) < SPLIT_BYTES:
                 version, sends, size = link.queue.popleft()
                 link.queue_bytes -= size
+                while link.queue and link.queue[0][0] == version and size < SPLIT_BYTES:
+                    _, more, more_bytes = link.queue.popleft()
+                    sends += more
+                    size += more_bytes
+                    link.queue_bytes -= more_bytes
                 data += b"".join(self._batches(version, sends))
             try:
                 await stream.send_all(data)
@@ -440,7 +445,10 @@ class Links:
             self.counters["bytes_out"] += len(data)
 
     def _batches(self, version: int, sends: list[tuple[ToPeer, float]]) -> Iterable[bytes]:
-        """The frames of one flush: one, unless it is very large. What its lease no longer covers is left out."""
+        """The frames of what was flushed under one version: one, unless it is very large.
+
+        What its lease no longer covers is left out.
+        """
         boot_s = self._now().boot_s
         messages: list[LinkMessage] = []
         size = 0
