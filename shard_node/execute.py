@@ -201,7 +201,7 @@ class Executor:
             await _sleep_until(due_s)
             at_s = now().boot_s
             missed = max(0, int((at_s - due_s) * 1000 / self.node.tick_ms))
-            busy = usage.since_last(at_s, missed)
+            busy = usage.since_last(at_s, missed, self.play.frames_leaving, self.play.frames_took_s)
             was = self.node.bearing
             began_s = time.perf_counter()
             with self.stages.timed("tick"):
@@ -323,20 +323,25 @@ class Executor:
 
 
 class Usage:
-    """How much of the time between two ticks this thread, which runs the loop, was at work."""
+    """How much of the time between two ticks this node needed: of its loop's thread, and of the wall clock."""
 
     def __init__(self) -> None:
         self._at_s: float | None = None
         self._worked_s = 0.0
 
-    def since_last(self, at_s: float, missed: int) -> float:
-        """1.0 is all of it. Missed ticks count as work: somebody else had the processor, or a call took long."""
+    def since_last(self, at_s: float, missed: int, leaving: bool, took_s: float) -> float:
+        """1.0 is all of it, more means that ticks were missed, or that frames of the last tick are still `leaving`.
+
+        Where others want the processor too, little work takes long: how long the last frames `took_s` counts as well.
+        """
         worked_s = time.thread_time()
         before_s, self._at_s = self._at_s, at_s
         worked_s, self._worked_s = worked_s - self._worked_s, worked_s
         if before_s is None or at_s <= before_s:
             return 0.0
-        return worked_s / (at_s - before_s) if missed == 0 else 1.0 + missed
+        if missed or leaving:
+            return 1.0 + missed
+        return max(worked_s, took_s) / (at_s - before_s)
 
 
 async def _sleep_until(boot_s: float) -> None:

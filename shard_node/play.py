@@ -123,6 +123,16 @@ class PlaySockets:
         """Hands out `frames` soon; whether those before them, which still waited for their turn, were dropped."""
         return self.connections.writer.send_frames(frames)
 
+    @property
+    def frames_leaving(self) -> bool:
+        """Whether frames that were handed over have not all left."""
+        return self.connections.writer.busy
+
+    @property
+    def frames_took_s(self) -> float:
+        """How long the last frames took to leave."""
+        return self.connections.writer.took_s
+
     def send(self, number: int, message: PlayMessage) -> None:
         """Sends a control message, after those before it; to a socket already gone it is counted and dropped."""
         conn = self.connections.table[number]

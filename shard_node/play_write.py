@@ -82,6 +82,7 @@ class Writer:
         self._table, self._epoll, self._counters = table, epoll, counters
         self._now_s, self._ends, self._stages = now_s, ends, stages
         self._senders: list[Callable[[bytes], int]] = [_refuse] * len(table)
+        self.took_s = 0.0  # from when the last frames were begun until all had left or been skipped
         self._frames: tuple[Frame, ...] | None = None
         self._sending = False
         self._wake = trio.Event()
@@ -110,12 +111,14 @@ class Writer:
                 await self._wake.wait()
             frames, self._frames = self._frames, None
             self._sending = True
+            began_s = self._now_s()
             self._ends.give_up_full()
             for chunk in _chunks(frames):
                 with self._stages.timed("send"):
                     self._send(chunk)
                 await trio.lowlevel.checkpoint()
             self._sending = False
+            self.took_s = self._now_s() - began_s
             if self._frames is None:
                 sent_all()
 

@@ -163,13 +163,18 @@ async def test_a_node_that_misses_its_ticks_makes_them_longer_and_recovers(
         nursery.cancel_scope.cancel()
 
 
-def test_the_loops_use_is_its_threads_work_by_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_loops_use_is_its_threads_work_or_how_long_its_frames_took_to_leave(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     worked_s = 7.0
     monkeypatch.setattr("time.thread_time", lambda: worked_s)
     usage = Usage()
-    assert usage.since_last(100.0, missed=0) == 0.0  # of what was before the first tick nothing is known
+    assert usage.since_last(100.0, 0, False, 0.0) == 0.0  # of what was before the first tick nothing is known
     worked_s += 0.04
-    assert usage.since_last(100.1, missed=0) == pytest.approx(0.4)
-    assert usage.since_last(100.4, missed=2) == 3.0
+    assert usage.since_last(100.1, 0, False, 0.02) == pytest.approx(0.4)
+    assert usage.since_last(100.4, 2, False, 0.0) == 3.0
     worked_s += 0.1
-    assert usage.since_last(100.5, missed=0) == pytest.approx(1.0)
+    assert usage.since_last(100.5, 0, False, 0.05) == pytest.approx(1.0)
+    # others have the processor
+    assert usage.since_last(100.6, 0, False, 0.08) == pytest.approx(0.8)
+    assert usage.since_last(100.7, 0, True, 0.08) == 1.0
