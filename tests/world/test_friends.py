@@ -231,10 +231,9 @@ def test_no_wall_is_between_friends(cores: Cores, north_cm: int) -> None:
         kim = cores.player(number, HERE)
         lee.say(Friend(kim.avatar))
         assert seek(kim, lee, 1) == []
-        step = [[cm] for cm in (lee.pose.east_cm, lee.pose.north_cm, kim.pose.east_cm, kim.pose.north_cm)]
         assert BESIDE_CM - 2 <= apart_cm(kim, lee) <= BESIDE_CM + 2
-        east, north, to_east, to_north = map(np.int32, step)
-        assert not walls.blocked(east, north, to_east, to_north).any()
+        old, at = (np.array([[one.pose.east_cm], [one.pose.north_cm]], np.int32) for one in (lee, kim))
+        assert not walls.blocked(*old, *at).any()
 
 
 def test_asking_too_often_is_told_and_nobody_is_asked(cores: Cores, monkeypatch: pytest.MonkeyPatch) -> None:
