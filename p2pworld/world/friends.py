@@ -80,7 +80,7 @@ class Friends:
         welcomed = self._welcomed[conn]
         if not friend.on:
             welcomed.discard(friend.avatar)
-        elif len(welcomed) < FRIENDS_MAX:
+        elif friend.avatar in welcomed or len(welcomed) < FRIENDS_MAX:
             welcomed.add(friend.avatar)
         else:
             self._tell(conn, "friends-full", f"At most {FRIENDS_MAX} friends can be welcome at a time.")

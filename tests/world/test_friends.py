@@ -250,6 +250,8 @@ def test_as_many_friends_as_there_may_be(cores: Cores) -> None:
     lee, kim = cores.player(1, HERE), cores.player(2, HERE)
     for avatar in range(1, FRIENDS_MAX + 1):
         lee.say(Friend(avatar))
+    lee.say(Friend(1))  # is one already
+    assert codes(lee) == []
     lee.say(Friend(kim.avatar))
     assert codes(lee) == ["friends-full"]
     lee.say(Friend(1, on=False))

@@ -105,9 +105,9 @@ export function person(sheet: Sheet, id: number): void {
       void page.goToFriend(id, name);
     };
     actions.prepend(button(say("goToThem"), go, { class: "primary" }));
-    sheet.body.append(el("p", { class: "hint", text: say("friendsMayCome") }));
   }
-  sheet.body.append(actions);
+  // said before one chooses it, too
+  sheet.body.append(actions, el("p", { class: "hint", text: say("friendsMayCome") }));
   if (last.length > 0) {
     const list = el("ul", { class: "rows" });
     for (const said of last) {
