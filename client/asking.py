@@ -2,7 +2,8 @@
 
 `Acts` are what lasts: each is asked for again, word for word, until its answer comes, at whatever node the client is by
 then. The place where it was first asked for goes with it, so that all who are asked look in the same cell whether it
-has been done. `Wishes` are what every later node must be told anew: whom not to hear, and which groups to hear.
+has been done. `Wishes` are what every later node must be told anew: whom not to hear, who is welcome,
+which groups to hear.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from p2pworld.errors import LocalError
-from p2pworld.messages import Act, Block, Done, Group
+from p2pworld.messages import Act, Block, Done, Friend, Group
 
 if TYPE_CHECKING:
     from p2pworld.messages import Pose
@@ -95,18 +96,24 @@ class Acts:
 
 
 class Wishes:
-    """Whom this person does not hear, and which groups; a new node is told so, a few a second."""
+    """Whom this person does not hear, whom they welcome, and which groups; a new node is told so, a few a second."""
 
     def __init__(self) -> None:
         self.blocked: dict[int, None] = {}
+        self.friends: dict[int, None] = {}
         self.groups: dict[bytes, None] = {}
         self.due_s = math.inf
-        self._untold: deque[Block | Group] = deque()
+        self._untold: deque[Block | Friend | Group] = deque()
 
     def block(self, avatar: int, on: bool) -> Block:
         """Remember; what the present node is to be told."""
         _set(self.blocked, avatar, on)
         return Block(avatar, on)
+
+    def friend(self, avatar: int, on: bool) -> Friend:
+        """Remember; what the present node is to be told."""
+        _set(self.friends, avatar, on)
+        return Friend(avatar, on)
 
     def group(self, to: bytes, on: bool) -> Group:
         """Remember; what the present node is to be told."""
@@ -115,10 +122,12 @@ class Wishes:
 
     def begin(self, now_s: float) -> None:
         """The node is new to us: it is to be told everything."""
-        self._untold = deque([*map(Group, self.groups), *map(Block, self.blocked)])
+        self._untold = deque(
+            [*map(Group, self.groups), *map(Block, self.blocked), *map(Friend, self.friends)]
+        )
         self.due_s = now_s
 
-    def due(self, now_s: float) -> list[Block | Group]:
+    def due(self, now_s: float) -> list[Block | Friend | Group]:
         """What it is to be told now."""
         if now_s < self.due_s:
             return []

@@ -110,9 +110,19 @@ class Client:
         self.session.go(place)
         self._carry_out()
 
+    def go_to(self, avatar: int) -> None:
+        """Asks to be taken to somebody who welcomes this person."""
+        self.session.go_to(avatar)
+        self._carry_out()
+
     def block(self, avatar: int, on: bool = True) -> None:
         """Hears nothing of this avatar any more, or again."""
         self.session.block(avatar, on)
+        self._carry_out()
+
+    def friend(self, avatar: int, on: bool = True) -> None:
+        """Lets this avatar come to where this person is, or no longer."""
+        self.session.friend(avatar, on)
         self._carry_out()
 
     def group(self, to: bytes, on: bool = True) -> None:

@@ -279,6 +279,10 @@ class Session:
         """Hears nothing of this avatar any more, or again; every later node is told so too."""
         self.send(self._wishes.block(avatar, on))
 
+    def friend(self, avatar: int, on: bool = True) -> None:
+        """Lets this avatar come to where this person is, or no longer; every later node is told so too."""
+        self.send(self._wishes.friend(avatar, on))
+
     def group(self, to: bytes, on: bool = True) -> None:
         """Hears the group with this secret name, or no longer; every later node is told so too."""
         self.send(self._wishes.group(to, on))
@@ -286,6 +290,10 @@ class Session:
     def go(self, place: str) -> None:
         """Asks to be taken to a place, aboard the bus (`bus`) or off it (`off`)."""
         self.send(Go(place))
+
+    def go_to(self, avatar: int) -> None:
+        """Asks to be taken to somebody who welcomes this person; a CORRECT `go` or a NOTICE says what came of it."""
+        self.send(Go("friend", avatar))
 
     def ask(self, ids: Iterable[int]) -> None:
         """Asks who these avatars are."""

@@ -26,6 +26,7 @@ __all__ = [
     "DIRECTORY_TTL_S",
     "SAYS_PER_S", "SAYS_BURST", "SAY_AHEAD_MS", "HEAR_CM", "BEAT_HEAR_CM", "BEAT_AHEAD_MS", "BEAT_LEAD_MS",
     "BEATS_PER_S", "BLOCKS_MAX", "GROUPS_MAX",
+    "FRIENDS_MAX", "SEEK_S", "SEEKS_PER_S", "SEEKS_BURST",
     "REPORTS_MAX", "REPORTS_PER_MINUTE", "REPORT_KEPT_MS", "SANCTIONS_MAX", "SANCTION_BYTES_MAX",
     "SANCTION_LONGEST_MS", "HELLO_GRANTS_BYTES_MAX",
     "BOARD_CM", "RIDER_CROSSES_S", "RIDER_KEPT_S", "RIDER_STAYS_S",
@@ -158,6 +159,15 @@ BEAT_LEAD_MS: Final = 150  # otherwise it sounds this much after it came, so tha
 BEATS_PER_S: Final = 8.0  # semiquavers at 120 a minute
 BLOCKS_MAX: Final = 256  # for each client
 GROUPS_MAX: Final = 8  # for each client
+
+# ---- friends
+FRIENDS_MAX: Final = (
+    256  # of each client, as blocks: 12 288 clients that all name so many are 3 M entries, 190 MB
+)
+# from a wish to be with a friend until one is told that it cannot be: more than three messages between nodes take
+SEEK_S: Final = 3.0
+SEEKS_PER_S: Final = 0.25  # of one client: a page asks again after 4 s
+SEEKS_BURST: Final = 4
 
 # ---- moderation
 REPORTS_MAX: Final = 4_096  # kept on one node, of at most 3 kB each

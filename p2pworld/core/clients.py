@@ -11,6 +11,7 @@ from p2pworld.messages import (
     Block,
     Bye,
     Correct,
+    Friend,
     Go,
     Group,
     HangUp,
@@ -56,6 +57,8 @@ class Clients:
             parts.counters["client-early"] += 1  # a seat is waiting, or a goodbye is on its way
             return
         row = parts.crowd.row_of[avatar]
+        if isinstance(message, Go):
+            parts.friends.no_longer(avatar)
         match message:
             case Act():
                 self._acting.asked(conn, avatar, row, message, now)
@@ -63,6 +66,8 @@ class Clients:
                 parts.riders.board(conn, row, now)
             case Go("off"):
                 parts.riders.get_off(conn, row, now)
+            case Go("friend", friend):
+                parts.friends.seek(conn, avatar, friend, parts.whereabouts(friend), parts.who, now)
             case Go():
                 self._go(conn, row, message.place, now)
             case Who():
@@ -73,6 +78,8 @@ class Clients:
                 self._beat(conn, avatar, row, message, now)
             case Block():
                 parts.speech.block(conn, message)
+            case Friend():
+                parts.friends.welcome(conn, message)
             case Group():
                 parts.speech.group(conn, message)
             case Report():
@@ -84,9 +91,7 @@ class Clients:
 
     def _say(self, conn: int, avatar: int, row: int, say: Say, now: Instant) -> None:
         parts = self._parts
-        homes = [home.who for home in parts.city.directory_homes(say.avatar)] if say.avatar else []
-        if parts.who in homes and (found := parts.people.directory.find(say.avatar)) is not None:
-            homes = [found[0]]
+        homes = parts.whereabouts(say.avatar)
         proof = parts.people.proof(avatar)
         pose = parts.crowd.pose(row)
         if (muted := parts.muted(avatar, pose.east_cm, pose.north_cm, now)) is not None:

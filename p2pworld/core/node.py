@@ -161,6 +161,7 @@ class Node:
                 parts.showing.lost(event.conn)
                 self._acting.lost(event.conn)
                 parts.speech.lost(event.conn)
+                parts.friends.lost(event.conn)
                 parts.moderation.lost(event.conn)
                 self._waiting.pop(event.conn, None)
             case LinkUp():
@@ -210,6 +211,7 @@ class Node:
         parts.counters["ghosts-expired"] += crowd.expire(now.boot_s, parts.ghost_ttl_s)
         parts.riders.tick(index, people.leaving_rows(), now)
         parts.visits.tick(index, now)
+        parts.friends.tick(now)
         self._walkers(now)
         self._settle(now)
         for conn, shift_ms in parts.pacer.shifts(now.boot_s, self.tick_ms):

@@ -18,6 +18,7 @@ from p2pworld.geometry import Cell
 from p2pworld.limits import AVATARS_MAX, CLIENTS_MAX, LEASE_TTL_S, TICK_MS
 from p2pworld.seoul.landmarks import LANDMARKS
 from p2pworld.world.crowd import Crowd
+from p2pworld.world.friends import Friends
 from p2pworld.world.moderation import Moderation
 from p2pworld.world.objects import Objects, SavedCell
 from p2pworld.world.outbox import Outbox
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from p2pworld.crypto.keys import Signer
     from p2pworld.errors import Refusal
     from p2pworld.ids import Incarnation
-    from p2pworld.messages import Instant, SaveRecord
+    from p2pworld.messages import Instant, Pose, SaveRecord
     from p2pworld.wire.frames import DensityFrame
     from p2pworld.world.citymap import CityMap
 
@@ -141,6 +142,14 @@ class Parts:
         self.programmes = Programmes(config.places)
         self.riders = Riders(self.crowd, self.out)
         self.speech = Speech(self.crowd, self.out, self.place_of)
+        self.friends = Friends(
+            self.crowd,
+            self.out,
+            Nonces(hashlib.sha256(b"p2pworld seek" + entropy).digest()),
+            self.speech.blocks,
+            self._beside,
+            lambda avatar: self.people.proof(avatar).profile.name,
+        )
         self.moderation = Moderation(config.roots, self.out, records, now.wall_ms)
         self.people.bars = self.moderation.barred
         self.index = RegionIndex(self.city, self.who)
@@ -165,6 +174,15 @@ class Parts:
     def fits(self, cell: int) -> bool:
         return self.city.holder_of(Cell(cell)) == self.who
 
+    def whereabouts(self, avatar: int) -> list[Incarnation]:
+        """Whom to ask for this avatar: the homes of the directory, or, if I am one, the node that has it."""
+        homes = [home.who for home in self.city.directory_homes(avatar)] if avatar else []
+        found = self.people.directory.find(avatar) if self.who in homes else None
+        return homes if found is None else [found[0]]
+
+    def _beside(self, row: int, pose: Pose, now: Instant) -> bool:
+        return self.visits.beside(row, pose, self.index, now)
+
     def place_of(self, east_cm: int, north_cm: int) -> str | None:
         """The place that this point lies in, or the landmark near it."""
         if (place := self.config.places.at(east_cm, north_cm)) is not None:
@@ -184,6 +202,7 @@ class Parts:
             self.objects,
             self.ownership,
             self.speech,
+            self.friends,
             self.riders,
             self.moderation,
             self.visits,

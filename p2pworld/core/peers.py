@@ -15,6 +15,7 @@ from p2pworld.messages import (
     Attached,
     Beaten,
     Border,
+    Came,
     Cancel,
     CellDelta,
     CellRefused,
@@ -25,6 +26,7 @@ from p2pworld.messages import (
     CommitNak,
     DirectoryNews,
     DirectoryPut,
+    Found,
     Instant,
     LinkMessage,
     Load,
@@ -35,6 +37,7 @@ from p2pworld.messages import (
     Sanctioned,
     SeatReady,
     SeatRefused,
+    Seek,
     Spoken,
     ToClient,
     Told,
@@ -69,6 +72,7 @@ class Peers:
     def link_up(self, peer: Incarnation, caps: tuple[str, ...]) -> None:
         parts = self._parts
         self._pulse.link_up(peer, caps)
+        parts.friends.link_up(peer, caps)
         self._links_made += 1
         parts.links[peer] = self._links_made
         parts.moderation.linked(peer)
@@ -80,6 +84,7 @@ class Peers:
         parts.densities.pop(peer, None)
         parts.rendezvous.lost(peer)
         self._pulse.link_down(peer)
+        parts.friends.link_down(peer)
         if number is not None:
             parts.ghost_ttl_s.pop(number, None)
             parts.crowd.drop_source(number)
@@ -144,6 +149,13 @@ class Peers:
                 beat = message.beat
                 if parts.muted(beat.id, beat.east_cm, beat.north_cm, now) is None:
                     parts.speech.sound(beat)
+            case Seek():
+                found = parts.people.directory.find(message.avatar)
+                parts.friends.sought(peer, message, None if found is None else found[0])
+            case Found():
+                parts.friends.found(peer, message, now)
+            case Came():
+                parts.friends.came(message)
             case Told():
                 parts.tellings.heard(message, now)
             case Sanctioned():

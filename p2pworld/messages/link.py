@@ -35,12 +35,14 @@ from p2pworld.messages.play import (
 __all__ = [
     "LINK_MESSAGES",
     "PULSE",
+    "SEEK",
     "ActDone",
     "ActFor",
     "Attached",
     "Batch",
     "Beaten",
     "Border",
+    "Came",
     "Cancel",
     "CellDelta",
     "CellRefused",
@@ -51,6 +53,7 @@ __all__ = [
     "CommitNak",
     "DirectoryNews",
     "DirectoryPut",
+    "Found",
     "LinkMessage",
     "Load",
     "Phase",
@@ -58,6 +61,7 @@ __all__ = [
     "Sanctioned",
     "SeatReady",
     "SeatRefused",
+    "Seek",
     "Spoken",
     "Told",
     "WhoAsk",
@@ -66,6 +70,7 @@ __all__ = [
 
 
 PULSE: Final = "pulse"  # the capability to hear Phase and Load
+SEEK: Final = "seek"  # the capability to hear Seek, Found and Came
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,6 +351,40 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Seek:
+    """Does this avatar welcome `by`, whom `node` in its life `incarnation` owns? Yes is said to that node, under the
+    ticket `r`; no is not said. A home passes it on, once."""
+
+    KIND: ClassVar[int] = 0x53
+    avatar: AvatarId
+    by: AvatarId
+    r: Ticket
+    node: Key
+    incarnation: U53
+    passed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Whom `by` seeks under the ticket `r` welcomes it, and stands at `pose`; without one: rides a bus."""
+
+    KIND: ClassVar[int] = 0x54
+    by: AvatarId
+    r: Ticket
+    pose: Pose | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """To who answered Found: `by`, called `name`, now stands beside this avatar of yours."""
+
+    KIND: ClassVar[int] = 0x55
+    avatar: AvatarId
+    by: AvatarId
+    name: Annotated[str, Size(1, 32)]
+
+
+@dataclass(frozen=True, slots=True)
 class Sanctioned:
     """A moderator has ordered this (`world.moderation`); it proves itself."""
 
@@ -356,12 +395,12 @@ class Sanctioned:
 LinkMessage = (
     Prepare | SeatReady | SeatRefused | Attached | Commit | CommitAck | CommitNak | Cancel | Border | DirectoryPut
     | DirectoryNews | CellDelta | CellState | CellStored | CellRefused | WhoAsk | WhoTell | Spoken | Beaten
-    | Sanctioned | ActFor | ActDone | Told | Phase | Load
+    | Sanctioned | ActFor | ActDone | Told | Phase | Load | Seek | Found | Came
 )  # fmt: skip
 LINK_MESSAGES: tuple[type, ...] = (
     Prepare, SeatReady, SeatRefused, Attached, Commit, CommitAck, CommitNak, Cancel, Border, DirectoryPut,
     DirectoryNews, CellDelta, CellState, CellStored, CellRefused, WhoAsk, WhoTell, Spoken, Beaten,
-    Sanctioned, ActFor, ActDone, Told, Phase, Load,
+    Sanctioned, ActFor, ActDone, Told, Phase, Load, Seek, Found, Came,
 )  # fmt: skip
 
 

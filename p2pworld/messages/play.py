@@ -40,6 +40,7 @@ __all__ = [
     "Challenge",
     "Correct",
     "Done",
+    "Friend",
     "Go",
     "Group",
     "Hello",
@@ -204,6 +205,15 @@ class Block:
 
 
 @dataclass(frozen=True, slots=True)
+class Friend:
+    """From now on (or, `on` false, no longer) this avatar is welcome to come to where this client is."""
+
+    KIND: ClassVar[int] = 0x54
+    avatar: AvatarId
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """For the moderators: this was said, and `why` it should not have been. DONE of the same `n` says it is kept."""
 
@@ -310,10 +320,12 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Go:
-    """Take me to a place by its name (teleport)."""
+    """Take me to a place by its name (teleport); `place` is `friend`: to `avatar`, who has told the city by FRIEND that
+    I am welcome."""
 
     KIND: ClassVar[int] = 0x4C
     place: Code
+    avatar: Annotated[int, Range(0, 2**53 - 1)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,9 +352,9 @@ class Bye:
 
 PlayMessage = (
     Hello | Challenge | Welcome | Moved | Say | Said | Act | Done | Objects | Who | Profiles | Correct | Notice | Go
-    | Pace | Bye | Beat | Block | Group | Report
+    | Pace | Bye | Beat | Block | Group | Report | Friend
 )  # fmt: skip
 PLAY_MESSAGES: tuple[type, ...] = (
     Hello, Challenge, Welcome, Moved, Say, Said, Act, Done, Objects, Who, Profiles, Correct, Notice, Go, Pace, Bye,
-    Beat, Block, Group, Report,
+    Beat, Block, Group, Report, Friend,
 )  # fmt: skip

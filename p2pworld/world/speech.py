@@ -27,6 +27,7 @@ from p2pworld.limits import (
     SAYS_PER_S,
 )
 from p2pworld.messages import Beat, Beaten, Notice, Said, Spoken, ToClient, ToPeer
+from p2pworld.world.bucket import Bucket
 from p2pworld.world.crowd import MINE
 from p2pworld.world.text import line_fault
 
@@ -48,32 +49,15 @@ TEXT_MAX: Final = 300
 HUSHED_PER_S: Final = 0.2  # how often one who is muted is told so while drumming
 
 
-class _Bucket:
-    """So many a second, with a burst."""
-
-    __slots__ = ("at_s", "left")
-
-    def __init__(self, burst: float, now_s: float) -> None:
-        self.left, self.at_s = burst, now_s
-
-    def take(self, per_s: float, burst: float, now_s: float) -> bool:
-        self.left = min(burst, self.left + (now_s - self.at_s) * per_s)
-        self.at_s = now_s
-        if self.left < 1:
-            return False
-        self.left -= 1
-        return True
-
-
 class Speech:
     """What this node's clients say and hear. `place_of` names the place at a point, or None."""
 
     def __init__(self, crowd: Crowd, out: Outbox, place_of: Callable[[int, int], str | None]) -> None:
         self.counters: Counter[str] = Counter()
         self._crowd, self._out, self._place_of = crowd, out, place_of
-        self._says: dict[int, _Bucket] = {}
-        self._beats: dict[int, _Bucket] = {}
-        self._hushed: dict[int, _Bucket] = {}
+        self._says: dict[int, Bucket] = {}
+        self._beats: dict[int, Bucket] = {}
+        self._hushed: dict[int, Bucket] = {}
         self._blocked: defaultdict[int, set[int]] = defaultdict(set)  # play socket -> avatars
         self._groups: defaultdict[bytes, set[int]] = defaultdict(set)  # name -> play sockets
         self._in: defaultdict[int, set[bytes]] = defaultdict(set)  # play socket -> names
@@ -94,7 +78,7 @@ class Speech:
         now: Instant,
     ) -> None:
         """Pass on what a client of mine says, or tell it in a sentence why not."""
-        bucket = self._says.setdefault(conn, _Bucket(SAYS_BURST, now.boot_s))
+        bucket = self._says.setdefault(conn, Bucket(SAYS_BURST, now.boot_s))
         fault = line_fault(say.text, TEXT_MAX)
         if not bucket.take(SAYS_PER_S, SAYS_BURST, now.boot_s):
             self._refuse(conn, "say-rate", "You are speaking too fast; wait a moment.")
@@ -157,11 +141,11 @@ class Speech:
         """
         if muted is not None:
             self.counters["beat-muted"] += 1
-            told = self._hushed.setdefault(conn, _Bucket(1, now.boot_s))
+            told = self._hushed.setdefault(conn, Bucket(1, now.boot_s))
             if told.take(HUSHED_PER_S, 1, now.boot_s):
                 self._out.sends.append(ToClient(conn, Notice(muted.reason, muted.sentence)))
             return
-        bucket = self._beats.setdefault(conn, _Bucket(BEATS_PER_S, now.boot_s))
+        bucket = self._beats.setdefault(conn, Bucket(BEATS_PER_S, now.boot_s))
         if not bucket.take(BEATS_PER_S, BEATS_PER_S, now.boot_s):
             self.counters["beat-rate"] += 1
             return
@@ -182,6 +166,10 @@ class Speech:
             blocked.add(block.avatar)
         else:
             self._refuse(conn, "blocks-full", f"At most {BLOCKS_MAX} people can be blocked at a time.")
+
+    def blocks(self, conn: int, avatar: int) -> bool:
+        """Whether this client has blocked that avatar."""
+        return avatar in self._blocked.get(conn, ())
 
     def group(self, conn: int, group: Group) -> None:
         """Hear a group, or no longer."""
@@ -217,13 +205,13 @@ class Speech:
                 conn = self._conn_of(said.avatar)
                 conns = [conn] if conn >= 0 else []
         for conn in conns:
-            if said.id not in self._blocked.get(conn, ()):
+            if not self.blocks(conn, said.id):
                 self._out.sends.append(ToClient(conn, said))
 
     def sound(self, beat: Beat) -> None:
         """Let those of my clients around hear a drum."""
         for conn in self._conns_around(beat.east_cm, beat.north_cm, BEAT_HEAR_CM):
-            if beat.id not in self._blocked.get(conn, ()):
+            if not self.blocks(conn, beat.id):
                 self._out.sends.append(ToClient(conn, beat))
 
     def _conns_around(self, east_cm: int, north_cm: int, reach_cm: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Visits: teleports to places and rooms, portals, and who may be let in.
+"""Visits: teleports to places, rooms and friends, portals, and who may be let in.
 
 Whoever goes to a place stands, from that moment, where people appear there, each by their id at another spot; if that
 ground is another node's they are handed off as always. Rooms are closed: their walls have no gate, so GO, a portal and
@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import numpy as np
 
 from p2pworld.errors import Refusal
+from p2pworld.geometry import ROOT_SIDE_CM
 from p2pworld.messages import Correct, Instant, Notice, Pose, ToClient
 from p2pworld.world.crowd import DORMANT, MINE, Crowd
+from p2pworld.world.places import Spawn
 from p2pworld.world.roles import Role, is_open_to
 from p2pworld.world.walls import SQUARE_CM
 
@@ -26,15 +28,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from p2pworld.world.outbox import Outbox
-    from p2pworld.world.places import Place, Places, Portal, Spawn
+    from p2pworld.world.places import Place, Places, Portal
     from p2pworld.world.region import RegionIndex
 
 _Number = TypeVar("_Number", int, "NDArray[np.int64]")
 
-__all__ = ["ARRIVING_S", "PORTAL_NEAR_CM", "Visits"]
+__all__ = ["ARRIVING_S", "BESIDE_CM", "PORTAL_NEAR_CM", "Visits"]
 
 ARRIVING_S: Final = 10.0  # so long a refusal by a room's holder brings one back
 PORTAL_NEAR_CM: Final = 200  # GO `portal` takes one this near
+BESIDE_CM: Final = 150  # nobody wants to be stood upon
 _ARRIVING_MAX: Final = 4_096
 _NOBODY: Final = -1  # in a RegionIndex: ground that nobody holds
 
@@ -118,8 +121,14 @@ class Visits:
         place = self._places.find(text)
         if place is None:
             return False
-        self._enter(conn, row, place, None, self._crowd.pose(row), index, now)
+        self._enter(conn, row, place, self._spot(place, row), self._crowd.pose(row), index, now)
         return True
+
+    def beside(self, row: int, pose: Pose, index: RegionIndex, now: Instant) -> bool:
+        """Let an avatar of mine stand beside somebody at `pose`, if that ground is open to it; whether it is."""
+        room = self._places.room_at(pose.east_cm, pose.north_cm)
+        spot = self._spot_beside(pose, room, int(self._crowd.id[row]))
+        return self._enter(int(self._crowd.conn[row]), row, room, spot, self._crowd.pose(row), index, now)
 
     def tick(self, index: RegionIndex, now: Instant) -> None:
         """Whoever has come into a portal since the last tick goes through it."""
@@ -161,35 +170,57 @@ class Visits:
         back = place.spawns[int(self._crowd.id[row]) % len(place.spawns)]
         pose = self._crowd.pose(row)
         outside = Pose(*back.at, 0, back.yaw, pose.state)
-        self._enter(conn, row, self._places.by_id[portal.to], portal.arrive, outside, index, now)
+        into = self._places.by_id[portal.to]
+        self._enter(conn, row, into, portal.arrive or self._spot(into, row), outside, index, now)
+
+    def _spot(self, place: Place, row: int) -> Spawn:
+        return place.spawns[int(self._crowd.id[row]) % len(place.spawns)]
+
+    def _spot_beside(self, pose: Pose, room: Place | None, turn: int) -> Spawn:
+        """A step from there, facing it, with no wall between; where there is none, the very spot."""
+        eighths = (np.arange(8) + turn) % 8
+        way = np.stack([np.sin(eighths * np.pi / 4), np.cos(eighths * np.pi / 4)]) * BESIDE_CM
+        old = np.array([[pose.east_cm], [pose.north_cm]], np.int32).repeat(8, 1)
+        at = np.clip(old + way.round().astype(np.int32), 0, ROOT_SIDE_CM - 1).astype(np.int32)
+        blocked = self._places.walls.blocked(*old, *at)
+        for eighth, east, north, wall in zip(eighths.tolist(), *at.tolist(), blocked.tolist(), strict=True):
+            if not wall and self._places.room_at(east, north) is room:
+                return Spawn((east, north), (eighth * 32 + 128) % 256)
+        return Spawn((pose.east_cm, pose.north_cm))
 
     def _enter(
         self,
         conn: int,
         row: int,
-        place: Place,
-        arrive: Spawn | None,
+        place: Place | None,
+        spot: Spawn,
         back: Pose,
         index: RegionIndex,
         now: Instant,
-    ) -> None:
+    ) -> bool:
+        """Stand there, in that place or (None) in the open; or decline, and say why. Whether it stands there."""
         avatar = int(self._crowd.id[row])
-        spot = arrive or place.spawns[avatar % len(place.spawns)]
+        room = None if place is None or place.room is None else place
         holder = int(index.holder_at(np.array([spot.at[0]], np.int32), np.array([spot.at[1]], np.int32))[0])
-        name = place.name["en"]
-        if place.room is not None and not self._may(place, avatar, self._key_of(avatar), now):
+        name = "that ground" if place is None else place.name["en"]
+        if room is not None and not self._may(room, avatar, self._key_of(avatar), now):
             self._decline(conn, Refusal("place-closed", f"{name} is not open to you."))
         elif holder == _NOBODY:
             self._decline(
                 conn, Refusal("place-closed", f"Nobody keeps {name} open just now; try again soon.")
             )
-        elif place.room is not None and self._full(place, avatar):
-            self._decline(conn, _full(place))
+        elif room is not None and self._full(room, avatar):
+            self._decline(conn, _full(room))
         else:
-            if place.room is not None and holder != 0 and len(self._arriving) < _ARRIVING_MAX:
-                self._arriving[avatar] = (now.boot_s + ARRIVING_S, place, back)
+            if room is not None and holder != 0 and len(self._arriving) < _ARRIVING_MAX:
+                self._arriving[avatar] = (now.boot_s + ARRIVING_S, room, back)
             self.counters["visits"] += 1
+            if self._crowd.vehicle[row]:
+                self._crowd.leave_vehicle(row)
+                self._crowd.state[row] = 0
             self._put(row, Pose(*spot.at, 0, spot.yaw, self._crowd.pose(row).state))
+            return True
+        return False
 
     def _put(self, row: int, pose: Pose) -> None:
         crowd = self._crowd

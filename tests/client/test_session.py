@@ -29,6 +29,7 @@ from p2pworld.messages import (
     Challenge,
     Correct,
     Done,
+    Friend,
     Go,
     Group,
     Hello,
@@ -480,24 +481,30 @@ def test_a_drum_and_a_ride_go_out_as_they_are_and_nothing_is_said_to_nobody(stag
     stage.enter()
     stage.session.beat(5_150, 2)
     stage.session.go("bus")
+    stage.session.go_to(7)
     stage.session.ask([7, 8])
-    assert stage.lines() == ["say 1 Beat", "say 1 Go", "say 1 Who", "PLAYING"]
-    assert stage.said[-3:] == [Beat(5_150, 2), Go("bus"), Who((7, 8))]
+    assert stage.lines() == ["say 1 Beat", "say 1 Go", "say 1 Go", "say 1 Who", "PLAYING"]
+    assert stage.said[-4:] == [Beat(5_150, 2), Go("bus"), Go("friend", 7), Who((7, 8))]
 
 
-def test_who_is_blocked_is_not_heard_and_every_later_node_is_told(inside: Stage) -> None:
+def test_who_is_blocked_is_not_heard_and_every_later_node_is_told_of_them_and_of_friends(
+    inside: Stage,
+) -> None:
     inside.session.block(7)
     inside.session.block(8)
     inside.session.block(8, False)
     inside.session.group(b"g" * 16)
+    inside.session.friend(9)
+    inside.session.friend(10)
+    inside.session.friend(10, False)
     inside.lines()
     assert not inside.session.said(1, Beat(5_000, 0, 7), inside.now_s, inside.wall_ms)
     assert inside.session.said(1, Beat(5_000, 0, 8), inside.now_s, inside.wall_ms)
     inside.said.clear()
     assert inside.moved(1) == [f"open 2 {URL_B}", "BOTH"]
     inside.challenge(2)
-    assert inside.welcome(2) == ["close 1", "say 2 Group", "say 2 Block", "PLAYING"]
-    assert inside.said[-2:] == [Group(b"g" * 16), Block(7)]
+    assert inside.welcome(2) == ["close 1", "say 2 Group", "say 2 Block", "say 2 Friend", "PLAYING"]
+    assert inside.said[-3:] == [Group(b"g" * 16), Block(7), Friend(9)]
 
 
 def test_a_new_node_is_told_of_many_blocks_a_few_a_second(inside: Stage) -> None:

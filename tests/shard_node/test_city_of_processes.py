@@ -6,6 +6,7 @@ One city of three nodes serves the whole file, each test leaves it whole. Leases
 from __future__ import annotations
 
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from client.swarm import Swarm
 from client.walk import places_around
 from p2pworld.crypto.keys import PersonKeys
 from p2pworld.geometry import Cell
-from p2pworld.messages import Bye, Pose, Profile
+from p2pworld.messages import Bye, Notice, Pose, Profile, Said
 from shard_node.declared import read
 from simulations.processes import City, NodeProcess, python_environment
 
@@ -199,6 +200,29 @@ async def test_people_see_each_other_across_a_border_and_keep_their_id_when_they
             arrived = anna.session.pose
             assert arrived is not None
             await bora.until(lambda: bora.view.people[before].pose.east_cm == arrived.east_cm)
+
+
+async def test_one_goes_to_a_friend_at_another_process_who_welcomes_them(city: City) -> None:
+    with trio.fail_after(AT_MOST_S):
+        (here, *_), (there, *_) = [
+            await trio.to_thread.run_sync(cells_of, node, city.nodes[0]) for node in city.nodes[:2]
+        ]
+        async with person(city, 210, here) as anna, person(city, 211, there, node=1) as bora:
+            await anna.enter()
+            await bora.enter()
+            assert anna.session.node != bora.session.node
+            bora.friend(anna.session.id)
+            bora.say("near", "on the way to the node behind the welcome")
+            await bora.until(lambda: any(isinstance(one, Said) for one in bora.said))
+            anna.go_to(bora.session.id)
+            await anna.until(lambda: anna.session.node == bora.session.node and anna.session.playing)
+            await bora.until(
+                lambda: "friend-came" in [one.code for one in bora.said if isinstance(one, Notice)]
+            )
+            one, other = anna.session.pose, bora.session.pose
+            assert one is not None
+            assert other is not None
+            assert math.dist((one.east_cm, one.north_cm), (other.east_cm, other.north_cm)) < 200
 
 
 async def test_after_kill_9_everybody_is_back_and_every_acknowledged_lantern_hangs(city: City) -> None:

@@ -29,12 +29,16 @@ from p2pworld.messages import (
     Block,
     Border,
     Bye,
+    Came,
     Challenge,
     Commit,
     CommitAck,
     Correct,
     DirectoryPut,
     Done,
+    Found,
+    Friend,
+    Go,
     Group,
     Moved,
     Objects,
@@ -44,6 +48,7 @@ from p2pworld.messages import (
     Profile,
     Said,
     SeatReady,
+    Seek,
     SignedHello,
     Told,
     Welcome,
@@ -228,6 +233,8 @@ def play() -> list[dict[str, Any]]:
         ),
         Beat(1_700_000_000_650, 2, 7, 3_379_021, 3_230_755),
         Block(77, on=False),
+        Friend(77),
+        Go("friend", 77),
         Group(TICKET),
         Bye("elsewhere", "You are logged in on a newer device.", 1_700_000_000_123, TICKET),
     )
@@ -283,6 +290,15 @@ def link() -> list[dict[str, Any]]:
             ActDone(avatar, 1_700_000_000_123, 3, Done(3, "standby", bytes(range(16))), TICKET),
         ),
     )
+    meeting = Batch(
+        12,
+        (
+            Seek(77, avatar, TICKET, node.public, 3, passed=True),
+            Found(avatar, TICKET, pose),
+            Found(avatar, TICKET),
+            Came(77, avatar, "김서울"),
+        ),
+    )
     return [
         {
             "name": "a border batch",
@@ -305,6 +321,12 @@ def link() -> list[dict[str, Any]]:
             "map_version": 12,
             "messages": [{"kind": m.KIND, "fields": plain(asdict(m))} for m in passed_on.messages],
             "hex": encode_batch(passed_on).hex(),
+        },
+        {
+            "name": "a friend sought, found and met",
+            "map_version": 12,
+            "messages": [{"kind": m.KIND, "fields": plain(asdict(m))} for m in meeting.messages],
+            "hex": encode_batch(meeting).hex(),
         },
         {"name": "nothing to say", "map_version": 0, "messages": [], "hex": encode_batch(Batch(0, ())).hex()},
     ]

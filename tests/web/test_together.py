@@ -266,6 +266,33 @@ def test_the_bus_takes_one_over_a_border(browser: Browser, city: City, troubles:
     assert troubles.seen == []
 
 
+def test_friends_who_welcome_each_other_go_to_one_another(
+    kim: Person, lee: Person, troubles: Troubles
+) -> None:
+    kim.goes("서울광장", "서울광장")
+    for one, other in ((kim, lee), (lee, kim)):
+        wait_for(one.page, f"w.near.some(one => one.id === {other.id})")
+        one.press("h")
+        one.page.locator(".panel").get_by_role("button", name=other.name, exact=True).click()
+        one.button("친구로 맞이하기").click()
+        one.button("친구에서 빼기").wait_for()
+    lee.goes("타워", "N서울타워")
+    kim.press("/")
+    kim.page.get_by_role("searchbox").fill(lee.name)
+    kim.page.keyboard.press("Enter")
+    kim.is_told(f"{lee.name} 님 곁이에요.")
+    lee.is_told(f"{kim.name} 님이 곁에 왔어요.")
+    kim.is_at("N서울타워")
+    assert math.dist(kim.at(), lee.at()) < 3
+    lee.goes("서울광장", "서울광장")
+    kim.press("/")
+    kim.page.get_by_role("searchbox").fill(lee.name)
+    kim.button(f"{lee.name} 님 정보").click()
+    kim.button("곁으로 바로 가기").press("Enter")
+    kim.is_at("서울광장")
+    assert troubles.seen == []
+
+
 def test_the_bell_rings_in_a_rehearsal(kim: Person, troubles: Troubles) -> None:
     kim.press("b")
     kim.is_at("보신각")

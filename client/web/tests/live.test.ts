@@ -210,6 +210,12 @@ test("blocks and groups are told to each node anew; speech is trimmed, signed an
   const block = unpack(stage.of(Kind.BLOCK)[0]?.data as Uint8Array, 1) as Fields;
   assert.deepEqual({ ...block }, { avatar: 77 });
   stage.world.group("0f".repeat(16), true);
+  stage.world.befriend(78, true);
+  stage.world.befriend(79, true);
+  stage.world.befriend(79, false);
+  stage.world.go("friend", 78);
+  const go = unpack(stage.of(Kind.GO)[0]?.data as Uint8Array, 1) as Fields;
+  assert.deepEqual({ ...go }, { place: "friend", avatar: 78 });
   assert.equal(stage.world.say("near", "  \u0000 \n"), false);
   for (const text of [" 하나 ", "둘", `${"가".repeat(400)}`]) assert(stage.world.say("near", text));
   await stage.until(() => stage.of(Kind.SAY).length === 3);
@@ -228,6 +234,12 @@ test("blocks and groups are told to each node anew; speech is trimmed, signed an
   stage.pass(2000);
   const again = stage.sent.slice(before).map(({ data }) => data[0]);
   assert(again.includes(Kind.BLOCK) && again.includes(Kind.GROUP));
+  const welcomed = stage.sent.slice(before).filter(({ data }) => data[0] === Kind.FRIEND);
+  assert.deepEqual(
+    welcomed.map(({ data }) => ({ ...(unpack(data, 1) as Fields) })),
+    [{ avatar: 78 }],
+  );
+  assert(again.indexOf(Kind.BLOCK) < again.indexOf(Kind.FRIEND), "nobody is welcome before blocks are known");
 });
 
 test("a newer tab: this one stops, says so, and comes back when asked", async () => {

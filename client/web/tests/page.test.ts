@@ -103,8 +103,8 @@ class Goer implements Pick<World, "go" | "on"> {
   readonly asked: string[] = [];
   private readonly handlers = new Set<(name: string, news: unknown) => void>();
 
-  go(place: string): void {
-    this.asked.push(place);
+  go(place: string, friend?: number): void {
+    this.asked.push(friend === undefined ? place : `${place} ${friend}`);
   }
 
   on<K extends keyof Events>(event: K, handler: (news: Events[K]) => void): () => void {
@@ -139,6 +139,9 @@ test("one is there when the node says so, and not before; a refusal is an answer
     const refused = goTo(world, "mayors-office");
     world.emit("notice", { code: "place-full", sentence: "" });
     assert.equal(await refused, "refused");
+    const alone = goTo(world, "friend", 7);
+    world.emit("notice", { code: "friend-away", sentence: "" });
+    assert.equal(await alone, "refused");
     const unanswered = goTo(world, "nowhere");
     mock.timers.tick(4000);
     mock.timers.tick(4000);
@@ -146,7 +149,7 @@ test("one is there when the node says so, and not before; a refusal is an answer
     mock.timers.tick(4000);
     assert.equal(await unanswered, "unanswered");
     assert.equal(world.listeners, 0, "nobody listens for ever");
-    assert.equal(world.asked.length, 2 + 1 + 4);
+    assert.equal(world.asked.length, 2 + 1 + 1 + 4);
   } finally {
     mock.timers.reset();
   }

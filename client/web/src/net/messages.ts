@@ -30,6 +30,7 @@ export const Kind = {
   BLOCK: 0x51,
   REPORT: 0x52,
   GROUP: 0x53,
+  FRIEND: 0x54,
 } as const;
 
 /** A pose as the wire has it: centimetres, steps of 4 cm, 256ths of a turn. */

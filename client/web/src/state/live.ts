@@ -95,6 +95,8 @@ export class LiveWorld implements World {
   private readonly counts = new DensityFrame();
   private readonly handlers = new Map<string, Set<Handler>>();
   private readonly groups = new Set<string>();
+  private readonly friends = new Set<number>();
+  private untold: Uint8Array[] = []; // what the node one has come to is still to be told
   private walker: Walker | null = null;
   private profileNow: Profile;
   private welcomedOnce = false;
@@ -257,8 +259,8 @@ export class LiveWorld implements World {
     return this.asked(Kind.ACT, fields);
   }
 
-  go(place: string): void {
-    this.tell(encodeMessage(Kind.GO, { place: Array.from(place).slice(0, 40).join("") }));
+  go(place: string, friend?: number): void {
+    this.tell(encodeMessage(Kind.GO, { place: Array.from(place).slice(0, 40).join(""), avatar: friend }));
   }
 
   who(ids: Iterable<number>): void {
@@ -270,6 +272,13 @@ export class LiveWorld implements World {
     else this.blocked.delete(id);
     this.around.keep("blocked", [...this.blocked]);
     this.tell(encodeMessage(Kind.BLOCK, { avatar: id, on: on ? undefined : false }));
+  }
+
+  befriend(id: number, on: boolean): void {
+    if (on) this.friends.add(id);
+    else this.friends.delete(id);
+    this.untold.push(encodeMessage(Kind.FRIEND, { avatar: id, on: on ? undefined : false }));
+    this.wake();
   }
 
   report(said: Said, why: string): Promise<Done> {
@@ -387,6 +396,11 @@ export class LiveWorld implements World {
         this.pinged = true;
         session.tell(encodeMessage(Kind.WHO, { ids: [session.id] }));
       }
+      while (this.outgoing.waiting < 4) {
+        const wish = this.untold.shift();
+        if (!wish) break;
+        this.outgoing.put(wish);
+      }
       const question = this.outgoing.waiting < 4 ? this.people.question(now) : null;
       if (question) this.outgoing.put(question);
       this.outgoing.flush(now, (data) => session.tell(data));
@@ -434,10 +448,13 @@ export class LiveWorld implements World {
       this.sent = null;
     }
     this.pingedMs = Number.NEGATIVE_INFINITY;
-    let resent = 0;
-    for (const id of this.blocked.keys())
-      if (resent++ < RESENT_MAX) this.outgoing.put(encodeMessage(Kind.BLOCK, { avatar: id }));
-    for (const to of this.groups) this.outgoing.put(encodeMessage(Kind.GROUP, { to: fromHex(to) }));
+    const first = (ids: Iterable<number>): number[] => [...ids].slice(0, RESENT_MAX);
+    // nobody is welcome before those who are blocked are known
+    this.untold = [
+      ...[...this.groups].map((to) => encodeMessage(Kind.GROUP, { to: fromHex(to) })),
+      ...first(this.blocked.keys()).map((avatar) => encodeMessage(Kind.BLOCK, { avatar })),
+      ...first(this.friends).map((avatar) => encodeMessage(Kind.FRIEND, { avatar })),
+    ];
     this.changed();
     this.checkLink();
     const node = toHex(session.node ?? new Uint8Array(0)).slice(0, 16);

@@ -192,14 +192,16 @@ export interface World {
   /** Hear (or no longer hear) the group of this secret id in hex. */
   group(to: string, on: boolean): void;
   act(verb: string, text?: string, target?: Uint8Array): Promise<Done>;
-  /** A place's id or name, `bus`, `off`. */
-  go(place: string): void;
+  /** A place's id or name, `bus`, `off`; `friend`: to this avatar, if it welcomes one. */
+  go(place: string, friend?: number): void;
   /** Ask who these are; answers appear in `people` (asked once, in batches). */
   who(ids: Iterable<number>): void;
   /** Whom this person does not want to hear or see, with the names they had; kept on this device. */
   readonly blocked: ReadonlyMap<number, string>;
   /** Hears and sees somebody no more, or again; every node one comes to is told. */
   block(id: number, on: boolean, name?: string): void;
+  /** Lets somebody come to where one is, or no longer; every node one comes to is told. */
+  befriend(id: number, on: boolean): void;
   report(said: Said, why: string): Promise<Done>;
   /** Beats the drum: sounds now here, and for everybody at the same server time; returns that time. */
   beat(voice: number): number;

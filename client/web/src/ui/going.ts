@@ -8,13 +8,20 @@ import type { World } from "../state/world";
 const AGAIN_MS = 4000; // a node may die with the wish: the next one is asked again
 const TRIES = 4;
 /** Notices that say that one does not get there. */
-const REFUSED = new Set(["no-such-place", "place-closed", "place-full"]);
+const REFUSED = new Set([
+  "no-such-place",
+  "place-closed",
+  "place-full",
+  "friend-away",
+  "friend-rides",
+  "friend-rate",
+]);
 
 /** How it ended: one stands there, the node has said why not, or nobody has answered. */
 export type Going = "there" | "refused" | "unanswered";
 
-/** Goes to a place by its id or name. */
-export function goTo(world: Pick<World, "go" | "on">, place: string): Promise<Going> {
+/** Goes to a place by its id or name, or, where that is `friend`, to somebody. */
+export function goTo(world: Pick<World, "go" | "on">, place: string, friend?: number): Promise<Going> {
   return new Promise((resolve) => {
     let tries = 0;
     let timer: ReturnType<typeof setTimeout> | undefined;
@@ -29,7 +36,7 @@ export function goTo(world: Pick<World, "go" | "on">, place: string): Promise<Go
         return;
       }
       tries += 1;
-      world.go(place);
+      world.go(place, friend);
       timer = setTimeout(ask, AGAIN_MS);
     };
     const listening = [

@@ -53,6 +53,8 @@ export interface Page {
   placeHere(): Place | null;
   /** Takes one to a place by its id or name, called `label`, and says so; whether one stands there in the end. */
   goTo(place: string, label: string): Promise<boolean>;
+  /** Takes one to a friend who welcomes one, and says so. */
+  goToFriend(id: number, name: string): Promise<void>;
   hang(): void;
   ring(): void;
   /** Goes where it happens, and starts a rehearsal of it. */

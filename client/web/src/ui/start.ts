@@ -133,6 +133,7 @@ class Shell implements Page, Deeds {
     this.changed();
     addEventListener("resize", () => this.follow());
     this.listen();
+    for (const id of this.remembered.friends.keys()) this.world.befriend(id, true);
     void fetchCity().then((city) => {
       this.city = city;
       this.renderer.renew();
@@ -356,6 +357,13 @@ class Shell implements Page, Deeds {
     if (how === "there") this.toast(say("arrived", { place: label }));
     else if (how === "unanswered") this.toast(say("notThere", { place: label }));
     return how === "there";
+  }
+
+  async goToFriend(id: number, name: string): Promise<void> {
+    this.camera.following = true;
+    const how = await goTo(this.world, "friend", id);
+    if (how === "there") this.toast(say("besideFriend", { name }));
+    else if (how === "unanswered") this.toast(say("notThere", { place: name }));
   }
 
   hang(): void {

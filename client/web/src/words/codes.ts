@@ -88,6 +88,22 @@ export const CODES = {
   ride: told("버스에 타고 있지 않아요.", "You are not on a bus."),
   closed: told("지금은 이 구역에 들어갈 수 없어요.", "You cannot enter this area at the moment."),
   wall: told("벽이 있어요.", "There is a wall."),
+  // friends
+  "friend-away": told("지금은 그 사람 곁으로 갈 수 없어요.", "You cannot go to that person just now."),
+  "friend-came": told("{1} 님이 곁에 왔어요.", "{1} has come to you.", /^(.+) has come to you\.$/),
+  "friend-rides": told(
+    "친구가 버스를 타고 있어요. 내린 뒤에 다시 가 보세요.",
+    "Your friend is on a bus. Try again when they are off it.",
+  ),
+  "friend-rate": told(
+    "너무 자주 찾고 있어요. 잠시 뒤에 다시 해 주세요.",
+    "You ask for friends too often. Wait a little.",
+  ),
+  "friends-full": told(
+    "맞이할 수 있는 친구 수를 넘었어요: {1}명",
+    "At most {1} friends can be welcome at a time.",
+    /^At most (\d+) /,
+  ),
   // the bus
   aboard: told("이미 버스에 탔어요.", "You are on the bus already."),
   "no-bus": told(

@@ -1,4 +1,4 @@
-/** Who is here, and the card of one person: whisper, remember, mute, block, report. */
+/** Who is here, and the card of one person: go to them, whisper, welcome as a friend, mute, block, report. */
 
 import { say } from "../../words";
 import { clean, cleanName, NAME_SHOWN } from "../../words/clean";
@@ -61,15 +61,17 @@ export function person(sheet: Sheet, id: number): void {
     person !== undefined && person.kind !== "person" ? say(person.kind === "ai" ? "ai" : "program") : "";
   if (note !== "") sheet.body.append(el("p", {}, el("span", { class: "tag", text: note })));
   const last = page.heard.filter((said) => said.id === id).slice(-5);
+  const friend = remembered.friends.has(id);
   const actions = el("div", { class: "stack" });
   actions.append(
     button(say("direct"), () => {
       sheet.close();
       page.talk("direct", id);
     }),
-    button(remembered.friends.has(id) ? say("unfriend") : say("befriend"), () => {
+    button(friend ? say("unfriend") : say("befriend"), () => {
       if (!remembered.friends.delete(id)) remembered.friends.set(id, clean(person?.name ?? "…", NAME_SHOWN));
       remembered.keep();
+      world.befriend(id, remembered.friends.has(id));
       again();
     }),
     button(remembered.muted.has(id) ? say("unmute") : say("mute"), () => {
@@ -94,10 +96,18 @@ export function person(sheet: Sheet, id: number): void {
         page.camera.following = true;
         world.walkTo(page.view.east[at], page.view.north[at] - BESIDE_M);
       },
-      { class: "primary" },
+      { class: friend ? "" : "primary" },
     ),
   );
-  sheet.body.append(actions);
+  if (friend) {
+    const go = (): void => {
+      sheet.close();
+      void page.goToFriend(id, name);
+    };
+    actions.prepend(button(say("goToThem"), go, { class: "primary" }));
+  }
+  // said before one chooses it, too
+  sheet.body.append(actions, el("p", { class: "hint", text: say("friendsMayCome") }));
   if (last.length > 0) {
     const list = el("ul", { class: "rows" });
     for (const said of last) {

@@ -52,7 +52,15 @@ export function search(sheet: Sheet): HTMLElement {
     ).map(([spot, away]) => row(named(spot.name), away, () => go(spot.name.en ?? "", named(spot.name))));
     const friendRows = [...page.remembered.friends]
       .filter(([, name]) => fits(name))
-      .map(([id, name]) => row(cleanName(name, "…"), "", () => page.person(id)));
+      .map(([id, kept]) => {
+        const name = cleanName(kept, "…");
+        const one = row(name, "", () => {
+          void page.goToFriend(id, name);
+          sheet.close();
+        });
+        one.append(button(say("aboutThem"), () => page.person(id), { label: say("aboutFriend", { name }) }));
+        return one;
+      });
     const stopRows = nearestFirst(
       sheet,
       (page.city?.stops ?? [])
