@@ -44,7 +44,9 @@ OVER_BUSY: Final = (
     0.95  # of the time between two ticks; what is left does not pay for a wake-up that comes late
 )
 OVER_TICKS: Final = 3  # running: one slow garbage collection is no overload
-EASE_S: Final = 0.5  # of room for each step up: five steps in about 3.5 s, the first of them at 2 Hz
+EASE_S: Final = (
+    0.35  # of room for each step up: one tick at 2 Hz, two at 5, four at 10; all five steps in 2.1 s
+)
 # nodes that tick together: frames wait this long for the neighbours' batches of the same tick, at most
 BATCH_WAIT_MS: Final = 25
 LOAD_EVERY_S: Final = 1.0

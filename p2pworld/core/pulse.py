@@ -56,6 +56,7 @@ class Pulse:
         was_ms = parts.overload.tick_ms
         if parts.overload.tick(busy, now.boot_s) and parts.overload.tick_ms != was_ms:
             self._tell_clients()
+            parts.pacer.tick_changed(now.boot_s)
         parts.clock.tick(now.boot_s, parts.overload.tick_ms, watched=parts.people.clients > 0)
         for peer, word in parts.clock.tell(self._able, now.boot_s):
             parts.out.sends.append(ToPeer(peer, word))

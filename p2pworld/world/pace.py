@@ -44,6 +44,11 @@ class Pacer:
         self._due_s[conn] = now_s + PACE_EVERY_S
         self._wait_s[conn] = PACE_EVERY_S
 
+    def tick_changed(self, now_s: float) -> None:
+        """The tick has another length: whoever was in step may be no longer, so all may be asked at once."""
+        np.minimum(self._due_s, now_s, out=self._due_s)
+        self._wait_s[:] = PACE_EVERY_S
+
     def shifts(self, tick_s: float, tick_ms: int) -> list[tuple[int, int]]:
         """At the tick at `tick_s`: which sockets to ask for which shift in ms (later is positive)."""
         due = self._due_s <= tick_s

@@ -52,6 +52,16 @@ def test_the_silent_and_the_new_are_left_alone() -> None:
     assert [conn for conn, _ in pacer.shifts(TICK_S, 100)] == [2]
 
 
+def test_after_a_change_of_the_tick_all_may_be_asked_at_once() -> None:
+    pacer = opened(range(1))
+    arrivals(pacer, {0: 80})
+    assert pacer.shifts(TICK_S, 100)
+    arrivals(pacer, {0: 80}, TICK_S + 0.2)
+    assert not pacer.shifts(TICK_S + 0.2, 200)
+    pacer.tick_changed(TICK_S + 0.2)
+    assert dict(pacer.shifts(TICK_S + 0.2, 200)) == {0: 80 - PACE_LEAD_MS}
+
+
 def test_a_tick_asks_a_bounded_number() -> None:
     pacer = opened(range(3 * PACE_PER_TICK))
     arrivals(pacer, dict.fromkeys(range(3 * PACE_PER_TICK), 80.0))
