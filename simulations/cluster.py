@@ -42,7 +42,7 @@ class CityOptions:
     """How large the city is and how it is dealt out: squares of side 65 536 m / 2^level, columns × rows of them."""
 
     nodes: int = 4
-    people: int = 20
+    people: int = 26
     second_devices: int = 3  # this many people have two devices
     level: int = 10
     columns: int = 4

@@ -90,7 +90,7 @@ _LIGHT: Final = FaultOptions(
 )
 _HEAVY: Final = replace(
     _LIGHT,
-    crash_every_s=60.0,
+    crash_every_s=30.0,
     crash_in_handoff_every_s=6.5,
     pause_every_s=22.0,
     partition_every_s=18.0,
