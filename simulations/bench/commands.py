@@ -184,6 +184,15 @@ def handoff(clients: int, rounds: int, json_file: Path | None) -> None:
     _told(figures, json_file)
 
 
+@bench.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def peers(arguments: tuple[str, ...]) -> None:
+    """Other servers under the same crowd, side by side; `-h` says with what."""
+    from simulations.bench.peers.command import main
+
+    main(arguments)
+
+
 def _say(text: str) -> None:
     click.echo(text, err=True)
 

@@ -134,7 +134,9 @@ def _peers(text: str) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures and prints."""
     whole = Load(0, 0.0)
-    parser = argparse.ArgumentParser(description="Other servers under the same crowd, side by side.")
+    parser = argparse.ArgumentParser(
+        prog="p2pworld bench peers", description="Other servers under the same crowd, side by side."
+    )
     parser.add_argument("--avatars", type=_counts, default=AVATARS, help="crowds, separated by commas")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long each is measured")
     parser.add_argument("--peers", type=_peers, default=",".join(PEERS), help="which, separated by commas")
