@@ -15,6 +15,7 @@ calls `leaving` for each Ready with writes, and `advance` when the disk has answ
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -82,7 +83,7 @@ class Objects:
         self._giving: dict[tuple[Cell, Cell], _Giving] = {}  # (known cell, leaf of the map)
         self._given: set[tuple[Cell, Cell]] = set()
         self._stamp = 0
-        self._retry_s = 0.0
+        self._retry_s = math.inf  # when cells of mine that are not saved are tried again
 
     @property
     def counters(self) -> Counter[str]:
@@ -357,11 +358,11 @@ class Objects:
     # ---- time and disk
 
     def tick(self, out: Outbox, now: Instant) -> None:
-        """Send again what was not answered, and try again to save what the disk refused."""
+        """Send again what was not answered, and try again to save what was not saved."""
         self._holder.tick(out, now.boot_s)
         self._give(out, now.boot_s)
-        if self.disk_failed and now.boot_s >= self._retry_s:
-            self._retry_s = now.boot_s + _BASE_RETRY_S
+        if now.boot_s >= self._retry_s:
+            self._retry_s = math.inf
             for record in self._records.values():
                 if record.held is not None and not record.held.based:
                     self._holder.pump(record, out, now)
@@ -377,10 +378,12 @@ class Objects:
         records = self._sent.pop(done.number, [])
         if isinstance(done, Wrote):
             self.disk_failed = self.disk_failed and not records
-        elif done.reason != "lapsed" and records:
-            self.disk_failed = True
+        elif records:
+            # a write that the lease's end dropped is missing as much as one that the disk refused
             self._retry_s = now.boot_s + _BASE_RETRY_S
-            self.counters["disk-failed"] += 1
+            if done.reason != "lapsed":
+                self.disk_failed = True
+                self.counters["disk-failed"] += 1
         for record in records:
             if isinstance(done, Wrote):
                 self._written(record, out, now)

@@ -96,10 +96,17 @@ async def test_a_killed_nodes_ground_is_taken_over_and_an_absent_store_evicts_no
         await answered(all_lapsed, AT_MOST_S, "both nodes saying that their leases have lapsed")
         server.start()
 
-        async def all_well() -> bool:
-            return not await trio.to_thread.run_sync(city.not_ready, others)
+        waits_for = ""
 
-        await answered(all_well, AT_MOST_S, "both nodes serving again")
+        async def all_well() -> bool:
+            nonlocal waits_for
+            waits_for = await trio.to_thread.run_sync(city.not_ready, others)
+            return not waits_for
+
+        try:
+            await answered(all_well, AT_MOST_S, "both nodes serving again")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {waits_for}") from error
         after = {node.name: (await health(node))["incarnation"] for node in others}
         assert after == before  # nobody was evicted, and nobody lost its ground
         code, told = await p2pworld("store", "show", "--config", others[0].config)

@@ -137,13 +137,14 @@ def test_what_failed_but_is_on_the_disk_after_all_does_no_harm() -> None:
     assert [record.fields["text"] for one in saved if (record := saved.get(one))] == ["wish 2"]
 
 
-def test_a_cell_that_could_not_be_saved_at_first_is_tried_again() -> None:
+@pytest.mark.parametrize("reason", ["full", "lapsed"])
+def test_a_cell_that_could_not_be_saved_at_first_is_tried_again(reason: str) -> None:
     city = City()
     a = city.hosts["A"]
     city.see(took(genesis({a.as_member: [PLACE], city.hosts["B"].as_member: []})))
     a.ask(1)
-    a.persist(ok=False)
-    assert a.answers() == [(1, "", "disk")]
+    a.persist(ok=False, reason=reason)
+    assert a.answers() == [(1, "", "lapsed" if reason == "lapsed" else "disk")]
     city.pass_s(6)
     assert a.persists
     a.persist()
