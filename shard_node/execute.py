@@ -87,6 +87,9 @@ class Executor:
         self._on_number = on_number  # told each new incarnation's number, before the node is
         self.counters: Counter[str] = Counter()
         self.tick_busy_s = 0.0  # how long the last tick took, without its frames
+        self._dropped = (
+            False  # frames, since the last tick: they had not begun to leave when the next ones came
+        )
         self.writes_failing = ""  # why the disk last refused, until it accepts again
         self._journal, self._store = journal, store
         self._play: PlaySockets | None = None
@@ -168,6 +171,7 @@ class Executor:
         match effect:
             case SendFrames(frames):
                 if self.play.send_frames(frames):
+                    self._dropped = True
                     self.node.frames_dropped()
             case SendNow():
                 self._send(effect)
@@ -201,7 +205,10 @@ class Executor:
             await _sleep_until(due_s)
             at_s = now().boot_s
             missed = max(0, int((at_s - due_s) * 1000 / self.node.tick_ms))
-            busy = usage.since_last(at_s, missed, self.play.frames_leaving, self.play.frames_took_s)
+            # whether a shorter tick would do is a matter of how long frames take to leave
+            took_s = self.play.frames_took_s if self.node.tick_ms > self.node.config.tick_ms else 0.0
+            busy = usage.since_last(at_s, missed, self._dropped, took_s)
+            self._dropped = False
             was = self.node.bearing
             began_s = time.perf_counter()
             with self.stages.timed("tick"):
@@ -329,8 +336,8 @@ class Usage:
         self._at_s: float | None = None
         self._worked_s = 0.0
 
-    def since_last(self, at_s: float, missed: int, leaving: bool, took_s: float) -> float:
-        """1.0 is all of it, more means that ticks were missed, or that frames of the last tick are still `leaving`.
+    def since_last(self, at_s: float, missed: int, dropped: bool, took_s: float) -> float:
+        """1.0 is all of it, also when frames were `dropped` for newer ones; more means that ticks were missed.
 
         Where others want the processor too, little work takes long: how long the last frames `took_s` counts as well.
         """
@@ -339,7 +346,7 @@ class Usage:
         worked_s, self._worked_s = worked_s - self._worked_s, worked_s
         if before_s is None or at_s <= before_s:
             return 0.0
-        if missed or leaving:
+        if missed or dropped:
             return 1.0 + missed
         return max(worked_s, took_s) / (at_s - before_s)
 

@@ -124,11 +124,6 @@ class PlaySockets:
         return self.connections.writer.send_frames(frames)
 
     @property
-    def frames_leaving(self) -> bool:
-        """Whether frames that were handed over have not all left."""
-        return self.connections.writer.busy
-
-    @property
     def frames_took_s(self) -> float:
         """How long the last frames took to leave."""
         return self.connections.writer.took_s

@@ -72,7 +72,7 @@ MEANS: Final[dict[At, Means]] = {
     At.NO_FIFTHS: Means(Shed.FIFTH_RATE, 1, 0.7),
     At.NO_HALVES: Means(Shed.HALF_RATE, 1, 0.7),
     At.COUNTS_SELDOM: Means(Shed.COUNTS, 1, 0.7),
-    At.SLOW: Means(Shed.COUNTS, 2, 0.4),
+    At.SLOW: Means(Shed.COUNTS, 2, 0.45),
     At.SLOWEST: Means(Shed.COUNTS, 5, 0.32),
 }
 _LOAD_S: Final = 1.0  # the load told to others is a mean over about this long
