@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.limits import DOOR_ADDRESSES_MAX, DOOR_BURST, DOOR_HALF_OPEN_MAX, DOOR_PER_S
+from p2pworld.world.bucket import Bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,11 +28,10 @@ _CUSTOMER_BITS: Final = 64  # of an IPv6 address
 
 @dataclass(slots=True)
 class _Door:
-    """One address: its half-open connections, and how many more may come at once, as of a moment."""
+    """One address: its half-open connections, and how many more may come at once."""
 
     half_open: int
-    left: float
-    at_s: float
+    coming: Bucket
 
 
 class Doors:
@@ -46,14 +46,11 @@ class Doors:
         name = self._name(address)
         if name is None:
             return True
-        door = self._doors.pop(name, None) or _Door(0, DOOR_BURST, now_s)
+        door = self._doors.pop(name, None) or _Door(0, Bucket(DOOR_BURST, now_s))
         self._make_room()
         self._doors[name] = door
-        door.left = min(DOOR_BURST, door.left + (now_s - door.at_s) * DOOR_PER_S)
-        door.at_s = now_s
-        if door.left < 1 or door.half_open >= DOOR_HALF_OPEN_MAX:
+        if door.half_open >= DOOR_HALF_OPEN_MAX or not door.coming.take(DOOR_PER_S, DOOR_BURST, now_s):
             return False
-        door.left -= 1
         door.half_open += 1
         return True
 

@@ -18,6 +18,7 @@ from p2pworld.limits import (
     SOCKET_RECEIVE_BUFFER_BYTES,
     SOCKET_SEND_BUFFER_BYTES,
 )
+from p2pworld.world.bucket import Bucket
 from shard_node.websocket import ClientFrames
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ class Conn:
     """One accepted socket: where it is in its life, what it may still say, what it has still to be sent."""
 
     __slots__ = (
-        "deadline_s", "drops", "ended", "fd", "frames", "full_s", "new", "number", "out", "quick", "receive", "remote",
-        "request", "send", "sock", "state", "tls", "tokens", "tokens_s", "wants",
+        "_control", "deadline_s", "drops", "ended", "fd", "frames", "full_s", "new", "number", "out", "quick", "receive",
+        "remote", "request", "send", "sock", "state", "tls", "wants",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, remote: str, tls: bool, deadline_s: float) -> None:
@@ -75,16 +76,11 @@ class Conn:
         self.wants = int(select.EPOLLIN)
         self.deadline_s = deadline_s  # 0: none
         self.full_s = 0.0  # since when it takes nothing; 0: it does
-        self.tokens, self.tokens_s, self.drops = float(CONTROL_BURST), 0.0, 0
+        self._control, self.drops = Bucket(CONTROL_BURST, 0.0), 0
 
     def may_speak(self, now_s: float) -> bool:
         """Takes one token of the client's allowance of control messages, if there is one."""
-        self.tokens = min(CONTROL_BURST, self.tokens + (now_s - self.tokens_s) * CONTROL_PER_S)
-        self.tokens_s = now_s
-        if self.tokens < 1:
-            return False
-        self.tokens -= 1
-        return True
+        return self._control.take(CONTROL_PER_S, CONTROL_BURST, now_s)
 
 
 def listen_play(host: str, port: int) -> socket.socket:

@@ -179,7 +179,6 @@ class Connections:
             self.end(conn, Bye("full", "This part of the city is full.", urls=self.urls), "full")
             return b""
         conn.number = self._free.pop()
-        conn.tokens_s = now_s
         self.table[conn.number] = conn
         self.writer.opened(conn)
         self.open += 1
