@@ -58,8 +58,8 @@ class Conn:
     """One accepted socket: where it is in its life, what it may still say, what it has still to be sent."""
 
     __slots__ = (
-        "_control", "deadline_s", "drops", "ended", "fd", "frames", "full_s", "new", "number", "out", "quick", "receive",
-        "remote", "request", "send", "sock", "state", "tls", "wants",
+        "_control", "deadline_s", "drops", "ended", "fd", "frames", "full_s", "new", "number", "out", "quick",
+        "receive", "remote", "request", "send", "sock", "state", "tls", "wants",
     )  # fmt: skip
 
     def __init__(self, sock: socket.socket, remote: str, tls: bool, deadline_s: float) -> None:
