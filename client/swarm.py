@@ -99,6 +99,7 @@ class Swarm:
         lives: Sequence[Life],
         seed: int,
         now_s: Callable[[], float] = time.monotonic,
+        gauges: type[Gauges] = Gauges,
     ) -> None:
         for url in urls:
             if urlsplit(url).scheme != "ws":
@@ -129,7 +130,7 @@ class Swarm:
             self.bots.append(Bot(number, session, life, due_s))
         self._due = [(bot.due_s, bot.number) for bot in self.bots]
         heapq.heapify(self._due)
-        self.gauges = Gauges([bot.session.id for bot in self.bots], start_s)
+        self.gauges = gauges([bot.session.id for bot in self.bots], start_s)
 
     # ------------------------------------------------------------------------------------------- looking
 

@@ -311,10 +311,10 @@ class City:
         alone = sum(not region["standbys"] for region in regions)
         return f"{alone} regions without a standby" if alone and len(those) > 1 else ""
 
-    def counted(self, prefix: str) -> int:
-        """The sum of everything all nodes counted whose name begins with `prefix`."""
+    def counted(self, prefix: str, nodes: Iterable[NodeProcess] | None = None) -> int:
+        """The sum of everything `nodes` (default: all) counted whose name begins with `prefix`."""
         total = 0.0
-        for node in self.nodes:
+        for node in self.nodes if nodes is None else nodes:
             for line in (node.ask("/metrics") or b"").decode("utf-8", "replace").splitlines():
                 if line.startswith("p2pworld_events_total{") and f'what="{prefix}' in line:
                     total += float(line.rpartition(" ")[2])
