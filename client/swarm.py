@@ -45,6 +45,7 @@ ACTS_OPEN_MAX: Final = 8
 STARTS_PER_S: Final = 150
 EVENTS_PER_POLL: Final = 512
 POLL_S_MAX: Final = 0.05
+PAUSE_S: Final = 0.5  # since the last look at the sockets: this process stood still, not its nodes
 SLICE_S: Final = 0.004  # sends due within this leave together
 READ_BYTES: Final = 65_536
 FIRST_CONTROL_KIND: Final = 0x40
@@ -164,9 +165,12 @@ class Swarm:
 
     def run(self, done: Callable[[float], bool]) -> None:
         """Runs until `done(now_s)`, which is asked about twenty times a second."""
-        asked_s = self.now_s()
+        asked_s = polled_s = self.now_s()
         while True:
             now_s = self.now_s()
+            if now_s - polled_s > PAUSE_S:
+                self._catch_up()
+                now_s = self.now_s()
             if now_s - asked_s >= POLL_S_MAX:
                 asked_s = now_s
                 if done(now_s):
@@ -181,10 +185,18 @@ class Swarm:
                 heapq.heapreplace(due, (bot.due_s, bot.number))
             wait_s = max(SLICE_S, min(due[0][0] - now_s, POLL_S_MAX))
             events = self._epoll.poll(wait_s, EVENTS_PER_POLL)
-            if events:
-                now_s = self.now_s()
-                for fd, mask in events:
-                    self._happened(fd, mask, now_s)
+            polled_s = self.now_s()
+            for fd, mask in events:
+                self._happened(fd, mask, polled_s)
+
+    def _catch_up(self) -> None:
+        """After a pause of this process: hear what came meanwhile before anybody is taken to be silent."""
+        left = len(self._by_fd)
+        while left > 0 and (events := self._epoll.poll(0, EVENTS_PER_POLL)):
+            left -= len(events)
+            now_s = self.now_s()
+            for fd, mask in events:
+                self._happened(fd, mask, now_s)
 
     def close(self) -> None:
         """Says goodbye on every socket and closes it."""

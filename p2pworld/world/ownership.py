@@ -133,6 +133,7 @@ class Ownership:
         self.who = Incarnation(node, 0)
         self.city = EMPTY
         self.counters: Counter[str] = Counter()
+        self.apart = False  # nobody hears this node: it takes no ground
         self._urls = (link_url, play_url, web_url)
         self._claims = claims
         self._ttl_s = ttl_s
@@ -227,6 +228,22 @@ class Ownership:
         Both replace what was wanted before; they are proposed from the next tick on.
         """
         self._add, self._drop = add, drop
+
+    def step_back(self) -> None:
+        """Nobody hears this node any more: begin a new incarnation, whose registration ends this one's lease at once.
+
+        It takes no ground as long as `apart`, which is reset by whoever hears somebody.
+        """
+        self.apart = True
+        if self.who.number:
+            self.counters["stepped-back"] += 1
+            self._ends = self.who.number
+            self._end()
+
+    @property
+    def outrun(self) -> bool:
+        """Whether somebody has spoken under a newer map than could be read here."""
+        return self._hinted > self.city.version
 
     def leave(self, now: Instant) -> None:
         """Act on nothing and ask for nothing from now on; end the lease then, and the standbys take over at once."""
@@ -388,6 +405,8 @@ class Ownership:
             return None
         if not self.city.is_listed(self.who):
             return self._join()
+        if self.apart:
+            return None
         return (
             self._fail_over(now_s)
             or self._drop_standbys()
@@ -432,7 +451,7 @@ class Ownership:
             if joined.reason == "superseded":
                 self._end()
             return None
-        mine = self._claimable(joined)
+        mine = [] if self.apart else self._claimable(joined)
         taken = claim(joined, self.who, mine) if mine else joined
         return Propose(joined if isinstance(taken, Refusal) else taken, self.city.version, victim)
 

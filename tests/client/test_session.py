@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from client.asking import ACTS_MAX
-from client.session import HELD_WAIT_S, JOIN_S, SILENCE_S, ClientAt, Close, Open, Say, Session
+from client.session import HELD_WAIT_S, JOIN_S, SILENCE_S, SILENCE_TICKS, ClientAt, Close, Open, Say, Session
 from p2pworld.crypto.keys import (
     NodeKeys,
     PersonKeys,
@@ -273,12 +273,20 @@ def test_a_node_that_sends_us_away_is_tried_last(inside: Stage, code: str) -> No
 
 
 def test_a_silent_node_is_left(inside: Stage) -> None:
-    inside.later(SILENCE_S - 0.5)
+    silence_s = SILENCE_S + SILENCE_TICKS * inside.session.tick_ms / 1000
+    inside.later(silence_s - 0.1)
     inside.session.heard(1, 1_000, inside.now_s)
-    assert inside.later(SILENCE_S - 0.5) == ["PLAYING"]
-    assert inside.later(1) == ["close 1", "OUT"]
+    assert inside.later(silence_s - 0.1) == ["PLAYING"]
+    assert inside.later(0.2) == ["close 1", "OUT"]
     assert inside.session.trouble[0] == "silence"
     assert inside.later(1) == [f"open 2 {URL_B}", "JOINING"]
+
+
+def test_a_node_that_has_said_that_its_tick_is_long_may_be_silent_for_longer(inside: Stage) -> None:
+    inside.session.heard(1, 1_000, inside.now_s)
+    inside.say(1, Notice("pace", tick_ms=500))
+    assert inside.later(SILENCE_S + SILENCE_TICKS * 0.5 - 0.1) == ["PLAYING"]
+    assert inside.later(0.2) == ["close 1", "OUT"]
 
 
 def test_a_join_that_takes_too_long_is_tried_elsewhere_and_ever_more_slowly(stage: Stage) -> None:
