@@ -103,6 +103,14 @@ class Stage:
     def moved(self, conn: int, url: str = URL_B) -> list[str]:
         return self.say(conn, Moved(NODES[url].public, url, b"t" * 16))
 
+    def hears(self, conn: int, seconds: int) -> list[str]:
+        """So much time passes, with a frame on `conn` each second."""
+        told = []
+        for _ in range(seconds):
+            self.session.heard(conn, 0, self.now_s)
+            told += [line for line in self.later(1) if line != self.session.at.name]
+        return [*told, self.session.at.name]
+
     def later(self, seconds: float) -> list[str]:
         self.now_s += seconds
         self.wall_ms += int(seconds * 1000)
@@ -396,11 +404,9 @@ def test_a_longer_tick_is_followed_until_the_next_welcome(inside: Stage) -> None
 def test_an_act_is_asked_for_until_it_is_answered_also_under_the_next_login(inside: Stage) -> None:
     n = inside.session.act("hang", inside.now_s, "wish")
     assert inside.lines() == ["say 1 Act", "PLAYING"]
-    inside.session.heard(1, 0, inside.now_s)
-    assert inside.later(2) == ["say 1 Act", "PLAYING"]
+    assert inside.hears(1, 2) == ["say 1 Act", "PLAYING"]
     inside.say(1, Done(n, reason="busy"))  # a reason that passes
-    inside.session.heard(1, 0, inside.now_s)
-    assert inside.later(2) == ["say 1 Act", "PLAYING"]
+    assert inside.hears(1, 2) == ["say 1 Act", "PLAYING"]
     inside.lose(1)
     inside.later(0)
     inside.challenge(2)
@@ -409,8 +415,7 @@ def test_an_act_is_asked_for_until_it_is_answered_also_under_the_next_login(insi
     assert len(set(asked)) == 1
     assert len(asked[0].name) == 16
     inside.say(2, Done(n, durable="standby", id=b"o" * 16))
-    inside.session.heard(2, 0, inside.now_s)
-    assert inside.later(2) == ["PLAYING"]
+    assert inside.hears(2, 2) == ["PLAYING"]
     assert inside.session.acts_open == 0
 
 
