@@ -89,7 +89,10 @@ class Tending:
             parts.out.sends.extend(ToClient(conn, message) for conn in conns[conns >= 0].tolist())
 
     def _seek_standbys(self, now: Instant) -> None:
-        """Every cell of mine should have a standby in step with it; one that is slow or full is taken off the list."""
+        """Every cell of mine should have a standby in step with it; one that is slow or full is taken off the list.
+
+        Another takes its place if there is one; if not, it is asked again and listed when it has caught up.
+        """
         parts = self._parts
         add: defaultdict[Incarnation, set[Cell]] = defaultdict(set)
         drop: defaultdict[Incarnation, set[Cell]] = defaultdict(set)
@@ -100,6 +103,7 @@ class Tending:
                 if parts.city.cells[cell].standbys:
                     continue
                 linked = [p for p in parts.links if parts.city.is_listed(p)]
+                linked = [p for p in linked if parts.objects.keeps_up(p, now)] or linked
                 if not linked:
                     break
                 peer = min(linked, key=lambda p: (parts.city.rank(cell, p), p))
