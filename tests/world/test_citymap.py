@@ -172,11 +172,11 @@ def test_a_standby_leaves_by_the_holders_word_or_its_own(city: CityMap) -> None:
 
 
 def test_hand_over_goes_to_a_standby_and_back(city: CityMap) -> None:
-    after = made(citymap.hand_over(city, cell("00"), A.who, C.who))
+    after = made(citymap.hand_over(city, [cell("00")], A.who, C.who))
     assert after.cells[cell("00")] == Holding(C.who, after.stamp, (A.who, B.who))
-    assert reason(citymap.hand_over(after, cell("00"), A.who, B.who)) == "not_the_holder"
-    assert reason(citymap.hand_over(city, cell("01"), A.who, B.who)) == "not_a_standby"
-    back = made(citymap.hand_over(after, cell("00"), C.who, A.who))
+    assert reason(citymap.hand_over(after, [cell("00")], A.who, B.who)) == "not_the_holder"
+    assert reason(citymap.hand_over(city, [cell("01")], A.who, B.who)) == "not_a_standby"
+    back = made(citymap.hand_over(after, [cell("00")], C.who, A.who))
     assert back.cells[cell("00")] == Holding(A.who, back.stamp, (C.who, B.who))
 
 
@@ -187,9 +187,9 @@ def test_split_and_merge_rename_ground_in_place(city: CityMap) -> None:
     assert made(citymap.merge(parts, cell("00"))).cells == city.cells
     one = made(citymap.drop_standby(parts, [cell("003")], A.who, B.who))
     assert made(citymap.merge(one, cell("00"))).cells[cell("00")] == replace(before, standbys=(C.who,))
-    gone = made(citymap.hand_over(parts, cell("003"), A.who, B.who))
+    gone = made(citymap.hand_over(parts, [cell("003")], A.who, B.who))
     assert reason(citymap.merge(gone, cell("00"))) == "not_alike"
-    back = made(citymap.hand_over(gone, cell("003"), B.who, A.who))
+    back = made(citymap.hand_over(gone, [cell("003")], B.who, A.who))
     assert made(citymap.merge(back, cell("00"))).cells[cell("00")].epoch == back.stamp
     assert reason(citymap.split(city, cell("000"))) == "no_leaf"
     assert reason(citymap.merge(city, cell("00"))) == "no_leaf"
@@ -411,7 +411,7 @@ def test_one_map_has_one_form(city: CityMap, name: str) -> None:
 
 def test_a_newer_format_is_refused_as_such(city: CityMap) -> None:
     with pytest.raises(RemoteError) as caught:
-        citymap.from_plain({**citymap.to_plain(city), "format": 2, "more": 1})
+        citymap.from_plain({**citymap.to_plain(city), "format": 3, "more": 1})
     assert caught.value.reason == "newer_format"
 
 
@@ -544,7 +544,7 @@ class Steps(RuleBasedStateMachine):
         leaf = self.some_cell(spot)
         holder = self.city.holder_of(leaf)
         if holder is not None:
-            self.take(citymap.hand_over(self.city, leaf, holder, self.who(to)), self.city)
+            self.take(citymap.hand_over(self.city, [leaf], holder, self.who(to)), self.city)
 
     @precondition(lambda self: len(self.city.cells) < 40)
     @rule(spot=st.integers(0, 63))
@@ -593,7 +593,7 @@ def test_steps_on_different_cells_commute_but_for_their_stamps(order: list[str])
             case "standby":
                 city = made(citymap.add_standby(city, [cell("01")], A.who, B.who))
             case "over":
-                city = made(citymap.hand_over(city, cell("02"), A.who, B.who))
+                city = made(citymap.hand_over(city, [cell("02")], A.who, B.who))
     shape = {
         str(c): (h.holder and h.holder.node[:1], [s.node[:1] for s in h.standbys])
         for c, h in city.cells.items()
