@@ -25,6 +25,7 @@ from p2pworld.world.citymap import (
     Wish,
     add_standby,
     claim,
+    drain,
     drop_standby,
     fail_over,
     genesis,
@@ -66,8 +67,8 @@ class Wants:
 
     Of ground this node holds: standbys to `add`, which are in step, and to `drop`; cells to `give`, which are frozen
     and whose new holder is a listed standby in step; frozen cells to `cut` into their children, and parents whose
-    frozen children are to be `merged`. Of the steward: `wishes`, and whether to `upgrade` the map's format. `retire`:
-    hold nothing and be listed no more.
+    frozen children are to be `merged`. Of the steward: `wishes`, and whether to `upgrade` the map's format. Of a node that
+    ends: `drain`, to be given nothing more, and `retire`, to be listed no more.
     """
 
     add: Mapping[Incarnation, frozenset[Cell]] = field(default_factory=dict)
@@ -77,6 +78,7 @@ class Wants:
     merged: frozenset[Cell] = frozenset()
     wishes: Mapping[Cell, Wish | None] = field(default_factory=dict)
     upgrade: bool = False
+    drain: bool = False
     retire: bool = False
 
 
@@ -129,6 +131,7 @@ class Proposals:
             return self._join()
         return (
             self._fail_over(now_s)
+            or self._drain()
             or self._drop_standbys()
             or self._change_ground()
             or self._add_standbys()
@@ -267,6 +270,12 @@ class Proposals:
             if holding is not None and holding.wish != wished:
                 city = self._kept(city, wish(city, {cell: wished}))
         return self._unless_same(city)
+
+    def _drain(self) -> Propose | None:
+        """Say that this node gives all its ground away, where the map can tell it."""
+        if not self.wants.drain or self._city.format == 1 or not self._city.takes(self.who):
+            return None
+        return self._checked(drain(self._city, self.who.node, True), None)
 
     def _retire(self) -> Propose | None:
         return self._checked(leave(self._city, self.who), None) if self.wants.retire else None
