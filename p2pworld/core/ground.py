@@ -53,6 +53,8 @@ class Ground:
     def drained(self) -> bool:
         """Whether this node, draining on its own account, has given up all that others can take."""
         parts, city = self._parts, self._parts.city
+        if not parts.draining:
+            return False
         if parts.ownership.retired or not city.is_listed(parts.who) or parts.people.lapsed:
             return True
         return not any(city.takes(peer) and peer != parts.who for peer in parts.links)
@@ -104,8 +106,13 @@ class Ground:
             return False
         if city.takes(parts.who):  # the map cannot tell that it ends: nobody looks for another standby
             return True
-        guarded = (city.cells[cell].standbys for cell in city.standby_cells(parts.who))
-        return all(any(city.takes(s) and s != parts.who for s in standbys) for standbys in guarded)
+        others = [m.who for m in city.members.values() if m.who != parts.who and city.takes(m.who)]
+        guarded = (city.cells[cell] for cell in city.standby_cells(parts.who))
+        return all(
+            any(city.takes(standby) for standby in holding.standbys)
+            or all(other == holding.holder for other in others)  # nobody else could guard it
+            for holding in guarded
+        )
 
     def _seek_standbys(self, now: Instant) -> None:
         """Every cell of mine should have one standby in step with it; who is slow, full or one too many is dropped."""

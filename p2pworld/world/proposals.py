@@ -67,8 +67,8 @@ class Wants:
 
     Of ground this node holds: standbys to `add`, which are in step, and to `drop`; cells to `give`, which are frozen
     and whose new holder is a listed standby in step; frozen cells to `cut` into their children, and parents whose
-    frozen children are to be `merged`. Of the steward: `wishes`, and whether to `upgrade` the map's format. Of a node that
-    ends: `drain`, to be given nothing more, and `retire`, to be listed no more.
+    frozen children are to be `merged`. Of the steward: `wishes`, and whether to `upgrade` the map's format. Of a node
+    that ends: `drain`, to be given nothing more, and `retire`, to be listed no more.
     """
 
     add: Mapping[Incarnation, frozenset[Cell]] = field(default_factory=dict)
