@@ -44,7 +44,7 @@ class Standing:
         """Each tick, before the ownership's: whether anybody was heard since the last one."""
         parts = self._parts
         if self._heard:
-            parts.ownership.apart = False
+            parts.ownership.heard()
         if self._heard or not parts.people.clients or not self._others():
             self._silent_s = 0.0
         else:
