@@ -137,6 +137,11 @@ def _lay_between(stage: Stage, one: NodeProcess, other: NodeProcess) -> None:
 # ---- processes that stand still
 
 
+async def _set(event: threading.Event) -> None:
+    while not event.is_set():  # noqa: ASYNC110  (it is another thread's)
+        await trio.sleep(0.02)
+
+
 class Stayer:
     """Somebody who stays with a node that stands still, and asks it for a lantern meanwhile."""
 
@@ -167,7 +172,7 @@ class Stayer:
             while (await raw.payload())[0] != Welcome.KIND:
                 pass
             self.is_in.set()
-            await trio.to_thread.run_sync(self.may_ask.wait)
+            await _set(self.may_ask)
             await raw.say(encode_play(Act(1, "hang", "too late", name=os.urandom(16))))
             while (frame := await raw.frame()) is not None:
                 payload = bytes(frame.data)
@@ -326,7 +331,7 @@ class Refused:
         async with somebody(stage) as one:
             await one.enter()
             self.is_in.set()
-            await trio.to_thread.run_sync(self.may_ask.wait)
+            await _set(self.may_ask)
             n = one.session.act("hang", trio.current_time(), "when it lasts")
             while True:
                 await one.until(lambda: any(isinstance(said, Done) for said in one.said))

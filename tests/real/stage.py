@@ -45,6 +45,7 @@ class Stage:
     def __init__(self, lan: Lan, city: City, host: ThreadPoolExecutor) -> None:
         self.lan, self.city, self._host = lan, city, host
         self.people: People | None = None
+        self.over = False
 
     def on_host(self, call: Callable[..., Any], *arguments: Any) -> Any:
         """What `call` returns, done on the people's host."""
@@ -60,8 +61,21 @@ class Stage:
         return self.on_host(trio.run, bounded)
 
     def begin(self, story: Callable[[], Awaitable[Any]]) -> Callable[[], Any]:
-        """Starts a story on the people's host; call what is returned for its end."""
-        return self._host.submit(trio.run, story).result
+        """Starts a story on the people's host; call what is returned for its end. It ends with the scene, too."""
+
+        async def bounded() -> Any:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._end_with_scene, nursery.cancel_scope)
+                told = await story()
+                nursery.cancel_scope.cancel()
+                return told
+
+        return self._host.submit(trio.run, bounded).result
+
+    async def _end_with_scene(self, scope: trio.CancelScope) -> None:
+        while not self.over:  # noqa: ASYNC110  (it is another thread's)
+            await trio.sleep(POLL_S)
+        scope.cancel()
 
     def ready(self) -> None:
         """Waits until all nodes serve the whole city."""
@@ -123,4 +137,7 @@ def on_stage(
             stack.callback(people.close)
             stage.people = people
             stage.assert_everybody_is_here_once()
-        yield stage
+        try:
+            yield stage
+        finally:
+            stage.over = True
