@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import select
 import socket
-
-import pytest
+from typing import TYPE_CHECKING
 
 from client.lives import populate
 from client.lives.ground import Ground
@@ -14,12 +13,15 @@ from client.swarm import PAUSE_S, Bot, Swarm
 from client.walk import places_around
 from p2pworld.world.places import NO_PLACES
 
+if TYPE_CHECKING:
+    import pytest
+
 
 def test_after_a_pause_the_sockets_are_heard_before_anybody_is_taken_to_be_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     clock = itertools.chain(
-        [0.0, 0.0, 0.0], itertools.count(10 * PAUSE_S, 0.02)
+        [0.0, 0.0], itertools.count(10 * PAUSE_S, 0.02)
     )  # it stood still after it had begun
     lives = populate(1, 1, Ground(NO_PLACES, places_around()))
     swarm = Swarm(["ws://city.example/play"], lives, 1, now_s=lambda: next(clock))
