@@ -217,6 +217,26 @@ def failover(
     _told(json.loads(ran.stdout), json_file)
 
 
+@bench.command()
+@click.option(
+    "--people", default=300, show_default=True, type=click.IntRange(1, 2_000), help="Who walk about."
+)
+@click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(1.0, 3_600.0))
+@click.option("--ttl-s", type=click.FloatRange(0.5, 60.0), help="The city's lease time; else the default.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file.")
+def leases(people: int, seconds: float, ttl_s: float | None, json_file: Path | None) -> None:
+    """How near a city under load comes to losing its leases, though nobody dies."""
+    from simulations.bench.crowd.run import BenchFailed
+    from simulations.bench.leases import run_leases
+
+    with tempfile.TemporaryDirectory(prefix="p2pworld-leases-") as place:
+        try:
+            figures = run_leases(people, seconds, ttl_s, Path(place))
+        except BenchFailed as error:
+            raise click.ClickException(str(error)) from None
+    _told(figures, json_file)
+
+
 @bench.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def peers(arguments: tuple[str, ...]) -> None:
