@@ -64,7 +64,8 @@ CLOCK_ROOTS_MAX: Final = 1_024
 LEASE_TTL_S: Final = 2.0
 # A node whose clients and neighbours have all been silent for so long has lost its cables: a client that stands still
 # says something each second, a neighbour each half second. So it gives up its ground after 1.5 s and has it no longer
-# than a client bears its silence (1.4 s) and the others need to read of it (0.25 s).
+# than a client bears its silence (1.4 s) and the others need to read of it (0.25 s). By then a neighbour that lives has
+# been seen to renew its lease of 2 s later than half a second after the silence began.
 DEAF_S: Final = 1.5
 LOGIN_AHEAD_MS: Final = 600_000  # a device's clock may be ten minutes ahead of ours
 CLOCK_SKEW_MS: Final = 60_000  # between nodes' clocks, for stamps of objects

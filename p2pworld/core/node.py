@@ -209,7 +209,7 @@ class Node:
         self.draw(now)
         self._pulse.tick(busy, now)
         self._ticks = parts.clock.count(now.boot_s, self.config.tick_ms)
-        self._standing.listen(self.tick_ms)
+        self._standing.listen(self.tick_ms, now)
         parts.ownership.tick(now)
         self._follow_ownership(now)
         self._standing.judge(now)

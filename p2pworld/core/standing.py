@@ -3,8 +3,9 @@
 A node without a lease says so to its people and goes on drawing for them. When the others have gone on without it, it
 sends them there; when the others lack the store as it does, everybody stays where they are.
 
-A node that has clients and hears neither them nor any neighbour has lost its cables, and gives up its ground. Its lease
-may still be renewed, by another way: then nobody else could ever take what nobody can reach.
+A node that has clients and hears neither them nor any neighbour, while it sees in the store that neighbours live, has
+lost its cables, and gives up its ground. For its lease is still renewed, by another way: nobody else could ever take
+what nobody can reach.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Standing"]
 
+_SEEN_S = 0.5  # within which the last renewal of one who has died is seen: two reads
+
 
 class Standing:
     """What a node may rely on: its lease, and its ears."""
@@ -30,6 +33,7 @@ class Standing:
         self._lapsed_since_s: float | None = None
         self._heard = False  # anybody, since the last tick
         self._silent_s = 0.0  # in ticks: time in which this node did not run does not count
+        self._heard_s = 0.0
 
     def may_not_act(self, now: Instant) -> bool:
         """Without a lease, or before the map lists this incarnation, it takes nobody and promises nothing."""
@@ -40,16 +44,21 @@ class Standing:
         """A client or a neighbour has been heard."""
         self._heard = True
 
-    def listen(self, tick_ms: int) -> None:
+    def listen(self, tick_ms: int, now: Instant) -> None:
         """Each tick, before the ownership's: whether anybody was heard since the last one."""
         parts = self._parts
         if self._heard:
             parts.ownership.heard()
-        if self._heard or not parts.people.clients or not self._others():
-            self._silent_s = 0.0
+        if self._heard or not parts.people.clients:
+            self._silent_s, self._heard_s = 0.0, now.boot_s
         else:
             self._silent_s += tick_ms / 1000
-            if self._silent_s >= DEAF_S and not parts.ownership.apart:
+            apart = parts.ownership.apart
+            if (
+                self._silent_s >= DEAF_S
+                and not apart
+                and parts.ownership.others_live(self._heard_s + _SEEN_S)
+            ):
                 parts.counters["deaf"] += 1
                 parts.ownership.step_back()
         self._heard = False

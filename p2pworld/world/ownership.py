@@ -231,6 +231,14 @@ class Ownership:
         """Whether this node has stepped back, and has heard nobody since."""
         return self._proposals.apart
 
+    def others_live(self, since_s: float) -> bool:
+        """Whether another member's lease has been seen to be renewed after this moment."""
+        return any(
+            self._judge.renewed_after(m.who, since_s)
+            for m in self.city.members.values()
+            if m.node != self.who.node
+        )
+
     def heard(self) -> None:
         """Somebody hears this node, or is heard by it."""
         self._proposals.apart = False

@@ -23,12 +23,15 @@ class Asking(Cores):
 
     def __init__(self) -> None:
         self.begun: list[tuple[int, int]] = []
+        self.renewing = True
         super().__init__([[], [EAST]], 0, int(NOON.timestamp()) * 1000)
         self.begun.clear()
 
     def _answer(self, house: House, request: object) -> Any:
         if isinstance(request, Register):
             self.begun.append((house.number, request.ends))
+        if not self.renewing:
+            self.renewed -= 1  # a read shows the same counters as the one before
         return super()._answer(house, request)
 
 
@@ -59,6 +62,15 @@ def test_one_word_of_anybody_is_enough(cores: Asking, heard: str) -> None:
     if heard == "client":
         cores.link(cut={1: True})
     cores.tick(3 * TICKS)
+    assert cores.begun == []
+
+
+def test_a_node_whose_neighbours_have_died_keeps_its_ground(cores: Asking) -> None:
+    kim = cores.player(1, INSIDE, house=1)
+    kim.walks = False
+    cores.link(cut={1: True})
+    cores.renewing = False
+    cores.tick(TICKS + 2)
     assert cores.begun == []
 
 
