@@ -43,9 +43,8 @@ UNHEARD: Final = frozenset({Said.KIND, Beat.KIND, Notice.KIND, Profiles.KIND})  
 STILL_S: Final = 1.0
 ACTS_OPEN_MAX: Final = 8
 STARTS_PER_S: Final = 150
-EVENTS_PER_POLL: Final = 512
+EVENTS_MIN: Final = 512  # of one look at the sockets, or as many as there are
 POLL_S_MAX: Final = 0.05
-PAUSE_S: Final = 0.5  # since the last look at the sockets: this process stood still, not its nodes
 SLICE_S: Final = 0.004  # sends due within this leave together
 READ_BYTES: Final = 65_536
 FIRST_CONTROL_KIND: Final = 0x40
@@ -109,6 +108,7 @@ class Swarm:
         self.lanterns: set[bytes] = set()
         self.done: Counter[str] = Counter()
         self.now_s = now_s
+        self._polled_s = 0.0  # when the sockets were last looked at; what had come by then has been heard
         self._epoll = select.epoll()
         self._by_fd: dict[int, _Socket] = {}
         self._addresses: dict[tuple[str, int], tuple[socket.AddressFamily, tuple[str, int]]] = {}
@@ -165,12 +165,9 @@ class Swarm:
 
     def run(self, done: Callable[[float], bool]) -> None:
         """Runs until `done(now_s)`, which is asked about twenty times a second."""
-        asked_s = polled_s = self.now_s()
+        asked_s = self._polled_s = self.now_s()
         while True:
             now_s = self.now_s()
-            if now_s - polled_s > PAUSE_S:
-                self._catch_up()
-                now_s = self.now_s()
             if now_s - asked_s >= POLL_S_MAX:
                 asked_s = now_s
                 if done(now_s):
@@ -184,19 +181,10 @@ class Swarm:
                 bot.due_s += tick_s * max(1, math.ceil((now_s - bot.due_s) / tick_s))
                 heapq.heapreplace(due, (bot.due_s, bot.number))
             wait_s = max(SLICE_S, min(due[0][0] - now_s, POLL_S_MAX))
-            events = self._epoll.poll(wait_s, EVENTS_PER_POLL)
-            polled_s = self.now_s()
+            events = self._epoll.poll(wait_s, max(EVENTS_MIN, len(self._by_fd)))
+            self._polled_s = self.now_s()
             for fd, mask in events:
-                self._happened(fd, mask, polled_s)
-
-    def _catch_up(self) -> None:
-        """After a pause of this process: hear what came meanwhile before anybody is taken to be silent."""
-        left = len(self._by_fd)
-        while left > 0 and (events := self._epoll.poll(0, EVENTS_PER_POLL)):
-            left -= len(events)
-            now_s = self.now_s()
-            for fd, mask in events:
-                self._happened(fd, mask, now_s)
+                self._happened(fd, mask, self._polled_s)
 
     def close(self) -> None:
         """Says goodbye on every socket and closes it."""
@@ -211,8 +199,10 @@ class Swarm:
             bot.started = True
             session.gesture(now_s)
             self.gauges.excuse(bot.number, now_s)
-        if session.deadline_s <= now_s:
-            session.tick(now_s)
+        if session.deadline_s <= self._polled_s:
+            session.tick(
+                self._polled_s
+            )  # until then all has been heard: whoever was silent was so, and not this process
             self._carry_out(bot, now_s)
         self.gauges.alive(bot.number, now_s)
         seconds, bot.ticked_s = min(now_s - bot.ticked_s, 0.5), now_s
