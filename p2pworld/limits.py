@@ -29,6 +29,8 @@ __all__ = [
     "FRIENDS_MAX", "SEEK_S", "SEEKS_PER_S", "SEEKS_BURST",
     "REPORTS_MAX", "REPORTS_PER_MINUTE", "REPORT_KEPT_MS", "SANCTIONS_MAX", "SANCTION_BYTES_MAX",
     "SANCTION_LONGEST_MS", "HELLO_GRANTS_BYTES_MAX",
+    "NOTICES_MAX", "NOTICES_OF_DELEGATE_MAX", "NOTICES_OF_ROOTS", "NOTICE_BYTES_MAX", "NOTICES_EVERY_S",
+    "NOTICES_WHOLE_S", "REVOCATION_LONGEST_MS", "REVOKED_TURN_S",
     "BOARD_CM", "RIDER_CROSSES_S", "RIDER_KEPT_S", "RIDER_STAYS_S",
     "STORE_ANSWER_BYTES_MAX",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
@@ -182,6 +184,18 @@ SANCTION_LONGEST_MS: Final = 90 * 86_400_000
 # ---- roles
 # a chain of 4 grants of one scope each is 1 kB; with it a HELLO is well below CONTROL_BYTES_MAX
 HELLO_GRANTS_BYTES_MAX: Final = 2_048
+
+# ---- what is taken back
+# a key or a grant each, of 300 B by a root and 700 B by a delegate: 1.4 MB on a new link or from the store; if all were
+# as long as can be, 11 MB in base64, which is less than STORE_ANSWER_BYTES_MAX
+NOTICES_MAX: Final = 2_048
+NOTICES_OF_DELEGATE_MAX: Final = 256  # so that one whose key was stolen leaves room for the others
+NOTICES_OF_ROOTS: Final = 512  # of all, kept free for root keys
+NOTICE_BYTES_MAX: Final = 4_096  # a chain of 4 grants of one scope each is 1 kB
+NOTICES_EVERY_S: Final = 0.5  # the store is asked whether there are new ones; then cut off within a second
+NOTICES_WHOLE_S: Final = 60.0  # all of them are read again, whatever the store says
+REVOCATION_LONGEST_MS: Final = 20 * 366 * 86_400_000  # twice as long as `keys grant` grants anything
+REVOKED_TURN_S: Final = 1.0  # before a revoked node's lease is ended once more
 
 # ---- the bus
 BOARD_CM: Final = 1_500  # from the middle of a bus of 11 m to whoever gets on

@@ -24,8 +24,9 @@ import trio
 
 from p2pworld.core import Node, NodeConfig
 from p2pworld.crypto.keys import NodeKeys
-from p2pworld.errors import LocalError
+from p2pworld.errors import LocalError, Refusal
 from p2pworld.grants import Grant, grants_from_text, verify_chain
+from p2pworld.ids import Incarnation
 from shard_node import declared
 from shard_node.config import Address, Config
 from shard_node.coordination.interface import CoordinationDown
@@ -35,6 +36,7 @@ from shard_node.errors import ConfigError
 from shard_node.execute import Executor, now
 from shard_node.links import Links
 from shard_node.memory import keep_memory
+from shard_node.noticing import Noticing
 from shard_node.play import PlaySockets
 from shard_node.play_conn import listen_play
 from shard_node.stages import Stages
@@ -43,6 +45,7 @@ from shard_node.storage.journal import StorageFailed
 from shard_node.storage.lock import DataDirLock
 from shard_node.storage.sqlite import SqliteJournal
 from shard_node.web.app import make_app
+from shard_node.web.membership import membership_routes
 from shard_node.web.moderation import moderation_routes
 from shard_node.web.serve import serve_web
 
@@ -294,6 +297,7 @@ async def _run(
         take_orphans=config.take_orphans,
         places=places,
         roots=config.roots,
+        grants=grants,
     )
     node = Node(node_config, keys, os.urandom(32), saved, lock.ended, now(), records)
     stages = Stages()
@@ -301,17 +305,26 @@ async def _run(
     doors = Doors(config.unlimited)
     play = sockets(bound.play, lambda: now().boot_s, tls, config.clients_max, stages, doors)
     link_listener = trio.SocketListener(trio.socket.from_stdlib_socket(bound.link))
-    links = Links([link_listener], keys, grants, config.roots, lambda: node.who, now, executor)
+    links = Links([link_listener], keys, grants, config.roots, lambda: node.who, now, executor, node.voids)
     play.attach(executor)
     executor.attach(play, links)
+    noticing = Noticing(executor, store)
     web_stop = trio.Event()
     try:
+        await noticing.look()
+        if (fault := node.own_fault(now())) is not None:
+            raise ConfigError(_taken_back(fault))
+        await _end_former(grants, lock, store)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(play.run)
             nursery.start_soon(play.run_frames)
             nursery.start_soon(links.run)
             nursery.start_soon(executor.run)
-            app = make_app(Status(executor, config.name), more=moderation_routes(executor))
+            nursery.start_soon(noticing.run)
+            app = make_app(
+                Status(executor, config.name),
+                more=[*moderation_routes(executor), *membership_routes(executor)],
+            )
             await nursery.start(serve_web, app, bound.web, web_stop)
             gc.collect()
             gc.freeze()  # what lives as long as the process is not looked at again
@@ -327,9 +340,7 @@ async def _run(
             )
             task_status.started(bound)
             with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                async for number in signals:
-                    log.info("ending", extra={"signal": signal.Signals(number).name})
-                    break
+                await _until_end(signals, noticing)
                 nursery.start_soon(_end_at_once, signals, nursery.cancel_scope)
                 await _leave(executor, play, store)
                 web_stop.set()
@@ -341,7 +352,42 @@ async def _run(
         raise _first(told) from None
     finally:
         play.close()
+    if noticing.fault is not None:
+        raise ConfigError(_taken_back(noticing.fault))
     log.info("ended")
+
+
+def _taken_back(fault: Refusal) -> str:
+    return (
+        f"this node may take part no longer ({fault.sentence}): ask the owner of one of node.roots for a new grant, "
+        "for a new key."
+    )
+
+
+async def _end_former(grants: tuple[Grant, ...], lock: DataDirLock, store: Coordination) -> None:
+    """End the lease of the process before this one, if it ran here under a key that this one's has succeeded."""
+    for former in [grant.issuer for grant in grants if grant.succeeds and lock.ended]:
+        try:
+            await store.end(Incarnation(former, lock.ended))
+        except CoordinationDown as error:
+            log.warning("an older lease could not be ended: %s", error, extra={"reason": error.reason})
+
+
+async def _until_end(signals: AsyncIterator[int], noticing: Noticing) -> None:
+    """Until a signal says so, or this node has lost its grant."""
+
+    async def until_taken_back(scope: trio.CancelScope) -> None:
+        await noticing.taken_back.wait()
+        assert noticing.fault is not None
+        log.error("ending: %s", noticing.fault.sentence, extra={"reason": noticing.fault.reason})
+        scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(until_taken_back, nursery.cancel_scope)
+        async for number in signals:
+            log.info("ending", extra={"signal": signal.Signals(number).name})
+            break
+        nursery.cancel_scope.cancel()
 
 
 def _first(group: BaseExceptionGroup[ConfigError]) -> BaseException:

@@ -15,6 +15,8 @@ from p2pworld.ids import Incarnation
 from p2pworld.membership import Lease
 from p2pworld.world.citymap import EMPTY, CityMap, encode
 from p2pworld.world.ownership import (
+    EndLease,
+    LeaseEnded,
     MapRead,
     ProposalUnknown,
     Propose,
@@ -35,8 +37,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Store", "StoreAnswer", "StoreOptions", "StoreRequest"]
 
-StoreRequest = Register | Renew | ReadMap | Propose
-StoreAnswer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | StoreFailed
+StoreRequest = Register | Renew | ReadMap | Propose | EndLease
+StoreAnswer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | LeaseEnded | StoreFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,10 @@ class Store:
                 return MapRead(self.map.version, city, tuple(self._leases[w] for w in sorted(self._leases)))
             case Propose():
                 return self._propose(request)
+            case EndLease(who):
+                if who in self._leases:
+                    self._leases[who] = self._leases[who]._replace(ended=True)
+                return LeaseEnded(who)
 
     def _register(self, node: bytes, ends: int) -> Registered:
         number = max(self._last.get(node, 0), ends) + 1

@@ -39,6 +39,7 @@ LAYERS = {  # a module or package and its layer; the longest name that fits coun
     "p2pworld.world": 2,
     "p2pworld.civic": 2,
     "p2pworld.membership": 2,
+    "p2pworld.revocation": 1,
     "p2pworld.core": 3,
     "p2pworld.drive": 3,
     "shard_node": SHELL,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from p2pworld.geometry import Cell
+from p2pworld.grants import Grant
 from p2pworld.limits import AVATARS_MAX, CLIENTS_MAX, LEASE_TTL_S, TICK_MS
 from p2pworld.seoul.landmarks import LANDMARKS
 from p2pworld.world.crowd import Crowd
@@ -38,6 +39,7 @@ from p2pworld.world.rendezvous import Rendezvous
 from p2pworld.world.riders import Riders
 from p2pworld.world.showing import Showing
 from p2pworld.world.speech import Speech
+from p2pworld.world.standing import Standing
 from p2pworld.world.telling import Tellings
 from p2pworld.world.visits import Visits
 
@@ -77,6 +79,7 @@ class NodeConfig:
     take_orphans: bool = True
     places: Places = NO_PLACES
     roots: frozenset[bytes] = frozenset()  # the keys that grants begin at: moderators', and those of roles
+    grants: tuple[Grant, ...] = ()  # this node's own
 
 
 class _Counting(Protocol):
@@ -110,6 +113,7 @@ class Parts:
             config.ttl_s,
             ends,
             config.take_orphans,
+            frozenset(grant.issuer for grant in config.grants if grant.succeeds),
         )
         self.overload = Overload(config.tick_ms)
         self.people = People(
@@ -150,7 +154,11 @@ class Parts:
             self._beside,
             lambda avatar: self.people.proof(avatar).profile.name,
         )
+        records = tuple(records)
+        self.standing = Standing(config.roots, self.out, records, now.wall_ms)
+        self.people.papers.voids = self.standing.voids
         self.moderation = Moderation(config.roots, self.out, records, now.wall_ms)
+        self.moderation.voids = self.standing.voids
         self.people.bars = self.moderation.barred
         self.index = RegionIndex(self.city, self.who)
         self.asked: dict[int, list[int]] = {}  # avatars that neighbours were asked about: who wants to know
@@ -205,6 +213,7 @@ class Parts:
             self.friends,
             self.riders,
             self.moderation,
+            self.standing,
             self.visits,
             self.tellings,
             self.programmes,

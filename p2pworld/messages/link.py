@@ -35,6 +35,7 @@ from p2pworld.messages.play import (
 __all__ = [
     "LINK_MESSAGES",
     "PULSE",
+    "REVOKE",
     "SEEK",
     "ActDone",
     "ActFor",
@@ -58,6 +59,7 @@ __all__ = [
     "Load",
     "Phase",
     "Prepare",
+    "Revoked",
     "Sanctioned",
     "SeatReady",
     "SeatRefused",
@@ -70,6 +72,7 @@ __all__ = [
 
 
 PULSE: Final = "pulse"  # the capability to hear Phase and Load
+REVOKE: Final = "revoke"  # the capability to hear Revoked
 SEEK: Final = "seek"  # the capability to hear Seek, Found and Came
 
 
@@ -392,15 +395,23 @@ class Sanctioned:
     order: Annotated[bytes, Size(1, 1 << 14)]
 
 
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A key or a grant was taken back, or a key has a next one (`p2pworld.revocation`); it proves itself."""
+
+    KIND: ClassVar[int] = 0x61
+    notice: Annotated[bytes, Size(1, 1 << 12)]
+
+
 LinkMessage = (
     Prepare | SeatReady | SeatRefused | Attached | Commit | CommitAck | CommitNak | Cancel | Border | DirectoryPut
     | DirectoryNews | CellDelta | CellState | CellStored | CellRefused | WhoAsk | WhoTell | Spoken | Beaten
-    | Sanctioned | ActFor | ActDone | Told | Phase | Load | Seek | Found | Came
+    | Sanctioned | ActFor | ActDone | Told | Phase | Load | Seek | Found | Came | Revoked
 )  # fmt: skip
 LINK_MESSAGES: tuple[type, ...] = (
     Prepare, SeatReady, SeatRefused, Attached, Commit, CommitAck, CommitNak, Cancel, Border, DirectoryPut,
     DirectoryNews, CellDelta, CellState, CellStored, CellRefused, WhoAsk, WhoTell, Spoken, Beaten,
-    Sanctioned, ActFor, ActDone, Told, Phase, Load, Seek, Found, Came,
+    Sanctioned, ActFor, ActDone, Told, Phase, Load, Seek, Found, Came, Revoked,
 )  # fmt: skip
 
 

@@ -20,9 +20,12 @@ from typing import TYPE_CHECKING, Final
 from p2pworld.errors import LocalError, Refusal
 from p2pworld.geometry import Cell, curve_key
 from p2pworld.ids import Incarnation
-from p2pworld.membership import LeaseJudge, OwnLease, Renewal
+from p2pworld.limits import REVOKED_TURN_S
+from p2pworld.membership import DEAD_AFTER_TTL, LeaseJudge, OwnLease, Renewal
 from p2pworld.world.asking import (
     Answer,
+    EndLease,
+    LeaseEnded,
     MapRead,
     ProposalUnknown,
     Propose,
@@ -56,8 +59,8 @@ if TYPE_CHECKING:
 
 # ruff: noqa: RUF022  (grouped as below)
 __all__ = [
-    "Register", "Renew", "ReadMap", "Propose", "Request",
-    "Registered", "Renewed", "MapRead", "Proposed", "ProposalUnknown", "StoreFailed", "Answer",
+    "Register", "Renew", "ReadMap", "Propose", "EndLease", "Request",
+    "Registered", "Renewed", "MapRead", "Proposed", "ProposalUnknown", "LeaseEnded", "StoreFailed", "Answer",
     "Began", "MapNews", "StandbyProposed", "Ended", "News",
     "Ownership", "READ_EVERY_S", "STANDBY_TURN_S", "STRANGER_WAIT_S", "ORPHAN_WAIT_S", "FALLOW_WAIT_S",
 ]  # fmt: skip
@@ -107,8 +110,18 @@ class Ended:
 News = Began | MapNews | StandbyProposed | Ended
 
 
+@dataclass(slots=True)
+class _Shunned:
+    """A member that may not take part: when to end its lease again, and until when it may act without one."""
+
+    again_s: float = -math.inf
+    until_s: float = math.inf
+
+
 class Ownership:
     """One node's part in the city map. `ends` is the number of an earlier process proven dead, or 0.
+
+    `former` are keys this node had before: what they held last is its to take, since their disk is its own.
 
     After each `step` and `tick` the caller takes the news first and the requests then, so that it knows of a standby
     before the store does. Every request is answered once.
@@ -127,12 +140,14 @@ class Ownership:
         ttl_s: float,
         ends: int,
         take_orphans: bool,
+        former: frozenset[bytes] = frozenset(),
     ) -> None:
         if any(a.contains(b) for a, b in itertools.pairwise(sorted(claims, key=curve_key))):
             raise LocalError("two of the claimed cells overlap; name each piece of ground once")
         self.who = Incarnation(node, 0)
         self.city = EMPTY
         self.counters: Counter[str] = Counter()
+        self._mine = former | {node}
         self._urls = (link_url, play_url, web_url)
         self._claims = claims
         self._ttl_s = ttl_s
@@ -156,6 +171,8 @@ class Ownership:
         # what is known of the others
         self._judge = LeaseJudge(ttl_s)
         self._dead_since_s: dict[Incarnation, float] = {}
+        self._shunned: dict[Incarnation, _Shunned] = {}
+        self._shun_nodes: frozenset[bytes] = frozenset()
         self._unheld_since_s: dict[Cell, float] = {}
         self._turns: dict[Cell, int] = {}  # my rank for unheld cells, for the members of `city`
         self._hinted = 0
@@ -198,6 +215,10 @@ class Ownership:
                 self._renewed(answer)
             case StoreFailed(request=Renew(token=token)):
                 self._renewal_failed(token, answer.reason)
+            case LeaseEnded():
+                self.counters["leases-ended"] += 1
+            case StoreFailed(request=EndLease()):
+                self.counters[f"store-{answer.reason}"] += 1
             case _ if not self._is_awaited(answer):
                 self.counters["store-unasked"] += 1
             case StoreFailed():
@@ -227,6 +248,10 @@ class Ownership:
         Both replace what was wanted before; they are proposed from the next tick on.
         """
         self._add, self._drop = add, drop
+
+    def shun(self, nodes: frozenset[bytes]) -> None:
+        """These nodes may not take part any more: their leases are ended, and then they are taken off like the dead."""
+        self._shun_nodes = nodes - {self.who.node}
 
     def leave(self, now: Instant) -> None:
         """Act on nothing and ask for nothing from now on; end the lease then, and the standbys take over at once."""
@@ -364,6 +389,8 @@ class Ownership:
             self._tokens += 1
             self._renewal = self._tokens, self._lease.renewal_sent(now_s)
             self._requests.append(Renew(self.who, self._tokens))
+        if registered and not self._read_first:
+            self._end_leases(now_s)
         if self._asked is not None or now_s < self._retry_s:
             return
         if not registered:
@@ -398,8 +425,28 @@ class Ownership:
 
     def _follow_dead(self, now_s: float) -> None:
         """Since when each other member is believed dead."""
-        dead = [m.who for m in self.city.members.values() if m.who != self.who and self._judge.is_dead(m.who)]
+        dead = [
+            m.who for m in self.city.members.values() if m.who != self.who and self._is_dead(m.who, now_s)
+        ]
         self._dead_since_s = {who: self._dead_since_s.get(who, now_s) for who in dead}
+
+    def _is_dead(self, who: Incarnation, now_s: float) -> bool:
+        """Whether it surely acts no more. One who ended its lease itself does not; one whose lease others ended may
+        believe in its last renewal for a while."""
+        shunned = self._shunned.get(who)
+        return self._judge.is_dead(who) and (shunned is None or now_s >= shunned.until_s)
+
+    def _end_leases(self, now_s: float) -> None:
+        """End the leases of members that may not take part, again and again as long as they live."""
+        listed = [m.who for m in self.city.members.values() if m.node in self._shun_nodes]
+        self._shunned = {who: self._shunned.get(who) or _Shunned() for who in listed}
+        for who, shunned in self._shunned.items():
+            lease = self._judge.lease(who)
+            if lease is None or lease.ended:
+                shunned.until_s = min(shunned.until_s, now_s + self._ttl_s * DEAD_AFTER_TTL)
+            elif now_s >= shunned.again_s:
+                shunned.again_s = now_s + REVOKED_TURN_S
+                self._requests.append(EndLease(who))
 
     def _victim(self, who: Incarnation) -> tuple[Incarnation, int] | None:
         """The lease by whose counter it was judged; None if the store has already forgotten it."""
@@ -451,13 +498,13 @@ class Ownership:
         due = [(since_s + self._turn_s(who), who) for who, since_s in dead.items()]
         for due_s, who in sorted(due):
             if now_s >= due_s:
-                silent = dead.keys() - {who}
+                silent = (dead.keys() | self._shunned.keys()) - {who}
                 return self._checked(fail_over(self.city, who, self.who, silent), self._victim(who))
         return None
 
     def _turn_s(self, dead: Incarnation) -> float:
         """How long after the judgement it is mine to propose: standbys by rank first, then anybody by order."""
-        silent = self._dead_since_s.keys()
+        silent = self._dead_since_s.keys() | self._shunned.keys()
         lists = [[s for s in h.standbys if s not in silent] for h in self._held_by(dead)]
         ranks = [standbys.index(self.who) for standbys in lists if self.who in standbys]
         if ranks:
@@ -531,7 +578,7 @@ class Ownership:
         """The unheld ground to take at once: what this node held last, and what it claims if nobody has held it."""
 
         def is_mine(holding: Holding) -> bool:
-            return holding.lost is not None and holding.lost.holder.node == self.who.node
+            return holding.lost is not None and holding.lost.holder.node in self._mine
 
         def is_free(cell: Cell) -> bool:
             return city.cells[cell].holder is None and city.cells[cell].lost is None
