@@ -195,7 +195,9 @@ NOTICE_BYTES_MAX: Final = 4_096  # a chain of 4 grants of one scope each is 1 kB
 NOTICES_EVERY_S: Final = 0.5  # the store is asked whether there are new ones; then cut off within a second
 NOTICES_WHOLE_S: Final = 60.0  # all of them are read again, whatever the store says
 REVOCATION_LONGEST_MS: Final = 20 * 366 * 86_400_000  # twice as long as `keys grant` grants anything
-REVOKED_TURN_S: Final = 1.0  # before a revoked node's lease is ended once more
+REVOKED_TURN_S: Final = (
+    0.75  # before others end a revoked node's lease, so that all have heard of it, and again
+)
 
 # ---- the bus
 BOARD_CM: Final = 1_500  # from the middle of a bus of 11 m to whoever gets on

@@ -236,7 +236,7 @@ def test_succeed_says_why_it_cannot() -> None:
         succeed(NODE, DIRECT, NEXT.public, NOW_MS + YEAR_MS)
     chain = DIRECT
     keys = [NODE, NEXT, DESK, DESK_2, THIEF]
-    for key, heir in itertools.pairwise(keys):
+    for key, heir in itertools.pairwise(keys[:4]):
         chain = succeed(key, chain, heir.public, NOW_MS)
     with pytest.raises(LocalError, match="at most 4"):
         succeed(DESK_2, chain, THIEF.public, NOW_MS)

@@ -114,7 +114,7 @@ News = Began | MapNews | StandbyProposed | Ended
 class _Shunned:
     """A member that may not take part: when to end its lease again, and until when it may act without one."""
 
-    again_s: float = -math.inf
+    again_s: float
     until_s: float = math.inf
 
 
@@ -437,9 +437,12 @@ class Ownership:
         return self._judge.is_dead(who) and (shunned is None or now_s >= shunned.until_s)
 
     def _end_leases(self, now_s: float) -> None:
-        """End the leases of members that may not take part, again and again as long as they live."""
+        """End the leases of members that may not take part, again and again as long as they live.
+
+        Not at once: they may do it themselves, and who has not heard of it yet would believe that they did.
+        """
         listed = [m.who for m in self.city.members.values() if m.node in self._shun_nodes]
-        self._shunned = {who: self._shunned.get(who) or _Shunned() for who in listed}
+        self._shunned = {who: self._shunned.get(who) or _Shunned(now_s + REVOKED_TURN_S) for who in listed}
         for who, shunned in self._shunned.items():
             lease = self._judge.lease(who)
             if lease is None or lease.ended:

@@ -23,6 +23,7 @@ from p2pworld.world.citymap import EMPTY, CityMap
 from shard_node.coordination import Coordination, CoordinationDown, Registration
 
 __all__ = [
+    "test_a_board_is_bounded",
     "test_a_cancelled_call_leaves_the_store_usable",
     "test_a_city_has_one_ttl",
     "test_a_closed_store_says_so",
@@ -31,6 +32,8 @@ __all__ = [
     "test_a_new_generation_numbers_incarnations_anew",
     "test_a_new_incarnation_ends_the_older_only_with_proof",
     "test_a_new_store_is_an_empty_city",
+    "test_a_notice_is_read_by_all_once_and_stays_as_it_was_posted",
+    "test_a_notice_that_is_over_is_taken_down",
     "test_a_number_is_above_the_one_it_ends_even_if_the_store_forgot_that",
     "test_a_proposal_on_an_old_version_is_refused",
     "test_a_reader_who_knows_the_version_gets_no_map",
@@ -42,12 +45,9 @@ __all__ = [
     "test_a_watcher_without_a_change_comes_back_with_what_it_knew",
     "test_an_ended_incarnation_cannot_be_listed_again",
     "test_an_orderly_end_is_seen_at_once_and_may_be_repeated",
-    "test_a_board_is_bounded",
-    "test_a_notice_is_read_by_all_once_and_stays_as_it_was_posted",
-    "test_a_notice_that_is_over_is_taken_down",
     "test_incarnation_numbers_grow_and_are_never_given_twice",
-    "test_notices_that_are_posted_together_are_all_seen",
     "test_many_rivals_take_their_steps_one_after_another",
+    "test_notices_that_are_posted_together_are_all_seen",
     "test_of_two_rivals_one_wins",
     "test_renewals_are_counted_and_strangers_told",
 ]
