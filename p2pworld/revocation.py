@@ -10,13 +10,16 @@ From then on the key before may do nothing any more. A key that has named two ha
 
 from __future__ import annotations
 
+import base64
+import binascii
 import dataclasses
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from p2pworld.crypto.keys import verify
-from p2pworld.errors import Refusal, RemoteError
+from p2pworld.errors import LocalError, Refusal, RemoteError
 from p2pworld.grants import CHAIN_MAX, ISSUER, Grant, grant_id, verify_chain
 from p2pworld.limits import LOGIN_AHEAD_MS, NOTICE_BYTES_MAX, REVOCATION_LONGEST_MS
 from p2pworld.messages import Size
@@ -33,7 +36,9 @@ __all__ = [
     "Succession",
     "notice_end_ms",
     "notice_fault",
+    "notice_from_text",
     "notice_id",
+    "notice_to_text",
     "pack_notice",
     "reaches",
     "read_notice",
@@ -115,6 +120,30 @@ def read_notice(data: bytes) -> Notice:
         raise RemoteError("frame-size", f"a notice of {len(data)} bytes")
     notice: Notice = _TABLE.decode(data)
     return notice
+
+
+def notice_to_text(notice: Notice) -> str:
+    """One line of base64url, for a file.
+
+    Raises:
+        LocalError: a field outside its bounds.
+    """
+    return base64.urlsafe_b64encode(pack_notice(notice)).rstrip(b"=").decode()
+
+
+def notice_from_text(line: str) -> Notice:
+    """The notice of one line.
+
+    Raises:
+        LocalError: not a notice, in one sentence.
+    """
+    text = line.strip()
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", text, re.ASCII):
+        raise LocalError("a notice is one line of base64url text")
+    try:
+        return read_notice(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (binascii.Error, RemoteError) as error:
+        raise LocalError(f"this line is no notice: {error}") from None
 
 
 def notice_id(notice: Notice) -> bytes:

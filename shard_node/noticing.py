@@ -14,11 +14,13 @@ import trio
 
 from p2pworld.errors import Refusal
 from p2pworld.limits import NOTICES_EVERY_S, NOTICES_WHOLE_S
+from p2pworld.revocation import Succession, pack_notice
 from shard_node.coordination.interface import CoordinationDown
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from p2pworld.grants import Grant
     from shard_node.coordination.interface import Coordination
     from shard_node.execute import Executor
 
@@ -30,25 +32,28 @@ log = logging.getLogger(__name__)
 
 
 class Noticing:
-    """One node's eye on the board. `taken_back` is set when the node may take part no longer; `fault` says why."""
+    """One node's eye on the board. `fault` says why the node may take part no longer."""
 
     def __init__(self, executor: Executor, store: Coordination) -> None:
-        self.taken_back = trio.Event()
         self.fault: Refusal | None = None
         self._executor, self._store = executor, store
         self._number = -1
         self._posted: Collection[bytes] = ()
         self._whole_s = 0.0
 
-    async def run(self) -> None:
-        """Looks until this node itself has lost its grant."""
-        while True:
-            self.fault = self._executor.ask_node(lambda node, at: node.own_fault(at))
-            if self.fault is not None:
-                self.taken_back.set()
-                return
+    def tell_former(self, grants: tuple[Grant, ...]) -> None:
+        """Let everybody know which keys this node had before: they count no longer."""
+        for place, grant in enumerate(grants, 1):
+            if grant.succeeds:
+                self._executor.take_back(pack_notice(Succession(grants[:place])))
+
+    async def run(self) -> Refusal:
+        """Looks until this node itself has lost its grant, and says why."""
+        while (fault := self._executor.ask_node(lambda node, at: node.own_fault(at))) is None:
             await trio.sleep(NOTICES_EVERY_S)
             await self.look()
+        self.fault = fault
+        return fault
 
     async def look(self) -> None:
         """One turn: read what is new, post what is missing. While the store is away, nothing."""

@@ -311,6 +311,7 @@ async def _run(
     noticing = Noticing(executor, store)
     web_stop = trio.Event()
     try:
+        noticing.tell_former(grants)
         await noticing.look()
         if (fault := node.own_fault(now())) is not None:
             raise ConfigError(_taken_back(fault))
@@ -320,7 +321,6 @@ async def _run(
             nursery.start_soon(play.run_frames)
             nursery.start_soon(links.run)
             nursery.start_soon(executor.run)
-            nursery.start_soon(noticing.run)
             app = make_app(
                 Status(executor, config.name),
                 more=[*moderation_routes(executor), *membership_routes(executor)],
@@ -340,7 +340,10 @@ async def _run(
             )
             task_status.started(bound)
             with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                await _until_end(signals, noticing)
+                nursery.start_soon(_end_when_taken_back, noticing)
+                async for number in signals:
+                    log.info("ending", extra={"signal": signal.Signals(number).name})
+                    break
                 nursery.start_soon(_end_at_once, signals, nursery.cancel_scope)
                 await _leave(executor, play, store)
                 web_stop.set()
@@ -359,9 +362,16 @@ async def _run(
 
 def _taken_back(fault: Refusal) -> str:
     return (
-        f"this node may take part no longer ({fault.sentence}): ask the owner of one of node.roots for a new grant, "
-        "for a new key."
+        f"this node may take part no longer ({fault.sentence}): make a new key with `p2pworld keys node FILE` and ask "
+        "the owner of one of node.roots for a grant for it."
     )
+
+
+async def _end_when_taken_back(noticing: Noticing) -> None:
+    """A node that has lost its grant ends as if somebody had told it to."""
+    fault = await noticing.run()
+    log.error("ending: %s", fault.sentence, extra={"reason": fault.reason})
+    signal.raise_signal(signal.SIGTERM)
 
 
 async def _end_former(grants: tuple[Grant, ...], lock: DataDirLock, store: Coordination) -> None:
@@ -371,23 +381,6 @@ async def _end_former(grants: tuple[Grant, ...], lock: DataDirLock, store: Coord
             await store.end(Incarnation(former, lock.ended))
         except CoordinationDown as error:
             log.warning("an older lease could not be ended: %s", error, extra={"reason": error.reason})
-
-
-async def _until_end(signals: AsyncIterator[int], noticing: Noticing) -> None:
-    """Until a signal says so, or this node has lost its grant."""
-
-    async def until_taken_back(scope: trio.CancelScope) -> None:
-        await noticing.taken_back.wait()
-        assert noticing.fault is not None
-        log.error("ending: %s", noticing.fault.sentence, extra={"reason": noticing.fault.reason})
-        scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(until_taken_back, nursery.cancel_scope)
-        async for number in signals:
-            log.info("ending", extra={"signal": signal.Signals(number).name})
-            break
-        nursery.cancel_scope.cancel()
 
 
 def _first(group: BaseExceptionGroup[ConfigError]) -> BaseException:

@@ -35,8 +35,8 @@ from p2pworld.revocation import (
     read_notice,
     sign_revocation,
 )
+from p2pworld.world.notices import Notices
 from p2pworld.world.outbox import Outbox
-from p2pworld.world.standing import Standing
 
 if TYPE_CHECKING:
     from p2pworld.grants import Grant
@@ -68,14 +68,14 @@ BY_DESK = (*TO_DESK, give(DESK, NODE))
 PASSED_ON = succeed(NODE, DIRECT, NEXT.public, NOW_MS)
 
 
-def standing(*notices: Notice, saved: tuple[SaveRecord, ...] = ()) -> Standing:
-    one = Standing(ROOTS, Outbox(), saved, NOW_MS)
+def standing(*notices: Notice, saved: tuple[SaveRecord, ...] = ()) -> Notices:
+    one = Notices(ROOTS, Outbox(), saved, NOW_MS)
     for notice in notices:
         assert one.receive(pack_notice(notice), NOW) == notice
     return one
 
 
-def why(one: Standing, chain: tuple[Grant, ...], at_ms: int = NOW_MS) -> str:
+def why(one: Notices, chain: tuple[Grant, ...], at_ms: int = NOW_MS) -> str:
     """The reason for which a chain is void by the door's own question, or `yes`."""
     last = chain[-1]
     refusal = verify_chain(chain, ROOTS, last.subject, last.role, at_ms, voids=one.voids)
@@ -162,7 +162,7 @@ def test_a_revocation_voids_exactly_the_chains_whose_issuers_above_signed_it(dat
 )  # fmt: skip
 def test_what_does_not_hold_is_refused_and_counted_and_kept_nowhere(reason: str, notice: Notice) -> None:
     out = Outbox()
-    one = Standing(ROOTS, out)
+    one = Notices(ROOTS, out)
     one.link_up(PEERS[0], (REVOKE,), ())
     refused = one.receive(pack_notice(notice), NOW)
     assert getattr(refused, "reason", None) == reason
@@ -258,7 +258,7 @@ def test_nodes_agree_in_whatever_order_they_hear(one: list[Notice], other: list[
 
 def test_a_notice_is_passed_on_once_and_told_to_whoever_comes_later_if_it_can_hear_it() -> None:
     out = Outbox()
-    one = Standing(ROOTS, out)
+    one = Notices(ROOTS, out)
     first, second, old = PEERS
     one.link_up(first, (REVOKE,), ())
     one.link_up(old, (), ())
@@ -275,7 +275,7 @@ def test_a_notice_is_passed_on_once_and_told_to_whoever_comes_later_if_it_can_he
 
 def test_it_is_on_the_disk_before_it_is_called_kept_and_comes_back_from_there() -> None:
     out = Outbox()
-    one = Standing(ROOTS, out)
+    one = Notices(ROOTS, out)
     one.receive(pack_notice(ALL[0]), NOW)
     (record,) = out.writes
     assert isinstance(record, SaveRecord)
@@ -287,16 +287,16 @@ def test_it_is_on_the_disk_before_it_is_called_kept_and_comes_back_from_there() 
     one.leaving(2)
     one.advance(Wrote(2))
     assert one.is_kept(ALL[0])
-    later = Standing(ROOTS, Outbox(), (record,), NOW_MS)
+    later = Notices(ROOTS, Outbox(), (record,), NOW_MS)
     assert why(later, DIRECT) == "grant-revoked"
-    strangers = Standing(frozenset({OTHER_CITY.public}), Outbox(), (record,), NOW_MS)
+    strangers = Notices(frozenset({OTHER_CITY.public}), Outbox(), (record,), NOW_MS)
     assert strangers.missing(()) == []  # a root that was taken out of the configuration says nothing here
 
 
 @pytest.mark.parametrize("notice", [take(CITY, NODE), Succession(PASSED_ON)], ids=["revoked", "succeeded"])
 def test_it_is_forgotten_when_all_it_speaks_of_has_ended(notice: Notice) -> None:
     out = Outbox()
-    one = Standing(ROOTS, out)
+    one = Notices(ROOTS, out)
     one.receive(pack_notice(notice), NOW)
     one.tick(Instant(500.0, notice_end_ms(notice) - 1))
     assert one.missing(())

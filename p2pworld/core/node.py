@@ -320,7 +320,7 @@ class Node:
         parts = self.parts
         parts.objects.advance(done, parts.out, now)
         parts.moderation.advance(done)
-        parts.standing.advance(done)
+        parts.notices.advance(done)
         self._tending.tell_changes()
 
     def leave(self, now: Instant) -> None:
@@ -340,7 +340,7 @@ class Node:
         if out.writes:
             parts.objects.leaving(self._ready_number)
             parts.moderation.leaving(self._ready_number)
-            parts.standing.leaving(self._ready_number)
+            parts.notices.leaving(self._ready_number)
         ready = Ready(
             self._ready_number,
             tuple(self._frames),
@@ -471,7 +471,7 @@ class Node:
             "objects": parts.objects.status(),
             "ownership": parts.ownership.status(now),
             "moderation": parts.moderation.status(),
-            "standing": parts.standing.status(),
+            "taken_back": parts.notices.status(),
         }
 
     def people_by_cell(self) -> dict[Cell, int]:
@@ -494,15 +494,15 @@ class Node:
 
     def has_notice(self, notice: RevocationNotice) -> bool:
         """Whether this notice is on this node's disk."""
-        return self.parts.standing.is_kept(notice)
+        return self.parts.notices.is_kept(notice)
 
     def notices_beyond(self, names: Collection[bytes]) -> list[tuple[bytes, bytes]]:
         """(name, bytes) of the notices known here that are none of these."""
-        return self.parts.standing.missing(names)
+        return self.parts.notices.missing(names)
 
     def voids(self, chain: tuple[Grant, ...], at_ms: int) -> Refusal | None:
         """Why these grants count no longer, as far as this node knows."""
-        return self.parts.standing.voids(chain, at_ms)
+        return self.parts.notices.voids(chain, at_ms)
 
     def own_fault(self, now: Instant) -> Refusal | None:
         """Why this node itself may take part no longer."""

@@ -21,6 +21,7 @@ from p2pworld.seoul.landmarks import LANDMARKS
 from p2pworld.world.crowd import Crowd
 from p2pworld.world.friends import Friends
 from p2pworld.world.moderation import Moderation
+from p2pworld.world.notices import Notices
 from p2pworld.world.objects import Objects, SavedCell
 from p2pworld.world.outbox import Outbox
 from p2pworld.world.overload import Overload
@@ -39,7 +40,6 @@ from p2pworld.world.rendezvous import Rendezvous
 from p2pworld.world.riders import Riders
 from p2pworld.world.showing import Showing
 from p2pworld.world.speech import Speech
-from p2pworld.world.standing import Standing
 from p2pworld.world.telling import Tellings
 from p2pworld.world.visits import Visits
 
@@ -155,10 +155,10 @@ class Parts:
             lambda avatar: self.people.proof(avatar).profile.name,
         )
         records = tuple(records)
-        self.standing = Standing(config.roots, self.out, records, now.wall_ms)
-        self.people.papers.voids = self.standing.voids
+        self.notices = Notices(config.roots, self.out, records, now.wall_ms)
+        self.people.papers.voids = self.notices.voids
         self.moderation = Moderation(config.roots, self.out, records, now.wall_ms)
-        self.moderation.voids = self.standing.voids
+        self.moderation.voids = self.notices.voids
         self.people.bars = self.moderation.barred
         self.index = RegionIndex(self.city, self.who)
         self.asked: dict[int, list[int]] = {}  # avatars that neighbours were asked about: who wants to know
@@ -213,7 +213,7 @@ class Parts:
             self.friends,
             self.riders,
             self.moderation,
-            self.standing,
+            self.notices,
             self.visits,
             self.tellings,
             self.programmes,

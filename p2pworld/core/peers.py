@@ -73,7 +73,7 @@ class Peers:
 
     def link_up(self, peer: Incarnation, caps: tuple[str, ...], grants: tuple[Grant, ...]) -> None:
         parts = self._parts
-        parts.standing.link_up(peer, caps, grants)
+        parts.notices.link_up(peer, caps, grants)
         self._pulse.link_up(peer, caps)
         parts.friends.link_up(peer, caps)
         self._links_made += 1
@@ -88,7 +88,7 @@ class Peers:
         parts.rendezvous.lost(peer)
         self._pulse.link_down(peer)
         parts.friends.link_down(peer)
-        parts.standing.link_down(peer)
+        parts.notices.link_down(peer)
         if number is not None:
             parts.ghost_ttl_s.pop(number, None)
             parts.crowd.drop_source(number)

@@ -54,9 +54,9 @@ class Tending:
         self._objects(now)
         self._moderate(now)
         parts = self._parts
-        parts.standing.tick(now)
+        parts.notices.tick(now)
         if self._due(_REVIEW_EVERY_S, "review", now):
-            parts.standing.members(parts.city.members.keys())
+            parts.notices.members(parts.city.members.keys())
             self._review(now)
 
     def _due(self, every_s: float, what: str, now: Instant) -> bool:
@@ -136,7 +136,7 @@ class Tending:
     ) -> RevocationNotice | Refusal:
         """A notice from its issuer or the store (`came_from` None) or a neighbour: kept, passed on, and heeded."""
         parts = self._parts
-        taken = parts.standing.receive(data, now, came_from)
+        taken = parts.notices.receive(data, now, came_from)
         if not isinstance(taken, Refusal):
             self._review(now)
             if isinstance(taken, Revocation):
@@ -152,7 +152,7 @@ class Tending:
             if row is not None and (conn := int(parts.crowd.conn[row])) >= 0:
                 sentence = f"Your grant counts no longer: {why.sentence}."
                 parts.out.sends.append(ToClient(conn, Notice(why.reason, sentence)))
-        parts.ownership.shun(parts.standing.fallen(parts.city.members, now.wall_ms))
+        parts.ownership.shun(parts.notices.fallen(parts.city.members, now.wall_ms))
 
     def _moderate(self, now: Instant) -> None:
         """Keep people out of places they may not be at; take down what is to go, also in cells that came later."""

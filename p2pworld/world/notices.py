@@ -1,4 +1,4 @@
-"""Who still stands: what was taken back, as far as this node knows, and which chains are void by it.
+"""What was taken back, as far as this node knows, and which chains of grants are void by it.
 
 Notices (`p2pworld.revocation`) are a set that only grows until they end by themselves. Every node keeps them on its
 disk, passes on what it did not know, tells all it has to whoever it is linked with, and sees to it that the store of
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from p2pworld.messages import Instant
     from p2pworld.world.outbox import Outbox
 
-__all__ = ["Standing"]
+__all__ = ["Notices"]
 
 _KIND: Final = "notice"
 _RETRY_S: Final = 5.0
@@ -42,7 +42,7 @@ _FORGET_S: Final = 60.0
 _HEIRS_MAX: Final = 2  # of one key: with two it is void for good, whoever else it names
 
 
-class Standing:
+class Notices:
     """One node's notices. `saved` is what its disk held; `roots` are the keys that grants begin at."""
 
     def __init__(
