@@ -39,6 +39,8 @@ def doctor(config_path: Path) -> None:
     for finding in trio.run(examine, config_path):
         wrong += not finding.ok
         mark = click.style("ok   ", fg="green") if finding.ok else click.style("wrong", fg="red")
+        if finding.warns:
+            mark = click.style("soon ", fg="yellow")
         click.echo(f"{mark}  {finding.about:12}  {finding.sentence}")
     if wrong:
         raise SystemExit(1)

@@ -210,7 +210,7 @@ def test_a_chain_with_a_next_key_holds_before_anybody_has_heard_of_it_but_passes
         {"may_delegate": True},
         {"subject": NODE.public},
     ):
-        forged = replace(PASSED_ON[-1], **change)  # type: ignore[arg-type]
+        forged = replace(PASSED_ON[-1], **change)
         assert why(standing(), (*DIRECT, forged)) == "grant-role"
     assert why(standing(), (replace(DIRECT[0], succeeds=True),)) == "grant-role"
 
@@ -234,7 +234,7 @@ def test_succeed_says_why_it_cannot() -> None:
         succeed(NEXT, DIRECT, NODE.public, NOW_MS)
     with pytest.raises(LocalError, match="have ended"):
         succeed(NODE, DIRECT, NEXT.public, NOW_MS + YEAR_MS)
-    chain = DIRECT
+    chain: tuple[Grant, ...] = DIRECT
     keys = [NODE, NEXT, DESK, DESK_2, THIEF]
     for key, heir in itertools.pairwise(keys[:4]):
         chain = succeed(key, chain, heir.public, NOW_MS)
