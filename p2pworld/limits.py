@@ -31,6 +31,7 @@ __all__ = [
     "SANCTION_LONGEST_MS", "HELLO_GRANTS_BYTES_MAX",
     "NOTICES_MAX", "NOTICES_OF_DELEGATE_MAX", "NOTICES_OF_ROOTS", "NOTICE_BYTES_MAX", "NOTICES_EVERY_S",
     "NOTICES_WHOLE_S", "REVOCATION_LONGEST_MS", "REVOKED_TURN_S",
+    "HINTS_MAX", "HINT_ADDRESSES_MAX", "HINTS_WAITING", "HINT_ROOTS_MAX", "LAN_RECORDS_MAX", "LAN_LOOK_S",
     "BOARD_CM", "RIDER_CROSSES_S", "RIDER_KEPT_S", "RIDER_STAYS_S",
     "STORE_ANSWER_BYTES_MAX",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
@@ -198,6 +199,20 @@ REVOCATION_LONGEST_MS: Final = 20 * 366 * 86_400_000  # twice as long as `keys g
 REVOKED_TURN_S: Final = (
     0.75  # before others end a revoked node's lease, so that all have heard of it, and again
 )
+
+# ---- hints on the local network
+HINTS_MAX: Final = (
+    256  # nodes that are heard of, of 500 B each; whoever was heard of first is forgotten first
+)
+HINT_ADDRESSES_MAX: Final = (
+    4  # of one node; a lie makes us knock at so many doors of this network, once in 2 s each
+)
+HINTS_WAITING: Final = (
+    64  # announcements not yet looked at; what comes meanwhile is heard again when it is repeated
+)
+HINT_ROOTS_MAX: Final = 8
+LAN_RECORDS_MAX: Final = 8_192  # that the library remembers of a network, of 1 kB each; then it begins anew
+LAN_LOOK_S: Final = 5.0  # between two counts of them: at 10 Mbit/s of lies 6 MB come meanwhile
 
 # ---- the bus
 BOARD_CM: Final = 1_500  # from the middle of a bus of 11 m to whoever gets on

@@ -1,6 +1,7 @@
 """Links to other nodes: TLS 1.3 on Trio streams, the signed handshake, and batches of messages both ways.
 
-Of two nodes the one with the smaller key dials, and goes on dialling as long as the city map names the other. A link
+Of two nodes the one with the smaller key dials, and goes on dialling as long as the city map names the other, at the
+address that the map gives and, while that fails, at those that somebody hints at: the key decides who answers. A link
 belongs to one pair of incarnations; a newer link of the same pair replaces the older. The sink sees exactly one
 `LinkUp` and one `LinkDown` of each link, in this order, and `PeerSaid` between them.
 
@@ -153,10 +154,12 @@ class Links:
         now: Callable[[], Instant],
         sink: LinkSink,
         voids: Voids = lambda chain, now_ms: None,
+        hints: Callable[[bytes], Sequence[str]] = lambda node: (),
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._listeners, self._keys, self._grants, self._roots = listeners, keys, grants, roots
         self._who, self._now, self._sink, self._voids = who, now, sink, voids
+        self._hints = hints
         self._contexts = link_contexts(keys.seed, now().wall_ms // 1000)
         self._links: dict[Incarnation, _Link] = {}
         self._dialling: dict[Incarnation, trio.CancelScope] = {}
@@ -249,11 +252,14 @@ class Links:
     async def _dial_on(self, peer: Incarnation, url: str, scope: trio.CancelScope) -> None:
         """Dials one incarnation again and again; after a link was up, at once."""
         correlation.set(secrets.token_hex(4))
-        wait_s = BACKOFF_S[0]
+        wait_s, failed = BACKOFF_S[0], 0
         with scope:
             while True:
-                if await self._dial(peer, url):
-                    wait_s = BACKOFF_S[0]
+                urls = (url, *self._hints(peer.node))
+                if await self._dial(peer, urls[failed % len(urls)]):
+                    wait_s, failed = BACKOFF_S[0], 0
+                else:
+                    failed += 1
                 await trio.sleep(wait_s * random.uniform(0.5, 1.0))
                 wait_s = min(2 * wait_s, BACKOFF_S[1])
         del self._dialling[peer]

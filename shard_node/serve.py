@@ -27,10 +27,11 @@ from p2pworld.crypto.keys import NodeKeys
 from p2pworld.errors import LocalError, Refusal
 from p2pworld.grants import Grant, grants_from_text, verify_chain
 from p2pworld.ids import Incarnation
-from shard_node import declared
+from shard_node import declared, lan
 from shard_node.config import Address, Config
 from shard_node.coordination.interface import CoordinationDown
 from shard_node.coordination.settings import open_store
+from shard_node.discovery import Announcement, Hints
 from shard_node.doors import Doors
 from shard_node.errors import ConfigError
 from shard_node.execute import Executor, now
@@ -305,7 +306,18 @@ async def _run(
     doors = Doors(config.unlimited)
     play = sockets(bound.play, lambda: now().boot_s, tls, config.clients_max, stages, doors)
     link_listener = trio.SocketListener(trio.socket.from_stdlib_socket(bound.link))
-    links = Links([link_listener], keys, grants, config.roots, lambda: node.who, now, executor, node.voids)
+    hints = Hints(config.roots)
+    links = Links(
+        [link_listener],
+        keys,
+        grants,
+        config.roots,
+        lambda: node.who,
+        now,
+        executor,
+        node.voids,
+        hints.link_urls,
+    )
     play.attach(executor)
     executor.attach(play, links)
     noticing = Noticing(executor, store)
@@ -321,6 +333,12 @@ async def _run(
             nursery.start_soon(play.run_frames)
             nursery.start_soon(links.run)
             nursery.start_soon(executor.run)
+            if config.zeroconf:
+                nursery.start_soon(
+                    lan.run,
+                    hints,
+                    Announcement.of(config.roots, keys.public, bound.link_url, bound.web_url),
+                )
             app = make_app(
                 Status(executor, config.name),
                 more=[*moderation_routes(executor), *membership_routes(executor)],

@@ -124,7 +124,7 @@ async def test_it_looks_until_the_node_itself_is_the_one(
         data = word(NODE)
         await store.post(b"name", data)
         with trio.fail_after(60):
-            while not faults:
+            while not faults:  # noqa: ASYNC110
                 await trio.sleep(NOTICES_EVERY_S)
     assert looking.fault == faults[0]
     assert faults[0].reason == "grant-revoked"
