@@ -31,7 +31,7 @@ __all__ = [
     "SANCTION_LONGEST_MS", "HELLO_GRANTS_BYTES_MAX",
     "NOTICES_MAX", "NOTICES_OF_DELEGATE_MAX", "NOTICES_OF_ROOTS", "NOTICE_BYTES_MAX", "NOTICES_EVERY_S",
     "NOTICES_WHOLE_S", "REVOCATION_LONGEST_MS", "REVOKED_TURN_S",
-    "HINTS_MAX", "HINT_ADDRESSES_MAX", "HINTS_WAITING", "HINT_ROOTS_MAX", "LAN_RECORDS_MAX", "LAN_LOOK_S",
+    "HINTS_MAX", "HINT_ADDRESSES_MAX", "HINT_ROOTS_MAX", "LAN_RECORDS_MAX", "LAN_LOOK_S",
     "BOARD_CM", "RIDER_CROSSES_S", "RIDER_KEPT_S", "RIDER_STAYS_S",
     "STORE_ANSWER_BYTES_MAX",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
@@ -207,12 +207,9 @@ HINTS_MAX: Final = (
 HINT_ADDRESSES_MAX: Final = (
     4  # of one node; a lie makes us knock at so many doors of this network, once in 2 s each
 )
-HINTS_WAITING: Final = (
-    64  # announcements not yet looked at; what comes meanwhile is heard again when it is repeated
-)
 HINT_ROOTS_MAX: Final = 8
 LAN_RECORDS_MAX: Final = 8_192  # that the library remembers of a network, of 1 kB each; then it begins anew
-LAN_LOOK_S: Final = 5.0  # between two counts of them: at 10 Mbit/s of lies 6 MB come meanwhile
+LAN_LOOK_S: Final = 2.0  # between two looks at them: at 10 Mbit/s of lies 3 MB come meanwhile
 
 # ---- the bus
 BOARD_CM: Final = 1_500  # from the middle of a bus of 11 m to whoever gets on

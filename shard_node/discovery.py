@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from p2pworld.limits import HINT_ADDRESSES_MAX, HINT_ROOTS_MAX, HINTS_MAX
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
 __all__ = ["SERVICE", "Announcement", "Hint", "Hints", "is_instance", "read_hint", "root_name"]
 
@@ -105,11 +105,16 @@ def _local(address: str) -> str:
 
 
 class Hints:
-    """The newest hints about other nodes of the city with one of these roots; of every city if none are given."""
+    """The newest hints about nodes of the city with one of these roots, of every city if none are given.
 
-    def __init__(self, roots: Iterable[bytes] = ()) -> None:
+    `wants` says of whose keys it is worth to know anything.
+    """
+
+    def __init__(
+        self, roots: Iterable[bytes] = (), wants: Callable[[bytes], bool] = lambda node: True
+    ) -> None:
         self.counters: Counter[str] = Counter()
-        self._roots = frozenset(root_name(root) for root in roots)
+        self._roots, self._wants = frozenset(root_name(root) for root in roots), wants
         self._by_node: dict[bytes, Hint] = {}  # who was heard of first stands first
 
     def heard(
@@ -121,15 +126,17 @@ class Hints:
             self.counters["malformed"] += 1
         elif self._roots and not self._roots & hint.roots:
             self.counters["another_city"] += 1
+        elif not self._wants(hint.node):
+            self.counters["unwanted"] += 1
         else:
             self.counters["heard"] += 1
             if hint.node not in self._by_node and len(self._by_node) >= HINTS_MAX:
                 del self._by_node[next(iter(self._by_node))]
             self._by_node[hint.node] = hint
 
-    def gone(self, instance: str) -> None:
-        """Somebody said that a node ends."""
-        for node in [node for node in self._by_node if instance == f"{node.hex()[:16]}.{SERVICE}"]:
+    def keep(self, instances: Collection[str]) -> None:
+        """Only these are still announced."""
+        for node in [node for node in self._by_node if f"{node.hex()[:16]}.{SERVICE}" not in instances]:
             del self._by_node[node]
 
     def link_urls(self, node: bytes) -> tuple[str, ...]:

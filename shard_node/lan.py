@@ -1,21 +1,23 @@
 """The local network: a node says there that it exists, and hears who else does, by multicast DNS (RFC 6762, RFC 6763).
 
 The library does this in a thread of its own and remembers all it hears; a flood makes it forget everything and begin
-anew. What it tells waits in a short queue, and is looked at one by one. Where multicast does not work nothing is
-heard, and the city needs none of it.
+anew. What it remembers is looked at now and then. Where multicast does not work nothing is heard, and the city needs
+none of it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import random
 import socket
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import trio
 import zeroconf
+from zeroconf._dns import DNSPointer
 
-from p2pworld.limits import HINTS_WAITING, LAN_LOOK_S, LAN_RECORDS_MAX
+from p2pworld.limits import HINTS_MAX, LAN_LOOK_S, LAN_RECORDS_MAX
 from shard_node.discovery import SERVICE, Announcement, Hints, is_instance
 
 if TYPE_CHECKING:
@@ -23,33 +25,23 @@ if TYPE_CHECKING:
 
 __all__ = ["look", "run"]
 
-RESOLVE_MS: Final = 500  # for what an announcement did not bring along
+ANSWER_S: Final = 10.0  # of the library's thread
 AGAIN_S: Final = 60.0  # before multicast is tried again where it failed
 
 log = logging.getLogger(__name__)
 
 
-class _Ear(zeroconf.ServiceListener):
-    """Called in the library's thread: takes names down, as far as there is room."""
-
-    def __init__(self) -> None:
-        self.waiting: deque[tuple[str, bool]] = deque()  # a name, and whether it is there or gone
-        self.dropped = 0
+class _Deaf(zeroconf.ServiceListener):
+    """The library insists on telling somebody; what it remembers is looked at instead, as much as is wanted."""
 
     def add_service(self, zc: zeroconf.Zeroconf, type_: str, name: str) -> None:
-        self._note(name, True)
+        """Nothing."""
 
     def update_service(self, zc: zeroconf.Zeroconf, type_: str, name: str) -> None:
-        self._note(name, True)
+        """Nothing."""
 
     def remove_service(self, zc: zeroconf.Zeroconf, type_: str, name: str) -> None:
-        self._note(name, False)
-
-    def _note(self, name: str, there: bool) -> None:
-        if len(self.waiting) < HINTS_WAITING:
-            self.waiting.append((name, there))
-        else:
-            self.dropped += 1
+        """Nothing."""
 
 
 class _Lan:
@@ -58,10 +50,9 @@ class _Lan:
     def __init__(self, interfaces: Sequence[str]) -> None:
         choice = list(interfaces) or zeroconf.InterfaceChoice.All
         self._zc = zeroconf.Zeroconf(interfaces=choice, ip_version=zeroconf.IPVersion.V4Only)
-        self.ear = _Ear()
 
     def listen(self) -> None:
-        zeroconf.ServiceBrowser(self._zc, SERVICE, listener=self.ear)
+        zeroconf.ServiceBrowser(self._zc, SERVICE, listener=_Deaf())
 
     def announce(self, told: Announcement, address: str) -> None:
         info = zeroconf.ServiceInfo(
@@ -74,18 +65,20 @@ class _Lan:
         )
         self._zc.register_service(info, cooperating_responders=True)
 
-    def take(self) -> list[tuple[str, zeroconf.ServiceInfo | None]]:
-        """What was waiting: names, and what is said of them; None of those that are gone."""
-        taken: list[tuple[str, zeroconf.ServiceInfo | None]] = []
-        for _ in range(len(self.ear.waiting)):
-            name, there = self.ear.waiting.popleft()
-            if not there:
-                taken.append((name, None))
-            elif is_instance(name):
-                info = zeroconf.ServiceInfo(SERVICE, name)
-                if info.load_from_cache(self._zc) or info.request(self._zc, RESOLVE_MS):
-                    taken.append((name, info))
-        return taken
+    def heard(self) -> tuple[set[str], list[zeroconf.ServiceInfo]]:
+        """The names of all nodes that are announced, and what is said of them; of some by chance if they are many."""
+        assert self._zc.loop is not None, "the library has started its thread"
+        return asyncio.run_coroutine_threadsafe(self._remembered(), self._zc.loop).result(ANSWER_S)
+
+    async def _remembered(self) -> tuple[set[str], list[zeroconf.ServiceInfo]]:
+        """The same, in the library's thread, which changes what it remembers."""
+        names = set[str]()
+        for record in self._zc.cache.entries_with_name(SERVICE):
+            if isinstance(record, DNSPointer) and is_instance(record.alias):
+                names.add(record.alias)
+        some = random.sample(sorted(names), min(len(names), HINTS_MAX))
+        found = [zeroconf.ServiceInfo(SERVICE, name) for name in some]
+        return names, [info for info in found if info.load_from_cache(self._zc)]
 
     def flooded(self) -> bool:
         return sum(len(records) for records in tuple(self._zc.cache.cache.values())) > LAN_RECORDS_MAX
@@ -109,13 +102,11 @@ def _address(host: str) -> tuple[str, bool]:
 
 
 async def _gather(session: _Lan, hints: Hints) -> None:
-    for name, info in await trio.to_thread.run_sync(session.take):
-        if info is None:
-            hints.gone(name)
-        else:
-            addresses = info.parsed_addresses(zeroconf.IPVersion.V4Only)
-            hints.heard(name, info.properties, addresses, info.port or 0)
-    hints.counters["dropped"], session.ear.dropped = hints.counters["dropped"] + session.ear.dropped, 0
+    names, found = await trio.to_thread.run_sync(session.heard)
+    hints.keep(names)
+    for info in found:
+        addresses = info.parsed_addresses(zeroconf.IPVersion.V4Only)
+        hints.heard(info.name, info.properties, addresses, info.port or 0)
 
 
 async def run(hints: Hints, told: Announcement) -> None:
@@ -136,9 +127,8 @@ async def _session(hints: Hints, told: Announcement) -> None:
         await trio.to_thread.run_sync(session.announce, told, address)
         await trio.to_thread.run_sync(session.listen)
         while not await trio.to_thread.run_sync(session.flooded):
-            for _ in range(int(LAN_LOOK_S)):
-                await trio.sleep(1.0)
-                await _gather(session, hints)
+            await _gather(session, hints)
+            await trio.sleep(LAN_LOOK_S)
         hints.counters["flooded"] += 1
         log.warning("the local network is flooded with announcements", extra={"reason": "flood"})
     finally:

@@ -266,10 +266,10 @@ class Links:
 
     async def _dial(self, peer: Incarnation, url: str) -> bool:
         """One attempt, and the link it leads to; whether it led to one."""
-        parts = urlsplit(url)
         self.counters["dialled"] += 1
         stream: trio.SSLStream[trio.SocketStream] | None = None
         try:
+            parts = urlsplit(url)
             with trio.fail_after(HANDSHAKE_S):
                 tcp = await trio.open_tcp_stream(parts.hostname or "", parts.port or 0)
                 stream = trio.SSLStream(tcp, self._contexts[1], https_compatible=True)

@@ -306,7 +306,7 @@ async def _run(
     doors = Doors(config.unlimited)
     play = sockets(bound.play, lambda: now().boot_s, tls, config.clients_max, stages, doors)
     link_listener = trio.SocketListener(trio.socket.from_stdlib_socket(bound.link))
-    hints = Hints(config.roots)
+    hints = Hints(config.roots, lambda key: key in node.city_map.members)
     links = Links(
         [link_listener],
         keys,

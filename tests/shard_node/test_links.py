@@ -62,6 +62,7 @@ class Party:
         self.keys, self.number = keys, int(other.pop("number", 1))
         self.now = Instant(1000.0, NOW_MS)
         self.events: list[LinkUp | LinkDown | PeerSaid] = []
+        self.hints: tuple[str, ...] = ()
         self.void: set[bytes] = set()  # whose grants were taken back
         self.fault = Refusal("grant-revoked", "a key in the chain was revoked")
         self._changed = trio.Event()
@@ -75,6 +76,7 @@ class Party:
             lambda: self.now,
             self,
             lambda chain, now_ms: self.fault if chain[-1].subject in self.void else None,
+            lambda node: self.hints,
         )
         assert not other
 
@@ -454,3 +456,14 @@ async def test_a_link_ends_when_the_grants_it_came_with_are_taken_back_and_is_re
         while a.links.counters["refused_grant-revoked"] <= before:
             await trio.lowlevel.checkpoint()
         assert b.events[2:] == []
+
+
+async def test_where_the_map_leads_nowhere_a_hint_is_tried_and_the_key_decides_who_answers() -> None:
+    async with parties(FIRST, SECOND, THIRD) as (a, b, c):
+        nowhere = replace(b.member, link_url="tls://127.0.0.1:1")
+        a.hints = (f"tls://127.0.0.1:{c.port}", "tls://[not an address", f"tls://127.0.0.1:{b.port}")
+        a.links.want([nowhere])
+        b.links.want([a.member])
+        assert await a.until(1) == [LinkUp(b.who, LINK_CAPS)]
+        assert a.links.counters["refused_identity"] == 1  # it was another who stood there
+        assert c.events == []

@@ -26,6 +26,7 @@ from simulations.processes import City
 from tests.hostile.test_link_node import BadNode
 from tests.nodes import PLACES, answered, health, serving, standing_by, until
 from tests.shard_node.test_city_of_processes import AT_MOST_S, cells_of, person
+from tests.shard_node.test_discovery import multicast_works
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,10 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     folder: Path = tmp_path_factory.mktemp("members")
     with City(folder, 4, PLACES, 256) as started:
         (folder / "root.pem").write_text(started.root.to_pem())
+        seeds = ", ".join(f'"{node.web_url}"' for node in started.nodes[:2])
+        for node in started.nodes[:2]:
+            with node.config.open("a", encoding="utf-8") as file:
+                file.write(f"\n[discovery]\nseeds = [{seeds}]\nzeroconf = true\n")
         started.start()
         trio.run(serving, started)
         yield started
@@ -131,6 +136,23 @@ async def test_a_node_gets_its_next_key_loses_no_lantern_and_the_key_before_is_r
         assert "next one, which is to be used instead" in sentence
 
 
+async def test_nodes_are_found_by_a_seed_and_by_the_local_network(city: City) -> None:
+    members = await told("nodes", "--config", city.nodes[0].config, "--seconds", "0")
+    for node in city.nodes:
+        assert f"member  {node.keys.public.hex()[:16]}" in members
+    if not multicast_works():
+        pytest.skip(
+            "NOT TESTED: this machine has no multicast on its loopback, so no node heard of another there"
+        )
+
+    async def both_heard() -> bool:
+        listening = ("--seconds", "1", "--interface", "127.0.0.1")
+        said = await told("nodes", "--config", city.nodes[0].config, *listening)
+        return all(f"hint    {node.keys.public.hex()[:16]}" in said for node in city.nodes[:2])
+
+    await answered(both_heard, AT_MOST_S, "two nodes announcing themselves")
+
+
 async def test_all_that_a_revoked_delegate_gave_is_void_and_a_forged_word_changes_nothing(city: City) -> None:
     now_ms = time.time_ns() // 1_000_000
     desk, guest, thief = (NodeKeys.from_seed(bytes([i]) * 32) for i in (1, 2, 3))
@@ -142,7 +164,7 @@ async def test_all_that_a_revoked_delegate_gave_is_void_and_a_forged_word_change
     await told(
         "keys", "revoke", folder / "forged", "--key", folder / "thief.pem", "--subject", desk.public.hex()
     )
-    refused = await told("keys", "publish", folder / "forged", "--config", city.nodes[0].config, code=2)
+    refused = await told("keys", "publish", folder / "forged", "--config", city.nodes[3].config, code=2)
     assert "no grant was shown" in refused
     refused = await told("keys", "publish", folder / "forged", "--node", city.nodes[0].web_url, code=2)
     assert "no grant was shown" in refused
@@ -186,7 +208,7 @@ async def test_a_revoked_node_is_cut_off_says_why_and_its_ground_is_taken_over(c
         )
         await told("keys", "revoke", folder / "gone", *options)
         away.kill()  # it hears of nothing until it comes back
-        await told("keys", "publish", folder / "gone", "--config", witness.config)
+        await told("keys", "publish", folder / "gone", "--config", away.config)
         published_s = trio.current_time()
         living = city.nodes[:2]
 
