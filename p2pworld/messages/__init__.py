@@ -20,6 +20,7 @@ from p2pworld.messages.fields import (
     Size,
 )
 from p2pworld.messages.link import (
+    GROUND,
     LINK_MESSAGES,
     PULSE,
     REVOKE,
@@ -46,6 +47,7 @@ from p2pworld.messages.link import (
     Load,
     Phase,
     Prepare,
+    Regions,
     Revoked,
     Sanctioned,
     SeatReady,
@@ -115,7 +117,7 @@ __all__ = [
     "Prepare", "SeatReady", "SeatRefused", "Attached", "Commit", "CommitAck", "CommitNak", "Cancel", "Border",
     "DirectoryPut", "DirectoryNews", "CellDelta", "CellState", "CellStored", "CellRefused", "WhoAsk", "WhoTell",
     "Spoken", "Beaten", "Told", "Sanctioned", "ActFor", "ActDone", "LinkMessage", "LINK_MESSAGES", "Batch",
-    "Phase", "Load", "PULSE", "Seek", "Found", "Came", "SEEK", "Revoked", "REVOKE",
+    "Phase", "Load", "PULSE", "Regions", "GROUND", "Seek", "Found", "Came", "SEEK", "Revoked", "REVOKE",
     "ClientOpened", "ClientSaid", "ClientLost", "LinkUp", "LinkDown", "PeerSaid", "Wrote", "WriteFailed", "ClientEvent",
     "SaveDelta", "SaveState", "SaveRecord", "Write", "ToClient", "HangUp", "ToPeer", "Send", "Frame", "PackedObjects",
     "Ready",

@@ -16,12 +16,11 @@ from p2pworld.messages import Instant
 from p2pworld.revocation import pack_notice, sign_revocation
 from p2pworld.world.notices import Notices
 from p2pworld.world.outbox import Outbox
-from shard_node.coordination import Board, CoordinationDown, SqliteCoordination
+from shard_node.coordination import Board, CoordinationDown
 from shard_node.noticing import Noticing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
+    from collections.abc import Callable
 
     from p2pworld.errors import Refusal
     from p2pworld.grants import Grant
@@ -59,18 +58,36 @@ def word(subject: NodeKeys, until_ms: int = NOW_MS + DAY_MS) -> bytes:
     return pack_notice(sign_revocation(ROOT, subject.public, NOW_MS, until_ms))
 
 
+class Store:
+    """The board in memory: a thread at work would be no reason for the virtual clock to wait."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.posted: dict[bytes, bytes] = {}
+
+    async def notices(self, known: int) -> Board:
+        await trio.lowlevel.checkpoint()
+        return Board(self.number, None if known == self.number else dict(self.posted))
+
+    async def post(self, name: bytes, notice: bytes) -> bool:
+        self.number += name not in self.posted
+        self.posted.setdefault(name, notice)
+        return True
+
+    async def take_down(self, name: bytes) -> None:
+        self.posted.pop(name, None)
+
+
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteCoordination]:
-    made = SqliteCoordination(tmp_path / "city.sqlite")
-    yield made
-    await made.close()
+def store() -> Store:
+    return Store()
 
 
 def eye(machine: Machine, store: Any) -> Noticing:
     return Noticing(machine, store)  # type: ignore[arg-type]
 
 
-async def test_what_one_node_heard_reaches_another_that_has_only_the_store(store: SqliteCoordination) -> None:
+async def test_what_one_node_heard_reaches_another_that_has_only_the_store(store: Store) -> None:
     one, other = Machine(), Machine()
     one.take_back(word(OTHER))
     await eye(one, store).look()
@@ -79,7 +96,7 @@ async def test_what_one_node_heard_reaches_another_that_has_only_the_store(store
 
 
 async def test_a_store_that_has_forgotten_learns_it_again(
-    store: SqliteCoordination, autojump_clock: trio.testing.MockClock
+    store: Store, autojump_clock: trio.testing.MockClock
 ) -> None:
     one = Machine()
     one.take_back(word(OTHER))
@@ -95,7 +112,7 @@ async def test_a_store_that_has_forgotten_learns_it_again(
     assert set((await store.notices(-1)).notices or ()) == {name}
 
 
-async def test_what_is_over_is_taken_down_and_garbage_harms_nobody(store: SqliteCoordination) -> None:
+async def test_what_is_over_is_taken_down_and_garbage_harms_nobody(store: Store) -> None:
     one = Machine()
     await store.post(b"over", word(OTHER, NOW_MS + 5))
     await store.post(b"garbage", b"\xff" * 100)
@@ -107,7 +124,7 @@ async def test_what_is_over_is_taken_down_and_garbage_harms_nobody(store: Sqlite
 
 
 async def test_it_looks_until_the_node_itself_is_the_one(
-    store: SqliteCoordination, autojump_clock: trio.testing.MockClock
+    store: Store, autojump_clock: trio.testing.MockClock
 ) -> None:
     one = Machine()
     looking = eye(one, store)
@@ -130,7 +147,7 @@ async def test_it_looks_until_the_node_itself_is_the_one(
     assert faults[0].reason == "grant-revoked"
 
 
-async def test_a_node_tells_which_keys_it_had_before(store: SqliteCoordination) -> None:
+async def test_a_node_tells_which_keys_it_had_before(store: Store) -> None:
     one, other = Machine(), Machine()
     one.grants = succeed(NODE, OWN, NEXT.public, NOW_MS)
     looking = eye(one, store)
