@@ -28,7 +28,7 @@ from p2pworld.crypto.keys import NodeKeys
 from p2pworld.errors import LocalError, Refusal
 from p2pworld.grants import Grant, grants_from_text, verify_chain
 from p2pworld.ids import Incarnation
-from shard_node import declared, lan
+from shard_node import declared
 from shard_node.config import Address, Config
 from shard_node.coordination.interface import CoordinationDown
 from shard_node.coordination.settings import open_store
@@ -336,11 +336,8 @@ async def _run(
             nursery.start_soon(links.run)
             nursery.start_soon(executor.run)
             if config.zeroconf:
-                nursery.start_soon(
-                    lan.run,
-                    hints,
-                    Announcement.of(config.roots, keys.public, bound.link_url, bound.web_url),
-                )
+                announcement = Announcement.of(config.roots, keys.public, bound.link_url, bound.web_url)
+                nursery.start_soon(_hear_the_lan, hints, announcement)
             app = make_app(
                 Status(executor, config.name),
                 more=[*moderation_routes(executor), *membership_routes(executor)],
@@ -386,6 +383,12 @@ def _taken_back(fault: Refusal) -> str:
         f"this node may take part no longer ({fault.sentence}): make a new key with `p2pworld keys node FILE` and ask "
         "the owner of one of node.roots for a grant for it."
     )
+
+
+async def _hear_the_lan(hints: Hints, told: Announcement) -> None:
+    from shard_node import lan  # half a second that most nodes need not spend
+
+    await lan.run(hints, told)
 
 
 async def _end_when_taken_back(noticing: Noticing) -> None:
