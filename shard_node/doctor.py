@@ -19,6 +19,7 @@ from shard_node import config as configuration
 from shard_node import serve
 from shard_node.coordination.interface import CoordinationDown
 from shard_node.coordination.settings import open_store
+from shard_node.discovery import Hints
 from shard_node.errors import ConfigError
 from shard_node.execute import now
 from shard_node.storage.journal import StorageFailed
@@ -37,6 +38,7 @@ __all__ = ["Finding", "examine"]
 FREE_BYTES_MIN: Final = 512 << 20
 FSYNC_S_MAX: Final = 0.25
 FSYNCS: Final = 5
+LAN_S: Final = 2.0
 GRANT_DAYS_MIN: Final = 30  # for a person to find whoever has the root key
 YEAR_2026_MS: Final = 1_767_225_600_000
 YEAR_2100_MS: Final = 4_102_444_800_000
@@ -65,6 +67,8 @@ async def examine(config_path: Path) -> list[Finding]:
     found += [finding async for finding in _disk(config)]
     found.append(await _store(config))
     found += [finding async for finding in _membership(config)]
+    if config.zeroconf:
+        found.append(await _lan(config))
     return found
 
 
@@ -198,6 +202,20 @@ async def _membership(config: Config) -> AsyncIterator[Finding]:
     fault = known.voids(grants, now().wall_ms)
     if fault is not None:
         yield Finding(False, "revoked", f"this node may take part no longer: {fault.sentence}.")
+
+
+async def _lan(config: Config) -> Finding:
+    """Who announces itself on the local network: hints, of which none is needed."""
+    from shard_node import lan
+
+    hints = Hints(config.roots)
+    try:
+        await lan.look(hints, LAN_S)
+    except OSError as error:
+        sentence = f"the local network cannot be listened to ({error}): set discovery.zeroconf = false."
+        return Finding(True, "zeroconf", sentence, warns=True)
+    heard = len(hints.all())
+    return Finding(True, "zeroconf", f"{heard} nodes of this city announce themselves on the local network.")
 
 
 async def _records(config: Config) -> tuple[SaveRecord, ...]:

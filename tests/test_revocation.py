@@ -332,6 +332,9 @@ def test_who_may_not_take_part_is_known_by_its_key_or_by_what_it_has_shown() -> 
     one.link_up(Incarnation(NODE.public, 1), (), BY_DESK)
     assert one.fallen(nodes, NOW_MS) == {NODE.public}
     one.members([NEXT.public])
+    assert one.fallen(nodes, NOW_MS) == {NODE.public}  # it is linked, and may be listed soon
+    one.link_down(Incarnation(NODE.public, 1))
+    one.members([NEXT.public])
     assert one.fallen(nodes, NOW_MS) == set()
     only = standing(take(CITY, NODE, grant=DIRECT[0]))
     only.link_up(Incarnation(NODE.public, 1), (), (give(CITY, NODE, until_ms=NOW_MS + 5),))

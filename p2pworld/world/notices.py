@@ -55,7 +55,8 @@ class Notices:
         self._heirs: defaultdict[bytes, set[bytes]] = defaultdict(set)  # by the key before
         self._by_issuer: Counter[bytes] = Counter()
         self._chains: dict[bytes, tuple[Grant, ...]] = {}  # what nodes have shown, by their key
-        self._able: set[Incarnation] = set()  # linked, and able to hear a Revoked
+        self._linked: set[Incarnation] = set()
+        self._able: set[Incarnation] = set()  # of these, who can hear a Revoked
         self._unsaved: set[bytes] = set()
         self._begun: list[bytes] = []  # written since the last Ready
         self._sent: dict[int, list[bytes]] = {}
@@ -81,17 +82,21 @@ class Notices:
     def link_up(self, peer: Incarnation, caps: tuple[str, ...], grants: tuple[Grant, ...]) -> None:
         """Tell a node that has just been linked everything; it may have been away."""
         self._chains[peer.node] = grants
+        self._linked.add(peer)
         if REVOKE in caps:
             self._able.add(peer)
             self._out.sends.extend(ToPeer(peer, Revoked(data)) for _, data in self._notices.values())
 
     def link_down(self, peer: Incarnation) -> None:
         """What it missed it is told when it is linked again."""
+        self._linked.discard(peer)
         self._able.discard(peer)
 
     def members(self, nodes: Collection[bytes]) -> None:
-        """Only of these nodes is it remembered what they have shown."""
-        self._chains = {node: chain for node, chain in self._chains.items() if node in nodes}
+        """Only of these nodes, and of those linked, is it remembered what they have shown."""
+        linked = {peer.node for peer in self._linked}
+        kept = {node: chain for node, chain in self._chains.items() if node in nodes or node in linked}
+        self._chains = kept
 
     # ---- notices
 

@@ -5,6 +5,7 @@ One city serves the whole file; its first test gives a node its next key, its la
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from contextlib import suppress
@@ -121,7 +122,9 @@ async def test_a_node_gets_its_next_key_loses_no_lantern_and_the_key_before_is_r
         node.signal(signal.SIGTERM)
         assert await trio.to_thread.run_sync(exit_code, node) == 0
         set_in(node.config, key_file=fresh, grant_file=fresh.with_name("next.key.grant"))
-        assert "may take part" in await told("doctor", "--config", node.config)
+        looked = await told("doctor", "--config", node.config)
+        assert "may take part" in looked
+        assert "announce themselves on the local network" in looked
         node.start()
         await serving(city)
         for number, (cell, lantern) in enumerate(hung, 710):
@@ -267,6 +270,13 @@ def test_what_is_wrong_is_said_in_one_sentence(city: City, tmp_path: Path) -> No
         assert sentence in said
         assert said.startswith("p2pworld: ")
         assert said.count("\n") == 1
+    soon_key, soon_grant, soon = tmp_path / "soon.key", tmp_path / "soon.grant", tmp_path / "soon.toml"
+    public = p2pworld("keys", "node", soon_key).strip()
+    p2pworld("keys", "grant", soon_grant, "--key", root, "--subject", public, "--days", "12")
+    soon.write_text(city.nodes[3].config.read_text("utf-8"), "utf-8")
+    set_in(soon, key_file=soon_key, grant_file=soon_grant)
+    looked = p2pworld("doctor", "--config", soon, code=0)
+    assert re.search(r"soon +grant +node.grant_file ends in 12 days", looked), looked
     p2pworld("keys", "revoke", out, "--key", root, "--subject", "00" * 32)
     publishing: tuple[tuple[str, tuple[object, ...]], ...] = (
         ("nobody to tell", ("publish", out)),
