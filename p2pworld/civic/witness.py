@@ -75,11 +75,15 @@ def parse_add_checkpoint(body: bytes) -> AddCheckpoint:
     first, *lines = head.decode("ascii", "replace").split("\n")
     old = parse_count(first.removeprefix(_OLD)) if first.startswith(_OLD) else None
     if old is None or not gap:
-        raise RemoteError("witness-form", "a request is the line old with a size, a proof, an empty line and a note")
+        raise RemoteError(
+            "witness-form", "a request is the line old with a size, a proof, an empty line and a note"
+        )
     return AddCheckpoint(old, parse_hash_lines(lines), parse_note(rest))
 
 
-def read_cosignatures(body: bytes, checkpoint: Note, witness_keys: Collection[VerifierKey]) -> tuple[Verified, ...]:
+def read_cosignatures(
+    body: bytes, checkpoint: Note, witness_keys: Collection[VerifierKey]
+) -> tuple[Verified, ...]:
     """The cosignatures of known witnesses under `checkpoint` in the body of a witness's answer; others are ignored.
 
     Raises:
@@ -100,7 +104,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Fork:
-    """Two notes in which one log signs different roots for one size: proof for everybody that it has broken its word."""
+    """Two notes in which one log signs different roots for one size: everybody can see that it broke its word."""
 
     first: bytes
     second: bytes
@@ -137,9 +141,7 @@ class Witness:
         LocalError: a signer of anything but cosignatures, or none.
     """
 
-    def __init__(
-        self, signers: Sequence[NoteSigner], logs: Mapping[str, Collection[VerifierKey]]
-    ) -> None:
+    def __init__(self, signers: Sequence[NoteSigner], logs: Mapping[str, Collection[VerifierKey]]) -> None:
         if not signers or any(signer.key.algorithm != COSIGNATURE for signer in signers):
             raise LocalError("a witness signs with keys for cosignatures (algorithm 4)")
         self._signers = tuple(signers)

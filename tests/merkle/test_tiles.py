@@ -38,7 +38,8 @@ LEAVES = leaf_hashes(LOG)
 
 def grow(entries: list[bytes], batch: int) -> tuple[Edge, dict[Tile, bytes]]:
     """The log's edge and all files that were ever written."""
-    edge, files = Edge(), {}
+    edge = Edge()
+    files: dict[Tile, bytes] = {}
     for at in range(0, len(entries), batch):
         edge, written = edge.append(entries[at : at + batch])
         for file in written:
@@ -71,7 +72,8 @@ def test_every_file_is_as_in_the_slow_twin(size: int) -> None:
 @settings(max_examples=50)
 @given(st.lists(st.integers(0, 700), max_size=8))
 def test_batches_leave_no_trace(batches: list[int]) -> None:
-    edge, files, size = Edge(), {}, 0
+    edge, size = Edge(), 0
+    files: dict[Tile, bytes] = {}
     for batch in batches:
         before = size
         edge, written = edge.append(LOG[size : size + batch])
@@ -83,6 +85,7 @@ def test_batches_leave_no_trace(batches: list[int]) -> None:
     assert edge == Edge().append(LOG[:size])[0]
 
 
+@settings(max_examples=40)
 @given(st.integers(0, SIZE), st.integers(0, 2_000))
 def test_an_old_edge_is_restored_where_only_full_tiles_are_left(size: int, more: int) -> None:
     later = {tile: WHOLE[tile] for tile in new_tiles(0, SIZE)}
@@ -97,6 +100,7 @@ def test_an_old_edge_is_restored_where_only_full_tiles_are_left(size: int, more:
         assert edge.append(LOG[size : size + more])[0].root() == root_of(LEAVES[: size + more])
 
 
+@settings(max_examples=60)
 @given(st.integers(1, SIZE).flatmap(lambda n: st.tuples(st.integers(0, n - 1), st.just(n))))
 def test_proofs_come_out_of_the_tiles_of_the_log_or_a_later_one(where: tuple[int, int]) -> None:
     index, size = where
