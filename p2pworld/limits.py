@@ -34,6 +34,7 @@ __all__ = [
     "LOG_SIZE_MAX", "LOG_ENTRY_BYTES_MAX", "PROOF_HASHES_MAX", "KEY_NAME_BYTES_MAX", "NOTE_SIGNATURES_MAX",
     "NOTE_BYTES_MAX", "CHECKPOINT_TEXT_BYTES_MAX", "RECEIPT_EXTRA_BYTES_MAX", "RECEIPT_BYTES_MAX",
     "WITNESS_BODY_BYTES_MAX",
+    "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX", "CIVIC_CLOCK_MINUTES",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
     "SHOW_OBJECTS", "SHOW_BYTES", "SHOW_MESSAGES_PER_TICK", "SHOW_SENDS_PER_TICK", "SHOW_PACKED_PER_TICK",
 ]  # fmt: skip
@@ -213,6 +214,14 @@ RECEIPT_EXTRA_BYTES_MAX: Final = 49_152  # 65 536 in base64
 # extra data, 63 hashes of 45 B, a checkpoint with its signatures, and 128 B for the words between
 RECEIPT_BYTES_MAX: Final = 65_536 + 63 * 45 + 65_536 + 128
 WITNESS_BODY_BYTES_MAX: Final = 65_536 + 63 * 45 + 32  # a checkpoint, a proof, and the old size
+
+# ---- civic transactions
+CIVIC_LEAF_BYTES_MAX: Final = 4_096  # 16 public fields of 200 B: a full bundle of 256 has 1 MB
+CIVIC_SEALED_BYTES_MAX: Final = 65_536  # 20 000 Hangul syllables in UTF-8, and what identifies their writer
+CIVIC_SUBMISSION_BYTES_MAX: Final = (
+    4_096 + 65_536 + 8 * 160 + 512
+)  # a leaf, what is sealed, its key for 8 offices
+CIVIC_CLOCK_MINUTES: Final = 9  # either way: a clock that is off by ten minutes is told so
 
 # ---- objects
 OBJECTS_PER_CELL: Final = 4_096
