@@ -237,8 +237,8 @@ def parse_note(data: bytes) -> Note:
     """
     if len(data) > NOTE_BYTES_MAX:
         raise RemoteError("note-size", f"a note of {len(data)} bytes, where {NOTE_BYTES_MAX} are allowed")
-    text, gap, lines = _decode(data).rpartition("\n\n")
-    if not gap or not text:
+    text, _, lines = _decode(data).rpartition("\n\n")
+    if not text:
         raise RemoteError("note-form", "a note is a text, an empty line and signatures")
     return Note(f"{text}\n", _read_lines(lines))
 

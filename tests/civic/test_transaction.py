@@ -160,9 +160,28 @@ def test_sizes_and_versions() -> None:
     with pytest.raises(RemoteError) as raised:
         parse_submission(bytes(CIVIC_SUBMISSION_BYTES_MAX + 1))
     assert raised.value.reason == "submission-size"
-    long = tuple(Field(f"f{n}", "x" * 200) for n in range(32))
-    with pytest.raises(LocalError):
-        Leaf(LEAF_VERSION, 0, replace(FILED.filing, public=long), FILED.sig).to_bytes()
+    room = CIVIC_LEAF_BYTES_MAX - len(FILED.leaf(7).to_bytes())
+    for more, fits in ((0, True), (1, False)):
+        # the lengths of a text of 256 characters and more are written in two bytes more
+        public = (Field("topic", "x" * (room + len("parks") - 2 + more)),)
+        leaf = Leaf(LEAF_VERSION, 7, replace(FILED.filing, public=public), FILED.sig)
+        if fits:
+            assert parse_leaf(leaf.to_bytes()) == leaf
+            assert len(leaf.to_bytes()) == CIVIC_LEAF_BYTES_MAX
+        else:
+            with pytest.raises(LocalError):
+                leaf.to_bytes()
+    for wrong in (
+        replace(FILED.filing, public=(Field("topic", "x" * 20_001),)),
+        replace(FILED.filing, public=(Field("topic", "x"),) * 33),
+        replace(FILED.filing, stream="x" * 81),
+    ):
+        with pytest.raises(LocalError):
+            wrong.statement()
+    assert FILED.sealed is not None
+    for wraps in ((), FILED.sealed.wraps * 9):
+        with pytest.raises(LocalError):
+            replace(FILED, sealed=replace(FILED.sealed, wraps=wraps)).to_bytes()
 
 
 def test_the_largest_of_everything_fits_into_a_submission() -> None:
@@ -216,6 +235,9 @@ def test_what_is_refused_and_why() -> None:
     ):
         assert check(replace(FILED, sealed=sealed)) == "civic-sealed"
     assert check(signed(replace(filing, sealed=b""))) == "civic-sealed"
+    assert check(replace(signed(replace(filing, sealed=b"")), sealed=None)) == "civic-sealed"
+    erasure = replace(filing, type="erased", public=(Field("index", "0"),))
+    assert check(signed(erasure)) == "civic-sealed"
     other = filed(secrets=replace(SECRETS, seed=bytes(32)))
     for sig in (bytes(64), other.sig):
         assert check(replace(FILED, sig=sig)) == "civic-signature"

@@ -33,6 +33,7 @@ def test_the_published_form() -> None:
     assert [len(line) for line in lines[3:9]] == [44] * 6
     assert lines[9:12] == ["", ORIGIN, "37"]
     assert receipt(11, 37).to_bytes() == DATA.replace(b"extra ZXh0cmE=\n", b"")
+    assert parse_receipt(receipt(0, 1, extra=b"x").to_bytes()).extra == b"x"
 
 
 @given(
