@@ -227,6 +227,15 @@ CIVIC_QUEUE_MAX: Final = 4_096  # waiting for one stream: 1.4 s at 3 000 a secon
 CIVIC_RETRY_S: Final = 0.5  # before what failed (store, record, publishing) is tried again
 CIVIC_CLOCK_MINUTES: Final = 9  # either way: a clock that is off by ten minutes is told so
 
+# ---- ground on its way
+REGIONS_TOLD_MAX: Final = 1_024  # leaves with people, the fullest first: 12 kB to the steward each second
+DRAIN_S: Final = (
+    20.0  # for a node that ends: 160 regions and 500 people take 3 s; then its standbys take over
+)
+HANDOFFS_OPEN: Final = (
+    256  # at once, of one node: when ground moves with thousands, they follow as seats are found
+)
+
 # ---- objects
 OBJECTS_PER_CELL: Final = 4_096
 OBJECTS_PER_AVATAR: Final = 256  # within one cell
