@@ -135,8 +135,7 @@ def test_batches_and_the_queue_are_bounded() -> None:
 def test_what_failed_is_tried_again_after_a_while(kind: type, done: bool) -> None:
     world, client, holder = begin()
     client.file(holder, submission(0))
-    while not (holder.effects and isinstance(holder.effects[0], kind)):
-        assert holder.act()
+    until(holder, kind)
     failed = holder.effects[0]
     holder.now = 100.0
     assert holder.fail(done=done)
@@ -209,6 +208,40 @@ def test_a_newer_holder_ends_the_older_one_and_answers_for_it() -> None:
             old.run()
             assert client.refused[request] == "civic-moved"
         check_all_accepted(world, client, range(3))
+
+
+def until(holder: Holder, kind: type) -> None:
+    """Acts until the next thing to be done is such a step."""
+    while not (holder.effects and isinstance(holder.effects[0], kind)):
+        assert holder.act()
+
+
+def test_a_record_of_the_older_holder_that_comes_late_is_read_and_gone_on_from() -> None:
+    world, client, old = begin()
+    old.run()
+    client.file(old, submission(0))
+    until(old, PutRecord)
+    new = Holder(world, client, world.epoch + 1)
+    until(new, PutRecord)  # it has read
+    old.act()
+    assert world.record is not None
+    assert (world.record.size, world.record.epoch) == (1, 1)
+    assert names(new)[:5] == ["PutRecord", "Fence", "ReadHeads", "PutRecord", "Republish"]
+    assert new.machine.stage is Stage.IDLE
+    old.run()
+    check_all_accepted(world, client, range(3))
+
+
+def test_a_record_that_vanishes_meanwhile_is_no_crash() -> None:
+    world, client, holder = begin()
+    holder.run()
+    request = client.file(holder, submission(0))
+    until(holder, PutRecord)
+    world.record = None
+    holder.run()
+    assert holder.machine.stage is Stage.READ_ONLY
+    assert world.alarms == ["log-record-lost"]
+    assert client.refused[request] == "civic-read-only"
 
 
 def test_an_epoch_that_was_passed_never_begins() -> None:
