@@ -25,7 +25,7 @@ from p2pworld.merkle.tree import (
     Subtree,
     fold,
     leaf_hashes,
-    perfect_root,
+    node_hash,
 )
 
 if TYPE_CHECKING:
@@ -132,11 +132,16 @@ def tile_of(subtree: Subtree, size: int) -> Tile:
     Raises:
         LocalError: the subtree is not in that log.
     """
-    level, inner = divmod(subtree.level, TILE_HEIGHT)
-    index = subtree.number >> TILE_HEIGHT - inner
+    level, index = _place(subtree, size)
+    return Tile(level, index, min(TILE_WIDTH, _width_at(level, size) - (index << TILE_HEIGHT)))
+
+
+def _place(subtree: Subtree, size: int) -> tuple[int, int]:
+    """Level and index of the tile that holds this hash, or those that it is made of."""
     if (subtree.number + 1) << subtree.level > size:
         raise LocalError(f"a log of {size} has no {subtree}")
-    return Tile(level, index, min(TILE_WIDTH, _width_at(level, size) - (index << TILE_HEIGHT)))
+    level, inner = divmod(subtree.level, TILE_HEIGHT)
+    return level, subtree.number >> TILE_HEIGHT - inner
 
 
 def new_tiles(old: int, new: int) -> list[Tile]:
@@ -190,11 +195,16 @@ def _read_hashes(tiles: Tiles, tile: Tile) -> list[bytes]:
 
 
 class TileHashes:
-    """Reads hashes of a log of `size` from its tiles; the full tile serves where a partial one is gone."""
+    """Reads hashes of a log of `size` from its tiles; the full tile serves where a partial one is gone.
+
+    It remembers every tile that it has read, with the hashes over it, so that the proofs of a whole batch cost little
+    more than one: it lives as long as what it is made for.
+    """
 
     def __init__(self, size: int, tiles: Tiles) -> None:
         self._size = size
         self._tiles = tiles
+        self._read: dict[tuple[int, int], list[list[bytes]]] = {}
 
     def __call__(self, subtree: Subtree) -> bytes:
         """The hash of this subtree.
@@ -203,10 +213,21 @@ class TileHashes:
             RemoteError: its tile is not there (`tile-missing`) or has another length (`tile-size`).
             LocalError: the log is too short to have it.
         """
-        hashes = _read_hashes(self._tiles, tile_of(subtree, self._size))
-        inner = subtree.level % TILE_HEIGHT
-        first = (subtree.number << inner) % TILE_WIDTH
-        return perfect_root(hashes[first : first + (1 << inner)])
+        place = _place(subtree, self._size)
+        levels = self._read.get(place)
+        if levels is None:
+            hashes = _read_hashes(self._tiles, tile_of(subtree, self._size))
+            levels = self._read[place] = _levels_over(hashes)
+        level = levels[subtree.level % TILE_HEIGHT]
+        return level[subtree.number % (TILE_WIDTH >> subtree.level % TILE_HEIGHT)]
+
+
+def _levels_over(hashes: list[bytes]) -> list[list[bytes]]:
+    """These hashes, those of their pairs, and so on upwards; the odd one of a level has no parent yet."""
+    levels = [hashes]
+    while len(below := levels[-1]) > 1:
+        levels.append([node_hash(left, right) for left, right in zip(below[::2], below[1::2], strict=False)])
+    return levels
 
 
 # ---- bundles

@@ -416,6 +416,11 @@ def test_a_record_that_is_gone_or_of_another_history_is_read_only() -> None:
     record, world.record = world.record, None
     assert told_at_start(world) == "log-record-lost"
     assert record is not None
+    nothing = three_filed()
+    nothing.entries.clear()
+    for published, witnessed in ((nothing.published, None), (None, nothing.witnessed)):
+        nothing.record, nothing.published, nothing.witnessed = None, published, witnessed
+        assert told_at_start(nothing) == "log-record-lost"
     for wrong, reason in (
         (replace(record, size=2, root=record.root), "log-behind"),  # published is further than the record
         (replace(record, root=bytes(32)), "log-fork"),

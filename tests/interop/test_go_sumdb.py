@@ -6,6 +6,7 @@ byte was changed, the other never takes.
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +26,7 @@ from p2pworld.merkle.proof import (
 from p2pworld.merkle.receipt import parse_receipt
 from p2pworld.merkle.tiles import ENTRIES, Edge, Tile, TileHashes, new_tiles
 from p2pworld.merkle.tree import leaf_hash, leaf_hashes, root_of
+from tests.civic.log_world import Client, Holder, World, submission
 from tests.interop.go_sumdb import GoSumdb, go_program
 from tests.merkle.signed import (
     ENTRIES as SMALL_LOG,
@@ -150,6 +152,29 @@ def _without_far_tiles(files: dict[str, bytes], index: int) -> dict[str, bytes]:
         for path, data in files.items()
         if not path.startswith("tile/0/") or ".p/" in path or path == near
     }
+
+
+def test_a_log_that_the_holder_wrote_is_another_makers_to_check(go: GoSumdb) -> None:
+    world = World()
+    client = Client(world)
+    holder = Holder(world, client, 1)
+    for batch in (range(1), range(1, 5), range(5, 40)):
+        for number in batch:
+            client.file(holder, submission(number))
+        holder.run()
+    assert world.witnessed is not None
+    opened = go.ask("open", Data=world.witnessed.to_bytes(), Keys=[LOG.key.text, WITNESS_KEYS[0].text])
+    assert opened["signers"] == [LOG.key.name, WITNESS_KEYS[0].name]
+    origin, size, root = opened["text"].splitlines()
+    assert (origin, size) == (ORIGIN, "40")
+    files = {tile.path: data for tile, data in world.files.items() if tile.level != ENTRIES}
+    fields = {"Size": 40, "Root": base64.b64decode(root)}
+    for filed, index in (
+        (submission(number), world.accepted[submission(number).fingerprint]) for number in (0, 39)
+    ):
+        read = go.ask("read files", Index=index, Files=files, **fields)
+        assert read.error == ""
+        assert read["leaf"] == leaf_hash(filed.leaf(1).to_bytes())
 
 
 # ---- notes
