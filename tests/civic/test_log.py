@@ -162,6 +162,13 @@ def test_a_commit_that_failed_is_looked_for_behind_a_new_fence() -> None:
         check_all_accepted(world, client, range(1))
 
 
+def test_without_a_quorum_nobody_is_asked() -> None:
+    world = World()
+    holder = Holder(world, Client(world), 1, LogHolder(STREAM, 1, [LOG], TYPES))
+    assert names(holder) == ["Fence", "ReadHeads", "PutRecord", "Republish"]
+    assert world.witnessed is None
+
+
 def test_too_few_witnesses_are_asked_again() -> None:
     world = World()
     machine = LogHolder(STREAM, 1, [LOG], TYPES, quorum=2)  # there is only one

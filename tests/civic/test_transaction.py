@@ -29,7 +29,7 @@ from p2pworld.civic.transaction import (
     verify_filing,
 )
 from p2pworld.crypto.keys import Signer
-from p2pworld.crypto.seal import LOCK_OVERHEAD_BYTES, lock, sealing_public, unlock
+from p2pworld.crypto.seal import LOCK_OVERHEAD_BYTES, sealing_public
 from p2pworld.errors import LocalError, Refusal, RemoteError
 from p2pworld.limits import (
     CIVIC_CLOCK_MINUTES,
@@ -333,20 +333,3 @@ def test_what_the_type_does_not_have_is_not_filed() -> None:
     with pytest.raises(LocalError):
         file_transaction(ERASED, STREAM, MINUTE, {"index": "0"}, {}, PERSON, [OFFICE], SECRETS)
     assert repr(SECRETS) == "Secrets()"
-
-
-@given(st.binary(max_size=100))
-def test_locks(data: bytes) -> None:
-    locked = lock(bytes(32), data)
-    assert len(locked) == len(data) + LOCK_OVERHEAD_BYTES
-    assert unlock(bytes(32), locked) == data
-    for key, spoiled in (
-        (bytes([1]) * 32, locked),
-        (bytes(32), locked + b"x"),
-        (bytes(32), locked[:-1]),
-        (bytes(32), b""),
-    ):
-        with pytest.raises(RemoteError):
-            unlock(key, spoiled)
-    with pytest.raises(LocalError):
-        lock(bytes(31), data)
