@@ -138,10 +138,10 @@ class NodeProcess:
         """Whether its process exists."""
         return self.process is not None and self.process.poll() is None
 
-    def start(self) -> None:
+    def start(self, module: str = "shard_node") -> None:
         """Starts it (again), with the same keys, ports and data."""
         with self.log.open("ab") as log:
-            self.process = start_child(["-m", "shard_node", "--config", str(self.config)], log, log)
+            self.process = start_child(["-m", module, "--config", str(self.config)], log, log)
 
     def signal(self, number: int) -> None:
         """Sends its process a signal."""

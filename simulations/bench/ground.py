@@ -292,7 +292,7 @@ def run_gather(people: int, nodes: int, folder: Path, say_: Callable[[str], None
         while time.monotonic() - left_s < 5 * CHANGE_S:
             now_s = time.monotonic()
             near = sum(math.dist((life.east_cm, life.north_cm), point) < 3 * POINT_CM for life in scene.lives)
-            gone_s = gone_s or (now_s if near == 0 else 0.0)
+            gone_s = gone_s or (now_s if near <= easy // 5 else 0.0)
             if gone_s and heart in scene.regions():
                 merged_s = now_s
                 break

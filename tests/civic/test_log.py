@@ -15,6 +15,7 @@ from p2pworld.civic.steps import (
     Failed,
     Fence,
     Fenced,
+    KeepWitnessed,
     Publish,
     Published,
     PutRecord,
@@ -167,6 +168,21 @@ def test_without_a_quorum_nobody_is_asked() -> None:
     holder = Holder(world, Client(world), 1, LogHolder(STREAM, 1, [LOG], TYPES))
     assert names(holder) == ["Fence", "ReadHeads", "PutRecord", "Republish"]
     assert world.witnessed is None
+
+
+def test_witnesses_are_asked_about_one_checkpoint_at_a_time_and_then_about_the_newest() -> None:
+    _, client, holder = begin()
+    until(holder, AskWitnesses)
+    holder.act()
+    cosigned = holder.results.popleft()  # witnesses take their time
+    for number in range(2):
+        client.file(holder, submission(number))
+        assert "AskWitnesses" not in names(holder)
+    holder.tell(cosigned)
+    kept, asked = holder.effects
+    assert isinstance(kept, KeepWitnessed)
+    assert isinstance(asked, AskWitnesses)
+    assert (kept.size, Checkpoint.parse(asked.checkpoint.text).size) == (0, 2)
 
 
 def test_too_few_witnesses_are_asked_again() -> None:
