@@ -34,6 +34,11 @@ __all__ = [
     "HINTS_MAX", "HINT_ADDRESSES_MAX", "HINT_ROOTS_MAX", "LAN_RECORDS_MAX", "LAN_LOOK_S",
     "BOARD_CM", "RIDER_CROSSES_S", "RIDER_KEPT_S", "RIDER_STAYS_S",
     "STORE_ANSWER_BYTES_MAX",
+    "LOG_SIZE_MAX", "LOG_ENTRY_BYTES_MAX", "PROOF_HASHES_MAX", "KEY_NAME_BYTES_MAX", "NOTE_SIGNATURES_MAX",
+    "NOTE_BYTES_MAX", "CHECKPOINT_TEXT_BYTES_MAX", "RECEIPT_EXTRA_BYTES_MAX", "RECEIPT_BYTES_MAX",
+    "WITNESS_BODY_BYTES_MAX",
+    "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX", "CIVIC_CLOCK_MINUTES",
+    "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
     "SHOW_OBJECTS", "SHOW_BYTES", "SHOW_MESSAGES_PER_TICK", "SHOW_SENDS_PER_TICK", "SHOW_PACKED_PER_TICK",
 ]  # fmt: skip
@@ -221,6 +226,36 @@ RIDER_STAYS_S: Final = 3.0  # after a handoff, before the next: nodes' clocks ma
 # a whole map (16 384 cells of 20 B, 1 024 members with three addresses of 512: 2 MB) and 17 leases of 300 B for each of
 # its members (5 MB), in base64
 STORE_ANSWER_BYTES_MAX: Final = 16 << 20
+
+# ---- logs
+LOG_SIZE_MAX: Final = (
+    2**53 - 1
+)  # what a browser counts exactly; 5 000 entries a second fill it in 57 000 years
+LOG_ENTRY_BYTES_MAX: Final = 2**16 - 1  # the length before an entry in a bundle has two bytes
+PROOF_HASHES_MAX: Final = 63  # C2SP tlog-witness; a log of LOG_SIZE_MAX needs 54 at most
+KEY_NAME_BYTES_MAX: Final = 255
+NOTE_SIGNATURES_MAX: Final = 32  # C2SP asks for 16: two keys of a log that changes them, and 30 witnesses
+NOTE_BYTES_MAX: Final = (
+    65_536  # a checkpoint under 16 post-quantum signatures of 3.4 kB, or 32 of ours of 0.4 kB
+)
+CHECKPOINT_TEXT_BYTES_MAX: Final = 2_048  # an origin of 255 B, size, root, and what a log may add
+RECEIPT_EXTRA_BYTES_MAX: Final = 49_152  # 65 536 in base64
+# extra data, 63 hashes of 45 B, a checkpoint with its signatures, and 128 B for the words between
+RECEIPT_BYTES_MAX: Final = 65_536 + 63 * 45 + 65_536 + 128
+WITNESS_BODY_BYTES_MAX: Final = 65_536 + 63 * 45 + 32  # a checkpoint, a proof, and the old size
+
+# ---- civic transactions
+CIVIC_LEAF_BYTES_MAX: Final = 4_096  # 16 public fields of 200 B: a full bundle of 256 has 1 MB
+CIVIC_SEALED_BYTES_MAX: Final = 65_536  # 20 000 Hangul syllables in UTF-8, and what identifies their writer
+CIVIC_SUBMISSION_BYTES_MAX: Final = (
+    4_096 + 65_536 + 8 * 160 + 512
+)  # a leaf, what is sealed, its key for 8 offices
+CIVIC_BATCH_MAX: Final = (
+    512  # of one transaction of the store: 120 kB of leaves; from bytes to leaf 70 ms of a core
+)
+CIVIC_QUEUE_MAX: Final = 4_096  # waiting for one stream: 1.4 s at 3 000 a second; 70 kB each at most, 290 MB
+CIVIC_RETRY_S: Final = 0.5  # before what failed (store, record, publishing) is tried again
+CIVIC_CLOCK_MINUTES: Final = 9  # either way: a clock that is off by ten minutes is told so
 
 # ---- ground on its way
 REGIONS_TOLD_MAX: Final = 1_024  # leaves with people, the fullest first: 12 kB to the steward each second

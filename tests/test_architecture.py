@@ -405,6 +405,8 @@ BREAKING = [
     (pure_imports, "p2pworld.seoul.gu", "from pathlib import Path", "only the shell"),
     (pure_imports, "p2pworld.world.presence", "import numpy as np", "numpy has no business here"),
     (pure_imports, "p2pworld.crypto.keys", "import numpy", "numpy has no business here"),
+    (pure_imports, "p2pworld.merkle.note", "import nacl.signing", "nacl has no business here"),
+    (downward_imports, "p2pworld.merkle.note", "from p2pworld.civic import witness", "of L2"),
     (pure_imports, "p2pworld.crypto.keys", "from nacl.utils import random", "not pure"),
     (pure_imports, "p2pworld.world.crowd", "from numpy import random", "not pure"),
     (
