@@ -263,8 +263,8 @@ class Checkers:
             return
         for machine in self.run.machines:
             other = machine.process
-            if other is None or other is process:
-                continue
+            if other is None or other is process or other.node.city_map is process.node.city_map:
+                continue  # one map gives no ground to two: see `map_stored`
             for cell in self._held(other):
                 for own in mine:
                     if own == cell or own.contains(cell) or cell.contains(own):
@@ -358,7 +358,9 @@ class Checkers:
         living = {machine.process.node.who for machine in run.machines if machine.process is not None}
         for cell in run.cells:
             for leaf, holding in city.cells.items():
-                if (leaf == cell or leaf.contains(cell) or cell.contains(leaf)) and holding.holder not in living:
+                if (
+                    leaf == cell or leaf.contains(cell) or cell.contains(leaf)
+                ) and holding.holder not in living:
                     self.violate("recovery", f"nobody who lives holds cell {leaf}")
 
     def _all_in(self) -> None:

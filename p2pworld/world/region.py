@@ -192,7 +192,7 @@ class RegionIndex:
 
 
 # who holds which cell, by number, and the border that follows from it: the latest used last
-_BORDERS_KEPT: Final = 16  # at most 1 MB each
+_BORDERS_KEPT: Final = 32  # at most 1 MB each
 _BORDERS: Final[dict[tuple[bytes, bytes], Border]] = {}
 
 
@@ -290,8 +290,8 @@ def _pieces(index: RegionIndex) -> NDArray[np.int64]:
                 lines.append((number, 0, s, w, e))
     edges = _stretches(np.array(lines, np.int64).reshape(-1, 5))
     number, runs_north, line, low, high = edges.T
-    points = np.array([corner for corner in sorted(corners) if not _on_edge(edges, *corner)], np.int64)
-    points = points.reshape(-1, 3)
+    points = np.array(sorted(corners), np.int64).reshape(-1, 3)
+    points = points[~_on_edge(edges, points)]
     found = np.concatenate(
         (
             np.column_stack((number, line, low, line, high))[runs_north == 1],
@@ -323,9 +323,10 @@ def _stretches(lines: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.column_stack((number, runs_north, line, low, high))
 
 
-def _on_edge(edges: NDArray[np.int64], number: int, east: int, north: int) -> bool:
-    """Whether a corner lies on a piece with the same holder anyhow."""
+def _on_edge(edges: NDArray[np.int64], points: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each corner (holder, east, north) lies on a piece with the same holder anyhow."""
+    number, east, north = points.T[:, :, None]
     theirs, runs_north, line, low, high = edges.T
-    along = np.where(runs_north, north, east)
-    on = (theirs == number) & (line == np.where(runs_north, east, north)) & (low <= along) & (along <= high)
-    return bool(on.any())
+    along, across = np.where(runs_north, north, east), np.where(runs_north, east, north)
+    on: NDArray[np.bool_] = (theirs == number) & (line == across) & (low <= along) & (along <= high)
+    return on.any(axis=1)
