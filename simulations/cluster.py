@@ -54,7 +54,7 @@ class CityOptions:
 
     nodes: int = 4
     spares: int = 2  # machines that may join
-    people: int = 26
+    people: int = 22
     second_devices: int = 3  # this many people have two devices
     level: int = 10
     columns: int = 4

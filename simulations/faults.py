@@ -166,7 +166,7 @@ _LIGHT: Final = FaultOptions(
 _HEAVY: Final = replace(
     _LIGHT,
     crash_every_s=30.0,
-    crash_in_handoff_every_s=6.5,
+    crash_in_handoff_every_s=10.0,
     crash_in_write_every_s=30.0,
     pause_every_s=22.0,
     partition_every_s=18.0,
