@@ -59,7 +59,7 @@ class CityOptions:
     level: int = 10
     columns: int = 4
     rows: int = 4
-    tick_ms: int = 250
+    tick_ms: int = 400
     ttl_s: float = LEASE_TTL_S
     balance: BalanceOptions | None = _BALANCE
     walk: WalkOptions = field(default_factory=WalkOptions)

@@ -77,13 +77,17 @@ class Trace:
         return self._hash.hexdigest()
 
     def story(self, names: tuple[str, ...], lines: int) -> tuple[str, ...]:
-        """The last so many lines in which one of the names occurs as a word, and the faults among them, marked with !.
+        """The last so many lines in which one of the names occurs as a word, and the faults since the first of them.
 
-        All lines count if no name is given.
+        All lines count if no name is given. Faults are marked with !, and are at most as many as the lines asked for.
         """
         named = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in names))
-        found: deque[str] = deque(maxlen=lines)
-        for time_s, line, fault in self._lines:
-            if fault or not names or named.search(line):
+        found: list[str] = []
+        told = faults = 0
+        for time_s, line, fault in reversed(self._lines):
+            if told == lines or faults == lines:
+                break
+            if fault or named.search(line):
                 found.append(f"{time_s:10.3f} s {'!' if fault else ' '} {line}")
-        return tuple(found)
+                told, faults = told + (not fault), faults + fault
+        return tuple(reversed(found))

@@ -42,7 +42,7 @@ class WalkOptions:
     """How people behave: speeds in cm/s, rates per person and second."""
 
     speed_cm_s: tuple[float, float] = (450.0, 690.0)
-    pose_every_s: float = 0.22
+    pose_every_s: float = 0.33
     linger_s: float = 0.6  # at the end of each leg, on average
     hang_per_s: float = 0.03
     ring_per_s: float = 0.02
@@ -110,6 +110,7 @@ class Device:
         self._deeds: dict[int, Deed] = {}
         self._aim = _somewhere(town, self.dice)
         self._linger_until_s = 0.0
+        self._stalled_s = 0.0
         self._gathered_until_s = 0.0  # with the crowd, around this point:
         self._gathering = self._aim
         self._speed_cm_s = rng.uniform(*options.speed_cm_s)
@@ -175,8 +176,9 @@ class Device:
 
     def stall(self, seconds: float) -> None:
         """Nothing arrives on this device's sockets, either way, for a while."""
+        self._stalled_s = max(self._stalled_s, self.town.agenda.now_s + seconds)
         for socket in self._sockets.values():
-            socket.stalled_s = max(socket.stalled_s, self.town.agenda.now_s + seconds)
+            socket.stalled_s = self._stalled_s
 
     def _follow(self, was: ClientAt) -> None:
         session = self.session
@@ -205,6 +207,7 @@ class Device:
         process = found[0] if found else None
         socket = PlaySocket(self, action.conn, process)
         self._sockets[action.conn] = socket
+        socket.stalled_s = self._stalled_s
         if process is None:
             network.close_from_node(socket)
         else:
