@@ -33,12 +33,12 @@ class Order:
     seed: int
     minutes: float
     faults: FaultOptions
-    nodes: int
+    options: CityOptions
     only: tuple[Fault, ...] | None = None
 
     def city(self) -> City:
         """It, before it has begun."""
-        return City(self.seed, self.minutes, self.faults, CityOptions(nodes=self.nodes), self.only)
+        return City(self.seed, self.minutes, self.faults, self.options, self.only)
 
 
 @dataclass(frozen=True, slots=True)

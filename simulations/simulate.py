@@ -17,6 +17,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from simulations.cluster import CityOptions
 from simulations.faults import PRESETS, Fault, as_fault, as_plain
 from simulations.seeds import Order, Red, minimise, run_seeds, totals
 
@@ -102,7 +103,8 @@ def command(
     Same seed, same run, to the last byte. Ends with 1 if any promise was broken.
     """
     options = PRESETS[faults] if faults_per_hour is None else PRESETS[faults].at_rate(faults_per_hour)
-    orders = [Order(number, minutes, options, nodes, only_faults) for number in range(seed, seed + seeds)]
+    city = CityOptions(nodes=nodes)
+    orders = [Order(number, minutes, options, city, only_faults) for number in range(seed, seed + seeds)]
     jobs = jobs or os.cpu_count() or 1
     rate = f"{options.major_per_hour():.0f} faults an hour" if only_faults is None else "given faults"
     runs = _run_all(orders, jobs, f"simulating {minutes:g} min with {rate}")
