@@ -4,7 +4,8 @@ Start: key and grants, the lock on the data directory (which proves the earlier 
 the sockets, then the node and its tasks in one nursery. Whatever a person can mend is a ConfigError: one sentence.
 
 End, at SIGTERM or SIGINT: stop accepting, say BYE `leaving` with the other nodes' urls to every client, let the disk
-finish, end the lease in the store, close. A second signal ends it at once.
+finish, end the lease in the store, close. A second signal ends it at once. SIGHUP ends nothing: it reads the
+certificate that browsers see anew.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import os
 import resource
 import signal
 import socket
-import ssl
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -27,6 +27,7 @@ from p2pworld.crypto.keys import NodeKeys
 from p2pworld.errors import LocalError
 from p2pworld.grants import Grant, grants_from_text, verify_chain
 from shard_node import declared
+from shard_node.certificates import WebCertificate
 from shard_node.config import Address, Config
 from shard_node.coordination.interface import CoordinationDown
 from shard_node.coordination.settings import open_store
@@ -35,6 +36,7 @@ from shard_node.errors import ConfigError
 from shard_node.execute import Executor, now
 from shard_node.links import Links
 from shard_node.memory import keep_memory
+from shard_node.notify import Supervisor
 from shard_node.play import PlaySockets
 from shard_node.play_conn import listen_play
 from shard_node.stages import Stages
@@ -42,11 +44,13 @@ from shard_node.status import Status
 from shard_node.storage.journal import StorageFailed
 from shard_node.storage.lock import DataDirLock
 from shard_node.storage.sqlite import SqliteJournal
+from shard_node.surroundings import Surroundings
 from shard_node.web.app import make_app
 from shard_node.web.moderation import moderation_routes
 from shard_node.web.serve import serve_web
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
@@ -57,7 +61,7 @@ if TYPE_CHECKING:
         [socket.socket, Callable[[], float], ssl.SSLContext | None, int, Stages, Doors], PlaySockets
     ]
 
-__all__ = ["JOURNAL_NAME", "Bound", "allow_files", "bind", "read_grants", "read_keys", "read_tls", "serve"]
+__all__ = ["JOURNAL_NAME", "Bound", "allow_files", "bind", "read_grants", "read_keys", "serve"]
 
 JOURNAL_NAME: Final = "journal.sqlite"
 GOODBYE_S: Final = 2.0  # for clients to read BYE
@@ -127,24 +131,6 @@ def read_grants(config: Config, keys: NodeKeys, wall_ms: int) -> tuple[Grant, ..
     return grants
 
 
-def read_tls(config: Config) -> ssl.SSLContext | None:
-    """The certificate of play sockets, if they are to be wss.
-
-    Raises ConfigError.
-    """
-    if config.tls is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(config.tls.play_cert, config.tls.play_key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"tls.play_cert and tls.play_key are no pair of PEM files ({error}).") from None
-    context.num_tickets = (
-        0  # no client of ours comes back with one; they would be written before the first frame
-    )
-    return context
-
-
 def _listen(address: Address, key: str, listen: Callable[[str, int], socket.socket]) -> socket.socket:
     try:
         return listen(address.host, address.port)
@@ -194,7 +180,7 @@ def bind(config: Config) -> Bound:
         web,
         config.play_url or url("wss" if config.tls else "ws", config.play, play, "/play"),
         config.link_url or url("tls", config.link, link),
-        config.web_url or url("http", config.web, web),
+        config.web_url or url("https" if config.tls and config.tls.web else "http", config.web, web),
     )
 
 
@@ -245,7 +231,8 @@ async def serve(
     keys = read_keys(config)
     grants = read_grants(config, keys, now().wall_ms)
     places = declared.load(config.declared)
-    tls = read_tls(config)
+    certificate = WebCertificate(config.tls) if config.tls else None
+    surroundings = Surroundings(config.data_dir / JOURNAL_NAME, grants, certificate, config.store.cert_file)
     bound = bind(config)
     try:
         lock, journal = await _open_disk(config)
@@ -253,7 +240,18 @@ async def serve(
             store = await _open_store(config)
             try:
                 await _run(
-                    config, keys, grants, places, tls, bound, lock, journal, store, task_status, sockets
+                    config,
+                    keys,
+                    grants,
+                    places,
+                    certificate,
+                    surroundings,
+                    bound,
+                    lock,
+                    journal,
+                    store,
+                    task_status,
+                    sockets,
                 )
             finally:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + END_LEASE_S):
@@ -271,7 +269,8 @@ async def _run(
     keys: NodeKeys,
     grants: tuple[Grant, ...],
     places: Places,
-    tls: ssl.SSLContext | None,
+    certificate: WebCertificate | None,
+    surroundings: Surroundings,
     bound: Bound,
     lock: DataDirLock,
     journal: SqliteJournal,
@@ -299,20 +298,25 @@ async def _run(
     stages = Stages()
     executor = Executor(node, journal, store, on_number=lambda number: _record(lock, number), stages=stages)
     doors = Doors(config.unlimited)
+    tls = certificate.context if certificate else None
     play = sockets(bound.play, lambda: now().boot_s, tls, config.clients_max, stages, doors)
     link_listener = trio.SocketListener(trio.socket.from_stdlib_socket(bound.link))
     links = Links([link_listener], keys, grants, config.roots, lambda: node.who, now, executor)
     play.attach(executor)
     executor.attach(play, links)
-    web_stop = trio.Event()
+    web_stop, supervisor = trio.Event(), Supervisor(os.environ)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(play.run)
             nursery.start_soon(play.run_frames)
             nursery.start_soon(links.run)
             nursery.start_soon(executor.run)
-            app = make_app(Status(executor, config.name), more=moderation_routes(executor))
-            await nursery.start(serve_web, app, bound.web, web_stop)
+            nursery.start_soon(surroundings.run)
+            nursery.start_soon(supervisor.run)
+            app = make_app(Status(executor, surroundings, config.name), more=moderation_routes(executor))
+            await nursery.start(
+                serve_web, app, bound.web, web_stop, tls if config.tls and config.tls.web else None
+            )
             gc.collect()
             gc.freeze()  # what lives as long as the process is not looked at again
             log.info(
@@ -325,11 +329,11 @@ async def _run(
                     "web_url": bound.web_url,
                 },
             )
-            task_status.started(bound)
-            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                async for number in signals:
-                    log.info("ending", extra={"signal": signal.Signals(number).name})
-                    break
+            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+                task_status.started(bound)
+                supervisor.tell("READY=1", f"STATUS=serving {config.name}")
+                await _until_told_to_end(signals, certificate)
+                supervisor.tell("STOPPING=1", "STATUS=sending everybody elsewhere")
                 nursery.start_soon(_end_at_once, signals, nursery.cancel_scope)
                 await _leave(executor, play, store)
                 web_stop.set()
@@ -360,10 +364,22 @@ def _record(lock: DataDirLock, number: int) -> None:
     log.info("registered", extra={"incarnation": number})
 
 
+async def _until_told_to_end(signals: AsyncIterator[int], certificate: WebCertificate | None) -> None:
+    async for number in signals:
+        if number != signal.SIGHUP:
+            log.info("ending", extra={"signal": signal.Signals(number).name})
+            return
+        if certificate is None:
+            log.info("there is no certificate to reload")
+        else:
+            certificate.reload()
+
+
 async def _end_at_once(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
-    async for _ in signals:
-        log.warning("ending at once")
-        scope.cancel()
+    async for number in signals:
+        if number != signal.SIGHUP:
+            log.warning("ending at once")
+            scope.cancel()
 
 
 async def _leave(executor: Executor, play: PlaySockets, store: Coordination) -> None:
