@@ -120,6 +120,8 @@ class Status:
         """What runs here, and the versions of what it speaks and keeps."""
         lowest, highest = LINK_VERSIONS
         return {
+            "name": self._name,
+            "node": self._executor.node.who.node.hex()[:16],
             "version": p2pworld.__version__,
             "python": platform.python_version(),
             "link": f"{lowest}-{highest}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+import time
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
     from shard_node.config import Config
 
-__all__ = ["lines", "status"]
+__all__ = ["is_whole", "lines", "status"]
 
+ASK_EVERY_S: Final = 0.5
 TIMEOUT_S: Final = 5.0
 ANSWER_BYTES_MAX: Final = 32 << 20  # a map of 16 384 regions
 LOOPBACK: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -28,20 +30,39 @@ LOOPBACK: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 @click.command()
 @CONFIG
-def status(config_path: Path) -> None:
-    """Ask the node of this configuration, on this machine, how it and its city are; exit code 1 unless it is well."""
+@click.option(
+    "--whole", is_flag=True, help="Ask that the city is whole too: all regions held and stood by for."
+)
+@click.option(
+    "--wait", "wait_s", type=click.FloatRange(min=0), default=0.0, help="Ask again for so many seconds."
+)
+def status(config_path: Path, whole: bool, wait_s: float) -> None:
+    """Ask the node of this configuration, on this machine, how it and its city are; exit code 1 unless all is well."""
     from shard_node import config
 
     settings = config.load(config_path)
-    health = _ask(settings, "/healthz")
-    if not health:
+    until_s = time.monotonic() + wait_s
+    while True:
+        health = _ask(settings, "/healthz")
+        nodes = _ask(settings, "/api/v1/nodes").get("nodes", [])
+        regions = _ask(settings, "/api/v1/regions").get("regions", [])
+        well = bool(health.get("ok")) and (not whole or is_whole(nodes, regions))
+        if well or time.monotonic() >= until_s:
+            break
+        time.sleep(ASK_EVERY_S)
+    if health:
+        click.echo("\n".join(lines(health, nodes, regions)))
+    else:
         click.echo(f"{settings.name} does not answer at {settings.web}: is it running?", err=True)
+    if not well:
         raise SystemExit(1)
-    nodes, regions = _ask(settings, "/api/v1/nodes"), _ask(settings, "/api/v1/regions")
-    for line in lines(health, nodes.get("nodes", ()), regions.get("regions", ())):
-        click.echo(line)
-    if not health.get("ok"):
-        raise SystemExit(1)
+
+
+def is_whole(nodes: list[dict[str, Any]], regions: list[dict[str, Any]]) -> bool:
+    """Whether every region has a holder and, if there are others, a standby, and this node is linked with all."""
+    held = bool(regions) and all(region["holder"] for region in regions)
+    covered = len(nodes) < 2 or all(region["standbys"] for region in regions)
+    return held and covered and all(node["self"] or node["linked"] for node in nodes)
 
 
 def lines(

@@ -1,8 +1,8 @@
 """What a node tells Prometheus: every figure of it by name, with the sentence that explains it.
 
-GAUGES and HISTOGRAMS are the whole list: a status that tells of something else is wrong. Labels have few values, each
-known beforehand; no figure is of one person or one cell. The operators' page, the alert rules and the dashboard are
-tested against what a node really tells.
+GAUGES and HISTOGRAMS are the whole list: a status that tells of something else is wrong. EVENTS are those of the many
+things counted that alert rules and dashboards may name: they are told from the start, at zero, so that the first one is
+seen to happen. Labels have few values, each known beforehand; no figure is of one person or one cell.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from shard_node.stages import Histogram
 
-__all__ = ["GAUGES", "HISTOGRAMS", "Figures", "registry"]
+__all__ = ["EVENTS", "GAUGES", "HISTOGRAMS", "Figures", "registry"]
 
 GAUGES: Final = {
     # who it is, and whether it may act
@@ -79,6 +79,60 @@ HISTOGRAMS: Final = {
     "commit_seconds": "How long the disk took to make a group of writes durable.",
     "store_seconds": "How long the coordination store took to answer, by what was asked; failures too.",
 }
+EVENTS: Final = {
+    ("node", "lapses"): "The lease ran out.",
+    ("node", "incarnations-ended"): "A life of this node ended in the store; it registers anew.",
+    ("node", "map-changes"): "A newer city map was read.",
+    ("node", "map-went-back"): "An older city map was read than one it knew.",
+    ("node", "handoff-prepare"): "A neighbour was asked to take somebody over.",
+    ("node", "handoff-take"): "Somebody was taken over from a neighbour.",
+    ("node", "handoff-refuse"): "A neighbour was told that somebody is not taken over.",
+    ("node", "handoff-cancel_mine"): "A handoff that this node had asked for was given up.",
+    ("node", "overrun-slow"): "Overload: the tick became twice as long.",
+    ("node", "overrun-slowest"): "Overload: the tick became five times as long.",
+    ("node", "readers-lost"): "Somebody was sent away for reading more than 10 s behind.",
+    ("node", "acts-unanswered"): "An act passed on to another node was not answered.",
+    ("node", "reports"): "Somebody reported somebody.",
+    ("executor", "ticks"): "A tick.",
+    ("executor", "ticks_missed"): "A tick was left out, because the one before took too long.",
+    ("executor", "commits"): "The disk made a group of writes durable.",
+    ("executor", "write_failed_full"): "A write failed: no room on the disk.",
+    ("executor", "write_failed_io"): "A write failed: the disk did not do it.",
+    ("executor", "store_failed_io"): "The coordination store was not reached, or did not answer in time.",
+    ("executor", "store_failed_busy"): "The coordination store was locked, or had too much to do.",
+    ("executor", "store_failed_full"): "The coordination store had no room.",
+    (
+        "executor",
+        "store_failed_denied",
+    ): "The coordination store refused the user, the password or a permission.",
+    ("executor", "store_failed_untrusted"): "A certificate of the coordination store was not believed.",
+    ("executor", "fenced"): "Something did not leave, because the lease had run out.",
+    ("play", "opened"): "A play socket was opened.",
+    ("play", "closed_full"): "Somebody was sent away: no room.",
+    ("play", "closed_slow"): "A play socket that took nothing was closed.",
+    ("play", "poses_in"): "A pose came.",
+    ("play", "frames_sent"): "A frame left.",
+    ("play", "frames_skipped"): "A frame was left out for a socket that was full.",
+    ("play", "frames_late"): "A frame was dropped: the next was there before it had left.",
+    ("play", "bytes_out"): "A byte left for a client.",
+    ("play", "control_dropped"): "A message was dropped: its client sends too many.",
+    ("play", "accept_out_of_files"): "Somebody had to wait at the door: no file descriptor was free.",
+    ("links", "up"): "A link to another node came up.",
+    ("links", "dial_failed"): "Another node could not be reached.",
+    ("links", "refused_signature"): "A link was refused: a signature did not hold.",
+    ("links", "refused_version"): "A link was refused: no common version.",
+    ("links", "refused_grant-root"): "A link was refused: the grant begins at a root not known here.",
+    (
+        "links",
+        "refused_grant-early",
+    ): "A link was refused: the grant does not hold yet (or a clock is wrong).",
+    ("links", "refused_grant-expired"): "A link was refused: the grant has ended.",
+    ("links", "bytes_out"): "A byte left for another node.",
+    ("links", "messages_out"): "A message left for another node.",
+    ("surroundings", "certificate_reloaded"): "The certificate that browsers see was exchanged.",
+    ("surroundings", "certificate_refused"): "The certificate was not exchanged: its files are broken.",
+    ("surroundings", "disk_unseen"): "The disk could not be asked how much room it has.",
+}
 
 
 class Figures(Protocol):
@@ -118,7 +172,9 @@ class _Collector:
         counted = CounterMetricFamily(
             "p2pworld_events", "What happened here, by part and by what it was.", labels=["part", "what"]
         )
-        for part, what, count in self._figures.counters():
+        counts = dict.fromkeys(EVENTS, 0)
+        counts.update(((part, what), count) for part, what, count in self._figures.counters())
+        for (part, what), count in counts.items():
             counted.add_metric([part, what], count)
         yield counted
         spent = CounterMetricFamily(
