@@ -411,7 +411,7 @@ def missing_servers() -> list[str]:
 
 
 def provide_servers() -> None:
-    """etcd and PostgreSQL for the tests, a clock to put wrong, a judge of alerts; says what is left out without them."""
+    """Stores, a clock to put wrong and a judge of alerts for the tests; says what is left out without them."""
     missing = missing_servers()
     if missing:
         packages = tuple(SERVERS[name][1] for name in missing)
