@@ -6,6 +6,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
+import pytest
+
 from p2pworld.crypto.keys import NodeKeys
 from p2pworld.grants import grant_to_text, sign_grant
 from shard_node import doctor
@@ -13,8 +15,6 @@ from tests.coordination.certificates import Authority
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 ROOT, NODE = NodeKeys.from_seed(bytes([1]) * 32), NodeKeys.from_seed(bytes([2]) * 32)
 
@@ -34,6 +34,12 @@ def write(folder: Path, days: float = 90.0, more: str = "", advertise: str = "")
         f'[advertise]\n{advertise}\n[coordination]\npath = "city.sqlite"\n{more}'
     )
     return path
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> str:
+    """The folder as the table of mounts would name it."""
+    return os.path.realpath(tmp_path)
 
 
 async def wrong(path: Path) -> dict[str, str]:
@@ -62,10 +68,11 @@ async def test_a_certificate_that_ends_soon_or_is_for_another_host(tmp_path: Pat
     assert "tls.play_cert ends in 1.0 days" in found["tls"]  # those of tests are for a day
 
 
-async def test_locks_on_a_disk_that_machines_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_locks_on_a_disk_that_machines_share(
+    tmp_path: Path, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     mounts = tmp_path / "mounts"
     monkeypatch.setattr(doctor, "MOUNTS", str(mounts))
-    home = os.path.realpath(tmp_path)
     mounts.write_text(f"/dev/a / ext4 rw 0 0\nserver:/x {home} nfs4 rw 0 0\n/dev/b {home}/data ext4 rw 0 0\n")
     assert (await wrong(write(tmp_path)))["locks"].startswith("coordination.path is on nfs4")
     mounts.write_text(f"/dev/a / ext4 rw 0 0\nserver:/x {home}/dat nfs4 rw 0 0\n")
