@@ -3,9 +3,10 @@
 Start: key and grants, the lock on the data directory (which proves the earlier process dead), the journal, the store,
 the sockets, then the node and its tasks in one nursery. Whatever a person can mend is a ConfigError: one sentence.
 
-End, at SIGTERM or SIGINT: stop accepting, say BYE `leaving` with the other nodes' urls to every client, let the disk
-finish, end the lease in the store, close. A second signal ends it at once. SIGHUP ends nothing: it reads the
-certificate that browsers see anew.
+End, at SIGTERM or SIGINT: give all ground to other nodes and hand its people off, for `city.drain_s` at most; then stop
+accepting, say BYE `leaving` with the other nodes' urls to every client that is left, let the disk finish, end the lease
+in the store, close. A second signal ends it at once. SIGHUP ends nothing: it reads the certificate that browsers see
+anew.
 """
 
 from __future__ import annotations
@@ -293,6 +294,7 @@ async def _run(
         take_orphans=config.take_orphans,
         places=places,
         roots=config.roots,
+        balance=config.balance,
     )
     node = Node(node_config, keys, os.urandom(32), saved, lock.ended, now(), records)
     stages = Stages()
@@ -333,9 +335,9 @@ async def _run(
                 task_status.started(bound)
                 supervisor.tell("READY=1", f"STATUS=serving {config.name}")
                 await _until_told_to_end(signals, certificate)
-                supervisor.tell("STOPPING=1", "STATUS=sending everybody elsewhere")
+                supervisor.tell("STOPPING=1", "STATUS=giving its ground and its people to others")
                 nursery.start_soon(_end_at_once, signals, nursery.cancel_scope)
-                await _leave(executor, play, store)
+                await _leave(executor, play, store, config.drain_s)
                 web_stop.set()
                 nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
@@ -382,8 +384,13 @@ async def _end_at_once(signals: AsyncIterator[int], scope: trio.CancelScope) -> 
             scope.cancel()
 
 
-async def _leave(executor: Executor, play: PlaySockets, store: Coordination) -> None:
-    """Sends everybody elsewhere, finishes what was begun, gives the lease back."""
+async def _leave(executor: Executor, play: PlaySockets, store: Coordination, drain_s: float) -> None:
+    """Gives all ground away, sends who is left elsewhere, finishes what was begun, gives the lease back."""
+    executor.drain()
+    with trio.move_on_after(drain_s) as waited:
+        await executor.until_drained()
+    if waited.cancelled_caught:
+        log.warning("not all ground was given away in %g s; standbys take over the rest", drain_s)
     play.stop_listening()
     executor.leave()
     with trio.move_on_after(GOODBYE_S):

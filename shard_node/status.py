@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import p2pworld
 from p2pworld.crypto.link import LINK_VERSIONS
 from p2pworld.geometry import to_5179
+from p2pworld.world.citymap import FORMAT as MAP_FORMAT
 from shard_node import declared
 from shard_node.execute import now
 from shard_node.storage.sqlite import FORMAT as JOURNAL_FORMAT
@@ -125,6 +126,7 @@ class Status:
             "version": p2pworld.__version__,
             "python": platform.python_version(),
             "link": f"{lowest}-{highest}",
+            "map": str(MAP_FORMAT),
             "journal": str(JOURNAL_FORMAT),
         }
 

@@ -1,6 +1,6 @@
 """What a node tells Prometheus: every figure of it by name, with the sentence that explains it.
 
-GAUGES and HISTOGRAMS are the whole list: a status that tells of something else is wrong. EVENTS are those of the many
+GAUGES and HISTOGRAMS are the whole list: nothing else is told. EVENTS are those of the many
 things counted that alert rules and dashboards may name: they are told from the start, at zero, so that the first one is
 seen to happen. Labels have few values, each known beforehand; no figure is of one person or one cell.
 """
@@ -33,6 +33,7 @@ GAUGES: Final = {
     "uptime_s": "Seconds since the start.",
     "lease_left_s": "Seconds for which the lease surely holds.",
     "lapsed": "1 if the lease has run out: it takes in nobody and promises nothing.",
+    "draining": "1 while it gives its ground away.",
     "store_failures_in_a_row": "Questions that the coordination store has not answered since the last it did.",
     # the city map
     "map_version": "The version of the city map that was read last.",
@@ -190,8 +191,10 @@ class _Collector:
             unwell.add_metric([reason], holds)
         yield unwell
         yield from self._histograms()
-        for name, value in self._figures.gauges().items():
-            yield GaugeMetricFamily(f"p2pworld_{name}", GAUGES[name], value)
+        values = self._figures.gauges()
+        for name, says in GAUGES.items():
+            if name in values:
+                yield GaugeMetricFamily(f"p2pworld_{name}", says, values[name])
 
     def _histograms(self) -> Iterator[Metric]:
         families: dict[str, HistogramMetricFamily] = {}

@@ -26,8 +26,8 @@ them equal, and another keeps the alert rules and the dashboard to what a node r
 _LABELLED = (
     (
         "`p2pworld_build_info`",
-        "`name`, `node`, `version`, `python`, `link`, `journal`",
-        "1: what runs here; the versions of links (lowest-highest) and of the journal",
+        "`name`, `node`, `version`, `python`, `link`, `map`, `journal`",
+        "1: what runs here; the versions of links (lowest-highest), of the city map and of the journal",
     ),
     (
         "`p2pworld_unhealthy`",

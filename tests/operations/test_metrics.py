@@ -8,13 +8,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 from prometheus_client.parser import text_string_to_metric_families
 
 from shard_node.execute import REQUESTS
 from shard_node.web.metrics import EVENTS, GAUGES, HISTOGRAMS
 from simulations.bench.crowd.certificate import write_certificate
 from simulations.processes import ROOT
-from tests.nodes import running_city
+from tests.nodes import answered, health, running_city
 from tests.operations import metrics_page
 from tests.operations.page import FILES, PAGE, anchors
 
@@ -54,14 +55,22 @@ def test_the_page_is_what_the_code_says() -> None:
 
 async def test_a_node_tells_all_that_is_listed_and_all_that_is_asked_for(tmp_path: Path) -> None:
     async with running_city(tmp_path, 1, tls=write_certificate(tmp_path)) as city:
-        text = (city.nodes[0].ask("/metrics") or b"").decode()
-        while "p2pworld_disk_free_bytes" not in text:  # looked at in a thread
-            text = (city.nodes[0].ask("/metrics") or b"").decode()
+        text = ""
+
+        async def seen() -> bool:
+            nonlocal text
+            text = (await trio.to_thread.run_sync(city.nodes[0].ask, "/metrics") or b"").decode()
+            return "p2pworld_disk_free_bytes" in text
+
+        await answered(seen, 20, "a look at the disk, from its thread")
+        status = await health(city.nodes[0])
     families = {family.name: family for family in text_string_to_metric_families(text)}
     samples = {sample.name for family in families.values() for sample in family.samples}
     told = {name.removeprefix("p2pworld_") for name in families if name.startswith("p2pworld_")}
     listed = {*GAUGES, *HISTOGRAMS, "build_info", "unhealthy", "events", "cpu_seconds"}
     assert told == listed - {ONLY_OVER_A_NETWORK}
+    figures = {name for name, value in status.items() if isinstance(value, bool | int | float)} - {"ok"}
+    assert figures <= set(GAUGES), "give what a node says of itself a sentence in GAUGES"
     requests = {sample.labels["request"] for sample in families["p2pworld_store_seconds"].samples}
     assert requests == set(REQUESTS.values())
     asked = {name for query in queries() for name in NAME.findall(query)}

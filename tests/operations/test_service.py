@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from p2pworld.limits import CLIENTS_MAX
+from p2pworld.limits import CLIENTS_MAX, DRAIN_S
 from shard_node.serve import END_LEASE_S, FILES_BESIDE, FLUSH_S, GOODBYE_S
 from shard_node.web.serve import GRACE_S
 from simulations.processes import ROOT
@@ -35,7 +35,7 @@ def setting(name: str) -> str:
 
 
 def test_a_node_may_take_the_time_and_the_files_that_it_needs() -> None:
-    longest_s = GOODBYE_S + FLUSH_S + END_LEASE_S + GRACE_S + FLUSH_S + END_LEASE_S
+    longest_s = DRAIN_S + GOODBYE_S + FLUSH_S + END_LEASE_S + GRACE_S + FLUSH_S + END_LEASE_S
     assert int(setting("TimeoutStopSec")) >= 2 * longest_s
     assert int(setting("LimitNOFILE")) >= CLIENTS_MAX + FILES_BESIDE
     assert f"--ulimit nofile={setting('LimitNOFILE')}" in CONTAINER
