@@ -82,7 +82,7 @@ def _identity(config: Config) -> str:
     if mode:
         raise ConfigError(f"{config.key_file} can be read by others: chmod 600 it.")
     grants = serve.read_grants(config, keys, now().wall_ms)
-    days = _days_left(min(grant.not_after_ms for grant in grants), "the grant", "ask for a new one")
+    days = (min(grant.not_after_ms for grant in grants) - now().wall_ms) / DAY_MS
     return f"node {keys.public.hex()[:16]} may take part for {days:.0f} more days."
 
 
@@ -94,14 +94,14 @@ def _tls(config: Config) -> str:
         host = urlsplit(url).hostname
         if host and not is_for(path, host):
             raise ConfigError(f"tls.play_cert is not for {host}, which advertise.{key} names.")
-    days = _days_left(certificate.not_after_ms, "tls.play_cert", "renew it")
+    days = _days_left(certificate.not_after_ms, "tls.play_cert")
     return f"play sockets speak TLS{', pages too' if config.tls.web else ''}; {days:.0f} more days."
 
 
-def _days_left(ends_ms: int, what: str, do: str) -> float:
+def _days_left(ends_ms: int, what: str) -> float:
     days = (ends_ms - now().wall_ms) / DAY_MS
     if days < DAYS_LEFT_MIN:
-        raise ConfigError(f"{what} ends in {days:.1f} days: {do}.")
+        raise ConfigError(f"{what} ends in {days:.1f} days: renew it.")
     return days
 
 
@@ -221,7 +221,7 @@ async def _store(config: Config) -> Finding:
         return Finding(False, "store", f"{settings.password_file} can be read by others: chmod 600 it.")
     try:
         if settings.cert_file is not None:
-            _days_left(not_after_ms(settings.cert_file), "coordination.cert_file", "renew it")
+            _days_left(not_after_ms(settings.cert_file), "coordination.cert_file")
         store = open_store(settings)
     except ConfigError as error:
         return Finding(False, "store", str(error))
