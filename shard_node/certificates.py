@@ -27,21 +27,25 @@ __all__ = ["WebCertificate", "is_for", "not_after_ms"]
 log = logging.getLogger(__name__)
 
 
-def not_after_ms(path: Path) -> int:
-    """When the first certificate in this PEM file ends, in Unix milliseconds.
+def not_after_ms(path: Path, key: str) -> int:
+    """When the first certificate in this PEM file ends, in Unix milliseconds; `key` of the configuration names it.
 
     Raises ConfigError.
     """
-    return int(_first(path).not_valid_after_utc.timestamp() * 1000)
+    return int(_first(path, key).not_valid_after_utc.timestamp() * 1000)
 
 
 def is_for(path: Path, host: str) -> bool:
-    """Whether the first certificate in this PEM file is for this host, as browsers judge it (RFC 6125).
+    """Whether the certificate that browsers see is for this host, as they judge it (RFC 6125).
 
     Raises ConfigError.
     """
     try:
-        names = _first(path).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        names = (
+            _first(path, "tls.play_cert")
+            .extensions.get_extension_for_class(x509.SubjectAlternativeName)
+            .value
+        )
     except x509.ExtensionNotFound:
         return False
     try:
@@ -51,11 +55,11 @@ def is_for(path: Path, host: str) -> bool:
         return any(name.lower() in (host.lower(), star) for name in names.get_values_for_type(x509.DNSName))
 
 
-def _first(path: Path) -> x509.Certificate:
+def _first(path: Path, key: str) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} holds no certificate in PEM ({error}).") from None
+        raise ConfigError(f"{key} names {path}, which holds no certificate in PEM ({error}).") from None
 
 
 class WebCertificate:
@@ -101,4 +105,4 @@ def _read(files: TlsConfig) -> tuple[ssl.SSLContext, int]:
         raise ConfigError(f"tls.play_cert and tls.play_key are no pair of PEM files ({error}).") from None
     # no client of ours comes back with one; they would be written before the first frame
     context.num_tickets = 0
-    return context, not_after_ms(files.play_cert)
+    return context, not_after_ms(files.play_cert, "tls.play_cert")

@@ -221,7 +221,8 @@ async def _store(config: Config) -> Finding:
         return Finding(False, "store", f"{settings.password_file} can be read by others: chmod 600 it.")
     try:
         if settings.cert_file is not None:
-            _days_left(not_after_ms(settings.cert_file), "coordination.cert_file")
+            key = "coordination.cert_file"
+            _days_left(not_after_ms(settings.cert_file, key), key)
         store = open_store(settings)
     except ConfigError as error:
         return Finding(False, "store", str(error))

@@ -62,7 +62,9 @@ class Surroundings:
         self._journal = journal
         self._grant_ends_ms = min(grant.not_after_ms for grant in grants)
         self._certificate = certificate
-        self._store_ends_ms = not_after_ms(store_certificate) if store_certificate else None
+        self._store_ends_ms = (
+            not_after_ms(store_certificate, "coordination.cert_file") if store_certificate else None
+        )
         self._disk: Disk | None = None
 
     async def run(self) -> None:

@@ -115,8 +115,8 @@ def test_a_pair_that_is_none_keeps_a_node_from_starting(authority: Authority, tm
     one, other = authority.issue("one"), authority.issue("other")
     with pytest.raises(ConfigError, match=r"tls\.play_cert and tls\.play_key"):
         WebCertificate(TlsConfig(one.cert, other.key))
-    with pytest.raises(ConfigError, match="no certificate in PEM"):
-        not_after_ms(one.key)
+    with pytest.raises(ConfigError, match=r"^a\.b names .*, which holds no certificate in PEM"):
+        not_after_ms(one.key, "a.b")
 
 
 def test_whom_a_certificate_is_for(authority: Authority) -> None:
