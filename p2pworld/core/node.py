@@ -379,7 +379,6 @@ class Node:
                     parts.index = RegionIndex(parts.city, parts.who)
                     parts.clock.begin(news.who)
                 case Ended():
-                    parts.counters["incarnations-ended"] += 1
                     parts.people.lapsed = True
                     parts.people.hang_up_all(Bye("again", "This node lost its lease; log in at another."))
                 case StandbyProposed():
