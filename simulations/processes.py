@@ -156,10 +156,10 @@ class NodeProcess:
         """Whether its process exists."""
         return self.process is not None and self.process.poll() is None
 
-    def start(self) -> None:
-        """Starts it (again), with the same keys, ports and data."""
+    def start(self, module: str = "") -> None:
+        """Starts it (again), with the same keys, ports and data; `module` (default: `program`) is what is run."""
         with self.log.open("ab") as log:
-            command = ["-m", self.program, "--config", str(self.config)]
+            command = ["-m", module or self.program, "--config", str(self.config)]
             self.process = start_child(command, log, log, self.enter)
 
     def signal(self, number: int) -> None:
@@ -205,7 +205,8 @@ class City:
     """Nodes over one coordination store, by default in `folder`; as a context it ends all its processes.
 
     Each holds the regions that `dealt` gives it, or its share of those around `places`, and of the rest of the root.
-    `tls` are a certificate and its key, in PEM, for the play sockets, `store` is the text of their `[coordination]`.
+    `tls` are a certificate and its key, in PEM, for the play sockets, `store` is the text of their `[coordination]`,
+    `more` that of further tables.
     With `hosts` each node is on one of its own, else all are on this machine's loopback.
     """
 
@@ -224,6 +225,7 @@ class City:
         declared: Path | None = None,
         store: str = SQLITE,
         hosts: Sequence[Host] = (),
+        more: str = "",
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -253,6 +255,7 @@ class City:
                 f"take_orphans = {str(take_orphans).lower()}\ntick_ms = {tick_ms}\n"
                 + (f"ttl_s = {ttl_s}\n" if ttl_s is not None else "")
                 + (f"declared = {json.dumps(str(declared))}\n" if declared is not None else "")
+                + f"\n{more}"
                 + (f'\n[tls]\nplay_cert = "{tls[0]}"\nplay_key = "{tls[1]}"\n' if tls else ""),
                 encoding="utf-8",
             )
