@@ -32,6 +32,7 @@ __all__ = [
     "BOARD_CM", "RIDER_CROSSES_S", "RIDER_KEPT_S", "RIDER_STAYS_S",
     "STORE_ANSWER_BYTES_MAX",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
+    "AUDIT_EVERY_S", "AUDIT_PARTS", "AUDIT_OBJECTS_PER_TICK", "COMPARE_S", "COMPARISONS_MAX",
     "SHOW_OBJECTS", "SHOW_BYTES", "SHOW_MESSAGES_PER_TICK", "SHOW_SENDS_PER_TICK", "SHOW_PACKED_PER_TICK",
 ]  # fmt: skip
 
@@ -199,6 +200,14 @@ OBJECTS_PER_CELL: Final = 4_096
 OBJECTS_PER_AVATAR: Final = 256  # within one cell
 PENDING_ACTS: Final = 4_096  # waiting for disk and standby on one node
 PROFILES_CACHED: Final = 32_768
+# holder and standby compare the digest of each cell so often, of 35 B a cell: 1 000 cells are 9 kB/s
+AUDIT_EVERY_S: Final = 4.0
+AUDIT_PARTS: Final = 16  # of which one is hashed from memory anew each time: all of it within 64 s
+# of 1.5 us for the tree and, one in 16, 12 us to hash anew: 9 ms; 160 000 objects in AUDIT_EVERY_S, more take longer
+AUDIT_OBJECTS_PER_TICK: Final = 4_096
+# a standby answers for nothing of a cell while it compares it: shorter than what it is given before it counts as slow
+COMPARE_S: Final = 1.0
+COMPARISONS_MAX: Final = 256  # a holder tells others of at once; each keeps one state of a cell in memory
 # who comes into a cell is shown its objects by and by, one message a tick: with its frames that is 110 kB/s, so a line
 # of 1 Mbit/s keeps up, and the bytes waiting for a client stay far below CONTROL_QUEUE_BYTES; a full cell of lanterns
 # with short wishes (400 kB) takes 6 s

@@ -17,10 +17,14 @@ from p2pworld.messages import (
     Border,
     Came,
     Cancel,
+    CellAsk,
     CellDelta,
+    CellPart,
     CellRefused,
+    CellRoots,
     CellState,
     CellStored,
+    CellTwigs,
     Commit,
     CommitAck,
     CommitNak,
@@ -73,6 +77,7 @@ class Peers:
         parts = self._parts
         self._pulse.link_up(peer, caps)
         parts.friends.link_up(peer, caps)
+        parts.objects.link_up(peer, caps)
         self._links_made += 1
         parts.links[peer] = self._links_made
         parts.moderation.linked(peer)
@@ -85,6 +90,7 @@ class Peers:
         parts.rendezvous.lost(peer)
         self._pulse.link_down(peer)
         parts.friends.link_down(peer)
+        parts.objects.link_down(peer, parts.out)
         if number is not None:
             parts.ghost_ttl_s.pop(number, None)
             parts.crowd.drop_source(number)
@@ -137,6 +143,8 @@ class Peers:
             case CellStored() | CellRefused():
                 parts.objects.from_standby(peer, message, parts.out, now)
                 self._tending.tell_changes()
+            case CellRoots() | CellAsk() | CellTwigs() | CellPart():
+                parts.objects.compare(peer, message, parts.city, parts.out, now)
             case ActFor():
                 self._acting.passed_on(peer, message, now)
             case ActDone():

@@ -3,7 +3,7 @@
 All are pure: no sockets, files, clocks or randomness; the time is passed in.
 """
 
-from .anti_entropy import CellTree, Comparison, Part, Twig
+from .anti_entropy import CellTree, Comparison, Part, defer
 from .clock import CausalContext, Dot, HybridClock, Replica, Stamp, admissible
 from .counter import PNCounter
 from .lattice import Lattice
@@ -29,7 +29,7 @@ __all__ = [
     "Register",
     "Replica",
     "Stamp",
-    "Twig",
     "Value",
     "admissible",
+    "defer",
 ]

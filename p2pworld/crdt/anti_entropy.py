@@ -21,17 +21,20 @@ from typing import TYPE_CHECKING, Final
 
 import msgpack
 
+from p2pworld.messages import Twig
+
 from .clock import CausalContext
 from .objects_cell import ObjectCell
 from .plain import encode, malformed, read_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from .clock import Dot
     from .objects_cell import ObjectRecord
 
-__all__ = ["DIGEST_BYTES", "PATHS_MAX", "SMALL_ITEMS", "CellTree", "Comparison", "Part", "Twig"]
+__all__ = ["DIGEST_BYTES", "PATHS_MAX", "SMALL_ITEMS", "CellTree", "Comparison", "Part", "defer"]
 
 DIGEST_BYTES: Final = 16
 SMALL_ITEMS: Final = 8  # below a path with no more the items are asked for, not the children
@@ -41,15 +44,6 @@ _PLACE: Final = 33  # letters of a whole place
 _SPACES: Final = "cox"
 _CONTEXT, _OBJECT, _EXPUNGED = _SPACES
 _DIGITS: Final = "0123456789abcdef"
-
-
-@dataclass(frozen=True, slots=True)
-class Twig:
-    """A node of the other side's tree: its path, how many items are below, their digest."""
-
-    path: str
-    items: int
-    digest: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +152,21 @@ class Comparison:
         self._tree = CellTree(mine)
         self._open: dict[str, None] = {"": None}  # whose children are asked for
         self._leaves: dict[str, None] = {}  # below which everything is asked for
+        self._asked: tuple[str, ...] = ()
         self._settled: list[str] = []  # below which everything of theirs is known
         self._objects: dict[bytes, Mapping[Dot, ObjectRecord]] = {}
         self._expunged: set[bytes] = set()
         self._rows: list[object] = []
+
+    @property
+    def root(self) -> bytes:
+        """The digest over all of my copy."""
+        return self._tree.root
+
+    @property
+    def waits(self) -> bool:
+        """Whether a part of the last question is not answered yet."""
+        return any(path in self._open or path in self._leaves for path in self._asked)
 
     @property
     def done(self) -> bool:
@@ -175,7 +180,9 @@ class Comparison:
 
     def wants(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The next question: whose children, and below which paths everything."""
-        return tuple(self._open)[:PATHS_MAX], tuple(self._leaves)[:LEAVES_MAX]
+        paths, leaves = tuple(self._open)[:PATHS_MAX], tuple(self._leaves)[:LEAVES_MAX]
+        self._asked = paths + leaves
+        return paths, leaves
 
     def hear_twigs(self, asked: tuple[str, ...], twigs: Iterable[Twig]) -> None:
         """The children of paths that were asked for, all of them; an answer to nothing asked changes nothing."""
@@ -204,9 +211,7 @@ class Comparison:
         for object_id in part.objects:
             if _is_below(_OBJECT + object_id.hex(), settled):
                 self._objects[object_id] = part.objects.entries(object_id)
-        self._expunged |= {
-            one for one in part.objects.expunged if _is_below(_EXPUNGED + one.hex(), settled)
-        }
+        self._expunged |= {one for one in part.objects.expunged if _is_below(_EXPUNGED + one.hex(), settled)}
         self._rows += [row for row in part.context.to_plain() if _is_below(_row_place(row), settled)]
 
     def outcome(self) -> tuple[ObjectCell, ObjectCell]:
@@ -215,25 +220,43 @@ class Comparison:
         places = {place for path in self._settled for place in self._tree.places(path)}
         kept = [row for row in mine.context.to_plain() if _row_place(row) not in places]
         context = CausalContext.from_plain([*kept, *self._rows])
-        mine_there = {bytes.fromhex(place[1:]) for place in places if place[0] == _OBJECT}
-        expunged = mine.expunged | self._expunged
-        objects: dict[bytes, dict[Dot, ObjectRecord]] = {}
-        new: dict[bytes, dict[Dot, ObjectRecord]] = {}
-        replaced = CausalContext()
-        for one in mine_there | self._objects.keys():
-            theirs, entries = self._objects.get(one, {}), mine.entries(one)
-            beside = {dot: entry for dot, entry in entries.items() if dot not in context}
-            objects[one] = {**theirs, **beside}
-            if beside and one not in expunged:
-                new[one] = beside
-                for dot in theirs:
-                    if dot in mine.context and dot not in entries:  # my change saw it and took its place
-                        replaced.add(dot)
-                        del objects[one][dot]
-        mine_expunged = {bytes.fromhex(place[1:]) for place in places if place[0] == _EXPUNGED}
-        mended = mine.amended(objects, context, self._expunged)
-        extras = ObjectCell().amended(new, replaced, mine_expunged - self._expunged)
-        return mended, extras
+        there = {bytes.fromhex(place[1:]) for place in places if place[0] == _OBJECT}
+        expunged = {bytes.fromhex(place[1:]) for place in places if place[0] == _EXPUNGED}
+        theirs = self._objects
+        return _deferred(mine, there, expunged, theirs, context, self._expunged)
+
+
+def defer(mine: ObjectCell, theirs: ObjectCell) -> tuple[ObjectCell, ObjectCell]:
+    """`(mended, extras)` as a comparison would find them, with all of both at hand."""
+    entries = {one: theirs.entries(one) for one in theirs}
+    return _deferred(mine, set(mine), set(mine.expunged), entries, theirs.context, theirs.expunged)
+
+
+def _deferred(
+    mine: ObjectCell,
+    there: set[bytes],
+    expunged_there: set[bytes],
+    theirs: Mapping[bytes, Mapping[Dot, ObjectRecord]],
+    context: CausalContext,
+    their_expunged: AbstractSet[bytes],
+) -> tuple[ObjectCell, ObjectCell]:
+    """The outcome, from all they have where the two differ and what I have `there`, and their whole context."""
+    expunged = mine.expunged | their_expunged
+    objects: dict[bytes, dict[Dot, ObjectRecord]] = {}
+    new: dict[bytes, dict[Dot, ObjectRecord]] = {}
+    replaced = CausalContext()
+    for one in there | theirs.keys():
+        told, entries = theirs.get(one, {}), mine.entries(one)
+        beside = {dot: entry for dot, entry in entries.items() if dot not in context}
+        objects[one] = {**told, **beside}
+        if beside and one not in expunged:
+            new[one] = beside
+            for dot in told:
+                if dot in mine.context and dot not in entries:  # my change saw it and took its place
+                    replaced.add(dot)
+                    del objects[one][dot]
+    mended = mine.amended(objects, context, their_expunged)
+    return mended, ObjectCell().amended(new, replaced, expunged_there - their_expunged)
 
 
 def _is_below(place: str, paths: set[str]) -> bool:

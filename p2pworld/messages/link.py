@@ -15,7 +15,9 @@ from p2pworld.messages.fields import (
     Birth,
     CellCode,
     Code,
+    Digest,
     Key,
+    Path,
     Pose,
     Profile,
     Range,
@@ -33,6 +35,7 @@ from p2pworld.messages.play import (
 )
 
 __all__ = [
+    "AUDIT",
     "LINK_MESSAGES",
     "PULSE",
     "SEEK",
@@ -44,10 +47,15 @@ __all__ = [
     "Border",
     "Came",
     "Cancel",
+    "CellAsk",
     "CellDelta",
+    "CellPart",
     "CellRefused",
+    "CellRoot",
+    "CellRoots",
     "CellState",
     "CellStored",
+    "CellTwigs",
     "Commit",
     "CommitAck",
     "CommitNak",
@@ -64,6 +72,7 @@ __all__ = [
     "Seek",
     "Spoken",
     "Told",
+    "Twig",
     "WhoAsk",
     "WhoTell",
 ]
@@ -71,6 +80,7 @@ __all__ = [
 
 PULSE: Final = "pulse"  # the capability to hear Phase and Load
 SEEK: Final = "seek"  # the capability to hear Seek, Found and Came
+AUDIT: Final = "audit"  # the capability to hear CellRoots, CellAsk, CellTwigs and CellPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +315,72 @@ class ActDone:
 
 
 @dataclass(frozen=True, slots=True)
+class CellRoot:
+    """The digest over all of a cell's objects as they are with change `n` under `epoch`."""
+
+    cell: CellCode
+    epoch: Annotated[int, Range(0, 2**63 - 1)]
+    n: U53
+    root: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class CellRoots:
+    """Holder to standby: this is what these cells are; who has something else asks where it differs."""
+
+    KIND: ClassVar[int] = 0x36
+    roots: Annotated[tuple[CellRoot, ...], Size(1, 256)]
+
+
+@dataclass(frozen=True, slots=True)
+class CellAsk:
+    """To the holder: what are the children of these paths of the cell's tree, and what is below these leaves?
+
+    As of change `n` under `epoch`. Both 0, with the one path "": as it is now; the answer says which change that is.
+    """
+
+    KIND: ClassVar[int] = 0x37
+    cell: CellCode
+    epoch: Annotated[int, Range(0, 2**63 - 1)]
+    n: U53
+    paths: Annotated[tuple[Path, ...], Size(0, 16)] = ()
+    leaves: Annotated[tuple[Path, ...], Size(0, 64)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Twig:
+    """A node of a cell's tree: its path, how many items are below, their digest."""
+
+    path: Path
+    items: U32
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class CellTwigs:
+    """All children of `paths`, with anything below them."""
+
+    KIND: ClassVar[int] = 0x38
+    cell: CellCode
+    epoch: Annotated[int, Range(0, 2**63 - 1)]
+    n: U53
+    paths: Annotated[tuple[Path, ...], Size(1, 16)]
+    twigs: Annotated[tuple[Twig, ...], Size(0, 256)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CellPart:
+    """Everything below `leaves`."""
+
+    KIND: ClassVar[int] = 0x39
+    cell: CellCode
+    epoch: Annotated[int, Range(0, 2**63 - 1)]
+    n: U53
+    leaves: Annotated[tuple[Path, ...], Size(1, 64)]
+    part: Annotated[bytes, Size(0, 1 << 24)]
+
+
+@dataclass(frozen=True, slots=True)
 class WhoAsk:
     """Who are these avatars of yours?"""
 
@@ -395,12 +471,14 @@ class Sanctioned:
 LinkMessage = (
     Prepare | SeatReady | SeatRefused | Attached | Commit | CommitAck | CommitNak | Cancel | Border | DirectoryPut
     | DirectoryNews | CellDelta | CellState | CellStored | CellRefused | WhoAsk | WhoTell | Spoken | Beaten
-    | Sanctioned | ActFor | ActDone | Told | Phase | Load | Seek | Found | Came
+    | Sanctioned | ActFor | ActDone | Told | Phase | Load | Seek | Found | Came | CellRoots | CellAsk
+    | CellTwigs | CellPart
 )  # fmt: skip
 LINK_MESSAGES: tuple[type, ...] = (
     Prepare, SeatReady, SeatRefused, Attached, Commit, CommitAck, CommitNak, Cancel, Border, DirectoryPut,
     DirectoryNews, CellDelta, CellState, CellStored, CellRefused, WhoAsk, WhoTell, Spoken, Beaten,
-    Sanctioned, ActFor, ActDone, Told, Phase, Load, Seek, Found, Came,
+    Sanctioned, ActFor, ActDone, Told, Phase, Load, Seek, Found, Came, CellRoots, CellAsk,
+    CellTwigs, CellPart,
 )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from p2pworld.crdt import HybridClock, ObjectCell, Replica
 from p2pworld.geometry import Cell
 from p2pworld.ids import Incarnation
-from p2pworld.messages import CellDelta, CellState, ToPeer, WorldObject
+from p2pworld.messages import CellDelta, CellRoot, CellState, ToPeer, WorldObject
 from p2pworld.world.acts import Asked
 
 if TYPE_CHECKING:
@@ -132,6 +132,7 @@ class Record:
 
     `inbox` are a holder's messages, decoded too, that wait for the disk, `tail` the (epoch, n) that the last of them,
     or `writing`, or the disk reaches. `deltas` and `delta_bytes` measure the journal since its last whole state.
+    `audit` is a digest of the holder's to be compared with, `comparing` the holder with whose copy it is compared now.
     """
 
     cell: Cell
@@ -146,6 +147,14 @@ class Record:
     tail: tuple[int, int] = (0, 0)
     deltas: int = 0
     delta_bytes: int = 0
+    audit: CellRoot | None = None
+    comparing: Incarnation | None = None
+
+    def unfollow(self) -> None:
+        """Listen to no holder any more, and forget what the last one said that is not being written."""
+        self.holder = self.audit = self.comparing = None
+        self.inbox.clear()
+        self.inbox_bytes = 0
 
     @property
     def long_journal(self) -> bool:

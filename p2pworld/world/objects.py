@@ -9,8 +9,9 @@ is confirmed; it sends and writes nothing itself. Promises:
 - What is on a disk comes back: whoever gets a cell merges all it has of that ground, also from before a split or a
   merge, and whoever has objects of a cell that another holds gives them to it.
 
-Roles follow the city map (`apply_map`). `object_holder` is the holder's side, `object_keeper` the standby's. The core
-calls `leaving` for each Ready with writes, and `advance` when the disk has answered for it.
+Roles follow the city map (`apply_map`). `object_holder` is the holder's side, `object_keeper` the standby's, and
+`object_audit` finds what parts the two unseen. The core calls `leaving` for each Ready with writes, and `advance` when
+the disk has answered for it.
 """
 
 from __future__ import annotations
@@ -26,10 +27,14 @@ from p2pworld.ids import Incarnation
 from p2pworld.limits import CLOCK_SKEW_MS, OBJECTS_PER_CELL
 from p2pworld.messages import (
     Act,
+    CellAsk,
     CellDelta,
+    CellPart,
     CellRefused,
+    CellRoots,
     CellState,
     CellStored,
+    CellTwigs,
     Done,
     Instant,
     Pose,
@@ -39,6 +44,7 @@ from p2pworld.messages import (
 )
 from p2pworld.messages import Objects as ObjectsMessage
 from p2pworld.world.acts import Asked, reconcile, replica_of
+from p2pworld.world.object_audit import Audit
 from p2pworld.world.object_holder import Holder
 from p2pworld.world.object_keeper import Keeper
 from p2pworld.world.object_records import Gift, Held, Record, SavedCell, Station
@@ -79,6 +85,7 @@ class Objects:
         self._records: dict[int, Record] = {}
         self._holder = Holder(self._station, self._records)
         self._keeper = Keeper(self._station)
+        self._audit = Audit(self._station, self._records, self._keeper, self._compared)
         self._sent: dict[int, list[Record]] = {}  # by the number of the Ready
         self._giving: dict[tuple[Cell, Cell], _Giving] = {}  # (known cell, leaf of the map)
         self._given: set[tuple[Cell, Cell]] = set()
@@ -121,9 +128,7 @@ class Objects:
                 continue
             follows = holding is not None and holding.holder is not None and holding.holder == record.holder
             if not follows:
-                record.holder = None
-                record.inbox.clear()
-                record.inbox_bytes = 0
+                record.unfollow()
             mine = holding is not None and holding.holder == me
             if not (follows or mine or record.cell in guarded):
                 self._shelve(record, out)
@@ -139,6 +144,7 @@ class Objects:
     def _hold(self, cell: Cell, holding: Holding, out: Outbox) -> Record:
         """Become the holder of a cell, with all this node has of its ground."""
         record = self._record(cell)
+        record.state = record.state.copy()  # what was told of it to others stays as it was
         for state, n in self._related(cell):
             record.state.merge_in(state)
             record.n = max(record.n, n)
@@ -178,9 +184,7 @@ class Objects:
         """Neither hold nor follow a cell any longer; what is being written is waited for."""
         if record.held is not None:
             self._holder.release(record, out)
-        record.holder = None
-        record.inbox.clear()
-        record.inbox_bytes = 0
+        record.unfollow()
         if record.writing is None:
             del self._records[record.cell]
             packed = record.state.to_bytes()
@@ -215,7 +219,26 @@ class Objects:
             if saved is not None and due and giving.holder in self._station.linked:
                 giving.sent_s = now_s
                 left -= 1
-                out.sends.append(ToPeer(giving.holder, CellState(leaf, saved.epoch, saved.n, saved.state)))
+                if not self._audit.is_able(giving.holder):
+                    gift = CellState(leaf, saved.epoch, saved.n, saved.state)
+                    out.sends.append(ToPeer(giving.holder, gift))
+                elif not self._audit.offer(cell, leaf, giving.holder, saved.state, out, now_s):
+                    giving.sent_s = None  # another cell is compared with that one
+
+    def _compared(self, cell: Cell, leaf: int, holder: Incarnation, extras: ObjectCell, out: Outbox) -> None:
+        """What a holder lacks of a known cell has been found out."""
+        giving, saved = self._giving.get((cell, Cell(leaf))), self._known.get(cell)
+        if giving is None or saved is None or giving.holder != holder:
+            return
+        if extras != ObjectCell():
+            out.sends.append(ToPeer(holder, CellState(leaf, saved.epoch, saved.n, extras.to_bytes())))
+        else:
+            self._was_given(cell, Cell(leaf))
+
+    def _was_given(self, cell: Cell, leaf: Cell) -> None:
+        self._given.add((cell, leaf))
+        del self._giving[cell, leaf]
+        self.counters["cell-given"] += 1
 
     # ---- acts
 
@@ -319,9 +342,34 @@ class Objects:
             if leaf != message.cell or giving.holder != peer or saved is None:
                 continue
             if isinstance(message, CellStored) and (saved.epoch, saved.n) == (message.epoch, message.n):
-                self._given.add((cell, leaf))
-                del self._giving[cell, leaf]
-                self.counters["cell-given"] += 1
+                self._was_given(cell, leaf)
+
+    def link_up(self, peer: Incarnation, caps: tuple[str, ...]) -> None:
+        """A node is linked that understands these."""
+        self._audit.link_up(peer, caps)
+
+    def link_down(self, peer: Incarnation, out: Outbox) -> None:
+        """A node is linked no more."""
+        self._audit.link_down(peer, out)
+
+    def compare(
+        self,
+        peer: Incarnation,
+        message: CellRoots | CellAsk | CellTwigs | CellPart,
+        city_map: CityMap,
+        out: Outbox,
+        now: Instant,
+    ) -> None:
+        """A digest, question or answer between two copies of a cell that should be equal."""
+        match message:
+            case _ if not city_map.is_listed(peer):
+                self.counters["audit-unlisted"] += 1
+            case CellRoots():
+                self._audit.roots(peer, message, out, now.boot_s)
+            case CellAsk():
+                self._audit.asked(peer, message, out, now.boot_s)
+            case CellTwigs() | CellPart():
+                self._audit.told(peer, message, out)
 
     def offer(self, cell: Cell, to: Incarnation, out: Outbox, now: Instant) -> None:
         """Send a held cell to a node that may become its standby, and its changes from then on; safe to repeat."""
@@ -360,6 +408,7 @@ class Objects:
     def tick(self, out: Outbox, now: Instant) -> None:
         """Send again what was not answered, and try again to save what was not saved."""
         self._holder.tick(out, now.boot_s)
+        self._audit.tick(out, now.boot_s)
         self._give(out, now.boot_s)
         if now.boot_s >= self._retry_s:
             self._retry_s = math.inf
@@ -398,6 +447,7 @@ class Objects:
         if (
             held is not None and not mine
         ):  # written in an earlier role: it may be confirmed, so it must not be lost
+            record.state = record.state.copy()
             changed = record.state.merge_in(batch.state)
             changed |= set(reconcile(record.cell, record.state, held.replica, held.clock, now.wall_ms))
             record.n = max(record.n, batch.n)
@@ -412,6 +462,7 @@ class Objects:
         elif held is not None:
             self._holder.pump(record, out, now)
         elif record.holder is not None:
+            self._audit.reached(record, out, now.boot_s)
             self._keeper.pump(record, out)
         else:
             self._shelve(record, out)
