@@ -32,6 +32,10 @@ COMMANDS: Final = {
         "shard_node.store_commands:store",
         "Look at the coordination store, or begin a new generation.",
     ),
+    "disk": (
+        "shard_node.disk_commands:disk",
+        "Back up, restore, check and mend what a node keeps on its disk.",
+    ),
     "doctor": (
         "shard_node.commands:doctor",
         "Look at a node's configuration and machine, and say what is wrong.",
