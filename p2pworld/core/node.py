@@ -319,6 +319,10 @@ class Node:
         parts.moderation.advance(done)
         self._tending.tell_changes()
 
+    def rewrite(self, cell: int, now: Instant) -> None:
+        """What the disk has of a cell's objects is not what was written: write it anew."""
+        self.parts.objects.rewrite(cell, self.parts.out, now)
+
     def leave(self, now: Instant) -> None:
         """Orderly shutdown: act on no ground any more, and send every client to the other nodes."""
         parts = self.parts

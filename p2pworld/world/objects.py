@@ -38,6 +38,7 @@ from p2pworld.messages import (
     Done,
     Instant,
     Pose,
+    SaveState,
     ToPeer,
     WriteFailed,
     Wrote,
@@ -47,7 +48,7 @@ from p2pworld.world.acts import Asked, reconcile, replica_of
 from p2pworld.world.object_audit import Audit
 from p2pworld.world.object_holder import Holder
 from p2pworld.world.object_keeper import Keeper
-from p2pworld.world.object_records import Gift, Held, Record, SavedCell, Station
+from p2pworld.world.object_records import DELTAS_MAX, Gift, Held, Record, SavedCell, Station
 from p2pworld.world.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -479,6 +480,19 @@ class Objects:
             self._keeper.failed(record, batch, "lapsed" if reason == "lapsed" else "disk", out)
         else:
             self._shelve(record, out)
+
+    def rewrite(self, cell: int, out: Outbox, now: Instant) -> None:
+        """Write all of a cell again: what the disk has of it is damaged."""
+        self.counters["cell-rewritten"] += 1
+        record, known = self._records.get(cell), self._known.get(Cell(cell))
+        if known is not None:
+            out.writes.append(SaveState(Cell(cell), known.epoch, known.n, known.state))
+        elif record is not None:
+            record.deltas = DELTAS_MAX  # the next write is of the whole state
+            if record.held is not None:
+                self._holder.pump(record, out, now)
+            else:
+                self._keeper.pump(record, out)
 
     # ---- to clients
 

@@ -195,6 +195,26 @@ def test_nothing_of_a_cell_is_written_while_it_is_compared_and_all_of_it_when_th
     assert a.machine.digest(PLACE) == b.machine.digest(PLACE)
 
 
+def test_a_cell_that_a_disk_has_garbled_is_written_anew_by_whoever_has_it() -> None:
+    city, a, b = pair(lanterns=8)
+    for host in (a, b):
+        before = host.disk.recover()
+        host.disk.states.clear()
+        host.disk.deltas.clear()
+        host.machine.rewrite(PLACE, host.out, city.now)
+        host.drain()
+        city.settle()
+        assert host.disk.recover() == before
+    shelved = took(drop_standby(a.map, [PLACE], a.who, b.who))
+    b.see(shelved)
+    b.machine.begin(b.who)  # it keeps the cell for nobody now, only knows of it
+    b.disk.states.clear()
+    b.machine.rewrite(PLACE, b.out, city.now)
+    b.drain()
+    b.persist()
+    assert b.disk.ids() == a.disk.ids()
+
+
 def test_a_node_of_an_older_release_is_told_nothing() -> None:
     city, a, b = alone()
     enlist(city, a, b)
