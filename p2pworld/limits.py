@@ -33,6 +33,7 @@ __all__ = [
     "STORE_ANSWER_BYTES_MAX",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
     "AUDIT_EVERY_S", "AUDIT_PARTS", "AUDIT_OBJECTS_PER_TICK", "COMPARE_S", "COMPARISONS_MAX",
+    "KEPT_MAX", "KEPT_PER_AVATAR", "KEPT_MS", "KEPT_RETRY_S", "KEPT_WAIT_S", "KEPT_PER_TICK",
     "SHOW_OBJECTS", "SHOW_BYTES", "SHOW_MESSAGES_PER_TICK", "SHOW_SENDS_PER_TICK", "SHOW_PACKED_PER_TICK",
 ]  # fmt: skip
 
@@ -200,6 +201,13 @@ OBJECTS_PER_CELL: Final = 4_096
 OBJECTS_PER_AVATAR: Final = 256  # within one cell
 PENDING_ACTS: Final = 4_096  # waiting for disk and standby on one node
 PROFILES_CACHED: Final = 32_768
+# acts that a node keeps while nobody can make them durable, of 1 kB at most each: 4 MB on its disk
+KEPT_MAX: Final = 4_096
+KEPT_PER_AVATAR: Final = 16
+KEPT_MS: Final = 30 * 86_400_000  # shorter than an order to expunge may hold, so that it finds the order
+KEPT_RETRY_S: Final = 2.0
+KEPT_WAIT_S: Final = 10.0  # for the answer of a node that one was passed on to, before it is passed on again
+KEPT_PER_TICK: Final = 16  # 160 a second: all of them within 26 s of healing
 # holder and standby compare the digest of each cell so often, of 35 B a cell: 1 000 cells are 9 kB/s
 AUDIT_EVERY_S: Final = 4.0
 AUDIT_PARTS: Final = 16  # of which one is hashed from memory anew each time: all of it within 64 s

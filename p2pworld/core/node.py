@@ -160,6 +160,7 @@ class Node:
                 parts.objects.lost(event.conn)
                 parts.showing.lost(event.conn)
                 self._acting.lost(event.conn)
+                parts.pending.lost(event.conn)
                 parts.speech.lost(event.conn)
                 parts.friends.lost(event.conn)
                 parts.moderation.lost(event.conn)
@@ -317,6 +318,7 @@ class Node:
         parts = self.parts
         parts.objects.advance(done, parts.out, now)
         parts.moderation.advance(done)
+        parts.pending.advance(done)
         self._tending.tell_changes()
 
     def rewrite(self, cell: int, now: Instant) -> None:
@@ -340,6 +342,7 @@ class Node:
         if out.writes:
             parts.objects.leaving(self._ready_number)
             parts.moderation.leaving(self._ready_number)
+            parts.pending.leaving(self._ready_number)
         ready = Ready(
             self._ready_number,
             tuple(self._frames),
@@ -467,7 +470,7 @@ class Node:
             "links": len(parts.links),
             "uptime_s": round(now.boot_s - self._started_s, 1),
             "directory": len(parts.people.directory),
-            "objects": parts.objects.status(),
+            "objects": parts.objects.status() | {"pending": len(parts.pending)},
             "ownership": parts.ownership.status(now),
             "moderation": parts.moderation.status(),
         }

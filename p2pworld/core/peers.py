@@ -148,7 +148,7 @@ class Peers:
             case ActFor():
                 self._acting.passed_on(peer, message, now)
             case ActDone():
-                self._acting.answered(peer, message)
+                self._acting.answered(peer, message, now)
             case WhoAsk():
                 parts.out.sends.append(ToPeer(peer, WhoTell(*parts.people.who(message.ids, now))))
             case Spoken():

@@ -290,7 +290,8 @@ class CellRefused:
 class ActFor:
     """To the holder of the ground that an act is about: do it for this avatar of mine; `pose` is where it was asked.
 
-    `granted`: it has shown a grant that lets it strike the bell at any time.
+    `granted`: it has shown a grant that lets it strike the bell at any time. `at_ms`: it was kept since then; 0: it was
+    not.
     """
 
     KIND: ClassVar[int] = 0x34
@@ -300,6 +301,7 @@ class ActFor:
     act: Act
     pose: Pose
     granted: bool = False
+    at_ms: U53 = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from p2pworld.crdt import HybridClock, ObjectCell, Replica
 from p2pworld.geometry import Cell
 from p2pworld.ids import Incarnation
-from p2pworld.messages import CellDelta, CellRoot, CellState, ToPeer, WorldObject
+from p2pworld.messages import CellDelta, CellRoot, CellState, Done, ToPeer, WorldObject
 from p2pworld.world.acts import Asked
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DELTAS_MAX",
     "DELTA_BYTES_MAX",
+    "KEPT",
     "Batch",
     "Follower",
     "Gift",
@@ -35,6 +36,7 @@ __all__ = [
 # A journal is read back in the time of one whole state and at most this much more.
 DELTAS_MAX: Final = 256
 DELTA_BYTES_MAX: Final = 1 << 20
+KEPT: Final = -2  # in the place of a play socket: the act was kept here, and its answer is for who keeps it
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +166,14 @@ class Record:
 
 @dataclass(slots=True)
 class Station:
-    """What both sides share: who this is, who is linked, what was begun to be written since the last Ready, counts."""
+    """What both sides share: who this is, who is linked, what was begun to be written since the last Ready, counts; and
+    answers to acts that were kept here."""
 
     me: Incarnation
     linked: frozenset[Incarnation] = frozenset()
     begun: list[Record] = field(default_factory=list)
     counters: Counter[str] = field(default_factory=Counter)
+    kept: list[tuple[Asked, Done]] = field(default_factory=list)
 
     def write(self, record: Record, batch: Batch, writes: list[Write], out: Outbox) -> None:
         """Begin to write a batch; there must be none on its way."""

@@ -256,13 +256,21 @@ class Objects:
         now: Instant,
         bell: tuple[bytes, tuple[int, int]] | None = None,
         via: Incarnation | None = None,
+        at_ms: int = 0,
     ) -> None:
         """Do an act asked for in `cell`, at `pose`; the answer, `Done`, comes when it is durable or refused.
 
         `bell` is the declared bell that a `ring` strikes, its id and position. `via` is the node that passed the act
-        on and gets the answer, in an `ActDone`; else it goes to `conn`.
+        on and gets the answer, in an `ActDone`; else it goes to `conn`, or to `take_kept` if that is `KEPT`. `at_ms` is
+        when an act that was kept was asked for.
         """
-        self._holder.act(conn, Asked(avatar, login.ms, message, pose, bell, via), cell, lapsed, out, now)
+        asked = Asked(avatar, login.ms, message, pose, bell, via, at_ms)
+        self._holder.act(conn, asked, cell, lapsed, out, now)
+
+    def take_kept(self) -> list[tuple[Asked, Done]]:
+        """The answers to acts that were kept here, since the last call."""
+        kept, self._station.kept = self._station.kept, []
+        return kept
 
     def answer(self, conn: int, asked: Asked, done: Done | Refusal, out: Outbox) -> None:
         """Answer an act that changes no object, or is declined before it comes here, the way `act` answers."""
