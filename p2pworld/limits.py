@@ -211,8 +211,9 @@ KEPT_PER_TICK: Final = 16  # 160 a second: all of them within 26 s of healing
 # holder and standby compare the digest of each cell so often, of 35 B a cell: 1 000 cells are 9 kB/s
 AUDIT_EVERY_S: Final = 4.0
 AUDIT_PARTS: Final = 16  # of which one is hashed from memory anew each time: all of it within 64 s
-# of 1.5 us for the tree and, one in 16, 12 us to hash anew: 9 ms; 160 000 objects in AUDIT_EVERY_S, more take longer
-AUDIT_OBJECTS_PER_TICK: Final = 4_096
+# of 3 us for the tree and, one in 16, 8 us to hash anew, if anything changed: 7 ms, a full cell 13 ms; 80 000 objects in
+# AUDIT_EVERY_S, and more take longer. Of a cell in which nothing changed a sixteenth counts
+AUDIT_OBJECTS_PER_TICK: Final = 2_048
 # a standby answers for nothing of a cell while it compares it: shorter than what it is given before it counts as slow
 COMPARE_S: Final = 1.0
 COMPARISONS_MAX: Final = 256  # a holder tells others of at once; each keeps one state of a cell in memory

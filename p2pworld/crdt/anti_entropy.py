@@ -97,14 +97,13 @@ class CellTree:
         known = self._known.get(path)
         if known is None:
             first, last = self._range(path)
-            whole = hashlib.sha256()
             if last - first <= SMALL_ITEMS or len(path) == _PLACE:
-                for place, digest in zip(self._places[first:last], self._digests[first:last], strict=True):
-                    whole.update(place.encode() + digest)
+                pairs = zip(self._places[first:last], self._digests[first:last], strict=True)
+                whole = b"".join([place.encode() + digest for place, digest in pairs])
             else:
-                for child in self._children(path):
-                    whole.update(child.encode() + b"\0" + self.digest(child))
-            known = self._known[path] = whole.digest()[:DIGEST_BYTES]
+                children = self._children(path)
+                whole = b"".join([child.encode() + b"\0" + self.digest(child) for child in children])
+            known = self._known[path] = hashlib.sha256(whole).digest()[:DIGEST_BYTES]
         return known
 
     def twigs(self, path: str) -> list[Twig]:
@@ -138,8 +137,13 @@ class CellTree:
         return bisect_left(self._places, path), bisect_left(self._places, path + ("g" if path else "~"))
 
     def _children(self, path: str) -> list[str]:
-        letters = _DIGITS if path else _SPACES
-        return [child for letter in letters if self.items(child := path + letter)]
+        first, last = self._range(path)
+        found, at, depth = [], first, len(path)
+        while at < last:
+            child = self._places[at][: depth + 1]
+            found.append(child)
+            at = bisect_left(self._places, child + "g", at, last)
+        return found
 
 
 class Comparison:

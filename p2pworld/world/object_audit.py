@@ -88,6 +88,7 @@ class Audit:
         self._able: set[Incarnation] = set()  # linked, and able to hear of it
         self._telling: dict[tuple[Incarnation, int], _Telling] = {}
         self._comparing: dict[tuple[Incarnation, int], _Comparing] = {}
+        self._trees: dict[int, CellTree] = {}  # of held cells, as they last were
         self._round: list[int] = []  # cells whose turn is still to come, the next one last
         self._next_s = 0.0
 
@@ -118,6 +119,7 @@ class Audit:
             self._next_s = now_s + AUDIT_EVERY_S
             self._telling = {pair: one for pair, one in self._telling.items() if one.until_s > now_s}
             self._round = sorted(cell for cell, record in self._records.items() if record.held)
+            self._trees = {cell: self._trees[cell] for cell in self._round if cell in self._trees}
         told: defaultdict[Incarnation, list[CellRoot]] = defaultdict(list)
         left = AUDIT_OBJECTS_PER_TICK
         while self._round and left > 0:
@@ -137,17 +139,21 @@ class Audit:
         peers = [p for p, one in held.followers.items() if p in self._able and one.in_step and not one.failed]
         if not peers:
             return 1
-        tree = self._tree(record, now_s)
+        tree, work = self._tree(record, now_s)
         for peer in peers:
             self._telling[peer, record.cell] = _Telling(held.epoch, record.n, tree, now_s + 2 * AUDIT_EVERY_S)
             told[peer].append(CellRoot(record.cell, held.epoch, record.n, tree.root))
-        return 1 + len(record.state)
+        return 1 + work
 
-    def _tree(self, record: Record, now_s: float) -> CellTree:
-        """The tree of a held cell, a part of it hashed anew from memory."""
+    def _tree(self, record: Record, now_s: float) -> tuple[CellTree, int]:
+        """The tree of a held cell, a part of it hashed anew from memory, and how many objects it was made of."""
         wrong = record.state.rehash(int(now_s / AUDIT_EVERY_S) % AUDIT_PARTS, AUDIT_PARTS)
         assert not wrong, f"objects of cell {record.cell} changed in memory by themselves: {sorted(wrong)}"
-        return CellTree(record.state)
+        known = self._trees.get(record.cell)
+        if known is not None and known.cell is record.state:
+            return known, len(record.state) // AUDIT_PARTS
+        tree = self._trees[record.cell] = CellTree(record.state)
+        return tree, len(record.state)
 
     def asked(self, peer: Incarnation, message: CellAsk, out: Outbox, now_s: float) -> None:
         """One who compares its copy with a held cell asks on."""
@@ -179,7 +185,8 @@ class Audit:
             return None
         if any(one.required and one.acked < record.n for one in held.followers.values()):
             return None  # it is asked again
-        telling = _Telling(held.epoch, record.n, CellTree(record.state), now_s + 2 * AUDIT_EVERY_S)
+        tree, _ = self._tree(record, now_s)
+        telling = _Telling(held.epoch, record.n, tree, now_s + 2 * AUDIT_EVERY_S)
         self._telling[peer, cell] = telling
         return telling
 
