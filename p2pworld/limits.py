@@ -196,6 +196,15 @@ RIDER_STAYS_S: Final = 3.0  # after a handoff, before the next: nodes' clocks ma
 # its members (5 MB), in base64
 STORE_ANSWER_BYTES_MAX: Final = 16 << 20
 
+# ---- ground on its way
+REGIONS_TOLD_MAX: Final = 1_024  # leaves with people, the fullest first: 12 kB to the steward each second
+DRAIN_S: Final = (
+    20.0  # for a node that ends: 160 regions and 500 people take 3 s; then its standbys take over
+)
+HANDOFFS_OPEN: Final = (
+    256  # at once, of one node: when ground moves with thousands, they follow as seats are found
+)
+
 # ---- objects
 OBJECTS_PER_CELL: Final = 4_096
 OBJECTS_PER_AVATAR: Final = 256  # within one cell
@@ -211,8 +220,8 @@ KEPT_PER_TICK: Final = 16  # 160 a second: all of them within 26 s of healing
 # holder and standby compare the digest of each cell so often, of 35 B a cell: 1 000 cells are 9 kB/s
 AUDIT_EVERY_S: Final = 4.0
 AUDIT_PARTS: Final = 16  # of which one is hashed from memory anew each time: all of it within 64 s
-# of 3 us for the tree and, one in 16, 8 us to hash anew, if anything changed: 7 ms, a full cell 13 ms; 80 000 objects in
-# AUDIT_EVERY_S, and more take longer. Of a cell in which nothing changed a sixteenth counts
+# of 3 us for the tree and, one in 16, 8 us to hash anew, if anything changed: 7 ms, a full cell 13 ms; 80 000 objects
+# in AUDIT_EVERY_S, and more take longer. Of a cell in which nothing changed a sixteenth counts
 AUDIT_OBJECTS_PER_TICK: Final = 2_048
 # a standby answers for nothing of a cell while it compares it: shorter than what it is given before it counts as slow
 COMPARE_S: Final = 1.0

@@ -36,6 +36,11 @@ COMMANDS: Final = {
         "shard_node.disk_commands:disk",
         "Back up, restore, check and mend what a node keeps on its disk.",
     ),
+    "regions": (
+        "shard_node.region_commands:regions",
+        "Look at the regions of the city, and move, split, merge or pin them.",
+    ),
+    "drain": ("shard_node.region_commands:drain", "Have a node give all its ground away."),
     "doctor": (
         "shard_node.commands:doctor",
         "Look at a node's configuration and machine, and say what is wrong.",

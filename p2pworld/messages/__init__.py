@@ -21,6 +21,7 @@ from p2pworld.messages.fields import (
 )
 from p2pworld.messages.link import (
     AUDIT,
+    GROUND,
     LINK_MESSAGES,
     PULSE,
     SEEK,
@@ -51,6 +52,7 @@ from p2pworld.messages.link import (
     Load,
     Phase,
     Prepare,
+    Regions,
     Sanctioned,
     SeatReady,
     SeatRefused,
@@ -120,7 +122,7 @@ __all__ = [
     "Prepare", "SeatReady", "SeatRefused", "Attached", "Commit", "CommitAck", "CommitNak", "Cancel", "Border",
     "DirectoryPut", "DirectoryNews", "CellDelta", "CellState", "CellStored", "CellRefused", "WhoAsk", "WhoTell",
     "Spoken", "Beaten", "Told", "Sanctioned", "ActFor", "ActDone", "LinkMessage", "LINK_MESSAGES", "Batch",
-    "Phase", "Load", "PULSE", "Seek", "Found", "Came", "SEEK",
+    "Phase", "Load", "PULSE", "Regions", "GROUND", "Seek", "Found", "Came", "SEEK",
     "CellRoot", "CellRoots", "CellAsk", "Twig", "CellTwigs", "CellPart", "AUDIT",
     "ClientOpened", "ClientSaid", "ClientLost", "LinkUp", "LinkDown", "PeerSaid", "Wrote", "WriteFailed", "ClientEvent",
     "SaveDelta", "SaveState", "SaveRecord", "Write", "ToClient", "HangUp", "ToPeer", "Send", "Frame", "PackedObjects",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final
 
-from p2pworld.limits import TICK_MS
+from p2pworld.limits import REGIONS_TOLD_MAX, TICK_MS
 from p2pworld.messages.fields import (
     U8,
     U16,
@@ -36,6 +36,7 @@ from p2pworld.messages.play import (
 
 __all__ = [
     "AUDIT",
+    "GROUND",
     "LINK_MESSAGES",
     "PULSE",
     "SEEK",
@@ -66,6 +67,7 @@ __all__ = [
     "Load",
     "Phase",
     "Prepare",
+    "Regions",
     "Sanctioned",
     "SeatReady",
     "SeatRefused",
@@ -78,6 +80,7 @@ __all__ = [
 ]
 
 
+GROUND: Final = "ground"  # the capability to hear Regions, and to read a map of format 2
 PULSE: Final = "pulse"  # the capability to hear Phase and Load
 SEEK: Final = "seek"  # the capability to hear Seek, Found and Came
 AUDIT: Final = "audit"  # the capability to hear CellRoots, CellAsk, CellTwigs and CellPart
@@ -224,6 +227,15 @@ class Load:
     clients_max: U16
     tick_ms: U16
     shed: U8 = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """To the steward: how many people of the sender stand in each of these leaves of the map."""
+
+    KIND: ClassVar[int] = 0x13
+    cells: Annotated[tuple[CellCode, ...], Size(0, REGIONS_TOLD_MAX)]
+    people: Annotated[tuple[U32, ...], Size(0, REGIONS_TOLD_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -473,13 +485,13 @@ class Sanctioned:
 LinkMessage = (
     Prepare | SeatReady | SeatRefused | Attached | Commit | CommitAck | CommitNak | Cancel | Border | DirectoryPut
     | DirectoryNews | CellDelta | CellState | CellStored | CellRefused | WhoAsk | WhoTell | Spoken | Beaten
-    | Sanctioned | ActFor | ActDone | Told | Phase | Load | Seek | Found | Came | CellRoots | CellAsk
+    | Sanctioned | ActFor | ActDone | Told | Phase | Load | Regions | Seek | Found | Came | CellRoots | CellAsk
     | CellTwigs | CellPart
 )  # fmt: skip
 LINK_MESSAGES: tuple[type, ...] = (
     Prepare, SeatReady, SeatRefused, Attached, Commit, CommitAck, CommitNak, Cancel, Border, DirectoryPut,
     DirectoryNews, CellDelta, CellState, CellStored, CellRefused, WhoAsk, WhoTell, Spoken, Beaten,
-    Sanctioned, ActFor, ActDone, Told, Phase, Load, Seek, Found, Came, CellRoots, CellAsk,
+    Sanctioned, ActFor, ActDone, Told, Phase, Load, Regions, Seek, Found, Came, CellRoots, CellAsk,
     CellTwigs, CellPart,
 )  # fmt: skip
 

@@ -16,11 +16,12 @@ holder has frozen before it gives up a cell, is for the node that proposes to kn
 
 from __future__ import annotations
 
-from p2pworld.world.citymap.form import FORMAT, decode, encode, from_plain, to_plain
+from p2pworld.world.citymap.form import decode, encode, from_plain, to_plain
 from p2pworld.world.citymap.steps import (
     add_standby,
     claim,
     claim_stream,
+    drain,
     drop_standby,
     fail_over,
     genesis,
@@ -29,11 +30,15 @@ from p2pworld.world.citymap.steps import (
     leave,
     merge,
     new_generation,
+    pin,
     split,
+    upgrade,
+    wish,
 )
 from p2pworld.world.citymap.value import (
     CELLS_MAX,
     EMPTY,
+    FORMAT,
     MEMBERS_MAX,
     STANDBYS_MAX,
     STREAMS_MAX,
@@ -41,6 +46,8 @@ from p2pworld.world.citymap.value import (
     Held,
     Holding,
     Member,
+    Wish,
+    WishKind,
     epoch_of,
     first_of,
 )
@@ -56,10 +63,13 @@ __all__ = [
     "Held",
     "Holding",
     "Member",
+    "Wish",
+    "WishKind",
     "add_standby",
     "claim",
     "claim_stream",
     "decode",
+    "drain",
     "drop_standby",
     "encode",
     "epoch_of",
@@ -72,6 +82,9 @@ __all__ = [
     "leave",
     "merge",
     "new_generation",
+    "pin",
     "split",
     "to_plain",
+    "upgrade",
+    "wish",
 ]

@@ -7,10 +7,11 @@ from typing import Final
 import msgpack
 
 from p2pworld.errors import LocalError, RemoteError
-from p2pworld.geometry import Cell
+from p2pworld.geometry import LEVEL_MAX, Cell
 from p2pworld.ids import Incarnation
 from p2pworld.world.citymap.value import (
     CELLS_MAX,
+    FORMAT,
     GENERATION_MAX,
     MEMBERS_MAX,
     NUMBER_MAX,
@@ -22,17 +23,20 @@ from p2pworld.world.citymap.value import (
     Held,
     Holding,
     Member,
+    Wish,
+    WishKind,
 )
 
 __all__ = [
-    "FORMAT",
     "decode",
     "encode",
     "from_plain",
     "to_plain",
 ]
 
-FORMAT: Final = 1  # newer is refused
+# In a map of format 1 a member and a holding lack their last field.
+_MEMBER_FIELDS: Final = {1: 5, 2: 6}
+_HOLDING_FIELDS: Final = {1: 5, 2: 6}
 
 
 def to_plain(city: CityMap) -> dict[str, object]:
@@ -50,14 +54,16 @@ def to_plain(city: CityMap) -> dict[str, object]:
             [place[standby] for standby in holding.standbys],
             holding.host,
             None if holding.lost is None else [*holding.lost.holder, holding.lost.epoch],
+            *([] if city.format == 1 else [_marks(holding)]),
         ]
 
     return {
-        "format": FORMAT,
+        "format": city.format,
         "generation": city.generation,
         "version": city.version,
         "members": [
             [m.node, m.incarnation, m.link_url, m.play_url, m.web_url]
+            + ([] if city.format == 1 else [m.draining])
             for _, m in sorted(city.members.items())
         ],
         "cells": [[int(cell), *plain(city.cells[cell])] for cell in city.leaves],
@@ -78,24 +84,34 @@ def from_plain(plain: object) -> CityMap:
         raise RemoteError(
             "newer_format", f"the city map has format {written}, this release reads up to {FORMAT}"
         )
-    if written != FORMAT or plain.keys() != {
-        "format",
-        "generation",
-        "version",
-        "members",
-        "cells",
-        "streams",
-    }:
+    if (
+        type(written) is not int
+        or written not in _MEMBER_FIELDS
+        or plain.keys()
+        != {
+            "format",
+            "generation",
+            "version",
+            "members",
+            "cells",
+            "streams",
+        }
+    ):
         raise RemoteError("bad_map", "the city map lacks a field or has one too many")
     members = [
-        Member(_bytes32(node), _count(number, NUMBER_MAX), _url(link), _url(play), _url(web))
-        for node, number, link, play, web in _rows(plain["members"], 5, MEMBERS_MAX)
+        Member(
+            _bytes32(node), _count(number, NUMBER_MAX), _url(link), _url(play), _url(web), *map(_flag, drains)
+        )
+        for node, number, link, play, web, *drains in _rows(
+            plain["members"], _MEMBER_FIELDS[written], MEMBERS_MAX
+        )
     ]
     who = [member.who for member in members]
-    cells = {_cell(number): _holding(rest, who) for number, *rest in _rows(plain["cells"], 6, CELLS_MAX)}
+    fields = 1 + _HOLDING_FIELDS[written]
+    cells = {_cell(number): _holding(rest, who) for number, *rest in _rows(plain["cells"], fields, CELLS_MAX)}
     streams = {
         _text(name, STREAM_CHARS_MAX): _holding(rest, who)
-        for name, *rest in _rows(plain["streams"], 6, STREAMS_MAX)
+        for name, *rest in _rows(plain["streams"], fields, STREAMS_MAX)
     }
     city = CityMap(
         _count(plain["version"], VERSION_MAX),
@@ -103,6 +119,7 @@ def from_plain(plain: object) -> CityMap:
         {member.node: member for member in members},
         cells,
         streams,
+        written,
     )
     try:
         city.check()
@@ -170,8 +187,34 @@ def _cell(value: object) -> Cell:
         raise RemoteError("bad_map", str(error)) from None
 
 
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise RemoteError("bad_map", "true or false is wanted")
+    return value
+
+
+def _marks(holding: Holding) -> list[object] | None:
+    """What only format 2 knows of a holding; None where there is none of it."""
+    if holding.plain:
+        return None
+    kind, to = (None, b"") if holding.wish is None else (holding.wish.kind.value, holding.wish.to)
+    return [kind, to, holding.pinned, holding.cut_from]
+
+
+def _wish(kind: object, to: object) -> Wish | None:
+    if kind is None:
+        return None
+    known = next((known for known in WishKind if known.value == kind), None)
+    if known is None or not isinstance(to, bytes):
+        raise RemoteError("bad_map", "a wish is wanted")
+    return Wish(known, to)
+
+
 def _holding(row: list[object], who: list[Incarnation]) -> Holding:
-    holder, epoch, standbys, host, lost = row
+    holder, epoch, standbys, host, lost, *marks = row
+    kind, to, pinned, cut_from = (
+        _rows(marks, 4, 1)[0] if marks and marks[0] is not None else (None, b"", False, None)
+    )
     if not isinstance(standbys, list):
         raise RemoteError("bad_map", "a list of standbys is wanted")
 
@@ -187,4 +230,7 @@ def _holding(row: list[object], who: list[Incarnation]) -> Holding:
         tuple(listed(standby) for standby in standbys),
         None if host is None else _bytes32(host),
         lost,
+        _wish(kind, to),
+        _flag(pinned),
+        None if cut_from is None else _count(cut_from, LEVEL_MAX),
     )

@@ -2,6 +2,7 @@
 
 Each raises the version by one and gives its stamp as epoch to whoever newly holds ground. Order follows the life of a
 city: it is founded, nodes join and claim, fail and are succeeded, guard and hand over, split and merge, and leave.
+What is wished of a cell's holder, pinned ground and draining nodes stand in the map, too, so that no wish is lost.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from p2pworld.errors import Refusal
 from p2pworld.geometry import LEVEL_MAX, Cell, curve_key, partition_around
 from p2pworld.world.citymap.value import (
     CELLS_MAX,
+    FORMAT,
     GENERATION_MAX,
     MEMBERS_MAX,
     STANDBYS_MAX,
@@ -22,6 +24,8 @@ from p2pworld.world.citymap.value import (
     Held,
     Holding,
     Member,
+    Wish,
+    WishKind,
     epoch_of,
     first_of,
 )
@@ -35,6 +39,7 @@ __all__ = [
     "add_standby",
     "claim",
     "claim_stream",
+    "drain",
     "drop_standby",
     "fail_over",
     "genesis",
@@ -43,7 +48,10 @@ __all__ = [
     "leave",
     "merge",
     "new_generation",
+    "pin",
     "split",
+    "upgrade",
+    "wish",
 ]
 
 
@@ -114,7 +122,8 @@ def claim(city: CityMap, who: Incarnation, cells: Iterable[Cell]) -> CityMap | R
         for old in replaced:
             del ground[old]
         ground.update(dict.fromkeys(rest, kept))
-        ground[cell] = Holding(who, epoch)
+        marks = (kept.pinned, kept.cut_from) if replaced == [cell] else (False, None)
+        ground[cell] = Holding(who, epoch, pinned=marks[0], cut_from=marks[1])
     return _next(city, cells=ground) if len(ground) <= CELLS_MAX else _TOO_MANY
 
 
@@ -184,8 +193,10 @@ def drop_standby(
     return _change(city, cells, change)
 
 
-def hand_over(city: CityMap, cell: Cell, holder: Incarnation, to: Incarnation) -> CityMap | Refusal:
-    """Give a cell to one of its standbys; the old holder, which has frozen before, becomes the first standby."""
+def hand_over(
+    city: CityMap, cells: Iterable[Cell], holder: Incarnation, to: Incarnation
+) -> CityMap | Refusal:
+    """Give cells to one of their standbys; the old holder, which has frozen them before, becomes the first standby."""
     epoch = epoch_of(city.generation, city.version + 1)
 
     def change(cell: Cell, old: Holding) -> Holding | Refusal:
@@ -195,13 +206,17 @@ def hand_over(city: CityMap, cell: Cell, holder: Incarnation, to: Incarnation) -
             return Refusal(
                 "not_a_standby", f"The node is no standby of cell {cell}, so it lacks its objects."
             )
-        return Holding(to, epoch, (holder, *(other for other in old.standbys if other != to)))
+        guards = (holder, *(other for other in old.standbys if other != to))
+        return replace(old, holder=to, epoch=epoch, standbys=guards, host=None, wish=None)
 
-    return _change(city, [cell], change)
+    return _change(city, cells, change)
 
 
 def split(city: CityMap, cell: Cell) -> CityMap | Refusal:
-    """Put a leaf's four children in its place, held and guarded as it was, under the same epoch."""
+    """Put a leaf's four children in its place, held and guarded as it was, under the same epoch.
+
+    Where it is to be cut, the children remember from what.
+    """
     holding = city.cells.get(cell)
     if holding is None:
         return _no_leaf(cell)
@@ -209,8 +224,11 @@ def split(city: CityMap, cell: Cell) -> CityMap | Refusal:
         return Refusal("too_fine", f"Cell {cell} is of the finest level.")
     if len(city.cells) + 3 > CELLS_MAX:
         return _TOO_MANY
+    part = replace(holding, wish=None)
+    if holding.wish is not None and holding.wish.kind is WishKind.CUT and part.cut_from is None:
+        part = replace(part, cut_from=cell.level)
     ground = {other: old for other, old in city.cells.items() if other != cell}
-    return _next(city, cells={**ground, **dict.fromkeys(cell.children(), holding)})
+    return _next(city, cells={**ground, **dict.fromkeys(cell.children(), part)})
 
 
 def merge(city: CityMap, parent: Cell) -> CityMap | Refusal:
@@ -224,12 +242,80 @@ def merge(city: CityMap, parent: Cell) -> CityMap | Refusal:
     found = [city.cells[child] for child in children if child in city.cells]
     if len(found) < 4:
         return _no_leaf(parent)
-    if len({(h.holder, h.host, h.lost) for h in found}) > 1:
+    if len({(h.holder, h.host, h.lost, h.pinned) for h in found}) > 1:
         return Refusal("not_alike", f"The four parts of cell {parent} are not held alike.")
     guards = tuple(s for s in found[0].standbys if all(s in other.standbys for other in found))
-    whole = replace(found[0], epoch=max(h.epoch for h in found), standbys=guards)
+    cuts = [h.cut_from for h in found if h.cut_from is not None and h.cut_from < parent.level]
+    whole = replace(
+        found[0],
+        epoch=max(h.epoch for h in found),
+        standbys=guards,
+        wish=None,
+        cut_from=min(cuts, default=None),
+    )
     ground = {cell: holding for cell, holding in city.cells.items() if cell not in children}
     return _next(city, cells={**ground, parent: whole})
+
+
+def wish(city: CityMap, wishes: Mapping[Cell, Wish | None]) -> CityMap | Refusal:
+    """Say what is to become of held cells, None: nothing any more. Their holders carry it out."""
+    if city.format == 1:
+        return _OLDER_FORMAT
+
+    def change(cell: Cell, old: Holding) -> Holding | Refusal:
+        wanted = wishes[cell]
+        if old.holder is None:
+            return Refusal("unheld", f"Nobody holds cell {cell}, so nobody can do anything with it.")
+        if wanted is not None and wanted.kind is WishKind.MOVE:
+            target = city.members.get(wanted.to)
+            if target is None:
+                return _NOT_LISTED
+            if target.draining:
+                return Refusal("draining", "The node gives its ground away, so it takes none.")
+            if target.who == old.holder:
+                return Refusal("already", f"The node already holds cell {cell}.")
+        elif wanted is not None and wanted.to:
+            return Refusal("no_target", "Only a move leads to a node.")
+        return replace(old, wish=wanted)
+
+    return _change(city, wishes, change)
+
+
+def pin(city: CityMap, cells: Iterable[Cell], pinned: bool) -> CityMap | Refusal:
+    """Keep ground where it is and as it is, or no longer; what was wished of it is not any more."""
+    if city.format == 1:
+        return _OLDER_FORMAT
+
+    def change(cell: Cell, old: Holding) -> Holding | Refusal:
+        return replace(old, pinned=pinned, wish=None if pinned else old.wish)
+
+    return _change(city, cells, change)
+
+
+def drain(city: CityMap, node: bytes, draining: bool) -> CityMap | Refusal:
+    """Ask a member to give all its ground away, or no longer."""
+    member = city.members.get(node)
+    if member is None:
+        return Refusal("not_a_member", "The city map lists no such node.")
+    if city.format == 1:
+        return _OLDER_FORMAT
+    if member.draining == draining:
+        return Refusal("already", "That has been said to the node before.")
+    members = _sorted_members({**city.members, node: replace(member, draining=draining)})
+    if not draining:
+        return _next(city, members=members)
+
+    def stays(old: Holding) -> Holding:
+        return replace(old, wish=None) if old.wish is not None and old.wish.to == node else old
+
+    return _next(city, members=members, cells={cell: stays(old) for cell, old in city.cells.items()})
+
+
+def upgrade(city: CityMap) -> CityMap | Refusal:
+    """Write the map in the newest format from now on: every listed node can read it."""
+    if city.format >= FORMAT:
+        return Refusal("already", "The city map has the newest format.")
+    return replace(_next(city), format=FORMAT)
 
 
 def leave(city: CityMap, who: Incarnation) -> CityMap | Refusal:
@@ -256,7 +342,8 @@ def new_generation(city: CityMap, above: int = 0) -> CityMap | Refusal:
     epoch = epoch_of(generation, version)
 
     def freed(old: Holding) -> Holding:
-        return Holding(None, epoch, lost=old.lost if old.holder is None else Held(old.holder, old.epoch))
+        lost = old.lost if old.holder is None else Held(old.holder, old.epoch)
+        return replace(old, holder=None, epoch=epoch, standbys=(), host=None, lost=lost, wish=None)
 
     return CityMap(
         version,
@@ -264,12 +351,16 @@ def new_generation(city: CityMap, above: int = 0) -> CityMap | Refusal:
         {},
         {cell: freed(holding) for cell, holding in city.cells.items()},
         {name: freed(holding) for name, holding in city.streams.items()},
+        city.format,
     )
 
 
 _NOT_LISTED: Final = Refusal("not_a_member", "This incarnation is not in the city map; it must join first.")
 _NOTHING: Final = Refusal("nothing", "No cell is named.")
 _TOO_MANY: Final = Refusal("too_many", "The city map is full.")
+_OLDER_FORMAT: Final = Refusal(
+    "older_format", "Not all nodes of this city have been updated to a release that knows this."
+)
 
 
 def _not_holder(cell: Cell) -> Refusal:
@@ -295,6 +386,7 @@ def _next(
         city.members if members is None else members,
         city.cells if cells is None else cells,
         city.streams if streams is None else streams,
+        city.format,
     )
 
 
@@ -325,15 +417,18 @@ def _without(
     epoch = epoch_of(city.generation, city.version + 1)
 
     def freed(old: Holding) -> Holding:
+        if old.wish is not None and old.wish.to == gone.node:
+            old = replace(old, wish=None)
         if old.holder != gone and gone not in old.standbys:
             return old
         guards = tuple(standby for standby in old.standbys if standby != gone)
         if old.holder != gone:
             return replace(old, standbys=guards)
+        ended = replace(old, epoch=epoch, standbys=(), host=None, wish=None)
         if not guards:
-            return Holding(None, epoch, lost=Held(gone, old.epoch))
+            return replace(ended, holder=None, lost=Held(gone, old.epoch))
         heir = next((standby for standby in guards if standby not in silent), guards[0])
-        return Holding(heir, epoch, tuple(standby for standby in guards if standby != heir))
+        return replace(ended, holder=heir, standbys=tuple(standby for standby in guards if standby != heir))
 
     return _next(
         city,

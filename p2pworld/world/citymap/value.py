@@ -6,6 +6,7 @@ Steps replace it (`steps`), bytes carry it (`form`); nothing changes it. `CityMa
 from __future__ import annotations
 
 import bisect
+import enum
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from p2pworld.ids import Incarnation
 __all__ = [
     "CELLS_MAX",
     "EMPTY",
+    "FORMAT",
     "GENERATION_MAX",
     "MEMBERS_MAX",
     "NUMBER_MAX",
@@ -31,9 +33,13 @@ __all__ = [
     "Held",
     "Holding",
     "Member",
+    "Wish",
+    "WishKind",
     "epoch_of",
     "first_of",
 ]
+
+FORMAT: Final = 2  # 1 knows no wishes, pins and drains; a newer one is refused
 
 # The whole map travels on each change: 16 384 cells of about 20 B are 330 kB. Seoul has 2 519 cells of 512 m.
 CELLS_MAX: Final = 16_384
@@ -65,13 +71,17 @@ def epoch_of(generation: int, version: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A listed node in one incarnation, and where it is reached: by nodes, by players, by browsers."""
+    """A listed node in one incarnation, and where it is reached: by nodes, by players, by browsers.
+
+    One that is `draining` gives all its ground away, and is given none.
+    """
 
     node: bytes
     incarnation: int
     link_url: str
     play_url: str
     web_url: str
+    draining: bool = False
 
     @property
     def who(self) -> Incarnation:
@@ -86,12 +96,30 @@ class Held(NamedTuple):
     epoch: int
 
 
+class WishKind(enum.Enum):
+    """What can be wished for a cell; the value is its name in a stored map."""
+
+    MOVE = "move"  # to another node
+    CUT = "cut"  # into its four children, for as long as a crowd stands there
+    SPLIT = "split"  # into its four children, for good
+    MERGE = "merge"  # with its three siblings
+
+
+class Wish(NamedTuple):
+    """What the steward or an operator wishes of a held cell, for its holder to carry out; `to` is a move's target."""
+
+    kind: WishKind
+    to: bytes = b""
+
+
 @dataclass(frozen=True, slots=True)
 class Holding:
     """Who holds a cell or a stream: the holder, since which epoch, its in-sync standbys by rank, and a named host.
 
-    Unheld ground has no standbys and no host. `lost` is set where the last holder went without a standby: anybody may
-    take the ground, and whoever is an incarnation of that node, with a whole journal of that epoch, brings its objects.
+    Unheld ground has no standbys, no host and no wish. `lost` is set where the last holder went without a standby:
+    anybody may take the ground, and whoever is an incarnation of that node, with a whole journal of that epoch, brings
+    its objects. `pinned` ground stays where it is and as it is until its holder ends. `cut_from` is the level of the
+    leaf that it was cut from when a crowd came, and up to which it may be merged again when the crowd has left.
     """
 
     holder: Incarnation | None
@@ -99,17 +127,29 @@ class Holding:
     standbys: tuple[Incarnation, ...] = ()
     host: bytes | None = None
     lost: Held | None = None
+    wish: Wish | None = None
+    pinned: bool = False
+    cut_from: int | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether format 1 can tell it."""
+        return self.wish is None and not self.pinned and self.cut_from is None
 
 
 @dataclass(frozen=True)
 class CityMap:
-    """Who is in the city and who holds what; never changed, only replaced by a step. Cells stand in curve order."""
+    """Who is in the city and who holds what; never changed, only replaced by a step. Cells stand in curve order.
+
+    `format` is what it is written in: a city that an older release founded stays readable for it until `upgrade`.
+    """
 
     version: int
     generation: int
     members: Mapping[bytes, Member]
     cells: Mapping[Cell, Holding]
     streams: Mapping[str, Holding]
+    format: int = FORMAT
     _homes: dict[tuple[int, int], tuple[Member, ...]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -123,6 +163,11 @@ class CityMap:
         return epoch_of(self.generation, self.version)
 
     # ---- lookups
+
+    def takes(self, who: Incarnation) -> bool:
+        """Whether this incarnation is listed and may be given ground."""
+        member = self.member(who)
+        return member is not None and not member.draining
 
     def is_listed(self, who: Incarnation) -> bool:
         """Whether this very incarnation is a member."""
@@ -224,6 +269,11 @@ class CityMap:
         return tuple(cell_range(cell)[0] for cell in self.leaves)
 
     @cached_property
+    def wished(self) -> tuple[Cell, ...]:
+        """The cells that something is wished of, in curve order."""
+        return tuple(cell for cell in self.leaves if self.cells[cell].wish is not None)
+
+    @cached_property
     def _by_holder(self) -> dict[Incarnation | None, tuple[Cell, ...]]:
         held: dict[Incarnation | None, list[Cell]] = {}
         for cell in self.leaves:
@@ -284,7 +334,9 @@ class CityMap:
         _demand(len(self.cells) <= CELLS_MAX, f"more than {CELLS_MAX} cells")
         _demand(len(self.streams) <= STREAMS_MAX, f"more than {STREAMS_MAX} streams")
         _demand(is_partition(self.cells), "the cells are not a partition of the root")
+        _demand(1 <= self.format <= FORMAT, f"format {self.format} is not known")
         for node, member in self.members.items():
+            _demand(self.format > 1 or not member.draining, "format 1 knows no drains")
             _demand(member.node == node, "a member stands under another node's key")
             _demand(1 <= member.incarnation <= NUMBER_MAX, "an incarnation is out of range")
         for cell, holding in self.cells.items():
@@ -294,9 +346,11 @@ class CityMap:
 
     def _check_holding(self, what: str, holding: Holding) -> None:
         _demand(0 < holding.epoch <= self.stamp, f"{what} has an epoch that no map up to this one gave")
+        _demand(self.format > 1 or holding.plain, f"{what} has what format 1 does not know")
         if holding.holder is None:
             _demand(not holding.standbys, f"{what} is unheld and yet has standbys")
             _demand(holding.host is None, f"{what} is unheld and yet has a host")
+            _demand(holding.wish is None, f"{what} is unheld and yet something is wished of its holder")
         else:
             _demand(self.is_listed(holding.holder), f"{what} is held by an incarnation that is not listed")
             _demand(holding.lost is None, f"{what} is held and yet lost")
@@ -307,6 +361,10 @@ class CityMap:
                 current is None or current.incarnation != holding.lost.holder.number,
                 f"{what} was lost by an incarnation that is listed",
             )
+        if holding.wish is not None:
+            kind, to = holding.wish
+            _demand((to in self.members) == (kind is WishKind.MOVE), f"{what} is to move to nobody")
+        _demand(holding.cut_from is None or 0 <= holding.cut_from < LEVEL_MAX, f"{what} was cut from no cell")
         _demand(len(holding.standbys) <= STANDBYS_MAX, f"{what} has more than {STANDBYS_MAX} standbys")
         _demand(holding.holder not in holding.standbys, f"{what} has its holder as its standby")
         _demand(len(set(holding.standbys)) == len(holding.standbys), f"{what} has a standby twice")
