@@ -9,21 +9,19 @@ is confirmed; it sends and writes nothing itself. Promises:
 - What is on a disk comes back: whoever gets a cell merges all it has of that ground, also from before a split or a
   merge, and whoever has objects of a cell that another holds gives them to it.
 
-Roles follow the city map (`apply_map`). `object_holder` is the holder's side, `object_keeper` the standby's, and
-`object_audit` finds what parts the two unseen. The core calls `leaving` for each Ready with writes, and `advance` when
-the disk has answered for it.
+Roles follow the city map (`apply_map`). `object_holder` is the holder's side, `object_keeper` the standby's;
+`object_audit` finds what parts the two unseen, `object_giving` gives away what others hold. The core calls `leaving`
+for each Ready with writes, and `advance` when the disk has answered for it.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.crdt import HybridClock, ObjectCell, admissible
 from p2pworld.errors import Refusal, RemoteError
 from p2pworld.geometry import Cell
-from p2pworld.ids import Incarnation
 from p2pworld.limits import CLOCK_SKEW_MS, OBJECTS_PER_CELL
 from p2pworld.messages import (
     Act,
@@ -46,6 +44,7 @@ from p2pworld.messages import (
 from p2pworld.messages import Objects as ObjectsMessage
 from p2pworld.world.acts import Asked, reconcile, replica_of
 from p2pworld.world.object_audit import Audit
+from p2pworld.world.object_giving import NOTHING, Giving
 from p2pworld.world.object_holder import Holder
 from p2pworld.world.object_keeper import Keeper
 from p2pworld.world.object_records import DELTAS_MAX, Gift, Held, Record, SavedCell, Station
@@ -55,7 +54,7 @@ if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Collection, Mapping
 
-    from p2pworld.ids import Login
+    from p2pworld.ids import Incarnation, Login
     from p2pworld.messages import WorldObject
     from p2pworld.world.citymap import CityMap, Holding
 
@@ -63,17 +62,6 @@ __all__ = ["Objects", "SavedCell"]
 
 _CHUNK: Final = 64  # objects of one message to a client
 _BASE_RETRY_S: Final = 5.0  # between attempts to save a cell just got to a disk that refuses
-_GIFT_RETRY_S: Final = 5.0
-_GIFTS_PER_TICK: Final = 16
-_NOTHING: Final = ObjectCell().to_bytes()
-
-
-@dataclass(slots=True)
-class _Giving:
-    """A known cell to be given to the holder of its ground; `sent_s` when it last was."""
-
-    holder: Incarnation
-    sent_s: float | None = None
 
 
 class Objects:
@@ -86,10 +74,9 @@ class Objects:
         self._records: dict[int, Record] = {}
         self._holder = Holder(self._station, self._records)
         self._keeper = Keeper(self._station)
-        self._audit = Audit(self._station, self._records, self._keeper, self._compared)
+        self._giving = Giving(self._station, self._known)
+        self._audit = Audit(self._station, self._records, self._keeper, self._giving.compared)
         self._sent: dict[int, list[Record]] = {}  # by the number of the Ready
-        self._giving: dict[tuple[Cell, Cell], _Giving] = {}  # (known cell, leaf of the map)
-        self._given: set[tuple[Cell, Cell]] = set()
         self._stamp = 0
         self._retry_s = math.inf  # when cells of mine that are not saved are tried again
 
@@ -140,7 +127,7 @@ class Objects:
                 held_record = self._hold(cell, holding, out)
             self._holder.list_standbys(held_record, holding.standbys, city_map.stamp)
             self._holder.settle(held_record, out)
-        self._plan_gifts(city_map)
+        self._giving.plan(city_map)
 
     def _hold(self, cell: Cell, holding: Holding, out: Outbox) -> Record:
         """Become the holder of a cell, with all this node has of its ground."""
@@ -189,9 +176,9 @@ class Objects:
         if record.writing is None:
             del self._records[record.cell]
             packed = record.state.to_bytes()
-            if packed != _NOTHING:
+            if packed != NOTHING:
                 self._known[record.cell] = SavedCell(record.epoch, record.n, packed)
-            self._given = {pair for pair in self._given if pair[0] != record.cell}
+            self._giving.forget(record.cell)
 
     # ---- ground that is about to change
 
@@ -215,54 +202,6 @@ class Objects:
         if record is None or held is None or not held.frozen or not held.based or record.writing is not None:
             return False
         return all(f.acked >= record.n and not f.failed for f in held.followers.values() if f.required)
-
-    # ---- giving back
-
-    def _plan_gifts(self, city_map: CityMap) -> None:
-        planned: dict[tuple[Cell, Cell], _Giving] = {}
-        for cell, saved in self._known.items():
-            if saved.state == _NOTHING or city_map.version == 0:
-                continue
-            around = city_map.leaf_around(cell)
-            for leaf in (around,) if around is not None else city_map.leaves_in(cell):
-                holder = city_map.cells[leaf].holder
-                pair = (cell, leaf)
-                if holder is None or holder == self._station.me or pair in self._given:
-                    continue
-                before = self._giving.get(pair)
-                planned[pair] = before if before and before.holder == holder else _Giving(holder)
-        self._giving = planned
-
-    def _give(self, out: Outbox, now_s: float) -> None:
-        left = _GIFTS_PER_TICK
-        for (cell, leaf), giving in self._giving.items():
-            if left == 0:
-                return
-            due = giving.sent_s is None or now_s - giving.sent_s >= _GIFT_RETRY_S
-            saved = self._known.get(cell)
-            if saved is not None and due and giving.holder in self._station.linked:
-                giving.sent_s = now_s
-                left -= 1
-                if not self._audit.is_able(giving.holder):
-                    gift = CellState(leaf, saved.epoch, saved.n, saved.state)
-                    out.sends.append(ToPeer(giving.holder, gift))
-                elif not self._audit.offer(cell, leaf, giving.holder, saved.state, out, now_s):
-                    giving.sent_s = None  # another cell is compared with that one
-
-    def _compared(self, cell: Cell, leaf: int, holder: Incarnation, extras: ObjectCell, out: Outbox) -> None:
-        """What a holder lacks of a known cell has been found out."""
-        giving, saved = self._giving.get((cell, Cell(leaf))), self._known.get(cell)
-        if giving is None or saved is None or giving.holder != holder:
-            return
-        if extras != ObjectCell():
-            out.sends.append(ToPeer(holder, CellState(leaf, saved.epoch, saved.n, extras.to_bytes())))
-        else:
-            self._was_given(cell, Cell(leaf))
-
-    def _was_given(self, cell: Cell, leaf: Cell) -> None:
-        self._given.add((cell, leaf))
-        del self._giving[cell, leaf]
-        self.counters["cell-given"] += 1
 
     # ---- acts
 
@@ -369,12 +308,8 @@ class Objects:
             else:
                 self._holder.refused(record, peer, message, out, now.boot_s)
             return
-        for (cell, leaf), giving in list(self._giving.items()):
-            saved = self._known.get(cell)
-            if leaf != message.cell or giving.holder != peer or saved is None:
-                continue
-            if isinstance(message, CellStored) and (saved.epoch, saved.n) == (message.epoch, message.n):
-                self._was_given(cell, leaf)
+        if isinstance(message, CellStored):
+            self._giving.stored(peer, message)
 
     def link_up(self, peer: Incarnation, caps: tuple[str, ...]) -> None:
         """A node is linked that understands these."""
@@ -441,7 +376,7 @@ class Objects:
         """Send again what was not answered, and try again to save what was not saved."""
         self._holder.tick(out, now.boot_s)
         self._audit.tick(out, now.boot_s)
-        self._give(out, now.boot_s)
+        self._giving.tick(self._audit, out, now.boot_s)
         if now.boot_s >= self._retry_s:
             self._retry_s = math.inf
             for record in self._records.values():

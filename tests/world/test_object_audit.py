@@ -327,7 +327,9 @@ def test_whatever_is_lost_or_spoilt_the_copies_end_equal_and_no_confirmed_lanter
             case ("ask", int(n), bool(ring)):
                 a.ask(n, "ring" if ring else "hang")
             case ("persist", int(which), int(luck)) if hosts[which].persists:
-                hosts[which].persist(ok=luck > 0)
+                hosts[which].persist(
+                    ok=luck > 0 or which == 1
+                )  # a standby that cannot save is taken off the map
             case ("deliver", 0) if city.mail:
                 city.deliver()
             case ("lose", int(at)) if city.mail:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from p2pworld.drive import Persist, effects
 from p2pworld.geometry import Cell
 from p2pworld.limits import KEPT_MAX, KEPT_MS, KEPT_PER_AVATAR, KEPT_WAIT_S
 from p2pworld.messages import (
@@ -16,7 +18,9 @@ from p2pworld.messages import (
     Instant,
     Objects,
     Pose,
+    Ready,
     SaveRecord,
+    SaveState,
     WorldObject,
     WriteFailed,
     Wrote,
@@ -29,6 +33,7 @@ from tests.world.test_moderation import ROOT, order, records
 from tests.world.test_places_nodes import NOON, PLACES, metres
 
 if TYPE_CHECKING:
+    from p2pworld.messages import Write
     from tests.world.cores import House
 
 HERE = metres(400, 400)
@@ -373,3 +378,16 @@ def test_a_record_that_is_none_of_ours_is_not_taken_for_one() -> None:
     again = Pending(Outbox(), saved)
     assert len(again) == 1
     assert again.counters["pending-recovered"] == 1
+
+
+def test_a_record_is_written_also_without_the_lease_that_a_cell_needs() -> None:
+    record, cell = SaveRecord("pending", bytes(16), b"x"), SaveState(GROUND, 1, 1, b"")
+    assert [one.lease_deadline_s for one in persists(record)] == [math.inf]
+    assert [one.lease_deadline_s for one in persists(record, cell)] == [5.0]
+    assert [one.then.lease_deadline_s for one in persists(record)] == [5.0]
+
+
+def persists(*writes: Write) -> list[Persist]:
+    """What is asked of the disk for these writes."""
+    ready = Ready(1, writes=writes, lease_deadline_s=5.0)
+    return [effect for effect in effects(ready) if isinstance(effect, Persist)]
