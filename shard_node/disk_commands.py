@@ -39,7 +39,7 @@ def disk() -> None:
 
 def _journal(config_path: Path) -> Path:
     from shard_node import config
-    from shard_node.serve import JOURNAL_NAME
+    from shard_node.storage.sqlite import JOURNAL_NAME
 
     return config.load(config_path).data_dir / JOURNAL_NAME
 

@@ -43,7 +43,7 @@ from shard_node.status import Status
 from shard_node.storage.copies import unplaced
 from shard_node.storage.journal import StorageFailed
 from shard_node.storage.lock import DataDirLock
-from shard_node.storage.sqlite import SqliteJournal
+from shard_node.storage.sqlite import JOURNAL_NAME, SqliteJournal
 from shard_node.web.app import make_app
 from shard_node.web.moderation import moderation_routes
 from shard_node.web.serve import serve_web
@@ -60,7 +60,6 @@ if TYPE_CHECKING:
     ]
 
 __all__ = [
-    "JOURNAL_NAME",
     "Bound",
     "allow_files",
     "bind",
@@ -71,7 +70,6 @@ __all__ = [
     "serve",
 ]
 
-JOURNAL_NAME: Final = "journal.sqlite"
 GOODBYE_S: Final = 2.0  # for clients to read BYE
 FLUSH_S: Final = 5.0  # for the disk
 END_LEASE_S: Final = 2.0

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "APPLICATION",
     "FORMAT",
+    "JOURNAL_NAME",
     "SqliteJournal",
     "checksum_of",
     "checksum_of_record",
@@ -40,6 +41,7 @@ __all__ = [
     "write_new",
 ]
 
+JOURNAL_NAME: Final = "journal.sqlite"  # in a node's data directory
 FORMAT: Final = 2
 APPLICATION: Final = 0x70325057  # "p2PW" in the file's header: no other program's database is touched
 _BUSY_MS: Final = 2_000  # an operator's tool may be reading

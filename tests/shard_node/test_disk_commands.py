@@ -15,11 +15,11 @@ from p2pworld.messages import SaveState
 from shard_node.cli import main
 from shard_node.config import load
 from shard_node.errors import ConfigError
-from shard_node.serve import JOURNAL_NAME, open_disk
+from shard_node.serve import open_disk
 from shard_node.storage.copies import unplaced
 from shard_node.storage.fsck import survey
 from shard_node.storage.lock import DataDirLock
-from shard_node.storage.sqlite import SqliteJournal
+from shard_node.storage.sqlite import JOURNAL_NAME, SqliteJournal
 from tests.shard_node.test_config import GOOD
 from tests.storage.test_fsck import DELTAS, PLACE, filled, whole
 
