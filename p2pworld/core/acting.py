@@ -145,7 +145,7 @@ class Acting:
         act = waiting.asked.act
         if parts.people.avatar_on(waiting.conn) != told.avatar:
             parts.counters["acts-answered-late"] += 1
-        elif told.done.reason in ("lapsed", "moved") and act.keep and act.verb in KEPT_VERBS:
+        elif told.done.reason == "lapsed" and act.keep and act.verb in KEPT_VERBS:
             self._keep(waiting.conn, waiting.asked, _LAPSED, now)
         else:
             parts.out.sends.append(ToClient(waiting.conn, replace(told.done, n=told.n)))

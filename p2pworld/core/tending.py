@@ -79,9 +79,9 @@ class Tending:
         changes = parts.objects.drain_changes()
         for looks, there in parts.pending.take_news():
             cell = parts.city.leaf_at(looks.east_cm, looks.north_cm)
-            known = (parts.objects.shown(cell) or {}).get(looks.id)
-            now = known or (looks if there else None)
-            changes.append((cell, Objects(cell, (now,)) if now else Objects(cell, (), (looks.id,))))
+            durable = (parts.objects.shown(cell) or {}).get(looks.id)
+            shown = durable or (looks if there else None)
+            changes.append((cell, Objects(cell, (shown,)) if shown else Objects(cell, (), (looks.id,))))
         if not changes:
             return
         rows = parts.crowd.rows(MINE)

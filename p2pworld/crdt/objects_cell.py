@@ -339,8 +339,8 @@ class ObjectCell:
         twin._objects.context = context.copy()
         for object_id in objects.keys() | twin._objects.keys_among(twin._expunged):
             entries = {} if object_id in twin._expunged else objects[object_id]
-            twin._objects.replace(object_id, entries)
-            twin._digests.pop(object_id, None)
+            for changed in twin._objects.replace(object_id, entries) | {object_id}:
+                twin._digests.pop(changed, None)
         return twin
 
     # ---- its plain form

@@ -254,14 +254,14 @@ class Audit:
                 one.comparison.hear_twigs(message.paths, message.twigs)
             else:
                 one.comparison.hear_part(message.leaves, Part.from_bytes(message.part))
+            if not one.comparison.done:
+                self._ask(pair, out)
+                return
+            mended, extras = one.comparison.outcome()
         except RemoteError:
             self._station.counters["audit-malformed"] += 1
             self._end(pair, out)
             return
-        if not one.comparison.done:
-            self._ask(pair, out)
-            return
-        mended, extras = one.comparison.outcome()
         record = self._records.get(message.cell)
         if one.known is not None:
             self._given(one.known, message.cell, peer, extras, out)

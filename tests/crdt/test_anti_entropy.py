@@ -109,6 +109,7 @@ def test_whatever_parts_two_copies_they_end_equal(pair: tuple[ObjectCell, Object
     healed = theirs.merge(extras)
     assert healed == mended
     assert healed.digest() == mended.digest()
+    assert [mended.rehash(nth, 2) for nth in range(2)] == [set(), set()]
     again = Comparison(mended)
     exchange(again, CellTree(healed))
     assert not again.differs
@@ -163,7 +164,13 @@ def know_too_much(cell: ObjectCell, one: bytes) -> ObjectCell:
     return cell.amended({}, context)
 
 
-FAULTS = [lose, garble, forget, know_too_much]
+def misplace(cell: ObjectCell, one: bytes) -> ObjectCell:
+    """The object lies under another id, by the same dot."""
+    other = bytes([one[0] ^ 0x40]) + one[1:]
+    return cell.amended({one: {}, other: cell.entries(one)}, cell.context)
+
+
+FAULTS = [lose, garble, forget, know_too_much, misplace]
 
 
 @given(st.lists(st.tuples(st.sampled_from(FAULTS), st.sampled_from(WHOLE_IDS)), min_size=1, max_size=5))
@@ -180,6 +187,7 @@ def test_what_went_wrong_in_silence_is_found_and_mended_and_nothing_of_it_is_giv
     assert comparison.differs == (mine != WHOLE)
     assert mended == WHOLE
     assert mended.digest() == WHOLE.digest()
+    assert [mended.rehash(nth, 2) for nth in range(2)] == [set(), set()]
     assert extras == ObjectCell()
     # for each place that differs: down log16(400) levels, 16 twigs of at most 60 B each, and a handful of items
     steps = math.ceil(math.log(400, 16)) + 1
