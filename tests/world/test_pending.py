@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from p2pworld.drive import Persist, effects
 from p2pworld.geometry import Cell
@@ -391,3 +393,56 @@ def persists(*writes: Write) -> list[Persist]:
     """What is asked of the disk for these writes."""
     ready = Ready(1, writes=writes, lease_deadline_s=5.0)
     return [effect for effect in effects(ready) if isinstance(effect, Persist)]
+
+
+# ---- anything at any time
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.sampled_from(["far", "near"]), st.integers(1, 6)),
+        st.tuples(st.sampled_from(["cut", "join", "lapse", "renew", "restart", "pass"])),
+    ),
+    max_size=14,
+)
+
+
+@settings(max_examples=10)  # whole nodes, 0.3 s each
+@given(STEPS)
+def test_whatever_happens_between_all_that_was_hung_on_either_side_is_there_once(
+    steps: list[tuple[object, ...]],
+) -> None:
+    cores = Cores([[], [GROUND]], 0, int(NOON.timestamp() - 3_600) * 1000, places=PLACES)
+    kim, lee = cores.player(1, BESIDE), cores.player(2, MIDDLE, house=1)
+    promised: set[str] = set()
+    for step in steps:
+        match step:
+            case ("far", int(n)) if kim.at is not None:
+                kim.say(hang(n, f"far {n}"))
+            case ("near", int(n)):
+                lee.say(hang(n, f"near {n}"))
+            case ("cut",):
+                cores.link({1: True})
+            case ("join",):
+                cores.link()
+            case ("lapse",):
+                cores.unreachable.add(0)
+                cores.tick(31)
+            case ("renew",):
+                cores.unreachable.clear()
+            case ("restart",) if not cores.unreachable:
+                house = cores.houses[0]
+                cores.link({0: True})
+                house.sockets.clear()
+                kim.at = None
+                house.start(cores.now, records=tuple(records(house.disk).values()))
+        cores.tick(3)
+        for player, side in ((kim, "far"), (lee, "near")):
+            promised |= {f"{side} {answer.n}" for answer in player.of(Done) if answer.durable}
+    cores.unreachable.clear()
+    cores.tick(10)
+    cores.link()
+    cores.tick(60)
+    assert promised <= set(hung(cores.houses[1]))
+    assert len(hung(cores.houses[1])) == len(set(hung(cores.houses[1])))
+    assert kept(cores.houses[0]) == 0
