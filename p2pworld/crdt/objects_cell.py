@@ -188,6 +188,10 @@ class ObjectCell:
         """What each change of an object left that no other change has seen, by its dot."""
         return self._objects.entries(object_id)
 
+    def divided(self) -> set[bytes]:
+        """The objects that have several versions."""
+        return {object_id for object_id in self._objects if len(self._objects.entries(object_id)) > 1}
+
     def newest_stamp(self) -> Stamp | None:
         """The largest stamp of any register, None without registers; a link asks this of each delta."""
         return max(

@@ -39,6 +39,7 @@ __all__ = [
     "GROUND",
     "LINK_MESSAGES",
     "PULSE",
+    "REVOKE",
     "SEEK",
     "ActDone",
     "ActFor",
@@ -68,6 +69,7 @@ __all__ = [
     "Phase",
     "Prepare",
     "Regions",
+    "Revoked",
     "Sanctioned",
     "SeatReady",
     "SeatRefused",
@@ -82,6 +84,7 @@ __all__ = [
 
 GROUND: Final = "ground"  # the capability to hear Regions, and to read a map of format 2
 PULSE: Final = "pulse"  # the capability to hear Phase and Load
+REVOKE: Final = "revoke"  # the capability to hear Revoked
 SEEK: Final = "seek"  # the capability to hear Seek, Found and Came
 AUDIT: Final = "audit"  # the capability to hear CellRoots, CellAsk, CellTwigs and CellPart
 
@@ -482,16 +485,24 @@ class Sanctioned:
     order: Annotated[bytes, Size(1, 1 << 14)]
 
 
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A key or a grant was taken back, or a key has a next one (`p2pworld.revocation`); it proves itself."""
+
+    KIND: ClassVar[int] = 0x61
+    notice: Annotated[bytes, Size(1, 1 << 12)]
+
+
 LinkMessage = (
     Prepare | SeatReady | SeatRefused | Attached | Commit | CommitAck | CommitNak | Cancel | Border | DirectoryPut
     | DirectoryNews | CellDelta | CellState | CellStored | CellRefused | WhoAsk | WhoTell | Spoken | Beaten
-    | Sanctioned | ActFor | ActDone | Told | Phase | Load | Regions | Seek | Found | Came | CellRoots | CellAsk
-    | CellTwigs | CellPart
+    | Sanctioned | ActFor | ActDone | Told | Phase | Load | Regions | Seek | Found | Came | Revoked
+    | CellRoots | CellAsk | CellTwigs | CellPart
 )  # fmt: skip
 LINK_MESSAGES: tuple[type, ...] = (
     Prepare, SeatReady, SeatRefused, Attached, Commit, CommitAck, CommitNak, Cancel, Border, DirectoryPut,
     DirectoryNews, CellDelta, CellState, CellStored, CellRefused, WhoAsk, WhoTell, Spoken, Beaten,
-    Sanctioned, ActFor, ActDone, Told, Phase, Load, Regions, Seek, Found, Came, CellRoots, CellAsk,
+    Sanctioned, ActFor, ActDone, Told, Phase, Load, Regions, Seek, Found, Came, Revoked, CellRoots, CellAsk,
     CellTwigs, CellPart,
 )  # fmt: skip
 

@@ -215,7 +215,12 @@ def _remember(
 def reconcile(cell: int, state: ObjectCell, replica: Replica, clock: HybridClock, now_ms: int) -> ObjectCell:
     """Where states that did not know of each other met in `state`, take away what both counted; returns the delta."""
     delta = ObjectCell()
-    met = [slot for number in range(ACT_SLOTS) if len(state.versions(slot := _slot_id(cell, number))) > 1]
+    divided = state.divided()
+    met = (
+        [slot for number in range(ACT_SLOTS) if (slot := _slot_id(cell, number)) in divided]
+        if divided
+        else []
+    )
     if (newest := state.newest_stamp()) is not None:
         clock.observe(newest, now_ms)  # what is written from now on replaces all that met
     for slot in met:
