@@ -35,6 +35,10 @@ COMMANDS: Final = {
         "Look at the coordination store, or begin a new generation.",
     ),
     "status": ("shard_node.status_command:status", "Ask a running node how it and its city are."),
+    "disk": (
+        "shard_node.disk_commands:disk",
+        "Back up, restore, check and mend what a node keeps on its disk.",
+    ),
     "regions": (
         "shard_node.region_commands:regions",
         "Look at the regions of the city, and move, split, merge or pin them.",

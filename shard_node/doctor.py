@@ -26,7 +26,7 @@ from shard_node.errors import ConfigError
 from shard_node.execute import now
 from shard_node.storage.journal import StorageFailed
 from shard_node.storage.lock import DataDirLock
-from shard_node.storage.sqlite import SqliteJournal
+from shard_node.storage.sqlite import JOURNAL_NAME, SqliteJournal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -183,7 +183,7 @@ def _sync(data_dir: Path) -> Finding:
 
 
 async def _journal(config: Config) -> Finding:
-    path = config.data_dir / serve.JOURNAL_NAME
+    path = config.data_dir / JOURNAL_NAME
     if not path.exists():
         return Finding(True, "journal", "none yet; the first start makes it.")
     try:
@@ -241,7 +241,7 @@ async def _lan(config: Config) -> Finding:
 
 
 async def _records(config: Config) -> tuple[SaveRecord, ...]:
-    path = config.data_dir / serve.JOURNAL_NAME
+    path = config.data_dir / JOURNAL_NAME
     if not path.exists():
         return ()
     try:

@@ -64,6 +64,9 @@ GROUP_MAX: Final = 256  # made durable by one commit
 REQUESTS_MAX: Final = 64  # waiting for the store; a node asks one thing at a time, and renews beside it
 LEAVE_S: Final = 0.002  # in which what a tick tells the neighbours reaches the sockets
 REQUESTS: Final = {Register: "register", Renew: "renew", ReadMap: "read", Propose: "propose"}
+SCRUB_EVERY_S: Final = (
+    1.0  # one cell of the journal is read again: 1 ms for a full one, a thousand cells in 17 minutes
+)
 TEND_EVERY_S: Final = 0.5  # sockets that waited too long, links that ought to be
 
 log = logging.getLogger(__name__)
@@ -134,6 +137,7 @@ class Executor:
         """Ticks, writes and asks for ever."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._persist_on)
+            nursery.start_soon(self._scrub_on)
             nursery.start_soon(self._ask_on, self._ask_out)
             nursery.start_soon(self._ask_on, self._renew_out)
             nursery.start_soon(self._tick_on)
@@ -324,6 +328,23 @@ class Executor:
             self._send(persist.then)
             self._call(partial(self.node.advance, Wrote(persist.number)))
         return True
+
+    async def _scrub_on(self) -> None:
+        """Reads the journal again, cell by cell; what the disk garbled is written anew from the node's memory."""
+        cell = 0
+        while True:
+            await trio.sleep(SCRUB_EVERY_S)
+            try:
+                cell, sound = await self._journal.scrub(cell)
+            except StorageFailed as error:
+                log.error("the journal cannot be read again: %s", error, extra={"reason": error.reason})
+                self.counters[f"scrub_{error.reason}"] += 1
+                cell = 0
+                continue
+            if not sound:
+                log.error("cell %d in the journal is damaged, and is written anew", cell)
+                self.counters["scrub_damaged"] += 1
+                self._call(partial(self.node.rewrite, cell))
 
     def _write_failed(self, persist: Persist, reason: str) -> None:
         self.counters[f"write_failed_{reason}"] += 1

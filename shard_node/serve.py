@@ -45,9 +45,10 @@ from shard_node.play import PlaySockets
 from shard_node.play_conn import listen_play
 from shard_node.stages import Stages
 from shard_node.status import Status
+from shard_node.storage.copies import unplaced
 from shard_node.storage.journal import StorageFailed
 from shard_node.storage.lock import DataDirLock
-from shard_node.storage.sqlite import SqliteJournal
+from shard_node.storage.sqlite import JOURNAL_NAME, SqliteJournal
 from shard_node.surroundings import Surroundings
 from shard_node.web.app import make_app
 from shard_node.web.membership import membership_routes
@@ -66,9 +67,8 @@ if TYPE_CHECKING:
         [socket.socket, Callable[[], float], ssl.SSLContext | None, int, Stages, Doors], PlaySockets
     ]
 
-__all__ = ["JOURNAL_NAME", "Bound", "allow_files", "bind", "read_grants", "read_keys", "serve"]
+__all__ = ["Bound", "allow_files", "bind", "open_disk", "read_grants", "read_keys", "serve"]
 
-JOURNAL_NAME: Final = "journal.sqlite"
 GOODBYE_S: Final = 2.0  # for clients to read BYE
 FLUSH_S: Final = 5.0  # for the disk
 END_LEASE_S: Final = 2.0
@@ -189,7 +189,7 @@ def bind(config: Config) -> Bound:
     )
 
 
-async def _open_disk(config: Config) -> tuple[DataDirLock, SqliteJournal]:
+async def open_disk(config: Config) -> tuple[DataDirLock, SqliteJournal]:
     """The lock on the data directory and the journal in it.
 
     Raises ConfigError.
@@ -198,11 +198,19 @@ async def _open_disk(config: Config) -> tuple[DataDirLock, SqliteJournal]:
         lock = DataDirLock.acquire(config.data_dir)
     except StorageFailed as error:
         raise ConfigError(f"node.data_dir cannot be used: {error}") from None
+    path = config.data_dir / JOURNAL_NAME
+    if unplaced(path).exists() and not path.exists():
+        lock.release()
+        raise ConfigError(f"{path} was about to be replaced when that was cut short: do it again.")
     try:
-        return lock, await SqliteJournal.open(config.data_dir / JOURNAL_NAME)
+        return lock, await SqliteJournal.open(path)
     except StorageFailed as error:
         lock.release()
-        raise ConfigError(f"the journal in node.data_dir cannot be used: {error}") from None
+        raise ConfigError(f"the journal in node.data_dir cannot be used: {error}{_cure(error)}") from None
+
+
+def _cure(error: StorageFailed) -> str:
+    return " `p2pworld disk fsck` says what is wrong, and mends it." if error.reason == "corrupt" else ""
 
 
 async def _open_store(config: Config) -> Coordination:
@@ -240,7 +248,7 @@ async def serve(
     surroundings = Surroundings(config.data_dir / JOURNAL_NAME, grants, certificate, config.store.cert_file)
     bound = bind(config)
     try:
-        lock, journal = await _open_disk(config)
+        lock, journal = await open_disk(config)
         try:
             store = await _open_store(config)
             try:
@@ -286,7 +294,7 @@ async def _run(
     try:
         saved, records = await journal.recover(), await journal.recover_records()
     except StorageFailed as error:
-        raise ConfigError(f"the journal in node.data_dir cannot be used: {error}") from None
+        raise ConfigError(f"the journal in node.data_dir cannot be used: {error}{_cure(error)}") from None
     node_config = NodeConfig(
         link_url=bound.link_url,
         play_url=bound.play_url,
