@@ -448,8 +448,7 @@ def test_what_a_node_keeps_is_not_asked_for_again(inside: Stage) -> None:
     assert [message.keep for message in inside.said if isinstance(message, Act)] == [True]
     inside.say(1, Done(n, durable="pending", id=b"o" * 16))
     assert inside.session.acts_open == 0
-    inside.session.heard(1, 0, inside.now_s)
-    assert inside.later(2) == ["PLAYING"]
+    assert inside.hears(1, 2) == ["PLAYING"]
     inside.say(1, Done(n, durable="standby", id=b"o" * 16))
     assert inside.session.playing
 
