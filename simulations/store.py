@@ -16,6 +16,8 @@ from p2pworld.ids import Incarnation
 from p2pworld.membership import Lease
 from p2pworld.world.citymap import EMPTY, CityMap, encode, first_of
 from p2pworld.world.ownership import (
+    EndLease,
+    LeaseEnded,
     MapRead,
     ProposalUnknown,
     Propose,
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Copy", "Store", "StoreAnswer", "StoreOptions", "StoreRequest"]
 
-StoreRequest = Register | Renew | ReadMap | Propose
-StoreAnswer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | StoreFailed
+StoreRequest = Register | Renew | ReadMap | Propose | EndLease
+StoreAnswer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | LeaseEnded | StoreFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,10 @@ class Store:
                 return MapRead(self.map.version, city, tuple(self._leases[w] for w in sorted(self._leases)))
             case Propose():
                 return self._propose(request)
+            case EndLease(who):
+                if who in self._leases:
+                    self._leases[who] = self._leases[who]._replace(ended=True)
+                return LeaseEnded(who)
 
     def _register(self, node: bytes, ends: int) -> Registered:
         number = max(self._last.get(node, 0), first_of(self.map.generation), ends) + 1

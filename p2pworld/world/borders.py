@@ -48,7 +48,7 @@ def border_batches(crowd: Crowd, index: RegionIndex, t_ms: int) -> dict[int, tup
     east, north = crowd.east_cm[rows], crowd.north_cm[rows]
     block = border.blocks.at(east, north)
     slots = border.blocks.slots[block]  # bool[n, slots]
-    hit = np.flatnonzero(np.logical_or.reduce(slots, axis=1))
+    hit = np.logical_or.reduce(slots, axis=1).nonzero()[0]
     if len(hit) == 0:
         return {}
     rows, east, north = rows[hit], east[hit], north[hit]

@@ -328,6 +328,6 @@ def _on_edge(edges: NDArray[np.int64], points: NDArray[np.int64]) -> NDArray[np.
     number, east, north = points.T[:, :, None]
     theirs, runs_north, line, low, high = edges.T
     along, across = np.where(runs_north, north, east), np.where(runs_north, east, north)
-    on = (theirs == number) & (line == across) & (low <= along) & (along <= high)
+    on: NDArray[np.bool_] = (theirs == number) & (line == across) & (low <= along) & (along <= high)
     found: NDArray[np.bool_] = np.logical_or.reduce(on, axis=1)
     return found
