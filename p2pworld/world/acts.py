@@ -99,8 +99,9 @@ def bell_id(cell: int) -> bytes:
     return hashlib.sha256(b"p2pworld bell" + cell.to_bytes(8, "big")).digest()[:16]
 
 
-def _slot_id(cell: int, slot: int) -> bytes:
-    return hashlib.sha256(b"p2pworld rings" + cell.to_bytes(8, "big") + slot.to_bytes(2, "big")).digest()[:16]
+def _slot_id(slot: int) -> bytes:
+    """The same in every cell: a ring is remembered through splits and merges of the ground it was done on."""
+    return hashlib.sha256(b"p2pworld rings" + slot.to_bytes(2, "big")).digest()[:16]
 
 
 def perform(
@@ -166,11 +167,12 @@ def _ring(
 ) -> Performed | Refusal:
     own, (east_cm, north_cm) = asked.bell or (bell_id(cell), cell.centre_cm)
     bell = own if asked.bell else asked.message.target or own
-    slot = _slot_id(cell, asked.avatar % ACT_SLOTS)
+    slot = _slot_id(asked.avatar % ACT_SLOTS)
     ring = asked.key[:8] + hashlib.sha256(replica[0] + replica[1].to_bytes(8, "big")).digest()[:4] + bell[:4]
     kept, rung = state.get(slot), _rings(state, slot)
-    if any(one[:8] == ring[:8] for one in rung):
-        return Performed(bell, None)
+    before = next((one for one in rung if one[:8] == ring[:8]), None)
+    if before is not None:
+        return Performed(_bell_of(state, before) or bell, None)
     known = state.get(bell)
     if known is None and bell != own:
         return Refusal("no_target", "There is no such bell here.")
@@ -194,6 +196,11 @@ def _ring(
     return Performed(bell, delta)
 
 
+def _bell_of(state: ObjectCell, ring: bytes) -> bytes | None:
+    """The id of the bell that a remembered ring struck, if it is still there."""
+    return next((one for one in state if one[:4] == ring[12:]), None)
+
+
 def _rings(state: ObjectCell, slot: bytes) -> list[bytes]:
     """The rings remembered in a slot, each once, also where states that did not know of each other met."""
     lists = [version.fields.get("rings") for version in state.versions(slot)]
@@ -212,24 +219,18 @@ def _remember(
     return state.put(replica, slot, {"rings": b"".join(rings[-RINGS_PER_SLOT:])}, clock.tick(now_ms))
 
 
-def reconcile(cell: int, state: ObjectCell, replica: Replica, clock: HybridClock, now_ms: int) -> ObjectCell:
+def reconcile(state: ObjectCell, replica: Replica, clock: HybridClock, now_ms: int) -> ObjectCell:
     """Where states that did not know of each other met in `state`, take away what both counted; returns the delta."""
     delta = ObjectCell()
     divided = state.divided()
-    met = (
-        [slot for number in range(ACT_SLOTS) if (slot := _slot_id(cell, number)) in divided]
-        if divided
-        else []
-    )
+    met = [slot for number in range(ACT_SLOTS) if (slot := _slot_id(number)) in divided] if divided else []
     if (newest := state.newest_stamp()) is not None:
         clock.observe(newest, now_ms)  # what is written from now on replaces all that met
     for slot in met:
         first: dict[bytes, bytes] = {}
         for ring in _rings(state, slot):
-            if first.setdefault(ring[:8], ring) != ring:
-                bell = next((one for one in state if one[:4] == ring[12:]), None)
-                if bell is not None:
-                    delta.merge_in(state.add_to_counter(replica, bell, "rings", -1))
+            if first.setdefault(ring[:8], ring) != ring and (bell := _bell_of(state, ring)) is not None:
+                delta.merge_in(state.add_to_counter(replica, bell, "rings", -1))
         delta.merge_in(_remember(state, slot, list(first.values()), replica, clock, now_ms))
     return delta
 
