@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = [
     "DELTAS_MAX",
     "DELTA_BYTES_MAX",
+    "GIFTS_PER_TICK",
+    "GIFT_RETRY_S",
     "Batch",
     "Follower",
     "Gift",
@@ -35,6 +37,8 @@ __all__ = [
 # A journal is read back in the time of one whole state and at most this much more.
 DELTAS_MAX: Final = 256
 DELTA_BYTES_MAX: Final = 1 << 20
+GIFT_RETRY_S: Final = 5.0  # what a holder lacks is given to it again until it says that it has it
+GIFTS_PER_TICK: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +136,8 @@ class Record:
 
     `inbox` are a holder's messages, decoded too, that wait for the disk, `tail` the (epoch, n) that the last of them,
     or `writing`, or the disk reaches. `deltas` and `delta_bytes` measure the journal since its last whole state.
+    `given` is the (epoch, n) under which a holder was given what it lacks, until it answers; `given_s` when (None:
+    unknown until the next tick).
     """
 
     cell: Cell
@@ -146,6 +152,8 @@ class Record:
     tail: tuple[int, int] = (0, 0)
     deltas: int = 0
     delta_bytes: int = 0
+    given: tuple[int, int] | None = None
+    given_s: float | None = None
 
     @property
     def long_journal(self) -> bool:

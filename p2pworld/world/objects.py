@@ -41,7 +41,15 @@ from p2pworld.messages import Objects as ObjectsMessage
 from p2pworld.world.acts import Asked, reconcile, replica_of
 from p2pworld.world.object_holder import Holder
 from p2pworld.world.object_keeper import Keeper
-from p2pworld.world.object_records import Gift, Held, Record, SavedCell, Station
+from p2pworld.world.object_records import (
+    GIFT_RETRY_S,
+    GIFTS_PER_TICK,
+    Gift,
+    Held,
+    Record,
+    SavedCell,
+    Station,
+)
 from p2pworld.world.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -56,8 +64,6 @@ __all__ = ["Objects", "SavedCell"]
 
 _CHUNK: Final = 64  # objects of one message to a client
 _BASE_RETRY_S: Final = 5.0  # between attempts to save a cell just got to a disk that refuses
-_GIFT_RETRY_S: Final = 5.0
-_GIFTS_PER_TICK: Final = 16
 _NOTHING: Final = ObjectCell().to_bytes()
 
 
@@ -206,11 +212,11 @@ class Objects:
         self._giving = planned
 
     def _give(self, out: Outbox, now_s: float) -> None:
-        left = _GIFTS_PER_TICK
+        left = GIFTS_PER_TICK
         for (cell, leaf), giving in self._giving.items():
             if left == 0:
                 return
-            due = giving.sent_s is None or now_s - giving.sent_s >= _GIFT_RETRY_S
+            due = giving.sent_s is None or now_s - giving.sent_s >= GIFT_RETRY_S
             saved = self._known.get(cell)
             if saved is not None and due and giving.holder in self._station.linked:
                 giving.sent_s = now_s
@@ -314,6 +320,8 @@ class Objects:
             else:
                 self._holder.refused(record, peer, message, out, now.boot_s)
             return
+        if record is not None and isinstance(message, CellStored):
+            self._keeper.has(record, peer, message)
         for (cell, leaf), giving in list(self._giving.items()):
             saved = self._known.get(cell)
             if leaf != message.cell or giving.holder != peer or saved is None:
@@ -360,6 +368,7 @@ class Objects:
     def tick(self, out: Outbox, now: Instant) -> None:
         """Send again what was not answered, and try again to save what was not saved."""
         self._holder.tick(out, now.boot_s)
+        self._keeper.tick(out, now.boot_s)
         self._give(out, now.boot_s)
         if now.boot_s >= self._retry_s:
             self._retry_s = math.inf
