@@ -6,34 +6,48 @@ check. A violation carries its time and the last of the run's story that names i
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from p2pworld.ids import Login
-from p2pworld.messages import ActDone, Commit, CommitAck, Done, Prepare, ToClient, ToPeer
+from p2pworld.messages import (
+    ActDone,
+    Commit,
+    CommitAck,
+    Done,
+    Objects,
+    PackedObjects,
+    Prepare,
+    ToClient,
+    ToPeer,
+)
+from simulations.settled import PLAYING, Settled
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from p2pworld.geometry import Cell
     from p2pworld.ids import Incarnation
-    from p2pworld.messages import LinkMessage, Send, WorldObject
+    from p2pworld.messages import LinkMessage, Send
     from p2pworld.world.citymap import CityMap
     from p2pworld.world.handoff import Person as Whereabouts
     from simulations.events import Agenda, Trace
     from simulations.machine import Machine, Process
     from simulations.store import Store
-    from simulations.workload import Deed, Device, Ledger, Person
+    from simulations.network import PlaySocket
+    from simulations.workload import Device, Ledger, Person
 
 __all__ = ["Checkers", "Violation"]
 
 _OWNING: Final = frozenset({"OWNED", "PREPARING", "INVITED"})
 _OPEN_ROWS: Final = frozenset({"PREPARING", "INVITED", "RELEASED"})
-_PLAYING: Final = frozenset({"PLAYING", "BOTH"})
+_IN: Final = frozenset({"PLAYING", "BOTH", "HELD"})
 _SWEEP_S: Final = 0.5
 _ORPHANED_S: Final = 8.0  # a client that plays without an owner notices within this
 _HANDOFF_S: Final = (
     8.0  # no attempt at a handoff lasts longer: three timers of at most 3 s in a row, less their overlap
 )
+_CALM_HANDOFF_S: Final = 1.5  # where nothing goes wrong no handoff needs a timer
 _STORY_LINES: Final = 60
 _VIOLATIONS_MAX: Final = 20  # of one run: the first say it all
 
@@ -75,6 +89,34 @@ class _Seen:
         self.ground: tuple[int, int, float] = (0, 0, 0.0)
 
 
+class _Calm:
+    """What stays as it is from some time after the last fault on: who the nodes are, and who is in."""
+
+    def __init__(self, run: Inspected) -> None:
+        self._run = run
+        self.since_s = run.agenda.now_s
+        self._incarnations = {machine: _number(machine) for machine in run.machines}
+        self._logins = {d: d.session.login for d in run.devices if d.session.at.name in PLAYING}
+
+    def disturbed(self) -> Iterator[tuple[str, str]]:
+        """What has changed without anybody's wish, each once: a sentence, and who."""
+        for machine, number in list(self._incarnations.items()):
+            if _number(machine) != number:
+                del self._incarnations[machine]
+                yield f"{machine.name} lost its lease though nothing went wrong", machine.name
+        for device, login in list(self._logins.items()):
+            wished_s = max(other.wanted_s for other in device.person.devices)
+            if wished_s > self.since_s - _ORPHANED_S or not device.wanted:
+                del self._logins[device]
+            elif device.session.at.name not in _IN or device.session.login != login:
+                del self._logins[device]
+                yield f"{device.name} had to log in again though nothing went wrong", device.person.name
+
+
+def _number(machine: Machine) -> int:
+    return machine.process.node.who.number if machine.process is not None else 0
+
+
 class Checkers:
     """All rules, with what they remember of the run."""
 
@@ -94,6 +136,8 @@ class Checkers:
         self._prepared: dict[tuple[Process, int, int], int] = {}
         self._told: dict[Process, set[tuple[bytes, str]]] = {}  # objects that others confirmed to a process
         self._commits: dict[tuple[Process, int, bytes], tuple[Login, int]] = {}
+        self._shown_on: dict[PlaySocket, set[bytes]] = {}  # the objects each play socket was told of
+        self._calm: _Calm | None = None  # from when on nothing is disturbed
 
     def begin(self) -> None:
         """Look at what takes time to go wrong, again and again."""
@@ -150,6 +194,10 @@ class Checkers:
             self._acknowledged(process, message)
         elif isinstance(message, ActDone) and message.done.durable:
             self._confirmed(process, message.done)
+        elif isinstance(message, Objects | PackedObjects):
+            socket = process.sockets.get(send.conn) if isinstance(send, ToClient) else None
+            if socket is not None:
+                self._shown_on.setdefault(socket, set()).update(one.id for one in message.objects)
         elif isinstance(message, Done) and message.durable:
             told = (message.id, message.durable) in self._told.get(process, ())
             self._confirmed(process, message, told)
@@ -294,17 +342,21 @@ class Checkers:
         for device in run.devices:
             session = device.session
             key = session.id, session.login
-            if session.at.name not in _PLAYING or key in self._owners:
+            if session.at.name not in PLAYING or key in self._owners:
                 self._orphaned_s.pop(device, None)
             elif now_s - self._orphaned_s.setdefault(device, now_s) > _ORPHANED_S:
                 self._orphaned_s[device] = now_s + 1e9
                 self.violate("lost", f"{device.name} plays, and nobody owns it", device.person.name)
-            if session.at.name in _PLAYING:
+            if session.at.name in PLAYING:
                 self._in_s[device] = now_s
         self._open_handoffs(now_s)
+        if self._calm is not None:
+            for sentence, name in self._calm.disturbed():
+                self.violate("calm", sentence, name)
 
     def _open_handoffs(self, now_s: float) -> None:
         still: dict[tuple[Process, int], tuple[tuple[object, ...], float]] = {}
+        most_s = _HANDOFF_S if self._calm is None else _CALM_HANDOFF_S
         for process, seen in self._seen.items():
             if process.paused:
                 continue
@@ -316,8 +368,10 @@ class Checkers:
                 what = (row.at, row.k, seat.at, seat.r)
                 before = self._open_since.get(key)
                 since_s = before[1] if before is not None and before[0] == what else now_s
+                if self._calm is not None:
+                    since_s = max(since_s, self._calm.since_s)
                 still[key] = what, since_s
-                if now_s - since_s > _HANDOFF_S:
+                if now_s - since_s > most_s:
                     name = self._names.get(avatar, str(avatar))
                     sentence = f"a handoff of {name} at {process.name} neither finishes nor fails"
                     self.violate("handoff", sentence, name)
@@ -328,7 +382,8 @@ class Checkers:
 
     def recovered(self, quiet_s: float) -> None:
         """Long enough after the last fault: all ground is held, and everybody who wanted has been in since."""
-        self._all_held()
+        self._settled().all_held()
+        self._calm = _Calm(self.run)
         for device in self.run.devices:
             out = self._in_s.get(device, 0.0) <= quiet_s and device.session.at.name != "STOPPED"
             if device.wanted and device.wanted_s <= quiet_s and out:
@@ -337,93 +392,7 @@ class Checkers:
 
     def at_end(self) -> None:
         """The city has had time to recover: everything is in order again, and all that was confirmed is there."""
-        self._all_held()
-        self._all_in()
-        self._no_handoffs()
-        self._objects()
+        self._settled().look()
 
-    def _all_held(self) -> None:
-        run, city = self.run, self.run.store.map
-        for machine in run.machines:
-            process = machine.process
-            if process is None or process.now().boot_s >= process.lease_deadline_s:
-                self.violate("recovery", f"{machine.name} has no lease", machine.name)
-            elif process.node.city_map.version != city.version:
-                self.violate("recovery", f"{machine.name} has an old map", machine.name)
-        for cell in run.cells:
-            holder = next((h.holder for c, h in city.cells.items() if c == cell or c.contains(cell)), None)
-            lives = any(m.process is not None and m.process.node.who == holder for m in run.machines)
-            if holder is None or not lives:
-                self.violate("recovery", f"nobody who lives holds cell {cell}")
-
-    def _all_in(self) -> None:
-        for person in self.run.people:
-            playing = [device for device in person.devices if device.session.at.name in _PLAYING]
-            latest = max(device.session.login for device in person.devices)
-            for device in person.devices:
-                session = device.session
-                if session.at.name == "STOPPED" and session.login >= latest:
-                    self.violate("recovery", f"{device.name} stopped for no newer device", person.name)
-                elif device.wanted and session.at.name not in (*_PLAYING, "STOPPED"):
-                    sentence = f"{device.name} is {session.at.name}: {session.trouble}"
-                    self.violate("recovery", sentence, person.name)
-            if len(playing) > 1:
-                self.violate("recovery", f"{len(playing)} devices of {person.name} play", person.name)
-            for device in playing:
-                session = device.session
-                owners = self._owners.get((session.id, session.login), [])
-                if len(owners) != 1:
-                    self.violate("recovery", f"{len(owners)} nodes own {device.name}", person.name)
-
-    def _no_handoffs(self) -> None:
-        for process, seen in self._seen.items():
-            for avatar, person in seen.persons.items():
-                if person.row.at.name in _OPEN_ROWS or person.seat.at.name != "EMPTY":
-                    name = self._names.get(avatar, str(avatar))
-                    self.violate("recovery", f"a handoff of {name} is open at {process.name}", name)
-
-    def _objects(self) -> None:
-        shown: dict[bytes, list[WorldObject]] = {}
-        for machine in self.run.machines:
-            process = machine.process
-            if process is None:
-                continue
-            node = process.node
-            for cell, holding in node.city_map.cells.items():
-                if holding.holder == node.who:
-                    for one in process.objects_in(cell):
-                        shown.setdefault(one.id, []).append(one)
-        rung: Counter[bytes] = Counter()
-        for deed in self.run.ledger.deeds:
-            if deed.durable == "disk" and self.run.disks_lost:
-                continue
-            if deed.durable and deed.verb == "hang":
-                self._lantern(deed, shown.get(deed.object_id, []))
-            elif deed.durable:
-                rung[deed.object_id] += 1
-        for bell, times in rung.items():
-            count = sum(one.count for one in shown.get(bell, []))
-            if count < times:
-                self.violate("object", f"a bell counts {count} and confirmed {times} rings")
-        self._counts(shown)
-
-    def _lantern(self, deed: Deed, found: list[WorldObject]) -> None:
-        name = self._names.get(deed.avatar, str(deed.avatar))
-        if not found:
-            sentence = f"the lantern {deed.text!r} of {name}, safe on {deed.durable}, is gone"
-            self.violate("object", sentence, name)
-        elif any((one.text, one.by) != (deed.text, deed.avatar) for one in found):
-            self.violate("object", f"the lantern {deed.text!r} of {name} has changed", name)
-
-    def _counts(self, shown: dict[bytes, list[WorldObject]]) -> None:
-        """No act that anybody was ever asked for is done twice, however often and of whomever it was asked."""
-        deeds = self.run.ledger.deeds
-        rings = sum(one.count for found in shown.values() for one in found if one.kind == "bell")
-        most = sum(deed.asked for deed in deeds if deed.verb == "ring")
-        if rings > most:
-            self.violate("object", f"bells count {rings}, and people asked for {most} rings")
-        may_hang = {deed.text: int(deed.asked) for deed in deeds if deed.verb == "hang"}
-        texts = Counter(one.text for found in shown.values() for one in found if one.kind == "lantern")
-        for text, times in sorted(texts.items()):
-            if times > may_hang.get(text, 0):
-                self.violate("object", f"the lantern {text!r} hangs {times} times", text.split(".")[0])
+    def _settled(self) -> Settled:
+        return Settled(self.run, self.violate, self._owners, self._shown_on, self._names)

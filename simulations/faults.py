@@ -162,7 +162,8 @@ class Faults:
             if every_s:
                 self._plan(every_s, do)
         if options.disk_lost and run.rng.random() < options.disk_lost:
-            run.agenda.at(run.rng.uniform(30.0, max(31.0, self.quiet_s - 30.0)), self._lose_disk)
+            apart_s = min(30.0, 0.3 * self.quiet_s)  # from either end
+            run.agenda.at(run.rng.uniform(apart_s, self.quiet_s - apart_s), self._lose_disk)
         run.agenda.at(self.quiet_s, self._quiet)
 
     @property
