@@ -14,14 +14,16 @@ from p2pworld.messages import (
     ActDone,
     Commit,
     CommitAck,
+    CommitNak,
     Done,
+    HangUp,
     Objects,
     PackedObjects,
     Prepare,
     ToClient,
     ToPeer,
 )
-from simulations.settled import PLAYING, Settled
+from simulations.settled import OWNING, PLAYING, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,13 +35,12 @@ if TYPE_CHECKING:
     from p2pworld.world.handoff import Person as Whereabouts
     from simulations.events import Agenda, Trace
     from simulations.machine import Machine, Process
-    from simulations.store import Store
     from simulations.network import PlaySocket
+    from simulations.store import Store
     from simulations.workload import Device, Ledger, Person
 
 __all__ = ["Checkers", "Violation"]
 
-_OWNING: Final = frozenset({"OWNED", "PREPARING", "INVITED"})
 _OPEN_ROWS: Final = frozenset({"PREPARING", "INVITED", "RELEASED"})
 _IN: Final = frozenset({"PLAYING", "BOTH", "HELD"})
 _SWEEP_S: Final = 0.5
@@ -48,6 +49,7 @@ _HANDOFF_S: Final = (
     8.0  # no attempt at a handoff lasts longer: three timers of at most 3 s in a row, less their overlap
 )
 _CALM_HANDOFF_S: Final = 1.5  # where nothing goes wrong no handoff needs a timer
+_ANSWER_S: Final = 1.0  # most of it for what a paused node finds when it goes on
 _STORY_LINES: Final = 60
 _VIOLATIONS_MAX: Final = 20  # of one run: the first say it all
 
@@ -134,6 +136,7 @@ class Checkers:
         self._stamp = 0
         self._in_s: dict[Device, float] = {}  # when each device was last seen to play
         self._prepared: dict[tuple[Process, int, int], int] = {}
+        self._unanswered: dict[tuple[Process, Incarnation, int, bytes], float] = {}  # commits, and since when
         self._told: dict[Process, set[tuple[bytes, str]]] = {}  # objects that others confirmed to a process
         self._commits: dict[tuple[Process, int, bytes], tuple[Login, int]] = {}
         self._shown_on: dict[PlaySocket, set[bytes]] = {}  # the objects each play socket was told of
@@ -181,17 +184,26 @@ class Checkers:
         elif isinstance(message, Commit):
             login = Login(message.login_ms, message.birth)
             self._commits[process, message.avatar, message.r] = login, message.hop
+            question = process, peer, message.avatar, message.r
+            self._unanswered.setdefault(question, self.run.agenda.now_s)
         elif isinstance(message, ActDone):
             self._told.setdefault(process, set()).add((message.done.id, message.done.durable))
 
     def sent(self, process: Process, send: Send) -> None:
         """This leaves a node now."""
-        message = send.message if isinstance(send, ToPeer | ToClient) else None
+        if isinstance(send, HangUp):
+            if send.bye.code == "lapsed" and self._acts(process):
+                self.violate(
+                    "lapsed", f"{process.name} refuses a login though it has its lease", process.name
+                )
+            return
+        message = send.message
         if isinstance(message, Commit) and self._lapsed(process):
             name = self._names.get(message.avatar, "somebody")
             self.violate("lapsed", f"{process.name} gives {name} away without a lease", name)
-        elif isinstance(message, CommitAck):
-            self._acknowledged(process, message)
+        elif isinstance(message, CommitAck | CommitNak) and isinstance(send, ToPeer):
+            self._unanswered.pop((process, send.peer, message.avatar, message.r), None)
+            self._answered(process, message)
         elif isinstance(message, ActDone) and message.done.durable:
             self._confirmed(process, message.done)
         elif isinstance(message, Objects | PackedObjects):
@@ -202,13 +214,34 @@ class Checkers:
             told = (message.id, message.durable) in self._told.get(process, ())
             self._confirmed(process, message, told)
 
-    def _acknowledged(self, process: Process, ack: CommitAck) -> None:
-        """Who acknowledges a commit owns the avatar, or knows of something later."""
-        given = self._commits.get((process, ack.avatar, ack.r))
-        known = dict(process.persons()).get(ack.avatar)
-        if given is None or known is None or known.known < given:
-            name = self._names.get(ack.avatar, "somebody")
-            self.violate("ack", f"{process.name} acknowledges a commit of {name} it did not take", name)
+    def _answered(self, process: Process, answer: CommitAck | CommitNak) -> None:
+        """Who acknowledges a commit owns the avatar, or knows of something later; who declines it does neither."""
+        given = self._commits.get((process, answer.avatar, answer.r))
+        known = dict(process.persons()).get(answer.avatar)
+        takes = isinstance(answer, CommitAck)
+        if takes != (given is not None and known is not None and known.known >= given):
+            name = self._names.get(answer.avatar, "somebody")
+            how = (
+                "acknowledges a commit of {} it did not take" if takes else "declines a commit of {} it knows"
+            )
+            self.violate("ack", f"{process.name} {how.format(name)}", name)
+
+    def _acts(self, process: Process) -> bool:
+        """Whether a node may surely act: it has its lease, and the map lists it."""
+        return not self._lapsed(process) and process.node.who in {
+            member.who for member in process.node.city_map.members.values()
+        }
+
+    def _unanswered_long(self, now_s: float) -> None:
+        """Every commit is answered as soon as it is heard."""
+        for question, since_s in list(self._unanswered.items()):
+            process, _, avatar, _ = question
+            if not process.alive or process.paused:
+                del self._unanswered[question]
+            elif now_s - since_s > _ANSWER_S:
+                del self._unanswered[question]
+                name = self._names.get(avatar, "somebody")
+                self.violate("ack", f"{process.name} never answers a commit of {name}", name)
 
     def _confirmed(self, process: Process, done: Done, told: bool = False) -> None:
         """What is said to be safe is on as many disks as that means, and on one's own unless another has `told` so."""
@@ -258,8 +291,8 @@ class Checkers:
             self.violate("older", sentence, name)
         if person.seat.at.name == "RESERVED" and (before is None or before.seat.r != person.seat.r):
             self._reserved(process, avatar, person, name)
-        was = before is not None and before.row.at.name in _OWNING
-        owns = person.row.at.name in _OWNING
+        was = before is not None and before.row.at.name in OWNING
+        owns = person.row.at.name in OWNING
         if before is not None and was and (not owns or before.row.login != person.row.login):
             self._no_longer(process, avatar, before)
             was = False
@@ -297,7 +330,7 @@ class Checkers:
 
     def _no_longer(self, process: Process, avatar: int, person: Whereabouts) -> None:
         owners = self._owners.get((avatar, person.row.login))
-        if owners is not None and person.row.at.name in _OWNING and process in owners:
+        if owners is not None and person.row.at.name in OWNING and process in owners:
             owners.remove(process)
             if not owners:
                 del self._owners[avatar, person.row.login]
@@ -350,6 +383,7 @@ class Checkers:
             if session.at.name in PLAYING:
                 self._in_s[device] = now_s
         self._open_handoffs(now_s)
+        self._unanswered_long(now_s)
         if self._calm is not None:
             for sentence, name in self._calm.disturbed():
                 self.violate("calm", sentence, name)

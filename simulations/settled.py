@@ -1,4 +1,4 @@
-"""What must be in order once a city has had time to recover: looked at once, when nobody has walked or acted for a while.
+"""What must be in order once a city has had time to recover; looked at once, when nobody has walked for a while.
 
 Everything is derived anew from what clients, nodes, disks and the store show. In particular: all ground is held, by one
 who lives, with a standby in step; everybody who wanted to is in, where they believe to be, owned once, found by the
@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgpack
 
+from p2pworld.world.crowd import MINE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     from simulations.store import Store
     from simulations.workload import Deed, Device, Ledger, Person
 
-__all__ = ["PLAYING", "Settled"]
+__all__ = ["OWNING", "PLAYING", "Settled"]
 
+OWNING: Final = frozenset({"OWNED", "PREPARING", "INVITED"})
 PLAYING: Final = frozenset({"PLAYING", "BOTH"})
 _OPEN_ROWS: Final = frozenset({"PREPARING", "INVITED", "RELEASED"})
 _FRESH_S: Final = 3.0
@@ -76,6 +79,7 @@ class Settled:
         self.all_held()
         self._all_in()
         self._no_handoffs()
+        self._no_strangers()
         self._answered()
         shown = self._shown()
         self._objects(shown)
@@ -171,10 +175,29 @@ class Settled:
                     name = self._names.get(avatar, str(avatar))
                     self._violate("recovery", f"a handoff of {name} is open at {process.name}", name)
 
+    def _no_strangers(self) -> None:
+        """Every open connection is somebody's, and every avatar that a node draws as its own is owned there."""
+        for process in self._processes:
+            persons = dict(process.persons())
+            conns = {one.row.conn for one in persons.values()} | {one.seat.conn for one in persons.values()}
+            for device in self._run.devices:
+                kept = any(s.device is device and conn not in conns for conn, s in process.sockets.items())
+                if kept and self._run.agenda.now_s - device.wanted_s >= _FRESH_S:
+                    sentence = f"{process.name} keeps a connection of {device.name} for nothing"
+                    self._violate("socket", sentence, device.person.name)
+            crowd = process.node.parts.crowd
+            for avatar, row in crowd.row_of.items():
+                owned = avatar in persons and persons[avatar].row.at.name in OWNING
+                if crowd.kind[row] == MINE and not owned:
+                    name = self._names.get(avatar, str(avatar))
+                    self._violate("place", f"{process.name} draws {name} and does not own it", name)
+
     def _answered(self) -> None:
         for device in self._run.devices:
             if device.session.at.name in PLAYING and (open_ := device.session.acts_open):
-                self._violate("answer", f"{device.name} waits for the answers of {open_} acts", device.person.name)
+                self._violate(
+                    "answer", f"{device.name} waits for the answers of {open_} acts", device.person.name
+                )
 
     # ------------------------------------------------------------------------------------------------- objects
 
@@ -226,7 +249,10 @@ class Settled:
     def _copies(self) -> None:
         """Each cell's objects are on its holder's disk and, the same to the last bit, on those of its standbys."""
         city = self._run.store.map
-        disks = {p.node.who: {n: kept.state for n, kept in p.machine.disk.recover().items()} for p in self._processes}
+        disks = {
+            p.node.who: {n: kept.state for n, kept in p.machine.disk.recover().items()}
+            for p in self._processes
+        }
         safe: set[bytes] = set()
         for cell, holding in city.cells.items():
             process = self._process(holding.holder)

@@ -7,7 +7,6 @@ JSON file has the totals of all seeds and, under `runs`, each seed alone. `trace
 from __future__ import annotations
 
 import hashlib
-import json
 import multiprocessing
 import os
 import sys
@@ -22,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from simulations.cluster import CityOptions, as_plain, simulate
 from simulations.faults import PRESETS
+from simulations.mutants.command import Wanted, hunt_mutants, mutant_options, write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,15 +101,30 @@ def totals(runs: list[dict[str, Any]]) -> dict[str, Any]:
     "--jobs", type=click.IntRange(1), default=None, help="Processes at once; default: one for each core."
 )
 @click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the outcome here."
+    "--json",
+    "json_file",
+    is_flag=False,
+    flag_value="-",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Write the outcome to this file; to standard output if none is named.",
 )
+@mutant_options
 def command(
-    seed: int, seeds: int, minutes: float, faults: str, nodes: int, jobs: int | None, json_file: Path | None
+    seed: int,
+    seeds: int,
+    minutes: float,
+    faults: str,
+    nodes: int,
+    jobs: int | None,
+    json_file: Path | None,
+    mutants: Wanted | None,
 ) -> None:
     """Run whole cities on virtual time and try to break them.
 
     Same seed, same run, to the last byte. Ends with 1 if any promise was broken.
     """
+    if mutants is not None:
+        sys.exit(0 if hunt_mutants(mutants, seed, seeds, jobs, json_file) else 1)
     console = Console(stderr=True)
     runs: list[dict[str, Any]] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
@@ -122,7 +137,7 @@ def command(
             progress.advance(task)
     together = totals(runs)
     if json_file is not None:
-        json_file.write_text(json.dumps(together, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write_json(json_file, together)
     _report(together, f"--minutes {minutes:g} --faults {faults} --nodes {nodes}")
     sys.exit(1 if together["violations"] else 0)
 
