@@ -333,7 +333,7 @@ def _expression(node: ast.expr, function: str) -> Iterator[_Site]:
                 for operand in part.values:
                     if _only_asks(operand) or _is_of_others(operand) or _is_bound(operand):
                         continue
-                    said = f"without: {_text(operand)} in {_text(part)}"
+                    said = f"without: {_text(operand)}"
                     yield _Site(function, said, _without(part, operand), part)
             case ast.IfExp():
                 yield _Site(function, f"never: {_text(part)}", _set(part, "test", ast.Constant(False)), part)

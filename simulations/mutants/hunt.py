@@ -121,8 +121,8 @@ class Ending(NamedTuple):
 Lines = dict[str, frozenset[int]]  # of each module, those that were run
 
 
-def attempts(mutant: Mutant, seeds: Mapping[int, Lines], first: Attempt | None) -> list[Attempt]:
-    """All attempts at a mutant in order, the one that is likely to succeed first; no seed that never comes near it."""
+def attempts(mutant: Mutant, seeds: Mapping[int, Lines | None], first: Attempt | None) -> list[Attempt]:
+    """All attempts at a mutant in order, the likeliest first. A seed known never to come near it is no attempt."""
     planned = [Attempt(seed) for seed, lines in seeds.items() if _is_met(mutant, lines)]
     if mutant.module in _TESTS and (_ROOT / "tests").is_dir():
         planned.append(Attempt(None))
@@ -132,9 +132,9 @@ def attempts(mutant: Mutant, seeds: Mapping[int, Lines], first: Attempt | None) 
     return planned
 
 
-def _is_met(mutant: Mutant, lines: Lines) -> bool:
+def _is_met(mutant: Mutant, lines: Lines | None) -> bool:
     first, last = mutant.lines
-    return first == 0 or any(line in lines[mutant.module] for line in range(first, last + 1))
+    return first == 0 or lines is None or any(line in lines[mutant.module] for line in range(first, last + 1))
 
 
 def survey(seed: int) -> tuple[str, Lines]:

@@ -47,7 +47,7 @@ class Verdict:
 
 class _Order(NamedTuple):
     mutant: Mutant
-    seeds: dict[int, Lines]  # with the lines of its module that each seed runs
+    seeds: dict[int, Lines | None]  # with the lines of its module that each seed runs, if surveyed
     first: Attempt | None
 
 
@@ -57,13 +57,13 @@ def chosen(pattern: str, part: tuple[int, int]) -> list[Mutant]:
     return [mutant for mutant in mutants() if pattern in mutant.name][number - 1 :: of]
 
 
-def hunt(wanted: Sequence[Mutant], seeds: Mapping[int, Lines], jobs: int) -> Iterator[Verdict]:
-    """Each mutant's verdict, as they come; `seeds` are surveyed and green."""
+def hunt(wanted: Sequence[Mutant], seeds: Mapping[int, Lines | None], jobs: int) -> Iterator[Verdict]:
+    """Each mutant's verdict, as they come. The seeds are green without any; with their lines, or None, if surveyed."""
     known = _known()
     orders = [
         _Order(
             mutant,
-            {seed: {mutant.module: lines[mutant.module]} for seed, lines in seeds.items()},
+            {seed: lines and {mutant.module: lines[mutant.module]} for seed, lines in seeds.items()},
             known.get(mutant.name),
         )
         for mutant in wanted
@@ -86,7 +86,9 @@ def remember(verdicts: Sequence[Verdict]) -> None:
         kept.pop(verdict.name, None)
         if verdict.caught:
             kept[verdict.name] = _TESTS if verdict.seed is None else verdict.seed
-    CAUGHT_AT.write_text(json.dumps(dict(sorted(kept.items())), indent=0) + "\n", encoding="utf-8")
+    CAUGHT_AT.write_text(
+        json.dumps(dict(sorted(kept.items())), ensure_ascii=False, indent=0) + "\n", encoding="utf-8"
+    )
 
 
 def summary(verdicts: Sequence[Verdict], wall_s: float) -> dict[str, Any]:
