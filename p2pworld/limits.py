@@ -194,6 +194,15 @@ RIDER_STAYS_S: Final = 3.0  # after a handoff, before the next: nodes' clocks ma
 # its members (5 MB), in base64
 STORE_ANSWER_BYTES_MAX: Final = 16 << 20
 
+# ---- ground on its way
+REGIONS_TOLD_MAX: Final = 1_024  # leaves with people, the fullest first: 12 kB to the steward each second
+DRAIN_S: Final = (
+    20.0  # for a node that ends: 160 regions and 500 people take 3 s; then its standbys take over
+)
+HANDOFFS_OPEN: Final = (
+    256  # at once, of one node: when ground moves with thousands, they follow as seats are found
+)
+
 # ---- objects
 OBJECTS_PER_CELL: Final = 4_096
 OBJECTS_PER_AVATAR: Final = 256  # within one cell

@@ -32,6 +32,11 @@ COMMANDS: Final = {
         "shard_node.store_commands:store",
         "Look at the coordination store, or begin a new generation.",
     ),
+    "regions": (
+        "shard_node.region_commands:regions",
+        "Look at the regions of the city, and move, split, merge or pin them.",
+    ),
+    "drain": ("shard_node.region_commands:drain", "Have a node give all its ground away."),
     "doctor": (
         "shard_node.commands:doctor",
         "Look at a node's configuration and machine, and say what is wrong.",

@@ -10,7 +10,8 @@ refused, so that a slip of the pen never becomes a default. Relative paths are r
                     engine = "etcd", endpoints = ["http(s)://host:port", ...], prefix
                     engine = "postgresql", dsn = "host=... dbname=..."
                     and for these two: user, password_file, ca_file, cert_file, key_file
-    [city]          claim = ["quadkey", ...], tick_ms, ttl_s, take_orphans, declared = "folder of places"
+    [city]          claim = ["quadkey", ...], tick_ms, ttl_s, take_orphans, drain_s, declared = "folder of places"
+    [balance]       enabled, people_easy, people_calm
     [tls]           play_cert, play_key                 (PEM; play sockets become wss)
     [log]           level = "info", format = "json" | "text"
 """
@@ -25,7 +26,8 @@ from pathlib import Path
 
 from p2pworld.errors import LocalError
 from p2pworld.geometry import Cell
-from p2pworld.limits import CLIENTS_MAX, LEASE_TTL_S, TICK_MS
+from p2pworld.limits import CLIENTS_MAX, DRAIN_S, LEASE_TTL_S, TICK_MS
+from p2pworld.world.balance import BalanceOptions
 from shard_node.coordination.gateway import Endpoint
 from shard_node.coordination.settings import ENGINES, StoreConfig
 from shard_node.doors import Network
@@ -89,6 +91,8 @@ class Config:
     tick_ms: int = TICK_MS
     ttl_s: float = LEASE_TTL_S
     take_orphans: bool = True
+    drain_s: float = DRAIN_S
+    balance: BalanceOptions | None = None
     declared: Path | None = None
     unlimited: tuple[Network, ...] = ()
     tls: TlsConfig | None = None
@@ -236,6 +240,19 @@ def _claims(quadkeys: tuple[str, ...]) -> tuple[Cell, ...]:
     return tuple(cells)
 
 
+def _balance(table: _Table) -> BalanceOptions | None:
+    plain = BalanceOptions()
+    enabled = table.flag("enabled", True)
+    easy = table.whole("people_easy", 1, CLIENTS_MAX, plain.people_easy)
+    calm = table.whole("people_calm", 0, CLIENTS_MAX, plain.people_calm)
+    if 4 * calm > easy:
+        raise ConfigError(
+            f"balance.people_calm is {calm} and balance.people_easy {easy}: what is cut would be merged and cut again;"
+            " let people_calm be at most a quarter of people_easy."
+        )
+    return BalanceOptions(people_easy=easy, people_calm=calm) if enabled else None
+
+
 def _store(table: _Table) -> StoreConfig:
     engine = table.one_of("engine", ENGINES, "sqlite")
     if engine == "sqlite":
@@ -338,7 +355,7 @@ def parse(text: str, base: Path) -> Config:
         raise ConfigError(f"the configuration is not valid TOML: {error}.") from None
     tables = {
         name: _Table(name, document.pop(name, {}), base)
-        for name in ("node", "listen", "advertise", "coordination", "city", "log")
+        for name in ("node", "listen", "advertise", "coordination", "city", "balance", "log")
     }
     tls_table = _Table("tls", document.pop("tls"), base) if "tls" in document else None
     for key in document:
@@ -366,6 +383,8 @@ def parse(text: str, base: Path) -> Config:
         tick_ms=city.whole("tick_ms", 20, 1_000, TICK_MS),
         ttl_s=city.number("ttl_s", 0.5, 60.0, LEASE_TTL_S),
         take_orphans=city.flag("take_orphans", True),
+        drain_s=city.number("drain_s", 0.0, 600.0, DRAIN_S),
+        balance=_balance(tables["balance"]),
         declared=city.folder("declared"),
         unlimited=_networks(listen.texts("unlimited")),
         tls=tls,

@@ -102,6 +102,7 @@ class Executor:
         self._written = trio.Event()
         self._ask_in, self._ask_out = trio.open_memory_channel[Any](REQUESTS_MAX)
         self._renew_in, self._renew_out = trio.open_memory_channel[Any](REQUESTS_MAX)
+        self._drained = trio.Event()
         self._tended_s = 0.0
         self._linked_version = -1
 
@@ -146,6 +147,14 @@ class Executor:
         self._call(lambda at: answers.append(question(self.node, at)))
         (answer,) = answers
         return answer
+
+    def drain(self) -> None:
+        """The node gives all its ground away, while it goes on serving who is here."""
+        self._call(lambda _: self.node.drain())
+
+    async def until_drained(self) -> None:
+        """Returns when the node has given away what others can take."""
+        await self._drained.wait()
 
     def leave(self) -> None:
         """Orderly shutdown: the node acts on no ground any more and sends its clients elsewhere."""
@@ -214,6 +223,8 @@ class Executor:
             with self.stages.timed("tick"):
                 self._call(partial(self.node.tick, busy=busy))
             self._tend()
+            if self.node.drained:
+                self._drained.set()
             self.tick_busy_s = time.perf_counter() - began_s
             if self.node.draws:
                 await _sleep_until(due_s + max(LEAVE_S, self.node.awaits))

@@ -3,8 +3,9 @@
 Start: key and grants, the lock on the data directory (which proves the earlier process dead), the journal, the store,
 the sockets, then the node and its tasks in one nursery. Whatever a person can mend is a ConfigError: one sentence.
 
-End, at SIGTERM or SIGINT: stop accepting, say BYE `leaving` with the other nodes' urls to every client, let the disk
-finish, end the lease in the store, close. A second signal ends it at once.
+End, at SIGTERM or SIGINT: give all ground to other nodes and hand its people off, for `city.drain_s` at most; then stop
+accepting, say BYE `leaving` with the other nodes' urls to every client that is left, let the disk finish, end the lease
+in the store, close. A second signal ends it at once.
 """
 
 from __future__ import annotations
@@ -294,6 +295,7 @@ async def _run(
         take_orphans=config.take_orphans,
         places=places,
         roots=config.roots,
+        balance=config.balance,
     )
     node = Node(node_config, keys, os.urandom(32), saved, lock.ended, now(), records)
     stages = Stages()
@@ -331,7 +333,7 @@ async def _run(
                     log.info("ending", extra={"signal": signal.Signals(number).name})
                     break
                 nursery.start_soon(_end_at_once, signals, nursery.cancel_scope)
-                await _leave(executor, play, store)
+                await _leave(executor, play, store, config.drain_s)
                 web_stop.set()
                 nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
@@ -366,8 +368,13 @@ async def _end_at_once(signals: AsyncIterator[int], scope: trio.CancelScope) -> 
         scope.cancel()
 
 
-async def _leave(executor: Executor, play: PlaySockets, store: Coordination) -> None:
-    """Sends everybody elsewhere, finishes what was begun, gives the lease back."""
+async def _leave(executor: Executor, play: PlaySockets, store: Coordination, drain_s: float) -> None:
+    """Gives all ground away, sends who is left elsewhere, finishes what was begun, gives the lease back."""
+    executor.drain()
+    with trio.move_on_after(drain_s) as waited:
+        await executor.until_drained()
+    if waited.cancelled_caught:
+        log.warning("not all ground was given away in %g s; standbys take over the rest", drain_s)
     play.stop_listening()
     executor.leave()
     with trio.move_on_after(GOODBYE_S):

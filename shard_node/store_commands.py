@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shard_node.config import Config
     from shard_node.coordination import Coordination, Snapshot
 
-__all__ = ["store"]
+__all__ = ["opened_store", "read_store", "store"]
 
 
 @click.group()
@@ -36,7 +36,7 @@ def show(config_path: Path) -> None:
     from shard_node import config
 
     settings = config.load(config_path)
-    seen: Snapshot = trio.run(_read, settings)
+    seen: Snapshot = trio.run(read_store, settings)
     assert seen.map is not None
     city = seen.map
     held = len(city.cells) - len(city.unheld())
@@ -82,7 +82,7 @@ def new_generation(config_path: Path, above: int, source_path: Path | None) -> N
 
 
 @asynccontextmanager
-async def _opened(settings: Config) -> AsyncGenerator[Coordination]:
+async def opened_store(settings: Config) -> AsyncGenerator[Coordination]:
     """The store of this configuration; what it raises while it is used becomes one sentence."""
     from shard_node.coordination import CoordinationDown
     from shard_node.coordination.settings import open_store
@@ -96,8 +96,12 @@ async def _opened(settings: Config) -> AsyncGenerator[Coordination]:
         await opened.close()
 
 
-async def _read(settings: Config) -> Snapshot:
-    async with _opened(settings) as opened:
+async def read_store(settings: Config) -> Snapshot:
+    """The map and the leases as they stand.
+
+    Raises ConfigError.
+    """
+    async with opened_store(settings) as opened:
         return await opened.read(-1)
 
 
@@ -106,10 +110,10 @@ async def _begin(settings: Config, above: int, source: Config | None) -> CityMap
     from shard_node.coordination.generation import begin_generation
 
     try:
-        async with _opened(settings) as opened:
+        async with opened_store(settings) as opened:
             if source is None:
                 return await begin_generation(opened, settings.ttl_s, above)
-            async with _opened(source) as old:
+            async with opened_store(source) as old:
                 return await begin_generation(opened, max(settings.ttl_s, source.ttl_s), above, old)
     except OutcomeUnknown:
         raise ConfigError(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from p2pworld.geometry import Cell
+from p2pworld.limits import HANDOFFS_OPEN
 from p2pworld.messages import (
     Border,
     Bye,
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
 
 from p2pworld.core.acting import Acting
 from p2pworld.core.clients import Clients
+from p2pworld.core.ground import Ground
 from p2pworld.core.parts import NodeConfig, Parts
 from p2pworld.core.peers import Peers
 from p2pworld.core.pulse import Pulse
@@ -109,10 +111,11 @@ class Node:
         self.timed: Callable[[str], AbstractContextManager[None]] = _untimed
         self.parts = Parts(config, keys, entropy, journal, ends, now, records)
         self._tending = Tending(self.parts)
+        self._ground = Ground(self.parts)
         self._acting = Acting(self.parts, self._tending)
         self._clients = Clients(self.parts, self._acting)
         self._pulse = Pulse(self.parts)
-        self._peers = Peers(self.parts, self._tending, self._acting, self._pulse)
+        self._peers = Peers(self.parts, self._tending, self._ground, self._acting, self._pulse)
         self._frames: list[Frame] = []
         self._waiting: dict[int, tuple[float, np.void]] = {}
         self._ready_number = 0
@@ -253,6 +256,7 @@ class Node:
         self._spare_slow_readers(t_ms)
         self._acting.tick(now)
         self._tending.tick(now)
+        self._ground.tick(self.people_by_cell, now)
 
     def _judge_readers(self, conns: NDArray[np.int32], acks: NDArray[np.uint8]) -> None:
         """What clients of mine acknowledge; a ghost's or a guest's socket speaks of another node's frames."""
@@ -318,6 +322,15 @@ class Node:
         parts.objects.advance(done, parts.out, now)
         parts.moderation.advance(done)
         self._tending.tell_changes()
+
+    def drain(self) -> None:
+        """Give all ground away from now on, hand everybody off, and leave the map; `drained` says when it is done."""
+        self.parts.draining = True
+
+    @property
+    def drained(self) -> bool:
+        """Whether there is nothing more to give away, or nobody to give it to: `leave` may follow."""
+        return self._ground.drained
 
     def leave(self, now: Instant) -> None:
         """Orderly shutdown: act on no ground any more, and send every client to the other nodes."""
@@ -402,14 +415,22 @@ class Node:
             self._lapsed_since_s = now.boot_s
 
     def _walkers(self, now: Instant) -> None:
-        """Who has left my ground is handed off; who turned back in time stays."""
+        """Who has left my ground is handed off, so many at a time; who turned back in time stays."""
         parts = self.parts
         people, crowd, index = parts.people, parts.crowd, parts.index
         rows, _, holders = index.crossers(crowd)
-        for row, holder in zip(rows.tolist(), holders.tolist(), strict=True):
-            if not parts.riders.stays(row):
-                people.crossed(row, index.holders[holder], now)
         leaving = people.leaving_rows()
+        if len(rows) > len(leaving):
+            room = HANDOFFS_OPEN - len(leaving)
+            begin = (~np.isin(rows, leaving)).nonzero()[0]
+            for row, holder in zip(rows[begin].tolist(), holders[begin].tolist(), strict=True):
+                if room <= 0:
+                    parts.counters["handoffs-put-off"] += 1
+                    break
+                if not parts.riders.stays(row):
+                    people.crossed(row, index.holders[holder], now)
+                    room -= 1
+            leaving = people.leaving_rows()
         if leaving:
             at = np.array(leaving, np.int32)
             home = index.holder_at(crowd.east_cm[at], crowd.north_cm[at]) == 0
@@ -452,6 +473,7 @@ class Node:
             "lease_left_s": round(max(0.0, parts.ownership.deadline_s - now.boot_s), 3),
             "cells_held": len(city.cells_of(parts.who)),
             "cells_standby": len(city.standby_cells(parts.who)),
+            "draining": parts.gives_all,
             "clients": parts.people.clients,
             "load": round(parts.overload.load, 3),
             "tick_ms": parts.overload.tick_ms,

@@ -17,9 +17,11 @@ import numpy as np
 from p2pworld.geometry import Cell
 from p2pworld.limits import AVATARS_MAX, CLIENTS_MAX, LEASE_TTL_S, TICK_MS
 from p2pworld.seoul.landmarks import LANDMARKS
+from p2pworld.world.balance import BalanceOptions
 from p2pworld.world.crowd import Crowd
 from p2pworld.world.friends import Friends
 from p2pworld.world.moderation import Moderation
+from p2pworld.world.moving import Moving
 from p2pworld.world.objects import Objects, SavedCell
 from p2pworld.world.outbox import Outbox
 from p2pworld.world.overload import Overload
@@ -38,6 +40,7 @@ from p2pworld.world.rendezvous import Rendezvous
 from p2pworld.world.riders import Riders
 from p2pworld.world.showing import Showing
 from p2pworld.world.speech import Speech
+from p2pworld.world.steward import Steward
 from p2pworld.world.telling import Tellings
 from p2pworld.world.visits import Visits
 
@@ -77,6 +80,7 @@ class NodeConfig:
     take_orphans: bool = True
     places: Places = NO_PLACES
     roots: frozenset[bytes] = frozenset()  # the keys that grants begin at: moderators', and those of roles
+    balance: BalanceOptions | None = None  # None: it never wishes that ground be moved, also as the steward
 
 
 class _Counting(Protocol):
@@ -123,6 +127,9 @@ class Parts:
             config.roots,
         )
         self.objects = Objects(self.who, journal)
+        self.moving = Moving(self.objects)
+        self.steward = Steward(config.balance)
+        self.draining = False  # on its own account: it gives all its ground away and then leaves the map
         self.showing = Showing(self.out)
         self.pacer = Pacer()
         self.readers = Readers()
@@ -171,6 +178,12 @@ class Parts:
         """The newest city map this node has read."""
         return self.ownership.city
 
+    @property
+    def gives_all(self) -> bool:
+        """Whether this node is to hold no ground: it ends, or an operator drains it."""
+        member = self.city.member(self.who)
+        return self.draining or (member is not None and member.draining)
+
     def fits(self, cell: int) -> bool:
         return self.city.holder_of(Cell(cell)) == self.who
 
@@ -200,6 +213,7 @@ class Parts:
         return (
             self.people,
             self.objects,
+            self.moving,
             self.ownership,
             self.speech,
             self.friends,

@@ -34,6 +34,7 @@ from p2pworld.messages import (
     Phase,
     Prepare,
     Profiles,
+    Regions,
     Sanctioned,
     SeatReady,
     SeatRefused,
@@ -50,6 +51,7 @@ from p2pworld.world.handoff import SeatAt
 
 if TYPE_CHECKING:
     from p2pworld.core.acting import Acting
+    from p2pworld.core.ground import Ground
     from p2pworld.core.parts import Parts
     from p2pworld.core.pulse import Pulse
     from p2pworld.core.tending import Tending
@@ -64,14 +66,16 @@ _DEFERRED_MAX = 1024  # PREPAREs that wait for a newer map to be read
 class Peers:
     """The links' side of a node."""
 
-    def __init__(self, parts: Parts, tending: Tending, acting: Acting, pulse: Pulse) -> None:
-        self._parts, self._tending, self._acting, self._pulse = parts, tending, acting, pulse
+    def __init__(self, parts: Parts, tending: Tending, ground: Ground, acting: Acting, pulse: Pulse) -> None:
+        self._parts, self._tending, self._ground = parts, tending, ground
+        self._acting, self._pulse = acting, pulse
         self._links_made = 0
         self._deferred: list[tuple[float, Incarnation, int, Prepare]] = []
 
     def link_up(self, peer: Incarnation, caps: tuple[str, ...]) -> None:
         parts = self._parts
         self._pulse.link_up(peer, caps)
+        self._ground.link_up(peer, caps)
         parts.friends.link_up(peer, caps)
         self._links_made += 1
         parts.links[peer] = self._links_made
@@ -84,6 +88,7 @@ class Peers:
         parts.densities.pop(peer, None)
         parts.rendezvous.lost(peer)
         self._pulse.link_down(peer)
+        self._ground.link_down(peer)
         parts.friends.link_down(peer)
         if number is not None:
             parts.ghost_ttl_s.pop(number, None)
@@ -128,6 +133,8 @@ class Peers:
                 self._border(peer, message, now)
             case Load() | Phase():
                 self._pulse.heard(peer, message, now)
+            case Regions():
+                parts.steward.heard(peer, message, now.boot_s)
             case DirectoryPut():
                 parts.people.directory_put(peer, message.avatar, message.hello, now)
             case DirectoryNews():

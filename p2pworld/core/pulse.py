@@ -102,6 +102,8 @@ class Pulse:
     def _sends_on(self) -> bool:
         """Whether newcomers are to be sent on, and somebody has room for them."""
         parts = self._parts
+        if parts.gives_all:
+            return any(parts.city.takes(peer) for peer in parts.links)
         if not parts.overload.declines:
             return False
         return any((load := self.load_of(peer)) is not None and _has_room(load) for peer in self._able)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from p2pworld.errors import Refusal
-from p2pworld.geometry import Cell
 from p2pworld.ids import NO_LOGIN, avatar_id
 from p2pworld.messages import (
     Bye,
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Tending"]
 
-_STANDBYS_EVERY_S = 0.5
 _EXPUNGE_EVERY_S = 5.0
 _ANSWERS_WAIT_S = 5.0
 
@@ -74,8 +71,6 @@ class Tending:
                     parts.showing.enter(conn, int(parts.cell_of[row]))
         parts.showing.tick(parts.objects.shown)
         self.tell_changes()
-        if self._due(_STANDBYS_EVERY_S, "standbys", now):
-            self._seek_standbys(now)
 
     def tell_changes(self) -> None:
         """Changes of objects that became durable, to everybody who stands in their cell."""
@@ -87,29 +82,6 @@ class Tending:
         for cell, message in changes:
             conns = parts.crowd.conn[rows[parts.cell_of[rows] == cell]]
             parts.out.sends.extend(ToClient(conn, message) for conn in conns[conns >= 0].tolist())
-
-    def _seek_standbys(self, now: Instant) -> None:
-        """Every cell of mine should have a standby in step with it; one that is slow or full is taken off the list."""
-        parts = self._parts
-        add: defaultdict[Incarnation, set[Cell]] = defaultdict(set)
-        drop: defaultdict[Incarnation, set[Cell]] = defaultdict(set)
-        for cell, standby in parts.objects.wants_drop:
-            drop[standby].add(Cell(cell))
-        if not parts.people.lapsed:
-            for cell in parts.city.cells_of(parts.who):
-                if parts.city.cells[cell].standbys:
-                    continue
-                linked = [p for p in parts.links if parts.city.is_listed(p)]
-                if not linked:
-                    break
-                peer = min(linked, key=lambda p: (parts.city.rank(cell, p), p))
-                if parts.objects.synced_with(cell, peer):
-                    add[peer].add(cell)
-                else:
-                    parts.objects.offer(cell, peer, parts.out, now)
-        parts.ownership.wants(
-            {p: frozenset(cells) for p, cells in add.items()}, {p: frozenset(c) for p, c in drop.items()}
-        )
 
     def obey(self, data: bytes, now: Instant, came_from: Incarnation | None) -> Sanction | Refusal:
         """A moderator's order, from its issuer (`came_from` None) or a neighbour: kept, passed on, obeyed."""

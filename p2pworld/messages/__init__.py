@@ -20,6 +20,7 @@ from p2pworld.messages.fields import (
     Size,
 )
 from p2pworld.messages.link import (
+    GROUND,
     LINK_MESSAGES,
     PULSE,
     SEEK,
@@ -45,6 +46,7 @@ from p2pworld.messages.link import (
     Load,
     Phase,
     Prepare,
+    Regions,
     Sanctioned,
     SeatReady,
     SeatRefused,
@@ -113,7 +115,7 @@ __all__ = [
     "Prepare", "SeatReady", "SeatRefused", "Attached", "Commit", "CommitAck", "CommitNak", "Cancel", "Border",
     "DirectoryPut", "DirectoryNews", "CellDelta", "CellState", "CellStored", "CellRefused", "WhoAsk", "WhoTell",
     "Spoken", "Beaten", "Told", "Sanctioned", "ActFor", "ActDone", "LinkMessage", "LINK_MESSAGES", "Batch",
-    "Phase", "Load", "PULSE", "Seek", "Found", "Came", "SEEK",
+    "Phase", "Load", "PULSE", "Regions", "GROUND", "Seek", "Found", "Came", "SEEK",
     "ClientOpened", "ClientSaid", "ClientLost", "LinkUp", "LinkDown", "PeerSaid", "Wrote", "WriteFailed", "ClientEvent",
     "SaveDelta", "SaveState", "SaveRecord", "Write", "ToClient", "HangUp", "ToPeer", "Send", "Frame", "PackedObjects",
     "Ready",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final
 
-from p2pworld.limits import TICK_MS
+from p2pworld.limits import REGIONS_TOLD_MAX, TICK_MS
 from p2pworld.messages.fields import (
     U8,
     U16,
@@ -33,6 +33,7 @@ from p2pworld.messages.play import (
 )
 
 __all__ = [
+    "GROUND",
     "LINK_MESSAGES",
     "PULSE",
     "SEEK",
@@ -58,6 +59,7 @@ __all__ = [
     "Load",
     "Phase",
     "Prepare",
+    "Regions",
     "Sanctioned",
     "SeatReady",
     "SeatRefused",
@@ -69,6 +71,7 @@ __all__ = [
 ]
 
 
+GROUND: Final = "ground"  # the capability to hear Regions, and to read a map of format 2
 PULSE: Final = "pulse"  # the capability to hear Phase and Load
 SEEK: Final = "seek"  # the capability to hear Seek, Found and Came
 
@@ -214,6 +217,15 @@ class Load:
     clients_max: U16
     tick_ms: U16
     shed: U8 = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """To the steward: how many people of the sender stand in each of these leaves of the map."""
+
+    KIND: ClassVar[int] = 0x13
+    cells: Annotated[tuple[CellCode, ...], Size(0, REGIONS_TOLD_MAX)]
+    people: Annotated[tuple[U32, ...], Size(0, REGIONS_TOLD_MAX)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,12 +407,12 @@ class Sanctioned:
 LinkMessage = (
     Prepare | SeatReady | SeatRefused | Attached | Commit | CommitAck | CommitNak | Cancel | Border | DirectoryPut
     | DirectoryNews | CellDelta | CellState | CellStored | CellRefused | WhoAsk | WhoTell | Spoken | Beaten
-    | Sanctioned | ActFor | ActDone | Told | Phase | Load | Seek | Found | Came
+    | Sanctioned | ActFor | ActDone | Told | Phase | Load | Regions | Seek | Found | Came
 )  # fmt: skip
 LINK_MESSAGES: tuple[type, ...] = (
     Prepare, SeatReady, SeatRefused, Attached, Commit, CommitAck, CommitNak, Cancel, Border, DirectoryPut,
     DirectoryNews, CellDelta, CellState, CellStored, CellRefused, WhoAsk, WhoTell, Spoken, Beaten,
-    Sanctioned, ActFor, ActDone, Told, Phase, Load, Seek, Found, Came,
+    Sanctioned, ActFor, ActDone, Told, Phase, Load, Regions, Seek, Found, Came,
 )  # fmt: skip
 
 

@@ -134,7 +134,7 @@ class Holder:
     def pump(self, record: Record, out: Outbox, now: Instant) -> None:
         """Begin the next write of a held cell, if none is under way and anything is to be written."""
         held = record.held
-        if held is None or record.writing is not None:
+        if held is None or record.writing is not None or (held.frozen and held.based):
             return
         if not held.based or record.long_journal:
             batch = Batch(held.epoch, record.n, record.state, based=True)

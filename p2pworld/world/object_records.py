@@ -115,12 +115,14 @@ class Held:
     """What only the holder of a cell keeps: who writes, who follows, which acts wait for whom, what clients see.
 
     `based` says that the journal holds the cell under this epoch. `waiting` and `unsettled` are in the order of n.
+    While it is `frozen` no act in `queue` is begun.
     """
 
     epoch: int
     replica: Replica
     clock: HybridClock
     based: bool = False
+    frozen: bool = False
     followers: dict[Incarnation, Follower] = field(default_factory=dict)
     queue: deque[Op | Gift] = field(default_factory=deque)
     waiting: deque[tuple[int, Op | Gift]] = field(default_factory=deque)

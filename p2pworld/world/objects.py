@@ -194,6 +194,29 @@ class Objects:
                 self._known[record.cell] = SavedCell(record.epoch, record.n, packed)
             self._given = {pair for pair in self._given if pair[0] != record.cell}
 
+    # ---- ground that is about to change
+
+    def freeze(self, cell: Cell) -> None:
+        """Begin no act in a held cell from now on; what was begun is finished, what comes waits."""
+        record = self._records.get(cell)
+        if record is not None and record.held is not None:
+            record.held.frozen = True
+
+    def thaw(self, cell: Cell, out: Outbox, now: Instant) -> None:
+        """Go on in a frozen cell that is still held."""
+        record = self._records.get(cell)
+        if record is not None and record.held is not None and record.held.frozen:
+            record.held.frozen = False
+            self._holder.pump(record, out, now)
+
+    def settled(self, cell: Cell) -> bool:
+        """Whether a frozen cell is, to its last change, on this disk and on that of every required follower."""
+        record = self._records.get(cell)
+        held = record.held if record is not None else None
+        if record is None or held is None or not held.frozen or not held.based or record.writing is not None:
+            return False
+        return all(f.acked >= record.n and not f.failed for f in held.followers.values() if f.required)
+
     # ---- giving back
 
     def _plan_gifts(self, city_map: CityMap) -> None:

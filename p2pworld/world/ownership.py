@@ -1,6 +1,7 @@
 """Which ground is this node's, and whether it may still act on it: lease, map and proposals as one machine.
 
-It decides what to ask of the coordination store and takes in the answers; an executor asks. At most one request is on
+It decides when to ask the coordination store for what and takes in the answers; an executor asks. Which change of the
+map to propose is chosen in `proposals`. At most one request is on
 its way at a time, except that renewals travel beside it. Reads judge the others' leases, proposals change the map by
 compare-and-swap, and a proposal whose outcome is unknown is followed by a read before anything else is proposed.
 
@@ -13,11 +14,10 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from p2pworld.errors import LocalError, Refusal
+from p2pworld.errors import LocalError
 from p2pworld.geometry import Cell, curve_key
 from p2pworld.ids import Incarnation
 from p2pworld.membership import LeaseJudge, OwnLease, Renewal
@@ -35,22 +35,11 @@ from p2pworld.world.asking import (
     Request,
     StoreFailed,
 )  # fmt: skip
-from p2pworld.world.citymap import (
-    EMPTY,
-    STANDBYS_MAX,
-    CityMap,
-    Holding,
-    Member,
-    add_standby,
-    claim,
-    drop_standby,
-    fail_over,
-    genesis,
-    join,
-)
+from p2pworld.world.citymap import EMPTY, CityMap
+from p2pworld.world.proposals import Proposals, Wants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections import Counter
 
     from p2pworld.messages import Instant
 
@@ -59,16 +48,10 @@ __all__ = [
     "Register", "Renew", "ReadMap", "Propose", "Request",
     "Registered", "Renewed", "MapRead", "Proposed", "ProposalUnknown", "StoreFailed", "Answer",
     "Began", "MapNews", "StandbyProposed", "Ended", "News",
-    "Ownership", "READ_EVERY_S", "STANDBY_TURN_S", "STRANGER_WAIT_S", "ORPHAN_WAIT_S", "FALLOW_WAIT_S",
+    "Ownership", "READ_EVERY_S",
 ]  # fmt: skip
 
 READ_EVERY_S: Final = 0.25
-STANDBY_TURN_S: Final = 0.5  # between one who may take over and the next: twice the time to read the outcome
-STRANGER_WAIT_S: Final = 2.0  # before one who is no standby cleans up after the dead
-ORPHAN_WAIT_S: Final = 2.0  # before anybody takes ground that lost its holder, who may come back
-FALLOW_WAIT_S: Final = (
-    10.0  # before anybody takes ground that nobody has held: who claims it may still be starting
-)
 _RETRY_S: Final = (0.25, 0.5, 1.0)  # after a failure of the store, by how many came in a row
 
 
@@ -132,12 +115,10 @@ class Ownership:
             raise LocalError("two of the claimed cells overlap; name each piece of ground once")
         self.who = Incarnation(node, 0)
         self.city = EMPTY
-        self.counters: Counter[str] = Counter()
+        self.retired = False  # whether it has left the map by its own wish
         self._urls = (link_url, play_url, web_url)
-        self._claims = claims
         self._ttl_s = ttl_s
         self._ends = ends
-        self._take_orphans = take_orphans
         self._leaving = False
         self._requests: list[Request] = []
         self._news: list[News] = []
@@ -153,16 +134,27 @@ class Ownership:
         self._read_s = -math.inf  # when the last read was sent
         self._read_first = True  # nothing is proposed until a read has been answered
         self._propose_s = -math.inf  # no proposal before
-        # what is known of the others
         self._judge = LeaseJudge(ttl_s)
-        self._dead_since_s: dict[Incarnation, float] = {}
-        self._unheld_since_s: dict[Cell, float] = {}
-        self._turns: dict[Cell, int] = {}  # my rank for unheld cells, for the members of `city`
         self._hinted = 0
-        self._add: Mapping[Incarnation, frozenset[Cell]] = {}
-        self._drop: Mapping[Incarnation, frozenset[Cell]] = {}
+        self._proposals = Proposals(node, self._urls, claims, take_orphans, self._judge)
+        self._giving: frozenset[Cell] = frozenset()
 
     # ------------------------------------------------------------------------------------------------- looking
+
+    @property
+    def counters(self) -> Counter[str]:
+        """What was asked and answered, by what it was."""
+        return self._proposals.counters
+
+    @property
+    def giving(self) -> frozenset[Cell]:
+        """Cells of mine that a proposal gives up, cuts or merges, and may yet: they stay frozen."""
+        return self._giving
+
+    @property
+    def believed_dead(self) -> frozenset[Incarnation]:
+        """The other members whose leases are believed to have ended."""
+        return frozenset(self._proposals.dead_since_s)
 
     @property
     def deadline_s(self) -> float:
@@ -182,7 +174,7 @@ class Ownership:
             "leaving": self._leaving,
             "members": len(self.city.members),
             "unheld": len(self.city.unheld()),
-            "believed_dead": sorted(f"{who.node.hex()[:12]}/{who.number}" for who in self._dead_since_s),
+            "believed_dead": sorted(f"{who.node.hex()[:12]}/{who.number}" for who in self.believed_dead),
             "waiting_for": type(self._asked).__name__ if self._asked else None,
             "read_ago_s": round(now.boot_s - self._read_s, 3) if math.isfinite(self._read_s) else None,
             "store_failures_in_a_row": self._failures,
@@ -219,14 +211,9 @@ class Ownership:
         if version > self.city.version:
             self._hinted = max(self._hinted, version)
 
-    def wants(
-        self, add: Mapping[Incarnation, frozenset[Cell]], drop: Mapping[Incarnation, frozenset[Cell]]
-    ) -> None:
-        """Which cells of mine a standby is in step with and not listed for, and which to take off a standby's list.
-
-        Both replace what was wanted before; they are proposed from the next tick on.
-        """
-        self._add, self._drop = add, drop
+    def wants(self, wants: Wants) -> None:
+        """What the node wants of the map, in place of what it wanted before; proposed from the next tick on."""
+        self._proposals.wants = wants
 
     def leave(self, now: Instant) -> None:
         """Act on nothing and ask for nothing from now on; end the lease then, and the standbys take over at once."""
@@ -291,6 +278,7 @@ class Ownership:
         self._failures = 0
         self._read_first = True
         self.who = Incarnation(self.who.node, number)
+        self._proposals.begin(self.who)
         self._news.append(Began(self.who))
 
     def _map_read(self, answer: MapRead, now_s: float) -> None:
@@ -316,6 +304,10 @@ class Ownership:
         assert isinstance(self._asked, Propose)
         asked, self._asked = self._asked, None
         self._failures = 0
+        if isinstance(answer, Proposed):
+            self._giving = (
+                frozenset()
+            )  # what is unknown may still be carried out, until the map is a newer one
         if isinstance(answer, Proposed) and answer.ok:
             self.counters["proposals-accepted"] += 1
             self._adopt(asked.map, now_s)
@@ -330,12 +322,14 @@ class Ownership:
         if city.stamp <= old.stamp:
             return
         self.city = city
+        self._giving = frozenset()
         if old.is_listed(self.who) and not city.is_listed(self.who):
-            self._end()
-        unheld = city.unheld()
-        self._unheld_since_s = {cell: self._unheld_since_s.get(cell, now_s) for cell in unheld}
-        if old.members.keys() != city.members.keys():
-            self._turns.clear()
+            if self._proposals.wants.retire:
+                self.retired = self._leaving = True
+                self._requests.clear()
+            else:
+                self._end()
+        self._proposals.map_changed(city, now_s)
         ended = frozenset(m.who for m in old.members.values() if not city.is_listed(m.who))
         self._news.append(MapNews(old, city, ended))
 
@@ -349,8 +343,8 @@ class Ownership:
         self.who = Incarnation(self.who.node, 0)
         self._lease = OwnLease(self._ttl_s)
         self._renewal = None
-        self._add, self._drop = {}, {}
-        self._turns.clear()
+        self._proposals.begin(self.who)
+        self._giving = frozenset()
         self._news.append(Ended())
 
     # ------------------------------------------------------------------------------------------------- asking
@@ -372,6 +366,9 @@ class Ownership:
             self._put(Register(*self._urls, self._ttl_s, self._ends))
         elif (proposal := self._proposal(now_s)) is not None:
             self.counters["proposals"] += 1
+            for peer, cells in self._proposals.newly_guarding(proposal.map).items():
+                self._news.append(StandbyProposed(peer, cells))
+            self._giving = self._proposals.given_up(proposal.map)
             self._put(proposal)
         elif registered and (self._read_first or self._hinted or now_s >= self._read_s + READ_EVERY_S):
             self._read_s, self._hinted = now_s, 0
@@ -382,187 +379,11 @@ class Ownership:
         self._requests.append(request)
 
     def _proposal(self, now_s: float) -> Propose | None:
-        """The most urgent change of the map that is this node's to propose now."""
-        self._follow_dead(now_s)
+        """What to propose now, if anything may be."""
+        self._proposals.follow_dead(now_s)
         if self._read_first or now_s < self._propose_s or now_s >= self._lease.deadline_s:
             return None
-        if not self.city.is_listed(self.who):
-            return self._join()
-        return (
-            self._fail_over(now_s)
-            or self._drop_standbys()
-            or self._add_standbys()
-            or self._take(lambda city: self._claimable(city))
-            or self._take(lambda city: self._orphans(now_s))
-        )
-
-    def _follow_dead(self, now_s: float) -> None:
-        """Since when each other member is believed dead."""
-        dead = [m.who for m in self.city.members.values() if m.who != self.who and self._judge.is_dead(m.who)]
-        self._dead_since_s = {who: self._dead_since_s.get(who, now_s) for who in dead}
-
-    def _victim(self, who: Incarnation) -> tuple[Incarnation, int] | None:
-        """The lease by whose counter it was judged; None if the store has already forgotten it."""
-        lease = self._judge.lease(who)
-        return None if lease is None else (who, lease.counter)
-
-    # ---- one function for each kind of proposal
-
-    def _join(self) -> Propose | None:
-        """Found the city or enter it, taking at once what is mine."""
-        city, victim = self.city, None
-        me = Member(self.who.node, self.who.number, *self._urls)
-        if city.version == 0:
-            if not self._claims and not self._take_orphans:
-                return None
-            return self._checked(genesis({me: self._claims}), None)
-        listed = city.members.get(me.node)
-        if listed is not None and listed.incarnation < me.incarnation:
-            if listed.who not in self._dead_since_s:
-                return None
-            victim = self._victim(listed.who)
-            guards = {s for holding in self._held_by(listed.who) for s in holding.standbys}
-            if guards:
-                if any(m.who not in self._dead_since_s for m in city.members.values()):
-                    return None  # they take over first
-                city = self._without_guards(city, listed.who)
-        joined = join(city, me)
-        if isinstance(joined, Refusal):
-            self.counters[f"refused-{joined.reason}"] += 1
-            if joined.reason == "superseded":
-                self._end()
-            return None
-        mine = self._claimable(joined)
-        taken = claim(joined, self.who, mine) if mine else joined
-        return Propose(joined if isinstance(taken, Refusal) else taken, self.city.version, victim)
-
-    def _without_guards(self, city: CityMap, old: Incarnation) -> CityMap:
-        """Nobody listed lives, so nobody can take over what the older incarnation held: its disk is the copy to use."""
-        for guard in sorted({s for h in self._held_by(old) for s in h.standbys}):
-            cells = [cell for cell in city.cells_of(old) if guard in city.cells[cell].standbys]
-            freed = drop_standby(city, cells, old, guard) if cells else city
-            assert not isinstance(freed, Refusal)
-            city = freed
-        return city
-
-    def _fail_over(self, now_s: float) -> Propose | None:
-        """Take the dead off the map, each in my turn."""
-        dead = self._dead_since_s
-        due = [(since_s + self._turn_s(who), who) for who, since_s in dead.items()]
-        for due_s, who in sorted(due):
-            if now_s >= due_s:
-                silent = dead.keys() - {who}
-                return self._checked(fail_over(self.city, who, self.who, silent), self._victim(who))
-        return None
-
-    def _turn_s(self, dead: Incarnation) -> float:
-        """How long after the judgement it is mine to propose: standbys by rank first, then anybody by order."""
-        silent = self._dead_since_s.keys()
-        lists = [[s for s in h.standbys if s not in silent] for h in self._held_by(dead)]
-        ranks = [standbys.index(self.who) for standbys in lists if self.who in standbys]
-        if ranks:
-            return min(ranks) * STANDBY_TURN_S
-        living = sorted(m.who for m in self.city.members.values() if m.who not in silent)
-        return STRANGER_WAIT_S + living.index(self.who) * STANDBY_TURN_S
-
-    def _held_by(self, who: Incarnation) -> list[Holding]:
-        city = self.city
-        streams = [holding for holding in city.streams.values() if holding.holder == who]
-        return [city.cells[cell] for cell in city.cells_of(who)] + streams
-
-    def _drop_standbys(self) -> Propose | None:
-        def guarded(holding: Holding, peer: Incarnation) -> bool:
-            return holding.holder == self.who and peer in holding.standbys
-
-        return self._for_each_peer(self._drop, guarded, drop_standby)
-
-    def _add_standbys(self) -> Propose | None:
-        def guardable(holding: Holding, peer: Incarnation) -> bool:
-            return (
-                holding.holder == self.who
-                and peer not in (self.who, *holding.standbys)
-                and len(holding.standbys) < STANDBYS_MAX
-            )
-
-        living = {
-            peer: cells - self._drop.get(peer, frozenset())
-            for peer, cells in self._add.items()
-            if self.city.is_listed(peer) and peer not in self._dead_since_s
-        }
-        proposal = self._for_each_peer(living, guardable, add_standby)
-        if proposal is not None:
-            for peer in sorted(living):
-                new = frozenset(c for c in living[peer] if self._is_new_standby(proposal.map, c, peer))
-                if new:
-                    self._news.append(StandbyProposed(peer, new))
+        proposal = self._proposals.next(now_s)
+        if self._proposals.superseded:
+            self._end()
         return proposal
-
-    def _is_new_standby(self, city: CityMap, cell: Cell, peer: Incarnation) -> bool:
-        new, old = city.cells.get(cell), self.city.cells.get(cell)
-        return new is not None and old is not None and peer in new.standbys and peer not in old.standbys
-
-    def _for_each_peer(
-        self,
-        wanted: Mapping[Incarnation, frozenset[Cell]],
-        fits: Callable[[Holding, Incarnation], bool],
-        change: Callable[[CityMap, Iterable[Cell], Incarnation, Incarnation], CityMap | Refusal],
-    ) -> Propose | None:
-        """One proposal that takes the same step for each peer, on those of the cells that it still fits."""
-        city = self.city
-        for peer in sorted(wanted):
-            cells = [
-                c for c in sorted(wanted[peer]) if (h := city.cells.get(c)) is not None and fits(h, peer)
-            ]
-            if cells:
-                changed = change(city, cells, self.who, peer)
-                if isinstance(changed, Refusal):
-                    self.counters[f"refused-{changed.reason}"] += 1
-                else:
-                    city = changed
-        return None if city is self.city else Propose(city, self.city.version, None)
-
-    def _take(self, choose: Callable[[CityMap], list[Cell]]) -> Propose | None:
-        if not self._unheld_since_s:
-            return None
-        cells = choose(self.city)
-        return self._checked(claim(self.city, self.who, cells), None) if cells else None
-
-    def _claimable(self, city: CityMap) -> list[Cell]:
-        """The unheld ground to take at once: what this node held last, and what it claims if nobody has held it."""
-
-        def is_mine(holding: Holding) -> bool:
-            return holding.lost is not None and holding.lost.holder.node == self.who.node
-
-        def is_free(cell: Cell) -> bool:
-            return city.cells[cell].holder is None and city.cells[cell].lost is None
-
-        wanted = [cell for cell in city.unheld() if is_mine(city.cells[cell])]
-        for cell in self._claims:
-            leaf = city.leaf_around(cell)
-            if leaf is not None:
-                wanted += [cell] if is_free(leaf) else []
-                continue
-            parts = city.leaves_in(cell)
-            free = [part for part in parts if is_free(part)]
-            wanted += [cell] if len(free) == len(parts) else free
-        return wanted
-
-    def _orphans(self, now_s: float) -> list[Cell]:
-        """The ground nobody has held for a while, as far as it is my turn to take it."""
-        if not self._take_orphans:
-            return []
-        due = []
-        for cell, since_s in self._unheld_since_s.items():
-            wait_s = FALLOW_WAIT_S if self.city.cells[cell].lost is None else ORPHAN_WAIT_S
-            if now_s >= since_s + wait_s:
-                if cell not in self._turns:
-                    self._turns[cell] = self.city.rank(cell, self.who)
-                if now_s >= since_s + wait_s + self._turns[cell] * STANDBY_TURN_S:
-                    due.append(cell)
-        return due
-
-    def _checked(self, step: CityMap | Refusal, victim: tuple[Incarnation, int] | None) -> Propose | None:
-        if isinstance(step, Refusal):
-            self.counters[f"refused-{step.reason}"] += 1
-            return None
-        return Propose(step, self.city.version, victim)

@@ -211,7 +211,7 @@ async def test_many_rivals_take_their_steps_one_after_another(open_store: OpenSt
 async def test_a_proposal_on_an_old_version_is_refused(open_store: OpenStore) -> None:
     store = await open_store()
     a, b, city = await founded(store)
-    moved = made(citymap.hand_over(city, cell("00"), a, b))
+    moved = made(citymap.hand_over(city, [cell("00")], a, b))
     assert (await store.propose(moved, 2)).ok
     late = made(citymap.split(city, cell("01")))
     for expected in (0, 1, 2):

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -300,3 +300,111 @@ async def test_a_node_stopped_beyond_its_lease_is_refused_says_so_and_rejoins(ci
         assert_nobody_lost_or_doubled(swarm)
     assert city.counted("incarnations-ended") >= 1
     wait_ready(city)
+
+
+def operator(city: City, *arguments: str) -> str:
+    """What a command for operators prints, run as they would run it."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "shard_node.cli", *arguments, "--config", str(city.nodes[0].config)],
+        env=python_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def region(city: City, cell: Cell) -> dict[str, Any]:
+    """What the list of regions says of this one."""
+    rows = json.loads(operator(city, "regions", "list", "--json"))["regions"]
+    found: list[dict[str, Any]] = [row for row in rows if row["cell"] == str(cell)]
+    return found[0] if found else {}
+
+
+async def test_an_operator_moves_splits_and_merges_ground_while_people_walk_and_nothing_is_lost(
+    city: City,
+) -> None:
+    wait_ready(city)
+    giver, taker = city.nodes[1], city.nodes[2]
+    cell = cells_of(giver, city.nodes[0])[0]
+    with trio.fail_after(4 * AT_MOST_S):
+        async with person(city, 500, cell, node=1) as host:
+            await host.enter()
+            lantern = await host.act("hang", "moved along")
+            assert lantern.durable == "standby"
+            with walking(city, 5) as swarm:
+                for arguments, holder in (
+                    (("move", str(cell), taker.keys.public.hex()[:12]), taker),
+                    (("split", str(cell)), None),
+                    (("merge", str(cell)), taker),
+                    (("pin", str(cell)), taker),
+                    (("unpin", str(cell)), taker),
+                    (("move", str(cell), giver.keys.public.hex()), giver),
+                ):
+                    said = await trio.to_thread.run_sync(operator, city, "regions", *arguments)
+                    assert str(cell) in said
+                    if holder is not None:
+                        assert region(city, cell)["holder"] == holder.keys.public.hex()
+                assert_nobody_lost_or_doubled(swarm)
+            await host.until(lambda: host.view.find(lantern.id) is not None)
+            again = await host.act("hang", "back again")
+            assert again.durable == "standby"
+
+
+def test_a_wish_that_makes_no_sense_is_one_sentence(city: City) -> None:
+    for arguments, part in (
+        (("regions", "split", "3"), "is no region of the city now: it is divided into smaller ones"),
+        (("regions", "move", "somewhere", "ffff"), "is no region: name its quadkey"),
+        (("drain", "zz"), "is too short"),
+        (("drain", "zzzzzz"), "is the beginning of no node's key"),
+    ):
+        with pytest.raises(AssertionError, match=part):
+            operator(city, *arguments)
+
+
+async def test_nodes_that_are_restarted_one_by_one_lose_nobody_and_nothing(city: City) -> None:
+    wait_ready(city)
+    with walking(city, 6) as swarm, trio.fail_after(6 * AT_MOST_S):
+        for node in city.nodes:
+            assert node.process is not None
+            others = [other for other in city.nodes if other is not node]
+            node.signal(signal.SIGTERM)
+            assert await trio.to_thread.run_sync(node.process.wait) == 0, node.log_tail()
+            assert "not all ground was given away" not in node.log_tail(40)
+            await trio.to_thread.run_sync(
+                wait_until, lambda others=others: not city.not_ready(others), READY_S, city.not_ready
+            )
+            node.start()
+            await trio.to_thread.run_sync(wait_ready, city)
+            assert_nobody_lost_or_doubled(swarm)
+        assert swarm.playing == BOTS
+
+
+async def test_a_city_of_an_older_release_is_upgraded_node_by_node_while_people_walk(tmp_path: Path) -> None:
+    with City(tmp_path, 3, places_around(), 128, ttl_s=TTL_S) as city, trio.fail_after(8 * AT_MOST_S):
+        for node in city.nodes:
+            node.start("tests.shard_node.older_release")
+        await trio.to_thread.run_sync(wait_ready, city)
+        cell = city.nodes[0].cells[0]
+        with pytest.raises(AssertionError, match="Not all nodes of this city have been updated"):
+            operator(city, "regions", "pin", str(cell))
+        with walking(city, 7) as swarm:
+            for node in city.nodes:
+                assert node.process is not None
+                node.signal(signal.SIGTERM)
+                assert await trio.to_thread.run_sync(node.process.wait) == 0, node.log_tail()
+                node.start()
+                await trio.to_thread.run_sync(wait_ready, city)
+                assert_nobody_lost_or_doubled(swarm)
+            assert swarm.playing == BOTS
+
+        def upgraded() -> bool:
+            try:
+                return "pinned" in operator(city, "regions", "pin", str(cell))
+            except AssertionError:
+                return False
+
+        await trio.to_thread.run_sync(wait_until, upgraded, AT_MOST_S, lambda: "the map was not upgraded")
+        assert city.end() == []

@@ -15,7 +15,7 @@ from p2pworld.errors import LocalError, Refusal, RemoteError
 from p2pworld.geometry import LEVEL_MAX, ROOT, ROOT_SIDE_CM, Cell, neighbours_in
 from p2pworld.ids import Incarnation
 from p2pworld.world import citymap
-from p2pworld.world.citymap import EMPTY, CityMap, Held, Holding, Member
+from p2pworld.world.citymap import EMPTY, CityMap, Held, Holding, Member, Wish, WishKind
 from p2pworld.world.citymap.value import GENERATION_MAX
 
 
@@ -178,6 +178,78 @@ def test_hand_over_goes_to_a_standby_and_back(city: CityMap) -> None:
     assert reason(citymap.hand_over(city, [cell("01")], A.who, B.who)) == "not_a_standby"
     back = made(citymap.hand_over(after, [cell("00")], C.who, A.who))
     assert back.cells[cell("00")] == Holding(A.who, back.stamp, (C.who, B.who))
+
+
+def test_what_is_wished_is_seen_by_the_holder_and_gone_once_it_is_done(city: CityMap) -> None:
+    asked = made(citymap.wish(city, {cell("00"): Wish(WishKind.MOVE, C.node)}))
+    assert asked.wished == (cell("00"),)
+    assert made(citymap.wish(asked, {cell("00"): None})).cells == city.cells
+    done = made(citymap.hand_over(asked, [cell("00")], A.who, C.who))
+    assert done.wished == ()
+    assert made(citymap.fail_over(asked, C.who, B.who)).wished == ()  # whither it was to go is gone
+    for kind, to, why in (
+        (WishKind.MOVE, A.node, "already"),
+        (WishKind.MOVE, D.node, "not_a_member"),
+        (WishKind.SPLIT, C.node, "no_target"),
+    ):
+        assert reason(citymap.wish(city, {cell("00"): Wish(kind, to)})) == why
+    assert reason(citymap.wish(city, {cell("33"): Wish(WishKind.SPLIT)})) == "no_leaf"
+    assert reason(citymap.wish(city, {cell("3"): Wish(WishKind.SPLIT)})) == "unheld"
+
+
+def test_what_was_cut_for_a_crowd_knows_how_far_it_is_to_be_merged(city: CityMap) -> None:
+    asked = made(citymap.wish(city, {cell("00"): Wish(WishKind.CUT)}))
+    cut = made(citymap.split(asked, cell("00")))
+    assert {cut.cells[part].cut_from for part in cell("00").children()} == {2}
+    again = made(citymap.wish(cut, {cell("003"): Wish(WishKind.CUT)}))
+    finer = made(citymap.split(again, cell("003")))
+    assert {finer.cells[part].cut_from for part in cell("003").children()} == {2}
+    back = made(citymap.merge(finer, cell("003")))
+    assert back.cells[cell("003")].cut_from == 2
+    assert made(citymap.merge(back, cell("00"))).cells == city.cells
+
+
+def test_a_draining_node_is_wished_nothing_and_is_drained_until_it_is_said_otherwise(city: CityMap) -> None:
+    asked = made(citymap.wish(city, {cell("00"): Wish(WishKind.MOVE, C.node)}))
+    drained = made(citymap.drain(asked, C.node, True))
+    assert drained.wished == ()
+    assert not drained.takes(C.who)
+    assert reason(citymap.wish(drained, {cell("00"): Wish(WishKind.MOVE, C.node)})) == "draining"
+    assert reason(citymap.drain(drained, C.node, True)) == "already"
+    assert reason(citymap.drain(drained, D.node, True)) == "not_a_member"
+    assert made(citymap.drain(drained, C.node, False)).members == city.members
+
+
+def test_pinned_ground_stays_pinned_with_whoever_holds_it(city: CityMap) -> None:
+    asked = made(citymap.wish(city, {cell("00"): Wish(WishKind.SPLIT)}))
+    pinned = made(citymap.pin(asked, [cell("00"), cell("01")], True))
+    assert pinned.wished == ()
+    after = made(citymap.fail_over(pinned, A.who, B.who))
+    assert after.cells[cell("00")].pinned
+    taken = made(citymap.claim(after, C.who, [cell("01")]))
+    assert taken.cells[cell("01")].pinned
+    assert not made(citymap.pin(taken, [cell("01")], False)).cells[cell("01")].pinned
+
+
+def test_a_city_of_an_older_release_is_left_readable_for_it_until_it_is_upgraded(city: CityMap) -> None:
+    old = replace(city, format=1)
+    plain = citymap.to_plain(old)
+    assert plain["format"] == 1
+    assert {len(row) for row in plain["members"]} == {5}  # type: ignore[attr-defined]
+    assert {len(row) for row in plain["cells"]} == {6}  # type: ignore[attr-defined]
+    assert citymap.from_plain(plain) == old
+    for step in (
+        citymap.wish(old, {cell("00"): Wish(WishKind.SPLIT)}),
+        citymap.pin(old, [cell("00")], True),
+        citymap.drain(old, A.node, True),
+    ):
+        assert reason(step) == "older_format"
+    parts = made(citymap.split(old, cell("00")))
+    assert parts.format == 1
+    new = made(citymap.upgrade(parts))
+    assert new.format == citymap.FORMAT
+    assert reason(citymap.upgrade(new)) == "already"
+    made(citymap.pin(new, [cell("000")], True))
 
 
 def test_split_and_merge_rename_ground_in_place(city: CityMap) -> None:
@@ -556,6 +628,23 @@ class Steps(RuleBasedStateMachine):
         leaf = self.some_cell(spot)
         if leaf != ROOT:
             self.take(citymap.merge(self.city, leaf.parent()), self.city)
+
+    @rule(spot=st.integers(0, 63), kind=st.sampled_from(WishKind), to=NODES)
+    def wish(self, spot: int, kind: WishKind, to: str) -> None:
+        leaf = self.some_cell(spot)
+        target = self.who(to).node if kind is WishKind.MOVE else b""
+        self.take(citymap.wish(self.city, {leaf: Wish(kind, target)}), self.city)
+
+    @rule(spot=st.integers(0, 63), pinned=st.booleans())
+    def pin(self, spot: int, pinned: bool) -> None:
+        self.take(citymap.pin(self.city, [self.some_cell(spot)], pinned), self.city)
+
+    @rule(letter=NODES, draining=st.booleans())
+    def drain(self, letter: str, draining: bool) -> None:
+        self.take(citymap.drain(self.city, self.who(letter).node, draining), self.city)
+        if draining:
+            wishes = [holding.wish for holding in self.city.cells.values() if holding.wish is not None]
+            assert all(wish.to != self.who(letter).node for wish in wishes)
 
     @rule(letter=NODES)
     def leave(self, letter: str) -> None:

@@ -27,7 +27,6 @@ from p2pworld.membership import Lease
 from p2pworld.messages import Instant
 from p2pworld.world.citymap import EMPTY, CityMap, Member, add_standby, genesis
 from p2pworld.world.ownership import (
-    FALLOW_WAIT_S,
     Answer,
     Began,
     Ended,
@@ -47,6 +46,7 @@ from p2pworld.world.ownership import (
     StandbyProposed,
     StoreFailed,
 )
+from p2pworld.world.proposals import FALLOW_WAIT_S, Wants
 
 TTL_S: Final = 2.0
 TICK_S: Final = 0.1
@@ -241,7 +241,7 @@ class World:
             self._drain(seat)
             seat.ticks += 1
             if self.standbys and seat.ticks % 5 == 0:
-                seat.machine.wants(self._standbys(seat.machine), {})
+                seat.machine.wants(Wants(self._standbys(seat.machine)))
 
     def _standbys(self, machine: Ownership) -> dict[Incarnation, frozenset[Cell]]:
         city, add = machine.city, dict[Incarnation, frozenset[Cell]]()
@@ -332,7 +332,7 @@ def test_of_four_founders_one_wins_and_everybody_gets_what_it_claims(seed: int) 
 def test_a_node_without_claims_that_takes_no_orphans_founds_nothing() -> None:
     world = World()
     seat = world.start("a", orphans=False)
-    seat.machine._claims = ()
+    seat.machine._proposals._claims = ()
     world.run(FALLOW_WAIT_S + 3.0)
     assert world.store.city == EMPTY
     assert not times(seat, Propose)
@@ -819,13 +819,13 @@ def test_wanted_standbys_are_announced_then_proposed_together_and_dropped_again(
         stranger: frozenset(mine),
         me: frozenset(mine),
     }
-    seat.machine.wants(wanted, {c: frozenset(mine)})
+    seat.machine.wants(Wants(wanted, {c: frozenset(mine)}))
     assert not seat.machine.take_news()
     assert not seat.machine.take_requests()
     world.run(1.0)
     told = [news for _, news in seat.news if isinstance(news, StandbyProposed)]
     assert told == [StandbyProposed(b, frozenset(mine[:1]))]  # what is to be dropped is not added
-    seat.machine.wants({c: frozenset(mine[1:]), b: frozenset(mine[1:])}, {})
+    seat.machine.wants(Wants({c: frozenset(mine[1:]), b: frozenset(mine[1:])}))
     version = world.store.city.version
     asked = len(times(seat, Propose))
     world.run(1.0)
@@ -833,7 +833,7 @@ def test_wanted_standbys_are_announced_then_proposed_together_and_dropped_again(
     assert {(news.peer, *news.cells) for news in told[1:]} == {(b, *mine[1:]), (c, *mine[1:])}
     assert world.store.city.version == version + 2
     assert len(times(seat, Propose)) == asked + 1
-    seat.machine.wants({}, {c: frozenset(mine)})
+    seat.machine.wants(Wants({}, {c: frozenset(mine)}))
     world.run(1.0)
     assert world.store.city.cells[mine[0]].standbys == (b,)
     assert world.store.city.cells[mine[1]].standbys == (b,)

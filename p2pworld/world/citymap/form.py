@@ -84,17 +84,24 @@ def from_plain(plain: object) -> CityMap:
         raise RemoteError(
             "newer_format", f"the city map has format {written}, this release reads up to {FORMAT}"
         )
-    if type(written) is not int or written not in _MEMBER_FIELDS or plain.keys() != {
-        "format",
-        "generation",
-        "version",
-        "members",
-        "cells",
-        "streams",
-    }:
+    if (
+        type(written) is not int
+        or written not in _MEMBER_FIELDS
+        or plain.keys()
+        != {
+            "format",
+            "generation",
+            "version",
+            "members",
+            "cells",
+            "streams",
+        }
+    ):
         raise RemoteError("bad_map", "the city map lacks a field or has one too many")
     members = [
-        Member(_bytes32(node), _count(number, NUMBER_MAX), _url(link), _url(play), _url(web), *map(_flag, drains))
+        Member(
+            _bytes32(node), _count(number, NUMBER_MAX), _url(link), _url(play), _url(web), *map(_flag, drains)
+        )
         for node, number, link, play, web, *drains in _rows(
             plain["members"], _MEMBER_FIELDS[written], MEMBERS_MAX
         )

@@ -106,7 +106,7 @@ class WishKind(enum.Enum):
 
 
 class Wish(NamedTuple):
-    """What is to become of a held cell, by the steward's or an operator's word; its holder carries it out. `to`: whither."""
+    """What the steward or an operator wishes of a held cell, for its holder to carry out; `to` is a move's target."""
 
     kind: WishKind
     to: bytes = b""
@@ -269,6 +269,11 @@ class CityMap:
         return tuple(cell_range(cell)[0] for cell in self.leaves)
 
     @cached_property
+    def wished(self) -> tuple[Cell, ...]:
+        """The cells that something is wished of, in curve order."""
+        return tuple(cell for cell in self.leaves if self.cells[cell].wish is not None)
+
+    @cached_property
     def _by_holder(self) -> dict[Incarnation | None, tuple[Cell, ...]]:
         held: dict[Incarnation | None, list[Cell]] = {}
         for cell in self.leaves:
@@ -359,9 +364,7 @@ class CityMap:
         if holding.wish is not None:
             kind, to = holding.wish
             _demand((to in self.members) == (kind is WishKind.MOVE), f"{what} is to move to nobody")
-        _demand(
-            holding.cut_from is None or 0 <= holding.cut_from < LEVEL_MAX, f"{what} was cut from no cell"
-        )
+        _demand(holding.cut_from is None or 0 <= holding.cut_from < LEVEL_MAX, f"{what} was cut from no cell")
         _demand(len(holding.standbys) <= STANDBYS_MAX, f"{what} has more than {STANDBYS_MAX} standbys")
         _demand(holding.holder not in holding.standbys, f"{what} has its holder as its standby")
         _demand(len(set(holding.standbys)) == len(holding.standbys), f"{what} has a standby twice")

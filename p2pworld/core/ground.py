@@ -1,0 +1,149 @@
+"""The ground of a node from tick to tick: standbys for what it holds, what it gives up and changes, and the steward.
+
+Here is gathered what the node wants of the city map: from the standbys that follow, from ground on its way, from the
+steward's counsel, and from its own wish to leave.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, Final
+
+from p2pworld.geometry import Cell
+from p2pworld.messages import GROUND, ToPeer
+from p2pworld.world.citymap import WishKind
+from p2pworld.world.crowd import MINE
+from p2pworld.world.moving import evacuation
+from p2pworld.world.proposals import Wants
+from p2pworld.world.steward import Counsel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from p2pworld.core.parts import Parts
+    from p2pworld.ids import Incarnation
+    from p2pworld.messages import Instant
+
+__all__ = ["Ground"]
+
+_STANDBYS_EVERY_S: Final = 0.5
+_Cells = dict["Incarnation", frozenset[Cell]]
+
+
+class Ground:
+    """What this node does with its ground."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._able: dict[Incarnation, None] = {}  # linked, and able to hear of ground
+        self._standbys_s = 0.0
+        self._add: _Cells = {}
+        self._drop: _Cells = {}
+        self._counsel = Counsel()
+
+    def link_up(self, peer: Incarnation, caps: tuple[str, ...]) -> None:
+        if GROUND in caps:
+            self._able[peer] = None
+
+    def link_down(self, peer: Incarnation) -> None:
+        self._able.pop(peer, None)
+        self._parts.steward.lost(peer)
+
+    @property
+    def drained(self) -> bool:
+        """Whether this node, draining on its own account, has given up all that others can take."""
+        parts, city = self._parts, self._parts.city
+        if not parts.draining:
+            return False
+        if parts.ownership.retired or not city.is_listed(parts.who) or parts.people.lapsed:
+            return True
+        return not any(city.takes(peer) and peer != parts.who for peer in parts.links)
+
+    def tick(self, people: Callable[[], Mapping[Cell, int]], now: Instant) -> None:
+        """Say what is wanted of the map now. `people` counts mine by the leaf they stand in."""
+        parts = self._parts
+        if parts.people.lapsed:
+            return
+        if now.boot_s - self._standbys_s >= _STANDBYS_EVERY_S:
+            self._standbys_s = now.boot_s
+            self._seek_standbys(now)
+        leaving = evacuation(parts.city, parts.who, self._reachable) if parts.gives_all else {}
+        steps = parts.moving.tick(
+            parts.city, parts.who, leaving, self._reachable, parts.ownership.giving, parts.out, now
+        )
+        self._take_counsel(people, now)
+        parts.ownership.wants(
+            Wants(
+                add=_joined(self._add, steps.add),
+                drop=self._drop,
+                give=steps.give,
+                cut=steps.cut,
+                merged=steps.merged,
+                wishes=self._counsel.wishes or {},
+                upgrade=self._counsel.upgrade,
+                drain=parts.draining,
+                retire=parts.draining and self._is_empty(),
+            )
+        )
+
+    def _take_counsel(self, people: Callable[[], Mapping[Cell, int]], now: Instant) -> None:
+        parts = self._parts
+        dead = parts.ownership.believed_dead
+        counsel = parts.steward.tick(parts.city, parts.who, people, self._able, dead, now.boot_s)
+        if counsel is None:
+            return
+        self._counsel = counsel
+        if counsel.steward is not None and counsel.report is not None:
+            parts.out.sends.append(ToPeer(counsel.steward, counsel.report))
+
+    def _reachable(self, who: Incarnation) -> bool:
+        return who in self._parts.links and who not in self._parts.ownership.believed_dead
+
+    def _is_empty(self) -> bool:
+        """Whether nobody here needs this node any more: no ground, no people, no cell it alone guards."""
+        parts, city = self._parts, self._parts.city
+        if city.cells_of(parts.who) or len(parts.crowd.rows(MINE)):
+            return False
+        if city.takes(parts.who):  # the map cannot tell that it ends: nobody looks for another standby
+            return True
+        others = [m.who for m in city.members.values() if m.who != parts.who and city.takes(m.who)]
+        guarded = (city.cells[cell] for cell in city.standby_cells(parts.who))
+        return all(
+            any(city.takes(standby) for standby in holding.standbys)
+            or all(other == holding.holder for other in others)  # nobody else could guard it
+            for holding in guarded
+        )
+
+    def _seek_standbys(self, now: Instant) -> None:
+        """Every cell of mine should have one standby in step with it; who is slow, full or one too many is dropped."""
+        parts, city = self._parts, self._parts.city
+        add: defaultdict[Incarnation, set[Cell]] = defaultdict(set)
+        drop: defaultdict[Incarnation, set[Cell]] = defaultdict(set)
+        for number, standby in parts.objects.wants_drop:
+            drop[standby].add(Cell(number))
+        able = [peer for peer in parts.links if city.takes(peer) and self._reachable(peer)]
+        for cell in city.cells_of(parts.who):
+            holding = city.cells[cell]
+            target = holding.wish.to if holding.wish and holding.wish.kind is WishKind.MOVE else None
+            staying = [standby for standby in holding.standbys if city.takes(standby)]
+            if staying:
+                for standby in holding.standbys:
+                    if standby != staying[0] and standby.node != target:
+                        drop[standby].add(cell)
+                continue
+            if not able:
+                continue
+            peer = min(able, key=lambda peer: (city.rank(cell, peer), peer))
+            if parts.objects.synced_with(cell, peer):
+                add[peer].add(cell)
+            else:
+                parts.objects.offer(cell, peer, parts.out, now)
+        self._add = {peer: frozenset(cells) for peer, cells in add.items()}
+        self._drop = {peer: frozenset(cells) for peer, cells in drop.items()}
+
+
+def _joined(one: _Cells, other: Mapping[Incarnation, frozenset[Cell]]) -> _Cells:
+    return {
+        peer: one.get(peer, frozenset()) | other.get(peer, frozenset())
+        for peer in {**dict.fromkeys(one), **dict.fromkeys(other)}
+    }
