@@ -71,9 +71,6 @@ ARGUED: Final[dict[str, str]] = {
     "objects.Objects._plan_gifts: without: saved.state == _NOTHING": (
         "an empty state given to its holder changes nothing there, and is answered at once"
     ),
-    "core.tending.Tending._seek_standbys: never: if parts.city.cells[cell].standbys": (
-        "the first in rank is found in step and wanted again, and the proposal passes over who is listed already"
-    ),
     "crdt.ormap.ORMap.merge_in: without: theirs is not mine": (
         "it only saves time: whatever is the same object is also below itself"
     ),

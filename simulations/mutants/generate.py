@@ -74,6 +74,9 @@ SCOPE: Final = (
     Ground("handoff", "p2pworld.core.peers", ("link_up", "link_down", "said", "_peer_message", "map_read")),
     Ground("map", "p2pworld.world.citymap.steps"),
     Ground("map", "p2pworld.world.ownership"),
+    Ground("map", "p2pworld.world.proposals"),
+    Ground("map", "p2pworld.world.moving"),
+    Ground("map", "p2pworld.core.ground"),
     Ground("lease", "p2pworld.membership"),
     Ground("lease", "p2pworld.drive"),
     Ground(
@@ -85,7 +88,7 @@ SCOPE: Final = (
     Ground("object", "p2pworld.world.object_holder"),
     Ground("object", "p2pworld.world.object_keeper"),
     Ground("object", "p2pworld.world.acts", ("_ring", "reconcile")),
-    Ground("object", "p2pworld.core.tending", ("tell_changes", "_seek_standbys")),
+    Ground("object", "p2pworld.core.tending", ("tell_changes",)),
     Ground("object", "p2pworld.crdt.ormap", ("rewrite", "_put", "_drop", "merge_in", "_gone_in", "copy")),
     Ground(
         "object", "p2pworld.crdt.objects_cell", ("put", "add_to_counter", "_tallies", "_rewrite", "merge_in")

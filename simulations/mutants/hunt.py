@@ -82,6 +82,7 @@ _TESTS: Final = {  # what holds each module without a city around it; paths and 
     "p2pworld.world.handoff.person": ("tests/handoff/test_scenarios.py", "tests/handoff/test_exhaustive.py"),
     "p2pworld.world.citymap.steps": ("tests/world/test_citymap.py",),
     "p2pworld.world.ownership": ("tests/world/test_ownership.py",),
+    "p2pworld.world.proposals": ("tests/world/test_ownership.py",),
     "p2pworld.membership": ("tests/test_membership.py", "tests/world/test_ownership.py"),
     "p2pworld.world.objects": ("tests/world/test_objects.py", "tests/world/test_rings.py"),
     "p2pworld.world.object_holder": ("tests/world/test_objects.py", "tests/world/test_rings.py"),
