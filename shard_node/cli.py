@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import click
 
+import p2pworld
 from shard_node.errors import ConfigError
 
 __all__ = ["main"]
@@ -22,7 +23,8 @@ COMMANDS: Final = {
     "bots": ("client.bots:bots", "Walk people through a running city."),
     "simulate": ("simulations.simulate:command", "Try to break whole cities on a virtual clock."),
     "bench": ("simulations.bench.commands:bench", "Measure what the city carries on this machine."),
-    "keys": ("shard_node.commands:keys", "Make and show keys and grants."),
+    "keys": ("shard_node.key_commands:keys", "Make, show, rotate and revoke keys and grants."),
+    "nodes": ("shard_node.nodes_command:nodes", "List the nodes that can be found from here."),
     "moderate": ("shard_node.moderate:moderate", "Read reports and give orders, as a moderator."),
     "places": (
         "shard_node.declared_commands:places",
@@ -31,6 +33,11 @@ COMMANDS: Final = {
     "store": (
         "shard_node.store_commands:store",
         "Look at the coordination store, or begin a new generation.",
+    ),
+    "status": ("shard_node.status_command:status", "Ask a running node how it and its city are."),
+    "disk": (
+        "shard_node.disk_commands:disk",
+        "Back up, restore, check and mend what a node keeps on its disk.",
     ),
     "regions": (
         "shard_node.region_commands:regions",
@@ -70,7 +77,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="p2pworld", message="%(version)s")
+@click.version_option(p2pworld.__version__, message="%(version)s")
 def main() -> None:
     """A virtual Seoul that many hosts run together."""
 

@@ -5,7 +5,8 @@ the sockets, then the node and its tasks in one nursery. Whatever a person can m
 
 End, at SIGTERM or SIGINT: give all ground to other nodes and hand its people off, for `city.drain_s` at most; then stop
 accepting, say BYE `leaving` with the other nodes' urls to every client that is left, let the disk finish, end the lease
-in the store, close. A second signal ends it at once.
+in the store, close. A second signal ends it at once. SIGHUP ends nothing: it reads the certificate that browsers see
+anew.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import os
 import resource
 import signal
 import socket
-import ssl
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -25,29 +25,38 @@ import trio
 
 from p2pworld.core import Node, NodeConfig
 from p2pworld.crypto.keys import NodeKeys
-from p2pworld.errors import LocalError
+from p2pworld.errors import LocalError, Refusal
 from p2pworld.grants import Grant, grants_from_text, verify_chain
+from p2pworld.ids import Incarnation
 from shard_node import declared
+from shard_node.certificates import WebCertificate
 from shard_node.config import Address, Config
 from shard_node.coordination.interface import CoordinationDown
 from shard_node.coordination.settings import open_store
+from shard_node.discovery import Announcement, Hints
 from shard_node.doors import Doors
 from shard_node.errors import ConfigError
 from shard_node.execute import Executor, now
 from shard_node.links import Links
 from shard_node.memory import keep_memory
+from shard_node.noticing import Noticing
+from shard_node.notify import Supervisor
 from shard_node.play import PlaySockets
 from shard_node.play_conn import listen_play
 from shard_node.stages import Stages
 from shard_node.status import Status
+from shard_node.storage.copies import unplaced
 from shard_node.storage.journal import StorageFailed
 from shard_node.storage.lock import DataDirLock
-from shard_node.storage.sqlite import SqliteJournal
+from shard_node.storage.sqlite import JOURNAL_NAME, SqliteJournal
+from shard_node.surroundings import Surroundings
 from shard_node.web.app import make_app
+from shard_node.web.membership import membership_routes
 from shard_node.web.moderation import moderation_routes
 from shard_node.web.serve import serve_web
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
@@ -58,9 +67,8 @@ if TYPE_CHECKING:
         [socket.socket, Callable[[], float], ssl.SSLContext | None, int, Stages, Doors], PlaySockets
     ]
 
-__all__ = ["JOURNAL_NAME", "Bound", "allow_files", "bind", "read_grants", "read_keys", "read_tls", "serve"]
+__all__ = ["Bound", "allow_files", "bind", "open_disk", "read_grants", "read_keys", "serve"]
 
-JOURNAL_NAME: Final = "journal.sqlite"
 GOODBYE_S: Final = 2.0  # for clients to read BYE
 FLUSH_S: Final = 5.0  # for the disk
 END_LEASE_S: Final = 2.0
@@ -128,24 +136,6 @@ def read_grants(config: Config, keys: NodeKeys, wall_ms: int) -> tuple[Grant, ..
     return grants
 
 
-def read_tls(config: Config) -> ssl.SSLContext | None:
-    """The certificate of play sockets, if they are to be wss.
-
-    Raises ConfigError.
-    """
-    if config.tls is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(config.tls.play_cert, config.tls.play_key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"tls.play_cert and tls.play_key are no pair of PEM files ({error}).") from None
-    context.num_tickets = (
-        0  # no client of ours comes back with one; they would be written before the first frame
-    )
-    return context
-
-
 def _listen(address: Address, key: str, listen: Callable[[str, int], socket.socket]) -> socket.socket:
     try:
         return listen(address.host, address.port)
@@ -195,11 +185,11 @@ def bind(config: Config) -> Bound:
         web,
         config.play_url or url("wss" if config.tls else "ws", config.play, play, "/play"),
         config.link_url or url("tls", config.link, link),
-        config.web_url or url("http", config.web, web),
+        config.web_url or url("https" if config.tls and config.tls.web else "http", config.web, web),
     )
 
 
-async def _open_disk(config: Config) -> tuple[DataDirLock, SqliteJournal]:
+async def open_disk(config: Config) -> tuple[DataDirLock, SqliteJournal]:
     """The lock on the data directory and the journal in it.
 
     Raises ConfigError.
@@ -208,11 +198,19 @@ async def _open_disk(config: Config) -> tuple[DataDirLock, SqliteJournal]:
         lock = DataDirLock.acquire(config.data_dir)
     except StorageFailed as error:
         raise ConfigError(f"node.data_dir cannot be used: {error}") from None
+    path = config.data_dir / JOURNAL_NAME
+    if unplaced(path).exists() and not path.exists():
+        lock.release()
+        raise ConfigError(f"{path} was about to be replaced when that was cut short: do it again.")
     try:
-        return lock, await SqliteJournal.open(config.data_dir / JOURNAL_NAME)
+        return lock, await SqliteJournal.open(path)
     except StorageFailed as error:
         lock.release()
-        raise ConfigError(f"the journal in node.data_dir cannot be used: {error}") from None
+        raise ConfigError(f"the journal in node.data_dir cannot be used: {error}{_cure(error)}") from None
+
+
+def _cure(error: StorageFailed) -> str:
+    return " `p2pworld disk fsck` says what is wrong, and mends it." if error.reason == "corrupt" else ""
 
 
 async def _open_store(config: Config) -> Coordination:
@@ -246,15 +244,27 @@ async def serve(
     keys = read_keys(config)
     grants = read_grants(config, keys, now().wall_ms)
     places = declared.load(config.declared)
-    tls = read_tls(config)
+    certificate = WebCertificate(config.tls) if config.tls else None
+    surroundings = Surroundings(config.data_dir / JOURNAL_NAME, grants, certificate, config.store.cert_file)
     bound = bind(config)
     try:
-        lock, journal = await _open_disk(config)
+        lock, journal = await open_disk(config)
         try:
             store = await _open_store(config)
             try:
                 await _run(
-                    config, keys, grants, places, tls, bound, lock, journal, store, task_status, sockets
+                    config,
+                    keys,
+                    grants,
+                    places,
+                    certificate,
+                    surroundings,
+                    bound,
+                    lock,
+                    journal,
+                    store,
+                    task_status,
+                    sockets,
                 )
             finally:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + END_LEASE_S):
@@ -272,7 +282,8 @@ async def _run(
     keys: NodeKeys,
     grants: tuple[Grant, ...],
     places: Places,
-    tls: ssl.SSLContext | None,
+    certificate: WebCertificate | None,
+    surroundings: Surroundings,
     bound: Bound,
     lock: DataDirLock,
     journal: SqliteJournal,
@@ -283,7 +294,7 @@ async def _run(
     try:
         saved, records = await journal.recover(), await journal.recover_records()
     except StorageFailed as error:
-        raise ConfigError(f"the journal in node.data_dir cannot be used: {error}") from None
+        raise ConfigError(f"the journal in node.data_dir cannot be used: {error}{_cure(error)}") from None
     node_config = NodeConfig(
         link_url=bound.link_url,
         play_url=bound.play_url,
@@ -295,26 +306,55 @@ async def _run(
         take_orphans=config.take_orphans,
         places=places,
         roots=config.roots,
+        grants=grants,
         balance=config.balance,
     )
     node = Node(node_config, keys, os.urandom(32), saved, lock.ended, now(), records)
     stages = Stages()
     executor = Executor(node, journal, store, on_number=lambda number: _record(lock, number), stages=stages)
     doors = Doors(config.unlimited)
+    tls = certificate.context if certificate else None
     play = sockets(bound.play, lambda: now().boot_s, tls, config.clients_max, stages, doors)
     link_listener = trio.SocketListener(trio.socket.from_stdlib_socket(bound.link))
-    links = Links([link_listener], keys, grants, config.roots, lambda: node.who, now, executor)
+    hints = Hints(config.roots, lambda key: key in node.city_map.members)
+    links = Links(
+        [link_listener],
+        keys,
+        grants,
+        config.roots,
+        lambda: node.who,
+        now,
+        executor,
+        node.voids,
+        hints.link_urls,
+    )
     play.attach(executor)
     executor.attach(play, links)
-    web_stop = trio.Event()
+    noticing = Noticing(executor, store)
+    web_stop, supervisor = trio.Event(), Supervisor(os.environ)
     try:
+        noticing.tell_former(grants)
+        await noticing.look()
+        if (fault := node.own_fault(now())) is not None:
+            raise ConfigError(_taken_back(fault))
+        await _end_former(grants, lock, store)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(play.run)
             nursery.start_soon(play.run_frames)
             nursery.start_soon(links.run)
             nursery.start_soon(executor.run)
-            app = make_app(Status(executor, config.name), more=moderation_routes(executor))
-            await nursery.start(serve_web, app, bound.web, web_stop)
+            nursery.start_soon(surroundings.run)
+            nursery.start_soon(supervisor.run)
+            if config.zeroconf:
+                announcement = Announcement.of(config.roots, keys.public, bound.link_url, bound.web_url)
+                nursery.start_soon(_hear_the_lan, hints, announcement)
+            app = make_app(
+                Status(executor, surroundings, config.name),
+                more=[*moderation_routes(executor), *membership_routes(executor)],
+            )
+            await nursery.start(
+                serve_web, app, bound.web, web_stop, tls if config.tls and config.tls.web else None
+            )
             gc.collect()
             gc.freeze()  # what lives as long as the process is not looked at again
             log.info(
@@ -327,13 +367,15 @@ async def _run(
                     "web_url": bound.web_url,
                 },
             )
-            task_status.started(bound)
-            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                async for number in signals:
-                    log.info("ending", extra={"signal": signal.Signals(number).name})
-                    break
+            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+                task_status.started(bound)
+                supervisor.tell("READY=1", f"STATUS=serving {config.name}")
+                nursery.start_soon(_end_when_taken_back, noticing)
+                await _until_told_to_end(signals, certificate)
+                supervisor.tell("STOPPING=1", "STATUS=giving its ground and its people to others")
                 nursery.start_soon(_end_at_once, signals, nursery.cancel_scope)
-                await _leave(executor, play, store, config.drain_s)
+                # nobody takes anything from a node that has lost its grant
+                await _leave(executor, play, store, config.drain_s if noticing.fault is None else 0.0)
                 web_stop.set()
                 nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
@@ -343,7 +385,38 @@ async def _run(
         raise _first(told) from None
     finally:
         play.close()
+    if noticing.fault is not None:
+        raise ConfigError(_taken_back(noticing.fault))
     log.info("ended")
+
+
+def _taken_back(fault: Refusal) -> str:
+    return (
+        f"this node may take part no longer ({fault.sentence}): make a new key with `p2pworld keys node FILE` and ask "
+        "the owner of one of node.roots for a grant for it."
+    )
+
+
+async def _hear_the_lan(hints: Hints, told: Announcement) -> None:
+    from shard_node import lan  # half a second that most nodes need not spend
+
+    await lan.run(hints, told)
+
+
+async def _end_when_taken_back(noticing: Noticing) -> None:
+    """A node that has lost its grant ends as if somebody had told it to."""
+    fault = await noticing.run()
+    log.error("ending: %s", fault.sentence, extra={"reason": fault.reason})
+    signal.raise_signal(signal.SIGTERM)
+
+
+async def _end_former(grants: tuple[Grant, ...], lock: DataDirLock, store: Coordination) -> None:
+    """End the lease of the process before this one, if it ran here under a key that this one's has succeeded."""
+    for former in [grant.issuer for grant in grants if grant.succeeds and lock.ended]:
+        try:
+            await store.end(Incarnation(former, lock.ended))
+        except CoordinationDown as error:
+            log.warning("an older lease could not be ended: %s", error, extra={"reason": error.reason})
 
 
 def _first(group: BaseExceptionGroup[ConfigError]) -> BaseException:
@@ -362,19 +435,32 @@ def _record(lock: DataDirLock, number: int) -> None:
     log.info("registered", extra={"incarnation": number})
 
 
+async def _until_told_to_end(signals: AsyncIterator[int], certificate: WebCertificate | None) -> None:
+    async for number in signals:
+        if number != signal.SIGHUP:
+            log.info("ending", extra={"signal": signal.Signals(number).name})
+            return
+        if certificate is None:
+            log.info("there is no certificate to reload")
+        else:
+            certificate.reload()
+
+
 async def _end_at_once(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
-    async for _ in signals:
-        log.warning("ending at once")
-        scope.cancel()
+    async for number in signals:
+        if number != signal.SIGHUP:
+            log.warning("ending at once")
+            scope.cancel()
 
 
 async def _leave(executor: Executor, play: PlaySockets, store: Coordination, drain_s: float) -> None:
     """Gives all ground away, sends who is left elsewhere, finishes what was begun, gives the lease back."""
-    executor.drain()
-    with trio.move_on_after(drain_s) as waited:
-        await executor.until_drained()
-    if waited.cancelled_caught:
-        log.warning("not all ground was given away in %g s; standbys take over the rest", drain_s)
+    if drain_s:
+        executor.drain()
+        with trio.move_on_after(drain_s) as waited:
+            await executor.until_drained()
+        if waited.cancelled_caught:
+            log.warning("not all ground was given away in %g s; standbys take over the rest", drain_s)
     play.stop_listening()
     executor.leave()
     with trio.move_on_after(GOODBYE_S):

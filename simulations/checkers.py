@@ -134,6 +134,7 @@ class Checkers:
         self._open_since: dict[tuple[Process, int], tuple[tuple[object, ...], float]] = {}
         self._names = {person.id: person.name for person in run.people}
         self._stamp = 0
+        self._map_s = 0.0  # when the newest was stored
         self._in_s: dict[Device, float] = {}  # when each device was last seen to play
         self._prepared: dict[tuple[Process, int, int], int] = {}
         self._unanswered: dict[tuple[Process, Incarnation, int, bytes], float] = {}  # commits, and since when
@@ -342,8 +343,8 @@ class Checkers:
             return
         for machine in self.run.machines:
             other = machine.process
-            if other is None or other is process:
-                continue
+            if other is None or other is process or other.node.city_map is process.node.city_map:
+                continue  # one map gives no ground to two: see `map_stored`
             for cell in self._held(other):
                 for own in mine:
                     if own == cell or own.contains(cell) or cell.contains(own):
@@ -352,10 +353,12 @@ class Checkers:
                         return
 
     def _held(self, process: Process) -> tuple[Cell, ...]:
+        """Its ground but for what it has frozen and offered to another, who may have read of it first."""
         if process.now().boot_s >= process.lease_deadline_s:
             return ()
-        node = process.node
-        return tuple(c for c, holding in node.city_map.cells.items() if holding.holder == node.who)
+        me, given = process.node.who, process.giving
+        cells = process.node.city_map.cells.items()
+        return tuple(cell for cell, holding in cells if holding.holder == me and cell not in given)
 
     def map_stored(self, city: CityMap) -> None:
         """The store has a new map: a partition of the root, each epoch no older than before."""
@@ -365,6 +368,7 @@ class Checkers:
         if city.stamp <= self._stamp:
             self.violate("map", f"map {city.version} does not follow the one before")
         self._stamp = city.stamp
+        self._map_s = self.run.agenda.now_s
 
     # ------------------------------------------------------------------------------------------------- with time
 
@@ -429,4 +433,4 @@ class Checkers:
         self._settled().look()
 
     def _settled(self) -> Settled:
-        return Settled(self.run, self.violate, self._owners, self._shown_on, self._names)
+        return Settled(self.run, self.violate, self._owners, self._shown_on, self._names, self._map_s)

@@ -33,6 +33,7 @@ __all__ = ["OWNING", "PLAYING", "Settled"]
 OWNING: Final = frozenset({"OWNED", "PREPARING", "INVITED"})
 PLAYING: Final = frozenset({"PLAYING", "BOTH"})
 _OPEN_ROWS: Final = frozenset({"PREPARING", "INVITED", "RELEASED"})
+_READ_S: Final = 1.0  # within it every node has read a new map
 _FRESH_S: Final = 3.0
 _HOMES: Final = 2  # of each avatar in the directory
 _BEYOND_CM: Final = 250  # of its ground somebody may stand: the hysteresis, and a step
@@ -61,7 +62,8 @@ class Violate(Protocol):
 
 
 class Settled:
-    """One look. `owners` says who owns which login, `told` what each play socket was ever shown."""
+    """One look. `owners` says who owns which login, `told` what each play socket was
+    ever shown, `map_s` when the newest map was stored."""
 
     def __init__(
         self,
@@ -70,8 +72,10 @@ class Settled:
         owners: Mapping[tuple[int, Login], Sequence[Process]],
         told: Mapping[PlaySocket, set[bytes]],
         names: Mapping[int, str],
+        map_s: float,
     ) -> None:
         self._run, self._violate, self._owners, self._told, self._names = run, violate, owners, told, names
+        self._map_s = map_s
         self._processes = [m.process for m in run.machines if m.process is not None]
 
     def look(self) -> None:
@@ -91,16 +95,19 @@ class Settled:
     def all_held(self) -> None:
         """Everybody has the newest map and a lease, and those who live hold all ground."""
         run, city = self._run, self._run.store.map
+        fresh = run.agenda.now_s - self._map_s <= _READ_S
         for machine in run.machines:
             process = machine.process
             if process is None or process.now().boot_s >= process.lease_deadline_s:
                 self._violate("recovery", f"{machine.name} has no lease", machine.name)
-            elif process.node.city_map.version != city.version:
+            elif process.node.city_map.version != city.version and not fresh:
                 self._violate("recovery", f"{machine.name} has an old map", machine.name)
+        living = {process.node.who for process in self._processes}
         for cell in run.cells:
-            holder = next((h.holder for c, h in city.cells.items() if c == cell or c.contains(cell)), None)
-            if holder is None or self._process(holder) is None:
-                self._violate("recovery", f"nobody who lives holds cell {cell}")
+            for leaf, holding in city.cells.items():
+                touches = leaf == cell or leaf.contains(cell) or cell.contains(leaf)
+                if touches and holding.holder not in living:
+                    self._violate("recovery", f"nobody who lives holds cell {leaf}")
 
     def _process(self, who: Incarnation | None) -> Process | None:
         return next((process for process in self._processes if process.node.who == who), None)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from p2pworld.geometry import Cell
+from p2pworld.grants import Grant
 from p2pworld.limits import AVATARS_MAX, CLIENTS_MAX, LEASE_TTL_S, TICK_MS
 from p2pworld.seoul.landmarks import LANDMARKS
 from p2pworld.world.balance import BalanceOptions
@@ -22,6 +23,7 @@ from p2pworld.world.crowd import Crowd
 from p2pworld.world.friends import Friends
 from p2pworld.world.moderation import Moderation
 from p2pworld.world.moving import Moving
+from p2pworld.world.notices import Notices
 from p2pworld.world.objects import Objects, SavedCell
 from p2pworld.world.outbox import Outbox
 from p2pworld.world.overload import Overload
@@ -29,6 +31,7 @@ from p2pworld.world.ownership import (
     Ownership,
 )
 from p2pworld.world.pace import Pacer
+from p2pworld.world.pending import Pending
 from p2pworld.world.people import People
 from p2pworld.world.phase import CityClock
 from p2pworld.world.places import NO_PLACES, Places
@@ -52,7 +55,7 @@ if TYPE_CHECKING:
     from p2pworld.crypto.keys import Signer
     from p2pworld.errors import Refusal
     from p2pworld.ids import Incarnation
-    from p2pworld.messages import Instant, Pose, SaveRecord
+    from p2pworld.messages import Instant, Pose, SaveRecord, WorldObject
     from p2pworld.wire.frames import DensityFrame
     from p2pworld.world.citymap import CityMap
 
@@ -80,6 +83,7 @@ class NodeConfig:
     take_orphans: bool = True
     places: Places = NO_PLACES
     roots: frozenset[bytes] = frozenset()  # the keys that grants begin at: moderators', and those of roles
+    grants: tuple[Grant, ...] = ()  # this node's own
     balance: BalanceOptions | None = None  # None: it never wishes that ground be moved, also as the steward
 
 
@@ -114,6 +118,7 @@ class Parts:
             config.ttl_s,
             ends,
             config.take_orphans,
+            frozenset(grant.issuer for grant in config.grants if grant.succeeds),
         )
         self.overload = Overload(config.tick_ms)
         self.people = People(
@@ -157,7 +162,12 @@ class Parts:
             self._beside,
             lambda avatar: self.people.proof(avatar).profile.name,
         )
+        records = tuple(records)
+        self.notices = Notices(config.roots, self.out, records, now.wall_ms)
+        self.people.papers.voids = self.notices.voids
         self.moderation = Moderation(config.roots, self.out, records, now.wall_ms)
+        self.moderation.voids = self.notices.voids
+        self.pending = Pending(self.out, records)
         self.people.bars = self.moderation.barred
         self.index = RegionIndex(self.city, self.who)
         self.asked: dict[int, list[int]] = {}  # avatars that neighbours were asked about: who wants to know
@@ -204,6 +214,11 @@ class Parts:
         near = math.dist(best.position_cm, (east_cm, north_cm)) <= _PLACE_CM
         return best.name_en if near else None
 
+    def shown(self, cell: int) -> Mapping[bytes, WorldObject] | None:
+        """The objects of a cell as clients here see them, pending ones too; None if nothing is known of it here."""
+        shown, pending = self.objects.shown(cell), self.pending.shown(cell, self.city)
+        return {**pending, **(shown or {})} if pending else shown
+
     def muted(self, avatar: int, east_cm: int, north_cm: int, now: Instant) -> Refusal | None:
         """Why this avatar may not be heard or read at this point, in words."""
         return self.moderation.muted_avatar(avatar, self.place_of(east_cm, north_cm), now.wall_ms)
@@ -213,12 +228,14 @@ class Parts:
         return (
             self.people,
             self.objects,
+            self.pending,
             self.moving,
             self.ownership,
             self.speech,
             self.friends,
             self.riders,
             self.moderation,
+            self.notices,
             self.visits,
             self.tellings,
             self.programmes,

@@ -17,10 +17,14 @@ from p2pworld.messages import (
     Border,
     Came,
     Cancel,
+    CellAsk,
     CellDelta,
+    CellPart,
     CellRefused,
+    CellRoots,
     CellState,
     CellStored,
+    CellTwigs,
     Commit,
     CommitAck,
     CommitNak,
@@ -35,6 +39,7 @@ from p2pworld.messages import (
     Prepare,
     Profiles,
     Regions,
+    Revoked,
     Sanctioned,
     SeatReady,
     SeatRefused,
@@ -55,6 +60,7 @@ if TYPE_CHECKING:
     from p2pworld.core.parts import Parts
     from p2pworld.core.pulse import Pulse
     from p2pworld.core.tending import Tending
+    from p2pworld.grants import Grant
     from p2pworld.ids import Incarnation
 
 
@@ -72,11 +78,13 @@ class Peers:
         self._links_made = 0
         self._deferred: list[tuple[float, Incarnation, int, Prepare]] = []
 
-    def link_up(self, peer: Incarnation, caps: tuple[str, ...]) -> None:
+    def link_up(self, peer: Incarnation, caps: tuple[str, ...], grants: tuple[Grant, ...]) -> None:
         parts = self._parts
+        parts.notices.link_up(peer, caps, grants)
         self._pulse.link_up(peer, caps)
         self._ground.link_up(peer, caps)
         parts.friends.link_up(peer, caps)
+        parts.objects.link_up(peer, caps)
         self._links_made += 1
         parts.links[peer] = self._links_made
         parts.moderation.linked(peer)
@@ -90,6 +98,8 @@ class Peers:
         self._pulse.link_down(peer)
         self._ground.link_down(peer)
         parts.friends.link_down(peer)
+        parts.objects.link_down(peer, parts.out)
+        parts.notices.link_down(peer)
         if number is not None:
             parts.ghost_ttl_s.pop(number, None)
             parts.crowd.drop_source(number)
@@ -144,10 +154,12 @@ class Peers:
             case CellStored() | CellRefused():
                 parts.objects.from_standby(peer, message, parts.out, now)
                 self._tending.tell_changes()
+            case CellRoots() | CellAsk() | CellTwigs() | CellPart():
+                parts.objects.compare(peer, message, parts.city, parts.out, now)
             case ActFor():
                 self._acting.passed_on(peer, message, now)
             case ActDone():
-                self._acting.answered(peer, message)
+                self._acting.answered(peer, message, now)
             case WhoAsk():
                 parts.out.sends.append(ToPeer(peer, WhoTell(*parts.people.who(message.ids, now))))
             case Spoken():
@@ -167,6 +179,8 @@ class Peers:
                 parts.tellings.heard(message, now)
             case Sanctioned():
                 self._tending.obey(message.order, now, peer)
+            case Revoked():
+                self._tending.take_back(message.notice, now, peer)
             case WhoTell():
                 roles = message.roles or ("",) * len(message.ids)
                 for avatar, profile, role in zip(message.ids, message.profiles, roles, strict=False):

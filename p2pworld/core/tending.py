@@ -11,10 +11,12 @@ from p2pworld.messages import (
     Correct,
     Instant,
     Notice,
+    Objects,
     Pose,
     ToClient,
     Told,
 )
+from p2pworld.revocation import Revocation
 from p2pworld.seoul.landmarks import LANDMARKS
 from p2pworld.world.crowd import MINE
 from p2pworld.world.places import bell_of
@@ -23,6 +25,7 @@ from p2pworld.world.programme import Bell
 if TYPE_CHECKING:
     from p2pworld.core.parts import Parts
     from p2pworld.ids import Incarnation
+    from p2pworld.revocation import Notice as RevocationNotice
     from p2pworld.world.moderation import Sanction
 
 
@@ -30,6 +33,7 @@ __all__ = ["Tending"]
 
 _EXPUNGE_EVERY_S = 5.0
 _ANSWERS_WAIT_S = 5.0
+_REVIEW_EVERY_S = 0.5  # for what was signed by a clock ahead of ours, and for members that are new
 
 
 class Tending:
@@ -47,6 +51,11 @@ class Tending:
         self._play_programmes(now)
         self._objects(now)
         self._moderate(now)
+        parts = self._parts
+        parts.notices.tick(now)
+        if self._due(_REVIEW_EVERY_S, "review", now):
+            parts.notices.members(parts.city.members.keys())
+            self._review(now)
 
     def _due(self, every_s: float, what: str, now: Instant) -> bool:
         """Whether this, done so seldom, is to be done in this tick; ticks come a little early or late."""
@@ -69,13 +78,18 @@ class Tending:
             for row in entered.tolist():
                 if (conn := int(parts.crowd.conn[row])) >= 0:
                     parts.showing.enter(conn, int(parts.cell_of[row]))
-        parts.showing.tick(parts.objects.shown)
+        parts.showing.tick(parts.shown)
         self.tell_changes()
 
     def tell_changes(self) -> None:
-        """Changes of objects that became durable, to everybody who stands in their cell."""
+        """Changes of objects that became durable, or are kept here, to everybody who stands in their cell."""
         parts = self._parts
         changes = parts.objects.drain_changes()
+        for looks, there in parts.pending.take_news():
+            cell = parts.city.leaf_at(looks.east_cm, looks.north_cm)
+            durable = (parts.objects.shown(cell) or {}).get(looks.id)
+            shown = durable or (looks if there else None)
+            changes.append((cell, Objects(cell, (shown,)) if shown else Objects(cell, (), (looks.id,))))
         if not changes:
             return
         rows = parts.crowd.rows(MINE)
@@ -92,8 +106,31 @@ class Tending:
         if (barred := parts.moderation.barred(taken.subject, now.wall_ms)) is not None:
             parts.people.expel(avatar_id(taken.subject), Bye(barred.reason, barred.sentence))
         if taken.action == "expunge":
-            parts.objects.expunge(taken.subject, parts.out, now)
+            self._expunge(taken.subject, now)
         return taken
+
+    def take_back(
+        self, data: bytes, now: Instant, came_from: Incarnation | None
+    ) -> RevocationNotice | Refusal:
+        """A notice from its issuer or the store (`came_from` None) or a neighbour: kept, passed on, and heeded."""
+        parts = self._parts
+        taken = parts.notices.receive(data, now, came_from)
+        if not isinstance(taken, Refusal):
+            self._review(now)
+            if isinstance(taken, Revocation):
+                parts.people.papers.told_no_role(avatar_id(taken.subject))
+        return taken
+
+    def _review(self, now: Instant) -> None:
+        """Whoever has lost its grants has lost its role and its part in the city."""
+        parts = self._parts
+        for avatar, why in parts.people.papers.review(now.wall_ms):
+            row = parts.crowd.row_of.get(avatar)
+            parts.counters["roles-lost"] += 1
+            if row is not None and (conn := int(parts.crowd.conn[row])) >= 0:
+                sentence = f"Your grant counts no longer: {why.sentence}."
+                parts.out.sends.append(ToClient(conn, Notice(why.reason, sentence)))
+        parts.ownership.shun(parts.notices.fallen(parts.city.members, now.wall_ms))
 
     def _moderate(self, now: Instant) -> None:
         """Keep people out of places they may not be at; take down what is to go, also in cells that came later."""
@@ -108,7 +145,11 @@ class Tending:
                 self._show_out(row, place, why)
         if self._due(_EXPUNGE_EVERY_S, "expunge", now):
             for object_id in parts.moderation.expunged(now.wall_ms):
-                parts.objects.expunge(object_id, parts.out, now)
+                self._expunge(object_id, now)
+
+    def _expunge(self, object_id: bytes, now: Instant) -> None:
+        self._parts.objects.expunge(object_id, self._parts.out, now)
+        self._parts.pending.expunge(object_id, "A moderator has taken this down for good.")
 
     def _show_out(self, row: int, place: str, why: Refusal) -> None:
         """Put an avatar at the first landmark that is not in the place it has to leave."""

@@ -21,11 +21,13 @@ __all__ = [
     "Centimetres",
     "Chain",
     "Code",
+    "Digest",
     "Grant",
     "Instant",
     "Key",
     "Nonce",
     "ObjectId",
+    "Path",
     "Pose",
     "Profile",
     "Range",
@@ -73,6 +75,8 @@ Signature = Annotated[bytes, Size(64, 64)]
 Ticket = Annotated[bytes, Size(16, 16)]
 Birth = Annotated[bytes, Size(16, 16)]
 ObjectId = Annotated[bytes, Size(16, 16)]
+Digest = Annotated[bytes, Size(16, 16)]
+Path = Annotated[str, Size(0, 33)]  # in the tree over a cell's objects
 Code = Annotated[str, Size(1, 40)]
 Role = Annotated[str, Size(0, 40)]
 Speech = Annotated[str, Size(1, 300)]
@@ -102,7 +106,8 @@ class Pose:
 class Grant:
     """`subject` may be `role` over `scope` from `not_before_ms` to before `not_after_ms` (Unix), says `issuer`.
 
-    What it is worth is decided by `p2pworld.grants`.
+    `succeeds`: it is what the issuer was granted itself, passed on whole to its next key. What a grant is worth is
+    decided by `p2pworld.grants`.
     """
 
     subject: Key
@@ -113,6 +118,7 @@ class Grant:
     issuer: Key
     sig: Signature
     may_delegate: bool = False
+    succeeds: bool = False
 
 
 Chain = Annotated[tuple[Grant, ...], Size(0, CHAIN_MAX)]

@@ -59,7 +59,6 @@ HUNTING_FAULTS: Final = replace(
     link_cut_every_s=4.0,
     store_cut_every_s=12.0,
     store_out_every_s=15.0,
-    store_answer_lost=0.03,
     client_cut_every_s=2.5,
     client_stall_every_s=5.0,
     disk_full_every_s=12.0,
@@ -68,12 +67,15 @@ HUNTING_FAULTS: Final = replace(
 )
 HUNTING_CITY: Final = CityOptions(
     nodes=3,
+    spares=0,
     people=9,
     second_devices=4,
     level=11,
     columns=3,
     rows=2,
+    tick_ms=250,
     ttl_s=2.0,
+    balance=None,
     walk=WalkOptions(hang_per_s=0.12, ring_per_s=0.12, switch_per_s=0.05, quit_per_s=0.01),
 )
 _ROOT: Final = Path(__file__).resolve().parents[2]

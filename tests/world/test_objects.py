@@ -24,7 +24,6 @@ from p2pworld.world.citymap import (
     join,
     split,
 )
-from p2pworld.world.object_records import GIFT_RETRY_S
 from tests.world.object_hosts import PLACE, City, Host
 
 if TYPE_CHECKING:
@@ -557,38 +556,6 @@ def test_what_only_a_remaining_standby_has_is_given_to_the_new_holder() -> None:
     city.settle()
     assert b.texts() == ["wish 1"]
     assert b.machine.digest(PLACE) == c.machine.digest(PLACE)
-
-
-@pytest.mark.parametrize("goes_wrong", ["the holder's disk is full", "the link breaks"])
-def test_what_a_standby_has_beyond_its_holder_is_given_until_the_holder_has_it(goes_wrong: str) -> None:
-    city, a, b = alone("ABC")
-    c = city.hosts["C"]
-    enlist(city, a, b)
-    enlist(city, a, c)
-    a.ask(1)
-    a.persist()
-    city.deliver(next(at for at, (_, to, _) in enumerate(city.mail) if to == c.who))
-    c.persist()
-    city.mail.clear()
-    city.cut.add(a.node)
-    taken = took(fail_over(b.map, a.who, b.who))
-    b.see(taken)
-    c.see(taken)
-    b.persist()
-    city.deliver()  # the new holder's whole state
-    if goes_wrong == "the link breaks":
-        city.mail.clear()
-    else:
-        city.deliver()
-        b.persist(ok=False)
-    city.settle()
-    assert b.texts() == []
-    city.pass_s(0.1)
-    city.pass_s(GIFT_RETRY_S)
-    city.settle()
-    assert b.texts() == ["wish 1"]
-    city.pass_s(GIFT_RETRY_S)
-    assert not city.mail
 
 
 def test_a_divided_cell_shows_each_part_what_hangs_in_it() -> None:
