@@ -130,6 +130,7 @@ class Checkers:
         self._seen: dict[Process, _Seen] = {}
         self._owners: dict[tuple[int, Login], list[Process]] = {}
         self._last_hop: dict[tuple[int, Login], int] = {}
+        self._owned_s: dict[tuple[int, Login], float] = {}  # when somebody last came to own it
         self._orphaned_s: dict[Device, float] = {}
         self._open_since: dict[tuple[Process, int], tuple[tuple[object, ...], float]] = {}
         self._names = {person.id: person.name for person in run.people}
@@ -321,6 +322,7 @@ class Checkers:
             )
             self.violate("hop", sentence, name)
         self._last_hop[key] = max(last or 0, person.row.hop)
+        self._owned_s[key] = self.run.agenda.now_s
         self.owned += 1
         self.handoffs += person.row.hop > 0
         owners = self._owners.setdefault(key, [])
@@ -433,4 +435,6 @@ class Checkers:
         self._settled().look()
 
     def _settled(self) -> Settled:
-        return Settled(self.run, self.violate, self._owners, self._shown_on, self._names, self._map_s)
+        return Settled(
+            self.run, self.violate, self._owners, self._shown_on, self._names, self._map_s, self._owned_s
+        )

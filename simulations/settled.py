@@ -34,6 +34,7 @@ OWNING: Final = frozenset({"OWNED", "PREPARING", "INVITED"})
 PLAYING: Final = frozenset({"PLAYING", "BOTH"})
 _OPEN_ROWS: Final = frozenset({"PREPARING", "INVITED", "RELEASED"})
 _READ_S: Final = 1.0  # within it every node has read a new map
+_REFRESHED_S: Final = 7.0  # the directory is told again every 5 s
 _FRESH_S: Final = 3.0
 _HOMES: Final = 2  # of each avatar in the directory
 _BEYOND_CM: Final = 250  # of its ground somebody may stand: the hysteresis, and a step
@@ -63,7 +64,8 @@ class Violate(Protocol):
 
 class Settled:
     """One look. `owners` says who owns which login, `told` what each play socket was
-    ever shown, `map_s` when the newest map was stored."""
+    ever shown, `map_s` when the newest map was stored, `owned_s` since when
+    each login is owned where it is."""
 
     def __init__(
         self,
@@ -73,9 +75,10 @@ class Settled:
         told: Mapping[PlaySocket, set[bytes]],
         names: Mapping[int, str],
         map_s: float,
+        owned_s: Mapping[tuple[int, Login], float],
     ) -> None:
         self._run, self._violate, self._owners, self._told, self._names = run, violate, owners, told, names
-        self._map_s = map_s
+        self._map_s, self._owned_s = map_s, owned_s
         self._processes = [m.process for m in run.machines if m.process is not None]
 
     def look(self) -> None:
@@ -160,6 +163,8 @@ class Settled:
                 missing := sum(one.id not in told for one in owner.objects_in(cell))
             ):
                 self._violate("shown", f"{device.name} was never shown {missing} objects around it", name)
+        if self._run.agenda.now_s - self._owned_s[session.id, session.login] < _REFRESHED_S:
+            return  # the homes are told at once, but it is the refresh that is promised
         for home in self._homes(session.id):
             found = home.node.parts.people.directory.find(session.id)
             if found is None or found[0] != node.who or found[1].hello.login_ms != session.login.ms:
