@@ -18,7 +18,6 @@ _READS_ANYWAY: Final = (
     "a node reads the map four times a second whether it was hinted at a newer one or not; what waits for the map waits"
     " a quarter of a second longer, far less than any timer"
 )
-_ASKED_AGAIN: Final = (
     "whether the node may act is asked again at the beginning of each event and in each tick"
 )
 _SAME_REGISTER: Final = "it only saves time: the order by stamp and encoding below it names the same winner"
@@ -65,12 +64,7 @@ ARGUED: Final[dict[str, str]] = {
     "core.node.Node._follow_ownership: drop: parts.people.lapsed = True": (
         "an ended incarnation has no number and no deadline, so the last line of the same function says the same"
     ),
-    "core.node.Node._follow_ownership: drop: parts.people.lapsed = self._may_not_act(now)": _ASKED_AGAIN,
-    "core.node.Node._lapse: drop: parts.people.lapsed = self._may_not_act(now)": _ASKED_AGAIN,
     # ---- object
-    "objects.Objects._plan_gifts: without: saved.state == _NOTHING": (
-        "an empty state given to its holder changes nothing there, and is answered at once"
-    ),
     "crdt.ormap.ORMap.merge_in: without: theirs is not mine": (
         "it only saves time: whatever is the same object is also below itself"
     ),

@@ -82,8 +82,9 @@ SCOPE: Final = (
     Ground(
         "lease",
         "p2pworld.core.node",
-        ("_follow_ownership", "_map_changed", "_may_not_act", "_lapse", "_walkers", "ready", "advance"),
+        ("_follow_ownership", "_map_changed", "_walkers", "ready", "advance"),
     ),
+    Ground("lease", "p2pworld.core.standing"),
     Ground("object", "p2pworld.world.objects"),
     Ground("object", "p2pworld.world.object_holder"),
     Ground("object", "p2pworld.world.object_keeper"),

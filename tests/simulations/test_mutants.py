@@ -180,7 +180,7 @@ def planted(name: str) -> Mutant:
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("handoff.tables: row: SEAT[(_A, SeatOn.COMMIT)] 0: act Act.ACK", "handoff"),
+        ("handoff.tables: row: SEAT[(_A, SeatOn.COMMIT)] 0: act Act.ACK", "ack"),
         ("handoff.person._Step._outlive: never: if login <= self.known[0]", ""),
     ],
 )
