@@ -18,8 +18,6 @@ _READS_ANYWAY: Final = (
     "a node reads the map four times a second whether it was hinted at a newer one or not; what waits for the map waits"
     " a quarter of a second longer, far less than any timer"
 )
-    "whether the node may act is asked again at the beginning of each event and in each tick"
-)
 _SAME_REGISTER: Final = "it only saves time: the order by stamp and encoding below it names the same winner"
 _SAME_GONE: Final = (
     "both branches find the same dots; which of them looks through less is all the comparison decides"
