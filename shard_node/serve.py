@@ -296,6 +296,7 @@ async def _run(
         places=places,
         roots=config.roots,
         balance=config.balance,
+        name=config.name,
     )
     node = Node(node_config, keys, os.urandom(32), saved, lock.ended, now(), records)
     stages = Stages()
