@@ -195,7 +195,9 @@ RIDER_STAYS_S: Final = 3.0  # after a handoff, before the next: nodes' clocks ma
 STORE_ANSWER_BYTES_MAX: Final = 16 << 20
 
 # ---- ground on its way
-REGIONS_TOLD_MAX: Final = 1_024  # leaves with people, the fullest first: 12 kB to each peer each second, 180 kB of 16 nodes
+REGIONS_TOLD_MAX: Final = (
+    1_024  # leaves with people, the fullest first: 12 kB to each peer each second, 180 kB of 16 nodes
+)
 NODE_NAME_CHARACTERS_MAX: Final = 40  # what an operator calls a node: as long as a title on the page
 DRAIN_S: Final = (
     20.0  # for a node that ends: 160 regions and 500 people take 3 s; then its standbys take over

@@ -103,7 +103,9 @@ def die_with_parent() -> None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def start_child(arguments: Sequence[str], stdout: Any, stderr: Any) -> subprocess.Popen[bytes]:
+def start_child(
+    arguments: Sequence[str], stdout: Any, stderr: Any, stdin: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
     """Starts this Python with `arguments`, in a session of its own; the child is killed when its parent dies.
 
     Raises:
@@ -111,7 +113,7 @@ def start_child(arguments: Sequence[str], stdout: Any, stderr: Any) -> subproces
     """
     return subprocess.Popen(
         [sys.executable, *arguments],
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         env=python_environment(),
@@ -186,7 +188,8 @@ class City:
     """Nodes over one coordination store, by default in `folder`; as a context it ends all its processes.
 
     Each holds the regions that `dealt` gives it, or its share of those around `places`, and of the rest of the root.
-    `tls` are a certificate and its key, in PEM, for the play sockets, `store` is the text of their `[coordination]`.
+    `tls` are a certificate and its key, in PEM, for the play sockets, `store` is the text of their `[coordination]`,
+    `balance` that of their `[balance]`.
     """
 
     def __init__(
@@ -203,6 +206,7 @@ class City:
         tls: tuple[Path, Path] | None = None,
         declared: Path | None = None,
         store: str = SQLITE,
+        balance: str = "",
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -230,7 +234,8 @@ class City:
                 f"take_orphans = {str(take_orphans).lower()}\ntick_ms = {tick_ms}\n"
                 + (f"ttl_s = {ttl_s}\n" if ttl_s is not None else "")
                 + (f"declared = {json.dumps(str(declared))}\n" if declared is not None else "")
-                + (f'\n[tls]\nplay_cert = "{tls[0]}"\nplay_key = "{tls[1]}"\n' if tls else ""),
+                + (f'\n[tls]\nplay_cert = "{tls[0]}"\nplay_key = "{tls[1]}"\n' if tls else "")
+                + (f"\n[balance]\n{balance}" if balance else ""),
                 encoding="utf-8",
             )
             self.nodes.append(

@@ -188,7 +188,7 @@ class Acting:
             parts.objects.act(
                 avatar, login, conn, act, pose, target.cell, lapsed, parts.out, now, target.bell, via
             )
-        self._tending.tell_changes()
+        self._tending.tell_changes(now)
 
     def _start(self, asked: Asked, target: _Target, now: Instant) -> Done | Refusal:
         """Somebody starts a rehearsal; it is not kept, so there is no disk to wait for."""

@@ -313,7 +313,7 @@ class Node:
         return self._pulse.load_of(peer)
 
     def people_of(self, peer: Incarnation, now: Instant) -> Mapping[Cell, int] | None:
-        """How many people stand where on the ground of this node, or of one it is linked with; None: it has not said."""
+        """How many stand where on the ground of this node, or of one it is linked with; None: it has not said."""
         if peer == self.who:
             return self.people_by_cell()
         return self.parts.steward.people_of(peer, now.boot_s)
@@ -331,7 +331,7 @@ class Node:
         parts = self.parts
         parts.objects.advance(done, parts.out, now)
         parts.moderation.advance(done)
-        self._tending.tell_changes()
+        self._tending.tell_changes(now)
 
     def drain(self) -> None:
         """Give all ground away from now on, hand everybody off, and leave the map; `drained` says when it is done."""

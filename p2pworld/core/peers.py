@@ -143,7 +143,7 @@ class Peers:
                 parts.objects.from_holder(peer, message, parts.city, parts.out, now)
             case CellStored() | CellRefused():
                 parts.objects.from_standby(peer, message, parts.out, now)
-                self._tending.tell_changes()
+                self._tending.tell_changes(now)
             case ActFor():
                 self._acting.passed_on(peer, message, now)
             case ActDone():

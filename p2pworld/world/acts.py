@@ -97,8 +97,9 @@ def bell_id(cell: int) -> bytes:
     return hashlib.sha256(b"p2pworld bell" + cell.to_bytes(8, "big")).digest()[:16]
 
 
-def _slot_id(cell: int, slot: int) -> bytes:
-    return hashlib.sha256(b"p2pworld rings" + cell.to_bytes(8, "big") + slot.to_bytes(2, "big")).digest()[:16]
+def _slot_id(bell: bytes, slot: int) -> bytes:
+    """Where rings of a bell are remembered: under its name, so that it goes along when the ground is cut or merged."""
+    return hashlib.sha256(b"p2pworld rings" + bell + slot.to_bytes(2, "big")).digest()[:16]
 
 
 def perform(
@@ -158,7 +159,7 @@ def _ring(
 ) -> Performed | Refusal:
     own, (east_cm, north_cm) = asked.bell or (bell_id(cell), cell.centre_cm)
     bell = own if asked.bell else asked.message.target or own
-    slot = _slot_id(cell, asked.avatar % ACT_SLOTS)
+    slot = _slot_id(bell, asked.avatar % ACT_SLOTS)
     ring = asked.key[:8] + hashlib.sha256(replica[0] + replica[1].to_bytes(8, "big")).digest()[:4] + bell[:4]
     kept, rung = state.get(slot), _rings(state, slot)
     if any(one[:8] == ring[:8] for one in rung):
@@ -204,10 +205,16 @@ def _remember(
     return state.put(replica, slot, {"rings": b"".join(rings[-RINGS_PER_SLOT:])}, clock.tick(now_ms))
 
 
-def reconcile(cell: int, state: ObjectCell, replica: Replica, clock: HybridClock, now_ms: int) -> ObjectCell:
+def reconcile(state: ObjectCell, replica: Replica, clock: HybridClock, now_ms: int) -> ObjectCell:
     """Where states that did not know of each other met in `state`, take away what both counted; returns the delta."""
     delta = ObjectCell()
-    met = [slot for number in range(ACT_SLOTS) if len(state.versions(slot := _slot_id(cell, number))) > 1]
+    bells = [one for one in state if (known := state.get(one)) and known.fields.get("kind") == "bell"]
+    met = [
+        slot
+        for bell in bells
+        for number in range(ACT_SLOTS)
+        if len(state.versions(slot := _slot_id(bell, number))) > 1
+    ]
     if (newest := state.newest_stamp()) is not None:
         clock.observe(newest, now_ms)  # what is written from now on replaces all that met
     for slot in met:

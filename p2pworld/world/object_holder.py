@@ -166,9 +166,7 @@ class Holder:
                 if not item.state.leq(batch.state):
                     self._part(record, batch)
                     batch.changed |= batch.state.merge_in(item.state)
-                    batch.changed |= set(
-                        reconcile(record.cell, batch.state, held.replica, held.clock, now.wall_ms)
-                    )
+                    batch.changed |= set(reconcile(batch.state, held.replica, held.clock, now.wall_ms))
                     whole = True
             else:
                 avatar = item.asked.avatar

@@ -144,7 +144,7 @@ class Objects:
             record.n = max(record.n, n)
         replica = replica_of(self._station.me, cell, holding.epoch)
         held = record.held = Held(holding.epoch, replica, HybridClock(replica))
-        reconcile(cell, record.state, replica, held.clock, 0)
+        reconcile(record.state, replica, held.clock, 0)
         self._holder.show(record, set(record.state))
         self._holder.pump(record, out, _NEVER)
         return record
@@ -422,7 +422,7 @@ class Objects:
             held is not None and not mine
         ):  # written in an earlier role: it may be confirmed, so it must not be lost
             changed = record.state.merge_in(batch.state)
-            changed |= set(reconcile(record.cell, record.state, held.replica, held.clock, now.wall_ms))
+            changed |= set(reconcile(record.state, held.replica, held.clock, now.wall_ms))
             record.n = max(record.n, batch.n)
             held.based = False
             self._holder.show(record, changed)

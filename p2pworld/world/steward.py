@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.geometry import Cell
-from p2pworld.ids import Incarnation
 from p2pworld.limits import NODE_NAME_CHARACTERS_MAX, REGIONS_TOLD_MAX
 from p2pworld.messages import Regions
 from p2pworld.world.balance import BalanceOptions, plan
@@ -24,6 +23,7 @@ from p2pworld.world.citymap import Wish
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from p2pworld.ids import Incarnation
     from p2pworld.world.citymap import CityMap
 
 __all__ = ["Counsel", "Steward"]

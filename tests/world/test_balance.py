@@ -177,7 +177,9 @@ def test_from_any_crowds_the_plan_comes_to_rest_and_leaves_nobody_with_far_too_m
     points = [
         point
         for column, people, radius in crowds
-        for point in crowd((west + column * HOME.side_cm + 12_800, south + 12_800), people, radius)
+        for point in crowd(
+            (west + column % (4 * nodes) * HOME.side_cm + 12_800, south + 12_800), people, radius
+        )
     ]
     spread = settled(city, points)
     loads = weights(spread, points)

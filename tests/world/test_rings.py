@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from p2pworld.crdt import HybridClock, ObjectCell
 from p2pworld.geometry import Cell
 from p2pworld.ids import Incarnation
@@ -29,7 +31,7 @@ class Holder:
         return done.delta is not None
 
     def reconcile(self) -> ObjectCell:
-        return reconcile(PLACE, self.state, self.replica, self.clock, self.now_ms)
+        return reconcile(self.state, self.replica, self.clock, self.now_ms)
 
     @property
     def rings(self) -> int:
@@ -89,3 +91,17 @@ def test_a_slot_remembers_so_many_rings() -> None:
         assert one.ring(n)
     assert not one.ring(1)
     assert one.ring(0)  # forgotten
+
+
+@pytest.mark.parametrize("after", [PLACE.children()[3], PLACE.parent()])
+def test_a_ring_is_remembered_when_the_ground_is_cut_or_merged(after: Cell) -> None:
+    """The bell of a place stays the same one; whoever plays a programme again after a cut strikes it no second time."""
+    bell = (b"bell of the place", PLACE.centre_cm)
+    first = Holder(1, ObjectCell())
+    asked = Asked(7, 5, Act(1, "ring"), Pose(*PLACE.centre_cm), (bell[0][:16], bell[1]))
+    struck = perform(PLACE, first.state, asked, 0, first.replica, first.clock, first.now_ms)
+    assert isinstance(struck, Performed)
+    assert struck.delta is not None
+    second = Holder(2, first.state.copy())
+    again = perform(after, second.state, asked, 0, second.replica, second.clock, second.now_ms)
+    assert again == Performed(bell[0][:16], None)
