@@ -54,7 +54,7 @@ STROKES: Final = 33
 LATE_S: Final = 15.0  # the last stroke may come so much later than it is due, after a failover
 LOOK_S: Final = 1.0
 CROWD_M: Final = 30.0  # the place around the bell is 70 by 60 m
-HOME_M: Final = (10.0, 60.0)  # beyond the side of a region: where people go is not where they crowded
+HOME_M: Final = (10.0, 250.0)  # beyond the side of a region: where people go is not where they crowded
 GATHERED: Final = 0.8  # of the people, on the square
 PART: Final = 0.05  # of the crowd: a node with so much of it carries a part
 CARRIERS: Final = 3
@@ -80,7 +80,7 @@ class Evening:
 
 
 SHOWN: Final = Evening(bell_s=120, lead_s=60, come_m=(70, 150), every_s=3, scene_s=60, stay_s=15)
-CHECKED: Final = Evening(bell_s=40, lead_s=20, come_m=(40, 60), every_s=0.5, scene_s=45, stay_s=5)
+CHECKED: Final = Evening(bell_s=35, lead_s=20, come_m=(40, 60), every_s=0.5, scene_s=45, stay_s=5)
 
 
 @dataclass(slots=True)
