@@ -67,20 +67,21 @@ HOME_S_MAX: Final = 120.0  # to walk away, and for the ground to come together
 class Evening:
     """The bell rings `bell_s` after the city was founded, every `every_s`; it is announced `lead_s` before.
 
-    People come to `come_m` from the bell. Within `scene_s` each scene must have been seen; `stay_s` people stay after
-    the last stroke.
+    People come to `come_m` from the bell, and wait `wait_s` there: time to open the page. Within `scene_s` each scene
+    must have been seen; `stay_s` people stay after the last stroke.
     """
 
     bell_s: float
     lead_s: int
     come_m: tuple[float, float]
+    wait_s: float
     every_s: float
     scene_s: float
     stay_s: float
 
 
-SHOWN: Final = Evening(bell_s=120, lead_s=60, come_m=(70, 150), every_s=3, scene_s=60, stay_s=15)
-CHECKED: Final = Evening(bell_s=35, lead_s=20, come_m=(40, 60), every_s=0.5, scene_s=45, stay_s=5)
+SHOWN: Final = Evening(bell_s=150, lead_s=60, come_m=(70, 150), wait_s=25, every_s=3, scene_s=60, stay_s=15)
+CHECKED: Final = Evening(bell_s=35, lead_s=20, come_m=(40, 60), wait_s=0, every_s=0.5, scene_s=45, stay_s=5)
 
 
 @dataclass(slots=True)
@@ -249,6 +250,7 @@ class _Stage:
         seen.regions_before = self._regions
         self._say(f"{bots} people come to the streets around Bosingak")
         self._until(lambda: self._figure("playing") == bots, scene_s)
+        self._until(lambda: False, self._evening.wait_s)
         self._call(Scene.GATHER, "everybody to the square: the bell rings soon")
         called_s = time.monotonic()
         self._until(lambda: self._cut > 0, scene_s)

@@ -102,7 +102,8 @@ test("what an older node does not tell is unknown, and nodes without a name go b
     { ...plain, node: "ee".repeat(32), name: "node-9", people: { "0": 3 }, load: { busy: 0.5 } },
     { ...plain, node: "12".repeat(32) },
   ];
-  const { carriers } = readCarriers({ map_version: 7, nodes });
+  const known = new Map<string, string>();
+  const { carriers } = readCarriers({ map_version: 7, nodes }, known);
   assert.deepEqual(
     carriers.map(({ name, busy, people }) => [name, busy, people?.get("0")]),
     [
@@ -111,4 +112,10 @@ test("what an older node does not tell is unknown, and nodes without a name go b
       ["node-10", null, undefined],
     ],
   );
+  // a node that has started again, and has not said its name yet
+  const again = readCarriers(
+    { map_version: 8, nodes: [{ ...plain, node: "ff".repeat(32), name: "" }] },
+    known,
+  );
+  assert.equal(again.carriers[0].name, "node-10");
 });

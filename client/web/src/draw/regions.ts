@@ -74,12 +74,12 @@ export function paintGround(
   strong: number,
 ): void {
   const colour = colourOf(slot, night);
-  ink.globalAlpha = (night ? 0.2 : 0.14) * strong;
+  ink.globalAlpha = (night ? 0.15 : 0.12) * strong;
   ink.fillStyle = colour;
   ink.fill();
   const hatch = ink.createPattern(hatching(slot ?? 7, colour, ratio), "repeat");
   if (hatch !== null) {
-    ink.globalAlpha = (night ? 0.3 : 0.26) * strong;
+    ink.globalAlpha = (night ? 0.22 : 0.24) * strong;
     ink.fillStyle = hatch;
     ink.fill();
   }
@@ -292,12 +292,16 @@ export class RegionLayer {
     ink.textBaseline = "middle";
     ink.textAlign = "left";
     for (const region of picture.regions) {
+      const corner = x(region.west) >= MARGIN_PX && y(region.north) >= MARGIN_PX;
       const left = Math.max(x(region.west), MARGIN_PX);
       const top = Math.max(y(region.north), MARGIN_PX);
       const right = Math.min(x(region.east), ink.canvas.width - MARGIN_PX);
       const bottom = Math.min(y(region.south), ink.canvas.height - MARGIN_PX);
       const room = Math.min(right - left, bottom - top) / ratio;
-      if (room < COUNTED_PX) continue;
+      // of ground whose corner is beyond the picture only that in the middle is named: the bars lie on the edges
+      const middle = right > ink.canvas.width / 2 && left < ink.canvas.width / 2;
+      const named = corner || (middle && bottom > ink.canvas.height / 2 && top < ink.canvas.height / 2);
+      if (room < COUNTED_PX || !named) continue;
       const carrier = region.holder === null ? undefined : picture.carriers.get(region.holder);
       const people = carrier?.people?.get(region.key) ?? 0;
       const marks = marksOf(region, picture);

@@ -100,12 +100,19 @@ export function readGround(told: unknown): Ground {
   };
 }
 
-/** Reads `/api/v1/nodes`, in the order of the nodes' names; a node that has no name goes by the start of its key. */
-export function readCarriers(told: unknown): { version: number; carriers: Carrier[] } {
+/**
+ * Reads `/api/v1/nodes`, in the order of the nodes' names. A node that has just come has told none yet: it goes by the one
+ * in `known`, which is kept up, or else by the start of its key.
+ */
+export function readCarriers(
+  told: unknown,
+  known: Map<string, string>,
+): { version: number; carriers: Carrier[] } {
   const { map_version, nodes } = told as { map_version: number; nodes: ToldNode[] };
-  const carriers = nodes.map(({ node, name, self, draining, cells, load, people }) => ({
+  for (const { node, name } of nodes) if (name) known.set(node, name);
+  const carriers = nodes.map(({ node, self, draining, cells, load, people }) => ({
     node,
-    name: name ? name : node.slice(0, 8),
+    name: known.get(node) ?? node.slice(0, 8),
     self,
     draining: draining ?? false,
     regions: cells,

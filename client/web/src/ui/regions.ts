@@ -100,7 +100,7 @@ export class Regions {
       return;
     }
     this.answeredAt = performance.now();
-    const { version, carriers } = readCarriers(told);
+    const { version, carriers } = readCarriers(told, this.names);
     let { regions } = this;
     if (version !== this.mapVersion) {
       const ground = await ask("/api/v1/regions");
@@ -115,10 +115,7 @@ export class Regions {
     const were = new Set(this.carriers.map((one) => one.node));
     const are = new Set(carriers.map((one) => one.node));
     const changes = first ? [] : changesOf(this.regions, regions, were, are);
-    for (const { node, name } of carriers) {
-      if (!this.slots.has(node)) this.slots.set(node, this.slots.size);
-      this.names.set(node, cleanName(name, node.slice(0, 8)));
-    }
+    for (const { node } of carriers) if (!this.slots.has(node)) this.slots.set(node, this.slots.size);
     const seen = first || version !== this.mapVersion || !same(this.carriers, carriers);
     this.mapVersion = version;
     this.carriers = carriers;
@@ -140,7 +137,7 @@ export class Regions {
   }
 
   private name(node: string): string {
-    return this.names.get(node) ?? node.slice(0, 8);
+    return cleanName(this.names.get(node), node.slice(0, 8));
   }
 
   // ---- in words
