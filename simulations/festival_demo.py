@@ -103,6 +103,7 @@ class Seen:
     strokes: int = 0
     lanterns: int = 0
     handoffs: int = 0
+    logins: int = 0
     merged_s: float | None = None  # from the call to go home to a map without cuts
 
 
@@ -141,7 +142,7 @@ def summary(seen: Seen) -> list[str]:
         f"regions                 {seen.regions_before} before, {seen.regions_most} at most; first cut {cut}",
         f"nodes with the crowd    {seen.carriers_most} of {seen.nodes} at once",
         f"{seen.killed or 'no node'} killed           {seen.out} people without a node, {back}",
-        f"lost, doubled           {seen.lost}, {seen.doubled}, in {seen.handoffs} handoffs",
+        f"lost, doubled           {seen.lost}, {seen.doubled}, in {seen.handoffs} handoffs and {seen.logins} logins",
         f"strokes of the bell     {seen.strokes} heard, {seen.lanterns} lanterns hung",
         f"one ground              {merged}",
     ]
@@ -307,7 +308,7 @@ class _Stage:
         seen.out, seen.back_s = figures["out"], figures["back_s"]
         seen.lost, seen.doubled = figures["avatars_lost"], figures["avatars_twinned"]
         seen.strokes, seen.lanterns = figures["strokes"], figures["lanterns"]
-        seen.handoffs = figures["handoffs"]
+        seen.handoffs, seen.logins = figures["handoffs"], figures["logins"]
 
     def _look(self) -> None:
         """Who carries the crowd, by what the node of the page shows of the map."""

@@ -105,6 +105,7 @@ class _Direction:
             "back_s": None if self.out.back_s is None else round(self.out.back_s, 2),
             "strokes": min(heard),
             "lanterns": len(self._swarm.lanterns),
+            "logins": self._swarm.session_counters()["logins"],
         }
         sys.stdout.write(json.dumps(figures) + "\n")
         sys.stdout.flush()

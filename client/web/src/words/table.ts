@@ -59,7 +59,7 @@ const TABLE = {
   regionMerging: ["합치는 중", "merging"],
   regionCutting: ["나누는 중", "cutting"],
   nobodysGround: ["노드 없음", "no node"],
-  peopleCount: ["{count}명", "{count} here"],
+  peopleCount: ["{count}명", "people: {count}"],
   carrierSelf: ["이 화면", "this page"],
   carrierDraining: ["비우는 중", "leaving"],
   carrierBusy: ["바쁜 정도 {percent}%", "{percent}% busy"],
