@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { Camera } from "../src/draw/camera";
 import { changesOf, edgesOf, type Region, readCarriers, readGround } from "../src/state/regions";
 
 /** A region by its quadkey, below a root of 64 m. */
@@ -118,4 +119,65 @@ test("what an older node does not tell is unknown, and nodes without a name go b
     known,
   );
   assert.equal(again.carriers[0].name, "node-10");
+});
+
+/** A canvas on which nothing is seen: all that a painter may ask of it. */
+class Blank {
+  constructor(
+    public width: number,
+    public height: number,
+  ) {}
+
+  getContext(): CanvasRenderingContext2D {
+    const answers: Record<string | symbol, unknown> = { canvas: this };
+    return new Proxy(answers, {
+      get: (known, name) =>
+        name in known ? known[name] : name === "measureText" ? () => ({ width: 40 }) : () => null,
+      set: () => true,
+    }) as unknown as CanvasRenderingContext2D;
+  }
+}
+
+test("the layer is painted when the map, the counts or the hour change, not with every frame or step", async () => {
+  Object.assign(globalThis, { OffscreenCanvas: Blank, localStorage: { getItem: () => "en" } });
+  const { RegionLayer } = await import("../src/draw/regions");
+  const ink = new Blank(800, 600).getContext();
+  const camera = new Camera(32, 32, 4);
+  camera.width = 800;
+  camera.height = 600;
+  const layer = new RegionLayer();
+  const regions = FOUR.map((part) => region(part, part < "2" ? "a" : "b"));
+  const slots = new Map([...BOTH].map((node, slot) => [node, slot]));
+  let version = 1;
+  let night = false;
+  const frames = (count: number, step: () => void = () => undefined): number => {
+    const before = layer.painted;
+    for (let i = 0; i < count; i++) {
+      step();
+      const picture = { version, regions, carriers: new Map(), slots, flashes: [] };
+      layer.draw(ink, picture, camera, 1, night, false, i);
+    }
+    return layer.painted - before;
+  };
+  frames(2);
+  assert.equal(frames(60), 0);
+  assert.equal(
+    frames(60, () => {
+      camera.east += 0.15; // on foot
+    }),
+    0,
+  );
+  version += 1;
+  assert.equal(frames(60), 1);
+  night = true;
+  assert.equal(frames(60), 1);
+  // while one zooms what is painted is stretched, and painted anew when the eye rests
+  assert(
+    frames(10, () => {
+      camera.scale *= 1.03;
+    }) <= 1,
+  );
+  assert.equal(frames(60), 1);
+  camera.lookAt(5_000, 5_000);
+  assert.equal(frames(60), 1);
 });
