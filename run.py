@@ -59,10 +59,12 @@ PAGE_COMMANDS = ("demo", "node", "test", "setup")
 OLDEST_NODE = 20
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_PACKAGES = ("chromium", "fonts-noto-cjk")  # Debian's names
-SERVERS = {  # what the tests start for real: where its program may lie, and Debian's package of it
+SERVERS = {  # what the tests start for real or build: where it may lie, and Debian's package of it
     "etcd": (("etcd",), "etcd-server"),
     "PostgreSQL": (("initdb", "/usr/lib/postgresql/*/bin/initdb"), "postgresql"),
     "libfaketime": (("/usr/lib/*/faketime/libfaketime.so.1",), "faketime"),
+    "Go": (("go",), "golang-go"),
+    "Go's sumdb": (("/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog/tlog.go",), "golang-golang-x-mod-dev"),
 }
 SETUP_VERSION = 1  # grows when a `.venv` made by an older run.py must be made anew
 OUTPUT_TAIL_LINES = 12
@@ -410,11 +412,11 @@ def missing_servers() -> list[str]:
 
 
 def provide_servers() -> None:
-    """etcd and PostgreSQL for the tests, and a clock to put wrong; says which tests are left out without them."""
+    """etcd, PostgreSQL, a clock to put wrong, Go to check logs with; says which tests are left out without them."""
     missing = missing_servers()
     if missing:
         packages = tuple(SERVERS[name][1] for name in missing)
-        install_packages(f"{' and '.join(missing)} for the tests of the coordination store", packages)
+        install_packages(f"{' and '.join(missing)} for the tests", packages)
         for name in missing_servers():
             say(f"no {name}: the tests with it are LEFT OUT; install {SERVERS[name][1]} to have them run")
 

@@ -5,11 +5,14 @@ link's issuer is the subject of the link before it. Who may issue:
 
 - a holder of role `issuer` issues any role but `issuer`;
 - a holder of any role whose grant says `may_delegate` issues that same role;
-- `may_delegate` itself is passed on only by one who has it; a root key may issue anything.
+- `may_delegate` itself is passed on only by one who has it; a root key may issue anything;
+- whoever has a grant may pass all of it to its own next key (`succeeds`), which ends its own right to it.
 
 A link never reaches beyond the one before it: its whole scope must be covered by its issuer's, and every link must be
 valid at the moment of asking. Scopes are `cells:*` or `cells:<quadkey>` (and all within that cell), `places:*` or
 `places:<name>`, `streams:*` or `streams:<name>`.
+
+What was taken back later is no part of a chain: who verifies one is told by `voids` (`p2pworld.revocation`).
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import hashlib
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.crypto.keys import verify
@@ -34,17 +39,21 @@ __all__ = [
     "ISSUER",
     "ROLES",
     "Grant",
+    "Voids",
     "chain_bytes",
     "covers",
     "grant_from_text",
+    "grant_id",
     "grant_to_text",
     "grants_from_text",
     "sign_grant",
+    "succeed",
     "verify_chain",
 ]
 
 ROLES: Final = frozenset({"shard", "relay", "civic", "official", "moderator"})
 ISSUER: Final = "issuer"
+Voids = Callable[[tuple[Grant, ...], int], Refusal | None]  # why a chain is void at a moment (Unix ms)
 _TEXT_MAX = 8_192  # characters of one grant: 32 scopes of 100 bytes are 4 400 in base64
 
 _SCOPE = re.compile(
@@ -113,11 +122,13 @@ def verify_chain(
     role: str,
     now_ms: int,
     scope: str | None = None,
+    voids: Voids | None = None,
 ) -> Refusal | None:
     """None when the chain proves that `subject` may act as `role` now (over `scope`, if one is asked for).
 
     Otherwise why not: `grant-missing`, `grant-long`, `grant-root`, `grant-broken`, `grant-role`, `grant-scope`,
-    `grant-early`, `grant-expired`, `grant-subject` or `grant-signature`.
+    `grant-early`, `grant-expired`, `grant-subject`, `grant-signature`, or what `voids` says: `grant-revoked`,
+    `grant-succeeded`.
     """
     if not chain:
         return Refusal("grant-missing", "no grant was shown")
@@ -138,6 +149,8 @@ def verify_chain(
         return Refusal("grant-role", f"the grant is for the role {last.role}, not {role}")
     if scope is not None and not any(covers(part, scope) for part in last.scope):
         return Refusal("grant-scope", f"the grant does not reach {scope}")
+    if voids is not None and (refusal := voids(chain, now_ms)) is not None:
+        return refusal
     # the dear part last: nothing above is believed unless every signature holds
     if not all(verify(grant.issuer, _signed_bytes(grant), grant.sig) for grant in chain):
         return Refusal("grant-signature", "a grant in the chain was not signed by its issuer")
@@ -155,9 +168,11 @@ def _refuse_link(above: Grant | None, grant: Grant, now_ms: int) -> Refusal | No
     if now_ms >= grant.not_after_ms:
         return Refusal("grant-expired", "the grant has ended")
     if above is None:
-        return None
+        return Refusal("grant-role", "a root key is not succeeded") if grant.succeeds else None
     if grant.issuer != above.subject:
         return Refusal("grant-broken", "a grant in the chain was not issued by the subject of the one before")
+    if grant.succeeds:
+        return _refuse_succession(above, grant)
     issues_others = above.role == ISSUER and grant.role != ISSUER
     if not issues_others and not (above.role == grant.role and above.may_delegate):
         return Refusal("grant-role", f"a holder of {above.role} may not issue {grant.role}")
@@ -166,6 +181,40 @@ def _refuse_link(above: Grant | None, grant: Grant, now_ms: int) -> Refusal | No
     if not all(any(covers(wide, narrow) for wide in above.scope) for narrow in grant.scope):
         return Refusal("grant-scope", "a grant in the chain reaches further than its issuer's")
     return None
+
+
+def _refuse_succession(above: Grant, grant: Grant) -> Refusal | None:
+    """Why `grant` does not pass on what `above` gave; its issuer is known to be the subject of that."""
+    gets = (grant.role, grant.scope, grant.not_after_ms, grant.may_delegate)
+    if gets != (above.role, above.scope, above.not_after_ms, above.may_delegate):
+        return Refusal("grant-role", "a next key gets what the key before it had, and nothing else")
+    if grant.subject == grant.issuer:
+        return Refusal("grant-role", "a key does not succeed itself")
+    return None
+
+
+def succeed(signer: Signer, chain: tuple[Grant, ...], heir: bytes, from_ms: int) -> tuple[Grant, ...]:
+    """The chain by which the key `heir` gets all that `chain` gives to `signer`, from a moment (Unix ms) on.
+
+    Raises:
+        LocalError: the chain is another's, is as long as a chain may be, or ends before that moment.
+    """
+    if not chain or chain[-1].subject != signer.public:
+        raise LocalError("these grants were given to another key")
+    if len(chain) >= CHAIN_MAX:
+        raise LocalError(f"a chain has at most {CHAIN_MAX} grants: the issuer has to grant anew")
+    last = chain[-1]
+    if from_ms >= min(grant.not_after_ms for grant in chain):
+        raise LocalError("these grants have ended")
+    unsigned = dataclasses.replace(
+        last, subject=heir, issuer=signer.public, not_before_ms=from_ms, succeeds=True
+    )
+    return *chain, dataclasses.replace(unsigned, sig=signer.sign(_signed_bytes(unsigned)))
+
+
+def grant_id(grant: Grant) -> bytes:
+    """32 bytes that name this very grant."""
+    return hashlib.sha256(canonical(_SCHEMA.write(grant))).digest()
 
 
 def chain_bytes(chain: tuple[Grant, ...]) -> int:

@@ -15,7 +15,8 @@ __all__ = [
     "BEHIND_SLOW_MS", "BEHIND_GOOD_MS", "BEHIND_LOST_MS",
     "PACE_EVERY_S", "PACE_EVERY_MOST_S", "PACE_LEAD_MS", "PACE_PER_TICK", "PACE_WINDOW_MS",
     "VIEW_CM", "LEAF_CAPACITY", "LEAF_WIDEST", "LEAF_FINEST", "FRAME_AVATARS", "TIER_1_AVATARS", "TIER_2_AVATARS",
-    "DENSITY_LEVEL", "DENSITY_CELLS", "FRAME_BYTES_MAX", "CLIENT_BYTES_PER_S", "BORDER_AVATARS", "BORDER_STEP_CM",
+    "DENSITY_LEVEL", "DENSITY_CELLS", "FRAME_BYTES_MAX", "CLIENT_BYTES_PER_S",
+    "BORDER_AVATARS", "BORDER_CELLS_KEPT", "BORDER_STEP_CM",
     "GHOST_REACH_CM", "GHOST_TTL_S", "GHOST_TICKS", "AVATARS_MAX", "CLIENTS_MAX",
     "CONTROL_BYTES_MAX", "CONTROL_PER_S", "CONTROL_BURST",
     "DOOR_HALF_OPEN_MAX", "DOOR_PER_S", "DOOR_BURST", "DOOR_ADDRESSES_MAX",
@@ -29,8 +30,16 @@ __all__ = [
     "FRIENDS_MAX", "SEEK_S", "SEEKS_PER_S", "SEEKS_BURST",
     "REPORTS_MAX", "REPORTS_PER_MINUTE", "REPORT_KEPT_MS", "SANCTIONS_MAX", "SANCTION_BYTES_MAX",
     "SANCTION_LONGEST_MS", "HELLO_GRANTS_BYTES_MAX",
+    "NOTICES_MAX", "NOTICES_OF_DELEGATE_MAX", "NOTICES_OF_ROOTS", "NOTICE_BYTES_MAX", "NOTICES_EVERY_S",
+    "NOTICES_WHOLE_S", "REVOCATION_LONGEST_MS", "REVOKED_TURN_S",
+    "HINTS_MAX", "HINT_ADDRESSES_MAX", "HINT_ROOTS_MAX", "LAN_RECORDS_MAX", "LAN_LOOK_S",
     "BOARD_CM", "RIDER_CROSSES_S", "RIDER_KEPT_S", "RIDER_STAYS_S",
     "STORE_ANSWER_BYTES_MAX",
+    "LOG_SIZE_MAX", "LOG_ENTRY_BYTES_MAX", "PROOF_HASHES_MAX", "KEY_NAME_BYTES_MAX", "NOTE_SIGNATURES_MAX",
+    "NOTE_BYTES_MAX", "CHECKPOINT_TEXT_BYTES_MAX", "RECEIPT_EXTRA_BYTES_MAX", "RECEIPT_BYTES_MAX",
+    "WITNESS_BODY_BYTES_MAX",
+    "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX", "CIVIC_CLOCK_MINUTES",
+    "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
     "SHOW_OBJECTS", "SHOW_BYTES", "SHOW_MESSAGES_PER_TICK", "SHOW_SENDS_PER_TICK", "SHOW_PACKED_PER_TICK",
 ]  # fmt: skip
@@ -103,6 +112,7 @@ FRAME_BYTES_MAX: Final = (
 CLIENT_BYTES_PER_S: Final = 24 * 1_024
 BORDER_AVATARS: Final = 96  # for each BORDER_STEP_CM of common border
 BORDER_STEP_CM: Final = 1_600
+BORDER_CELLS_KEPT: Final = 4_096  # a square of 2 km in cells of 32 m; some 30 pieces each at most: 1 MB
 # a ghost stands at most this far beyond its holder's ground: its handoff is under way
 GHOST_REACH_CM: Final = 3_200
 GHOST_TTL_S: Final = 1.0
@@ -183,6 +193,31 @@ SANCTION_LONGEST_MS: Final = 90 * 86_400_000
 # a chain of 4 grants of one scope each is 1 kB; with it a HELLO is well below CONTROL_BYTES_MAX
 HELLO_GRANTS_BYTES_MAX: Final = 2_048
 
+# ---- what is taken back
+# a key or a grant each, of 300 B by a root and 700 B by a delegate: 1.4 MB on a new link or from the store; if all were
+# as long as can be, 11 MB in base64, which is less than STORE_ANSWER_BYTES_MAX
+NOTICES_MAX: Final = 2_048
+NOTICES_OF_DELEGATE_MAX: Final = 256  # so that one whose key was stolen leaves room for the others
+NOTICES_OF_ROOTS: Final = 512  # of all, kept free for root keys
+NOTICE_BYTES_MAX: Final = 4_096  # a chain of 4 grants of one scope each is 1 kB
+NOTICES_EVERY_S: Final = 0.5  # the store is asked whether there are new ones; then cut off within a second
+NOTICES_WHOLE_S: Final = 60.0  # all of them are read again, whatever the store says
+REVOCATION_LONGEST_MS: Final = 20 * 366 * 86_400_000  # twice as long as `keys grant` grants anything
+REVOKED_TURN_S: Final = (
+    0.75  # before others end a revoked node's lease, so that all have heard of it, and again
+)
+
+# ---- hints on the local network
+HINTS_MAX: Final = (
+    256  # nodes that are heard of, of 500 B each; whoever was heard of first is forgotten first
+)
+HINT_ADDRESSES_MAX: Final = (
+    4  # of one node; a lie makes us knock at so many doors of this network, once in 2 s each
+)
+HINT_ROOTS_MAX: Final = 8
+LAN_RECORDS_MAX: Final = 8_192  # that the library remembers of a network, of 1 kB each; then it begins anew
+LAN_LOOK_S: Final = 2.0  # between two looks at them: at 10 Mbit/s of lies 3 MB come meanwhile
+
 # ---- the bus
 BOARD_CM: Final = 1_500  # from the middle of a bus of 11 m to whoever gets on
 RIDER_CROSSES_S: Final = 1.0  # for a handoff at 9 m/s; then one is set down
@@ -193,6 +228,36 @@ RIDER_STAYS_S: Final = 3.0  # after a handoff, before the next: nodes' clocks ma
 # a whole map (16 384 cells of 20 B, 1 024 members with three addresses of 512: 2 MB) and 17 leases of 300 B for each of
 # its members (5 MB), in base64
 STORE_ANSWER_BYTES_MAX: Final = 16 << 20
+
+# ---- logs
+LOG_SIZE_MAX: Final = (
+    2**53 - 1
+)  # what a browser counts exactly; 5 000 entries a second fill it in 57 000 years
+LOG_ENTRY_BYTES_MAX: Final = 2**16 - 1  # the length before an entry in a bundle has two bytes
+PROOF_HASHES_MAX: Final = 63  # C2SP tlog-witness; a log of LOG_SIZE_MAX needs 54 at most
+KEY_NAME_BYTES_MAX: Final = 255
+NOTE_SIGNATURES_MAX: Final = 32  # C2SP asks for 16: two keys of a log that changes them, and 30 witnesses
+NOTE_BYTES_MAX: Final = (
+    65_536  # a checkpoint under 16 post-quantum signatures of 3.4 kB, or 32 of ours of 0.4 kB
+)
+CHECKPOINT_TEXT_BYTES_MAX: Final = 2_048  # an origin of 255 B, size, root, and what a log may add
+RECEIPT_EXTRA_BYTES_MAX: Final = 49_152  # 65 536 in base64
+# extra data, 63 hashes of 45 B, a checkpoint with its signatures, and 128 B for the words between
+RECEIPT_BYTES_MAX: Final = 65_536 + 63 * 45 + 65_536 + 128
+WITNESS_BODY_BYTES_MAX: Final = 65_536 + 63 * 45 + 32  # a checkpoint, a proof, and the old size
+
+# ---- civic transactions
+CIVIC_LEAF_BYTES_MAX: Final = 4_096  # 16 public fields of 200 B: a full bundle of 256 has 1 MB
+CIVIC_SEALED_BYTES_MAX: Final = 65_536  # 20 000 Hangul syllables in UTF-8, and what identifies their writer
+CIVIC_SUBMISSION_BYTES_MAX: Final = (
+    4_096 + 65_536 + 8 * 160 + 512
+)  # a leaf, what is sealed, its key for 8 offices
+CIVIC_BATCH_MAX: Final = (
+    512  # of one transaction of the store: 120 kB of leaves; from bytes to leaf 70 ms of a core
+)
+CIVIC_QUEUE_MAX: Final = 4_096  # waiting for one stream: 1.4 s at 3 000 a second; 70 kB each at most, 290 MB
+CIVIC_RETRY_S: Final = 0.5  # before what failed (store, record, publishing) is tried again
+CIVIC_CLOCK_MINUTES: Final = 9  # either way: a clock that is off by ten minutes is told so
 
 # ---- ground on its way
 REGIONS_TOLD_MAX: Final = (

@@ -65,12 +65,16 @@ class LeaseJudge:
             who: since_s.get(who, now_s) if who in known and known[who].counter == lease.counter else now_s
             for who, lease in self._leases.items()
         }
-        patience_s = self._ttl_s * DEAD_AFTER_TTL
         self._dead = frozenset(
             who
             for who, lease in self._leases.items()
-            if lease.ended or now_s - self._since_s[who] >= patience_s
+            if lease.ended or now_s - self._since_s[who] >= self.patience_s
         )
+
+    @property
+    def patience_s(self) -> float:
+        """How long a lease may be believed in that is renewed no more."""
+        return self._ttl_s * DEAD_AFTER_TTL
 
     def restart(self) -> None:
         """Give everybody their full time again; also for when our own renewals fail, since theirs then may fail too."""

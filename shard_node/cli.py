@@ -22,7 +22,8 @@ COMMANDS: Final = {
     "bots": ("client.bots:bots", "Walk people through a running city."),
     "simulate": ("simulations.simulate:command", "Try to break whole cities on a virtual clock."),
     "bench": ("simulations.bench.commands:bench", "Measure what the city carries on this machine."),
-    "keys": ("shard_node.commands:keys", "Make and show keys and grants."),
+    "keys": ("shard_node.key_commands:keys", "Make, show, rotate and revoke keys and grants."),
+    "nodes": ("shard_node.nodes_command:nodes", "List the nodes that can be found from here."),
     "moderate": ("shard_node.moderate:moderate", "Read reports and give orders, as a moderator."),
     "places": (
         "shard_node.declared_commands:places",

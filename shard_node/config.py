@@ -13,6 +13,7 @@ refused, so that a slip of the pen never becomes a default. Relative paths are r
     [city]          claim = ["quadkey", ...], tick_ms, ttl_s, take_orphans, drain_s, declared = "folder of places"
     [balance]       enabled, people_easy, people_calm
     [tls]           play_cert, play_key                 (PEM; play sockets become wss)
+    [discovery]     seeds = ["http(s)://host:port", ...], zeroconf = true | false
     [log]           level = "info", format = "json" | "text"
 """
 
@@ -39,6 +40,7 @@ CONFIG_BYTES_MAX = 1 << 20
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("json", "text")
 ENDPOINTS_MAX = 16
+SEEDS_MAX = 16
 DSN_KEYS_ELSEWHERE = ("user", "password", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey")
 WILDCARD_HOSTS = ("", "0.0.0.0", "::")
 
@@ -97,6 +99,8 @@ class Config:
     unlimited: tuple[Network, ...] = ()
     tls: TlsConfig | None = None
     log: LogConfig = LogConfig()
+    seeds: tuple[str, ...] = ()
+    zeroconf: bool = False
 
 
 class _Table:
@@ -184,7 +188,15 @@ class _Table:
         return Address(host, int(port))
 
     def url(self, key: str, schemes: tuple[str, ...]) -> str:
-        url = self.text(key, "")
+        return self._checked_url(key, self.text(key, ""), schemes)
+
+    def urls(self, key: str, schemes: tuple[str, ...], at_most: int) -> tuple[str, ...]:
+        texts = self.texts(key)
+        if len(texts) > at_most:
+            raise ConfigError(f"{self.key(key)} are more than {at_most}: name some of them.")
+        return tuple(self._checked_url(key, url, schemes) for url in texts if url)
+
+    def _checked_url(self, key: str, url: str, schemes: tuple[str, ...]) -> str:
         if url and (not url.startswith(schemes) or len(url) > 200 or any(c.isspace() for c in url)):
             raise ConfigError(
                 f"{self.key(key)} is {url!r}: write an address of at most 200 characters "
@@ -355,13 +367,14 @@ def parse(text: str, base: Path) -> Config:
         raise ConfigError(f"the configuration is not valid TOML: {error}.") from None
     tables = {
         name: _Table(name, document.pop(name, {}), base)
-        for name in ("node", "listen", "advertise", "coordination", "city", "balance", "log")
+        for name in ("node", "listen", "advertise", "coordination", "city", "balance", "discovery", "log")
     }
     tls_table = _Table("tls", document.pop("tls"), base) if "tls" in document else None
     for key in document:
         raise ConfigError(f"{key} is not a known table: remove it or correct its spelling.")
     node, listen, advertise = tables["node"], tables["listen"], tables["advertise"]
     coordination, city, log = tables["coordination"], tables["city"], tables["log"]
+    discovery = tables["discovery"]
     tls = None
     if tls_table:
         tls = TlsConfig(tls_table.path("play_cert", True), tls_table.path("play_key", True))
@@ -389,6 +402,8 @@ def parse(text: str, base: Path) -> Config:
         unlimited=_networks(listen.texts("unlimited")),
         tls=tls,
         log=LogConfig(log.one_of("level", LEVELS, "info"), log.one_of("format", FORMATS, "text")),
+        seeds=discovery.urls("seeds", ("http://", "https://"), SEEDS_MAX),
+        zeroconf=discovery.flag("zeroconf", False),
     )
     for table in (*tables.values(), *([tls_table] if tls_table else [])):
         table.done()

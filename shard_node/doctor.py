@@ -13,10 +13,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from p2pworld.world.notices import Notices
+from p2pworld.world.outbox import Outbox
 from shard_node import config as configuration
 from shard_node import serve
 from shard_node.coordination.interface import CoordinationDown
 from shard_node.coordination.settings import open_store
+from shard_node.discovery import Hints
 from shard_node.errors import ConfigError
 from shard_node.execute import now
 from shard_node.storage.journal import StorageFailed
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
+    from p2pworld.messages import SaveRecord
     from shard_node.config import Config
 
 __all__ = ["Finding", "examine"]
@@ -34,6 +38,8 @@ __all__ = ["Finding", "examine"]
 FREE_BYTES_MIN: Final = 512 << 20
 FSYNC_S_MAX: Final = 0.25
 FSYNCS: Final = 5
+LAN_S: Final = 2.0
+GRANT_DAYS_MIN: Final = 30  # for a person to find whoever has the root key
 YEAR_2026_MS: Final = 1_767_225_600_000
 YEAR_2100_MS: Final = 4_102_444_800_000
 
@@ -45,6 +51,7 @@ class Finding:
     ok: bool
     about: str
     sentence: str
+    warns: bool = False  # it is as it should be, but not for long
 
 
 async def examine(config_path: Path) -> list[Finding]:
@@ -59,6 +66,9 @@ async def examine(config_path: Path) -> list[Finding]:
     found += _machine(config)
     found += [finding async for finding in _disk(config)]
     found.append(await _store(config))
+    found += [finding async for finding in _membership(config)]
+    if config.zeroconf:
+        found.append(await _lan(config))
     return found
 
 
@@ -163,6 +173,63 @@ async def _journal(config: Config) -> Finding:
     except StorageFailed as error:
         return Finding(False, "journal", str(error))
     return Finding(True, "journal", f"holds the objects of {len(cells)} cells.")
+
+
+async def _membership(config: Config) -> AsyncIterator[Finding]:
+    """Whether the node's grants end soon, or were taken back: what the store says, and the node's own journal."""
+    try:
+        grants = serve.read_grants(config, serve.read_keys(config), now().wall_ms)
+    except ConfigError:
+        return  # said already
+    days = (min(grant.not_after_ms for grant in grants) - now().wall_ms) / 86_400_000
+    if days < GRANT_DAYS_MIN:
+        sentence = (
+            f"node.grant_file ends in {days:.0f} days: ask the owner of one of node.roots for a new grant."
+        )
+        yield Finding(True, "grant", sentence, warns=True)
+    known = Notices(config.roots, Outbox(), await _records(config), now().wall_ms)
+    if config.store.path is None or config.store.path.exists():
+        try:
+            store = open_store(config.store)
+            try:
+                board = await store.notices(-1)
+            finally:
+                await store.close()
+        except (ConfigError, CoordinationDown):
+            return  # said already
+        for notice in (board.notices or {}).values():
+            known.receive(notice, now())
+    fault = known.voids(grants, now().wall_ms)
+    if fault is not None:
+        yield Finding(False, "revoked", f"this node may take part no longer: {fault.sentence}.")
+
+
+async def _lan(config: Config) -> Finding:
+    """Who announces itself on the local network: hints, of which none is needed."""
+    from shard_node import lan
+
+    hints = Hints(config.roots)
+    try:
+        await lan.look(hints, LAN_S)
+    except OSError as error:
+        sentence = f"the local network cannot be listened to ({error}): set discovery.zeroconf = false."
+        return Finding(True, "zeroconf", sentence, warns=True)
+    heard = len(hints.all())
+    return Finding(True, "zeroconf", f"{heard} nodes of this city announce themselves on the local network.")
+
+
+async def _records(config: Config) -> tuple[SaveRecord, ...]:
+    path = config.data_dir / serve.JOURNAL_NAME
+    if not path.exists():
+        return ()
+    try:
+        journal = await SqliteJournal.open(path)
+        try:
+            return await journal.recover_records()
+        finally:
+            await journal.close()
+    except StorageFailed:
+        return ()  # said already
 
 
 async def _store(config: Config) -> Finding:

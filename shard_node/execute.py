@@ -24,6 +24,8 @@ from p2pworld.membership import Lease
 from p2pworld.messages import HangUp, Instant, ToClient, WriteFailed, Wrote
 from p2pworld.world.ownership import (
     Answer,
+    EndLease,
+    LeaseEnded,
     MapRead,
     ProposalUnknown,
     Propose,
@@ -47,7 +49,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from p2pworld.core import Event, Node
+    from p2pworld.errors import Refusal
     from p2pworld.messages import Write
+    from p2pworld.revocation import Notice
     from shard_node.coordination.interface import Coordination
     from shard_node.links import Links
     from shard_node.play import PlaySockets
@@ -147,6 +151,10 @@ class Executor:
         self._call(lambda at: answers.append(question(self.node, at)))
         (answer,) = answers
         return answer
+
+    def take_back(self, notice: bytes) -> Notice | Refusal:
+        """Hands a notice from outside or from the store to the node."""
+        return self.ask_node(lambda node, at: node.take_back(notice, at))
 
     def drain(self) -> None:
         """The node gives all its ground away, while it goes on serving who is here."""
@@ -386,6 +394,9 @@ async def ask(store: Coordination, node: bytes, request: Any) -> Answer:
                 victim = Lease(*request.victim, False) if request.victim else None
                 done = await store.propose(request.map, request.expected_version, victim)
                 return Proposed(done.ok, done.version)
+            case EndLease():
+                await store.end(request.who)
+                return LeaseEnded(request.who)
     except CoordinationDown as down:
         return StoreFailed(request, down.reason)
     except OutcomeUnknown:

@@ -1,6 +1,7 @@
 """Links to other nodes: TLS 1.3 on Trio streams, the signed handshake, and batches of messages both ways.
 
-Of two nodes the one with the smaller key dials, and goes on dialling as long as the city map names the other. A link
+Of two nodes the one with the smaller key dials, and goes on dialling as long as the city map names the other, at the
+address that the map gives and, while that fails, at those that somebody hints at: the key decides who answers. A link
 belongs to one pair of incarnations; a newer link of the same pair replaces the older. The sink sees exactly one
 `LinkUp` and one `LinkDown` of each link, in this order, and `PeerSaid` between them.
 
@@ -62,7 +63,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from p2pworld.crypto.keys import Signer
-    from p2pworld.grants import Grant
+    from p2pworld.errors import Refusal
+    from p2pworld.grants import Grant, Voids
     from p2pworld.messages import Instant
     from p2pworld.world.citymap import Member
 
@@ -81,7 +83,7 @@ CERTIFICATE_DAYS: Final = 3_650
 REFUSALS: Final = frozenset(  # that are counted by name; a peer's own words never are
     {"identity", "incarnation", "version", "signature"}
     | {f"grant-{why}" for why in ("missing", "long", "root", "broken", "role", "scope", "early", "expired")}
-    | {"grant-subject", "grant-signature"}
+    | {"grant-subject", "grant-signature", "grant-revoked", "grant-succeeded"}
 )
 
 log = logging.getLogger(__name__)
@@ -104,10 +106,10 @@ class _Refused(Exception):
 class _Link:
     """One link that is up: what is gathered for the next batch, and the batches waiting to be sent."""
 
-    __slots__ = ("expires_ms", "gathered", "gathered_bytes", "queue", "queue_bytes", "scope", "wake")
+    __slots__ = ("gathered", "gathered_bytes", "grants", "queue", "queue_bytes", "scope", "wake")
 
-    def __init__(self, expires_ms: int) -> None:
-        self.expires_ms = expires_ms  # when the other's grants end
+    def __init__(self, grants: tuple[Grant, ...]) -> None:
+        self.grants = grants  # the other's
         self.gathered: list[tuple[ToPeer, float]] = []  # with the lease deadline each was decided under
         self.gathered_bytes = 0
         self.queue: deque[tuple[int, list[tuple[ToPeer, float]], int]] = deque()  # map version, sends, bytes
@@ -151,10 +153,13 @@ class Links:
         who: Callable[[], Incarnation],
         now: Callable[[], Instant],
         sink: LinkSink,
+        voids: Voids = lambda chain, now_ms: None,
+        hints: Callable[[bytes], Sequence[str]] = lambda node: (),
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._listeners, self._keys, self._grants, self._roots = listeners, keys, grants, roots
-        self._who, self._now, self._sink = who, now, sink
+        self._who, self._now, self._sink, self._voids = who, now, sink, voids
+        self._hints = hints
         self._contexts = link_contexts(keys.seed, now().wall_ms // 1000)
         self._links: dict[Incarnation, _Link] = {}
         self._dialling: dict[Incarnation, trio.CancelScope] = {}
@@ -177,7 +182,7 @@ class Links:
     def want(self, members: Iterable[Member]) -> None:
         """The other members of the map: those with a larger key are dialled from now on, others no longer.
 
-        Call it when the map has changed, and each second: it also ends links whose grants have.
+        Call it when the map has changed, and each second: it also ends links whose grants have ended or are void.
         """
         if self._who() != self._was:
             self._was = self._who()
@@ -192,8 +197,11 @@ class Links:
             if peer in self._dialling:
                 self._dialling[peer].cancel()
         wall_ms = self._now().wall_ms
-        for peer in [peer for peer, link in self._links.items() if link.expires_ms <= wall_ms]:
-            self._end(peer, "grant_expired")
+        for peer, link in list(self._links.items()):
+            if _expiry_ms(link.grants) <= wall_ms:
+                self._end(peer, "grant_expired")
+            elif (refusal := self._voids(link.grants, wall_ms)) is not None:
+                self._refuse(peer, refusal)
         self._start_dialling()
 
     def send(self, send: ToPeer, lease_deadline_s: float) -> None:
@@ -215,6 +223,12 @@ class Links:
                 link.wake.set()
                 if link.queue_bytes > LINK_QUEUE_BYTES:
                     self._end(peer, "queue_full")
+
+    def _refuse(self, peer: Incarnation, refusal: Refusal) -> None:
+        """Takes a link down whose grants have become void."""
+        extra = {"peer": peer.node.hex()[:16], "reason": refusal.reason}
+        log.warning("link closed: %s", refusal.sentence, extra=extra)
+        self._end(peer, refusal.reason.replace("-", "_"))
 
     def _end(self, peer: Incarnation, reason: str) -> None:
         """Takes a link down, if it is up."""
@@ -238,27 +252,30 @@ class Links:
     async def _dial_on(self, peer: Incarnation, url: str, scope: trio.CancelScope) -> None:
         """Dials one incarnation again and again; after a link was up, at once."""
         correlation.set(secrets.token_hex(4))
-        wait_s = BACKOFF_S[0]
+        wait_s, failed = BACKOFF_S[0], 0
         with scope:
             while True:
-                if await self._dial(peer, url):
-                    wait_s = BACKOFF_S[0]
+                urls = (url, *self._hints(peer.node))
+                if await self._dial(peer, urls[failed % len(urls)]):
+                    wait_s, failed = BACKOFF_S[0], 0
+                else:
+                    failed += 1
                 await trio.sleep(wait_s * random.uniform(0.5, 1.0))
                 wait_s = min(2 * wait_s, BACKOFF_S[1])
         del self._dialling[peer]
 
     async def _dial(self, peer: Incarnation, url: str) -> bool:
         """One attempt, and the link it leads to; whether it led to one."""
-        parts = urlsplit(url)
         self.counters["dialled"] += 1
         stream: trio.SSLStream[trio.SocketStream] | None = None
         try:
+            parts = urlsplit(url)
             with trio.fail_after(HANDSHAKE_S):
                 tcp = await trio.open_tcp_stream(parts.hostname or "", parts.port or 0)
                 stream = trio.SSLStream(tcp, self._contexts[1], https_compatible=True)
                 reader = FrameReader(LINK_HELLO_BYTES_MAX)
-                frames, expires_ms, caps = await self._greet(stream, reader, peer)
-            return await self._run_link(peer, stream, reader, frames, expires_ms, caps)
+                frames, grants, caps = await self._greet(stream, reader, peer)
+            return await self._run_link(peer, stream, reader, frames, grants, caps)
         except _Refused as refused:
             self._refusal(peer, refused)
         except RemoteError as error:
@@ -272,15 +289,16 @@ class Links:
 
     async def _greet(
         self, stream: trio.SSLStream[trio.SocketStream], reader: FrameReader, peer: Incarnation
-    ) -> tuple[deque[bytes], int, tuple[str, ...]]:
-        """The dialler's side: frames that came after the handshake, when the other's grants end, what both can."""
+    ) -> tuple[deque[bytes], tuple[Grant, ...], tuple[str, ...]]:
+        """The dialler's side: frames that came after the handshake, the other's grants, what both can."""
         await stream.do_handshake()
         frames: deque[bytes] = deque()
         challenge = await _receive(stream, reader, frames)
         if not isinstance(challenge, LinkChallenge):
             raise RemoteError("handshake", "the acceptor did not begin with a challenge")
         certificate = stream.getpeercert(binary_form=True) or b""
-        refusal = check_challenge(challenge, certificate, peer, self._roots, self._now().wall_ms)
+        wall_ms = self._now().wall_ms
+        refusal = check_challenge(challenge, certificate, peer, self._roots, wall_ms, self._voids)
         if refusal is not None:
             raise _Refused(refusal.reason, refusal.sentence)
         hello = sign_link(self._keys, self._who().number, challenge, certificate, self._grants)
@@ -291,7 +309,7 @@ class Links:
             raise _Refused(answer.code, answer.sentence)
         if not isinstance(answer, LinkAccepted):
             raise RemoteError("handshake", "the acceptor neither accepted nor refused")
-        return frames, _expiry_ms(challenge.grants), answer.caps
+        return frames, challenge.grants, answer.caps
 
     def _refusal(self, peer: Incarnation, refused: _Refused) -> None:
         self.counters[f"refused_{refused.code if refused.code in REFUSALS else 'other'}"] += 1
@@ -316,7 +334,7 @@ class Links:
                 self._handshaking -= 1
             reader.max_bytes = LINK_BATCH_BYTES_MAX
             peer = Incarnation(hello.node, hello.incarnation)
-            await self._run_link(peer, stream, reader, deque(), _expiry_ms(hello.grants), caps)
+            await self._run_link(peer, stream, reader, deque(), hello.grants, caps)
         except RemoteError as error:
             self.counters[f"malformed_{error.reason}"] += 1
         except (OSError, trio.BrokenResourceError, trio.TooSlowError):
@@ -341,7 +359,8 @@ class Links:
         hello = await _receive(stream, reader, frames)
         if not isinstance(hello, LinkHello) or frames:
             raise RemoteError("handshake", "the dialler did not answer the challenge")
-        verdict = accept_hello(hello, challenge, certificate, self._roots, self._now().wall_ms)
+        wall_ms = self._now().wall_ms
+        verdict = accept_hello(hello, challenge, certificate, self._roots, wall_ms, self._voids)
         await stream.send_all(frame(encode_link(verdict)))
         if isinstance(verdict, LinkRefused):
             await stream.aclose()  # in peace, so that the other side reads why
@@ -356,15 +375,15 @@ class Links:
         stream: trio.SSLStream[trio.SocketStream],
         reader: FrameReader,
         frames: deque[bytes],
-        expires_ms: int,
+        grants: tuple[Grant, ...],
         caps: tuple[str, ...],
     ) -> bool:
         """Carries batches until either side ends it; always True."""
-        link = _Link(expires_ms)
+        link = _Link(grants)
         self._end(peer, "replaced")
         self._links[peer] = link
         self.counters["up"] += 1
-        self._sink.step(LinkUp(peer, caps))
+        self._sink.step(LinkUp(peer, caps, grants))
         reason = "cancelled"
         try:
             with link.scope:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from p2pworld.world.citymap import CityMap, Holding, Member
     from shard_node.config import Config
 
-__all__ = ["drain", "regions"]
+__all__ = ["drain", "read_map", "regions", "say"]
 
 _TRIES: Final = 20  # proposals, of which others came first
 _LOOK_S: Final = 0.25
@@ -56,7 +56,7 @@ def regions() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 def list_(config_path: Path, as_json: bool) -> None:
     """Say who holds which region, who stands by, and what is to become of it."""
-    city = _read(_settings(config_path))
+    city = read_map(_settings(config_path))
     rows = [_row(city, cell) for cell in city.leaves if city.cells[cell].holder is not None]
     if as_json:
         nodes = [
@@ -108,7 +108,7 @@ def move(where: str, node: str, config_path: Path, wait_s: float) -> None:
     from p2pworld.world.citymap import Wish, WishKind, wish
 
     settings = _settings(config_path)
-    city = _read(settings)
+    city = read_map(settings)
     cell, target = _cell(city, where), _node(city, node)
     _say_and_wait(
         settings,
@@ -129,7 +129,7 @@ def split(where: str, config_path: Path, wait_s: float) -> None:
     from p2pworld.world.citymap import Wish, WishKind, wish
 
     settings = _settings(config_path)
-    cell = _cell(_read(settings), where)
+    cell = _cell(read_map(settings), where)
     _say_and_wait(
         settings,
         lambda city: wish(city, {cell: Wish(WishKind.SPLIT)}),
@@ -150,7 +150,7 @@ def merge(where: str, config_path: Path, wait_s: float) -> None:
     from p2pworld.world.citymap import merge as merged
 
     settings = _settings(config_path)
-    parent = _cell(_read(settings), where, whole=True)
+    parent = _cell(read_map(settings), where, whole=True)
 
     def step(city: CityMap) -> CityMap | Refusal:
         from p2pworld.errors import Refusal
@@ -189,9 +189,9 @@ def _pin(wheres: tuple[str, ...], config_path: Path, pinned: bool) -> None:
     from p2pworld.world.citymap import pin as pin_step
 
     settings = _settings(config_path)
-    city = _read(settings)
+    city = read_map(settings)
     cells = [_cell(city, where) for where in wheres]
-    _say(settings, lambda city: pin_step(city, cells, pinned))
+    say(settings, lambda city: pin_step(city, cells, pinned))
     click.echo(f"{' '.join(str(cell) for cell in cells)}: {'pinned' if pinned else 'free'}")
 
 
@@ -203,9 +203,9 @@ def cancel(wheres: tuple[str, ...], config_path: Path) -> None:
     from p2pworld.world.citymap import wish
 
     settings = _settings(config_path)
-    city = _read(settings)
+    city = read_map(settings)
     cells = [_cell(city, where) for where in wheres]
-    _say(settings, lambda city: wish(city, dict.fromkeys(cells)))
+    say(settings, lambda city: wish(city, dict.fromkeys(cells)))
     click.echo(f"nothing is wished of {' '.join(str(cell) for cell in cells)} any more")
 
 
@@ -219,9 +219,9 @@ def drain(node: str, config_path: Path, wait_s: float, undo: bool) -> None:
     from p2pworld.world.citymap import drain as drain_step
 
     settings = _settings(config_path)
-    target = _node(_read(settings), node)
+    target = _node(read_map(settings), node)
     if undo:
-        _say(settings, lambda city: drain_step(city, target.node, False))
+        say(settings, lambda city: drain_step(city, target.node, False))
         click.echo(f"{target.node.hex()[:12]} takes ground again")
         return
 
@@ -232,7 +232,7 @@ def drain(node: str, config_path: Path, wait_s: float, undo: bool) -> None:
         member = city.members.get(target.node)
         return member is None or member.draining
 
-    _say(settings, lambda city: city if draining(city) else drain_step(city, target.node, True))
+    say(settings, lambda city: city if draining(city) else drain_step(city, target.node, True))
     left = _wait(settings, lambda city: done(city) or not draining(city), wait_s)
     if wait_s == 0:
         click.echo(f"{target.node.hex()[:12]} gives its {len(left.cells_of(target.who))} regions away")
@@ -296,7 +296,11 @@ def _node(city: CityMap, text: str) -> Member:
     return found[0]
 
 
-def _read(settings: Config) -> CityMap:
+def read_map(settings: Config) -> CityMap:
+    """The map that stands.
+
+    Raises ConfigError.
+    """
     import trio
 
     from shard_node.store_commands import read_store
@@ -308,7 +312,7 @@ def _read(settings: Config) -> CityMap:
     return seen.map
 
 
-def _say(settings: Config, step: Step) -> None:
+def say(settings: Config, step: Step) -> None:
     """Take a step on the map that stands, again if others come first.
 
     Raises ConfigError.
@@ -367,7 +371,7 @@ def _say_and_wait(
     wait_s: float,
     sentence: str,
 ) -> None:
-    _say(settings, lambda city: city if done(city) else step(city))
+    say(settings, lambda city: city if done(city) else step(city))
     if wait_s == 0:
         click.echo("said: the node that holds it will do it")
         return

@@ -25,17 +25,20 @@ import trio
 
 from p2pworld.core import Node, NodeConfig
 from p2pworld.crypto.keys import NodeKeys
-from p2pworld.errors import LocalError
+from p2pworld.errors import LocalError, Refusal
 from p2pworld.grants import Grant, grants_from_text, verify_chain
+from p2pworld.ids import Incarnation
 from shard_node import declared
 from shard_node.config import Address, Config
 from shard_node.coordination.interface import CoordinationDown
 from shard_node.coordination.settings import open_store
+from shard_node.discovery import Announcement, Hints
 from shard_node.doors import Doors
 from shard_node.errors import ConfigError
 from shard_node.execute import Executor, now
 from shard_node.links import Links
 from shard_node.memory import keep_memory
+from shard_node.noticing import Noticing
 from shard_node.play import PlaySockets
 from shard_node.play_conn import listen_play
 from shard_node.stages import Stages
@@ -44,6 +47,7 @@ from shard_node.storage.journal import StorageFailed
 from shard_node.storage.lock import DataDirLock
 from shard_node.storage.sqlite import SqliteJournal
 from shard_node.web.app import make_app
+from shard_node.web.membership import membership_routes
 from shard_node.web.moderation import moderation_routes
 from shard_node.web.serve import serve_web
 
@@ -295,6 +299,7 @@ async def _run(
         take_orphans=config.take_orphans,
         places=places,
         roots=config.roots,
+        grants=grants,
         balance=config.balance,
         name=config.name,
     )
@@ -304,17 +309,40 @@ async def _run(
     doors = Doors(config.unlimited)
     play = sockets(bound.play, lambda: now().boot_s, tls, config.clients_max, stages, doors)
     link_listener = trio.SocketListener(trio.socket.from_stdlib_socket(bound.link))
-    links = Links([link_listener], keys, grants, config.roots, lambda: node.who, now, executor)
+    hints = Hints(config.roots, lambda key: key in node.city_map.members)
+    links = Links(
+        [link_listener],
+        keys,
+        grants,
+        config.roots,
+        lambda: node.who,
+        now,
+        executor,
+        node.voids,
+        hints.link_urls,
+    )
     play.attach(executor)
     executor.attach(play, links)
+    noticing = Noticing(executor, store)
     web_stop = trio.Event()
     try:
+        noticing.tell_former(grants)
+        await noticing.look()
+        if (fault := node.own_fault(now())) is not None:
+            raise ConfigError(_taken_back(fault))
+        await _end_former(grants, lock, store)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(play.run)
             nursery.start_soon(play.run_frames)
             nursery.start_soon(links.run)
             nursery.start_soon(executor.run)
-            app = make_app(Status(executor, config.name), more=moderation_routes(executor))
+            if config.zeroconf:
+                announcement = Announcement.of(config.roots, keys.public, bound.link_url, bound.web_url)
+                nursery.start_soon(_hear_the_lan, hints, announcement)
+            app = make_app(
+                Status(executor, config.name),
+                more=[*moderation_routes(executor), *membership_routes(executor)],
+            )
             await nursery.start(serve_web, app, bound.web, web_stop)
             gc.collect()
             gc.freeze()  # what lives as long as the process is not looked at again
@@ -330,11 +358,13 @@ async def _run(
             )
             task_status.started(bound)
             with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                nursery.start_soon(_end_when_taken_back, noticing)
                 async for number in signals:
                     log.info("ending", extra={"signal": signal.Signals(number).name})
                     break
                 nursery.start_soon(_end_at_once, signals, nursery.cancel_scope)
-                await _leave(executor, play, store, config.drain_s)
+                # nobody takes anything from a node that has lost its grant
+                await _leave(executor, play, store, config.drain_s if noticing.fault is None else 0.0)
                 web_stop.set()
                 nursery.cancel_scope.cancel()
     except BaseExceptionGroup as group:
@@ -344,7 +374,38 @@ async def _run(
         raise _first(told) from None
     finally:
         play.close()
+    if noticing.fault is not None:
+        raise ConfigError(_taken_back(noticing.fault))
     log.info("ended")
+
+
+def _taken_back(fault: Refusal) -> str:
+    return (
+        f"this node may take part no longer ({fault.sentence}): make a new key with `p2pworld keys node FILE` and ask "
+        "the owner of one of node.roots for a grant for it."
+    )
+
+
+async def _hear_the_lan(hints: Hints, told: Announcement) -> None:
+    from shard_node import lan  # half a second that most nodes need not spend
+
+    await lan.run(hints, told)
+
+
+async def _end_when_taken_back(noticing: Noticing) -> None:
+    """A node that has lost its grant ends as if somebody had told it to."""
+    fault = await noticing.run()
+    log.error("ending: %s", fault.sentence, extra={"reason": fault.reason})
+    signal.raise_signal(signal.SIGTERM)
+
+
+async def _end_former(grants: tuple[Grant, ...], lock: DataDirLock, store: Coordination) -> None:
+    """End the lease of the process before this one, if it ran here under a key that this one's has succeeded."""
+    for former in [grant.issuer for grant in grants if grant.succeeds and lock.ended]:
+        try:
+            await store.end(Incarnation(former, lock.ended))
+        except CoordinationDown as error:
+            log.warning("an older lease could not be ended: %s", error, extra={"reason": error.reason})
 
 
 def _first(group: BaseExceptionGroup[ConfigError]) -> BaseException:
@@ -371,11 +432,12 @@ async def _end_at_once(signals: AsyncIterator[int], scope: trio.CancelScope) -> 
 
 async def _leave(executor: Executor, play: PlaySockets, store: Coordination, drain_s: float) -> None:
     """Gives all ground away, sends who is left elsewhere, finishes what was begun, gives the lease back."""
-    executor.drain()
-    with trio.move_on_after(drain_s) as waited:
-        await executor.until_drained()
-    if waited.cancelled_caught:
-        log.warning("not all ground was given away in %g s; standbys take over the rest", drain_s)
+    if drain_s:
+        executor.drain()
+        with trio.move_on_after(drain_s) as waited:
+            await executor.until_drained()
+        if waited.cancelled_caught:
+            log.warning("not all ground was given away in %g s; standbys take over the rest", drain_s)
     play.stop_listening()
     executor.leave()
     with trio.move_on_after(GOODBYE_S):

@@ -34,6 +34,7 @@ _ORPHANED_S: Final = 8.0  # a client that plays without an owner notices within 
 _HANDOFF_S: Final = (
     8.0  # no attempt at a handoff lasts longer: three timers of at most 3 s in a row, less their overlap
 )
+_READ_S: Final = 1.0  # within it every node has read a new map
 _STORY_LINES: Final = 60
 _VIOLATIONS_MAX: Final = 20  # of one run: the first say it all
 
@@ -90,6 +91,7 @@ class Checkers:
         self._open_since: dict[tuple[Process, int], tuple[tuple[object, ...], float]] = {}
         self._names = {person.id: person.name for person in run.people}
         self._stamp = 0
+        self._map_s = 0.0  # when the newest was stored
         self._in_s: dict[Device, float] = {}  # when each device was last seen to play
         self._prepared: dict[tuple[Process, int, int], int] = {}
         self._told: dict[Process, set[tuple[bytes, str]]] = {}  # objects that others confirmed to a process
@@ -261,8 +263,8 @@ class Checkers:
             return
         for machine in self.run.machines:
             other = machine.process
-            if other is None or other is process:
-                continue
+            if other is None or other is process or other.node.city_map is process.node.city_map:
+                continue  # one map gives no ground to two: see `map_stored`
             for cell in self._held(other):
                 for own in mine:
                     if own == cell or own.contains(cell) or cell.contains(own):
@@ -271,10 +273,12 @@ class Checkers:
                         return
 
     def _held(self, process: Process) -> tuple[Cell, ...]:
+        """Its ground but for what it has frozen and offered to another, who may have read of it first."""
         if process.now().boot_s >= process.lease_deadline_s:
             return ()
-        node = process.node
-        return tuple(c for c, holding in node.city_map.cells.items() if holding.holder == node.who)
+        me, given = process.node.who, process.giving
+        cells = process.node.city_map.cells.items()
+        return tuple(cell for cell, holding in cells if holding.holder == me and cell not in given)
 
     def map_stored(self, city: CityMap) -> None:
         """The store has a new map: a partition of the root, each epoch no older than before."""
@@ -284,6 +288,7 @@ class Checkers:
         if city.stamp <= self._stamp:
             self.violate("map", f"map {city.version} does not follow the one before")
         self._stamp = city.stamp
+        self._map_s = self.run.agenda.now_s
 
     # ------------------------------------------------------------------------------------------------- with time
 
@@ -343,18 +348,20 @@ class Checkers:
         self._objects()
 
     def _all_held(self) -> None:
-        run, city = self.run, self.run.store.map
+        run, city, now_s = self.run, self.run.store.map, self.run.agenda.now_s
         for machine in run.machines:
             process = machine.process
             if process is None or process.now().boot_s >= process.lease_deadline_s:
                 self.violate("recovery", f"{machine.name} has no lease", machine.name)
-            elif process.node.city_map.version != city.version:
+            elif process.node.city_map.version != city.version and now_s - self._map_s > _READ_S:
                 self.violate("recovery", f"{machine.name} has an old map", machine.name)
+        living = {machine.process.node.who for machine in run.machines if machine.process is not None}
         for cell in run.cells:
-            holder = next((h.holder for c, h in city.cells.items() if c == cell or c.contains(cell)), None)
-            lives = any(m.process is not None and m.process.node.who == holder for m in run.machines)
-            if holder is None or not lives:
-                self.violate("recovery", f"nobody who lives holds cell {cell}")
+            for leaf, holding in city.cells.items():
+                if (
+                    leaf == cell or leaf.contains(cell) or cell.contains(leaf)
+                ) and holding.holder not in living:
+                    self.violate("recovery", f"nobody who lives holds cell {leaf}")
 
     def _all_in(self) -> None:
         for person in self.run.people:

@@ -1,13 +1,15 @@
 """A whole city on virtual time: real nodes and real clients, a simulated network, disks, clocks and store, one seed.
 
-Everything is drawn from one `random.Random(seed)` and happens in one order, so the same seed gives the same run to the
-last byte: its hash covers every message delivered, every write, every map stored. Each handoff message passes the real
-codec, each effect the real drive.
+Everything is drawn from dice that the seed and a name make, and happens in one order, so the same seed gives the same
+run to the last byte: its hash covers every message delivered, every write, every map stored. Each handoff message
+passes the real codec, each effect the real drive. Who has dice of his own does not mind what befalls the others: a run
+under a part of its faults is as like the whole as it can be.
 """
 
 from __future__ import annotations
 
 import hashlib
+import math
 import random
 import traceback
 from dataclasses import dataclass, field
@@ -16,24 +18,33 @@ from typing import TYPE_CHECKING, Any, Final
 from p2pworld.core import NodeConfig
 from p2pworld.crypto.keys import NodeKeys, PersonKeys
 from p2pworld.geometry import Cell
+from p2pworld.limits import LEASE_TTL_S
 from p2pworld.seoul.landmarks import landmark
+from p2pworld.world.balance import BalanceOptions
 from simulations.checkers import Checkers, Violation
 from simulations.events import Agenda, Trace
-from simulations.faults import FaultOptions, Faults
+from simulations.faults import FaultOptions, Size, drawn
 from simulations.machine import Clock, Machine, Process
 from simulations.network import Link, Network, NetworkOptions
+from simulations.ordeal import Ordeal
 from simulations.storage import Disk, DiskOptions
 from simulations.store import Store, StoreOptions
+from simulations.story import changes
 from simulations.workload import Device, Ledger, Person, WalkOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from p2pworld.ids import Incarnation
     from p2pworld.messages import Batch, LinkMessage, Send, ToPeer
+    from p2pworld.world.citymap import CityMap
+    from simulations.faults import Fault
 
 __all__ = ["QUIET_S", "City", "CityOptions", "Outcome", "as_plain", "simulate"]
 
 QUIET_S: Final = 20.0  # at the end of each run nothing new goes wrong
 RECOVERED_S: Final = 10.0  # after the last fault everything is in order again
+_BALANCE: Final = BalanceOptions(people_easy=5, people_calm=3, level_max=12)  # for so few people as there are
 _STILL_S: Final = 6.0  # and at the very end nobody walks, so that no handoff need be open
 
 
@@ -42,13 +53,15 @@ class CityOptions:
     """How large the city is and how it is dealt out: squares of side 65 536 m / 2^level, columns × rows of them."""
 
     nodes: int = 4
-    people: int = 26
+    spares: int = 2  # machines that may join
+    people: int = 22
     second_devices: int = 3  # this many people have two devices
     level: int = 10
     columns: int = 4
     rows: int = 4
-    tick_ms: int = 250
-    ttl_s: float = 3.0
+    tick_ms: int = 400
+    ttl_s: float = LEASE_TTL_S
+    balance: BalanceOptions | None = _BALANCE
     walk: WalkOptions = field(default_factory=WalkOptions)
     network: NetworkOptions = field(default_factory=NetworkOptions)
     disk: DiskOptions = field(default_factory=DiskOptions)
@@ -75,42 +88,55 @@ class Outcome:
 class City:
     """One run. `run` lets it live; the rest is for those who torment and inspect it."""
 
-    def __init__(self, seed: int, minutes: float, faults: FaultOptions, options: CityOptions) -> None:
+    def __init__(
+        self,
+        seed: int,
+        minutes: float,
+        faults: FaultOptions,
+        options: CityOptions,
+        only: Sequence[Fault] | None = None,
+    ) -> None:
         self.seed, self.seconds = seed, minutes * 60.0
         self.options = options
-        self.rng = random.Random(seed)
         self.agenda = Agenda()
         self.trace = Trace()
-        self.network = Network(options.network, self.agenda, self.rng)
-        self.store = Store(options.store, self.agenda, self.rng, self.trace)
+        self.network = Network(options.network, self.agenda, self.dice("network"))
+        self.store = Store(options.store, self.agenda, self.dice("store"), self.trace)
         self.ledger = Ledger()
         self.cells, self.bounds_cm = _ground(options)
-        self.machines = [self._machine(number) for number in range(options.nodes)]
+        self.roster = [self._machine(number) for number in range(options.nodes + options.spares)]
+        self.machines = self.roster[
+            : options.nodes
+        ]  # those of the city; spare ones among them while they are there
         self.people = [self._person(number) for number in range(options.people)]
         self.devices: list[Device] = [device for person in self.people for device in person.devices]
-        self.faults = Faults(faults, self.seconds - QUIET_S, self)
+        quiet_s = self.seconds - QUIET_S
+        size = Size(options.nodes, len(self.roster), len(self.devices))
+        plan = drawn(seed, faults, size, quiet_s) if only is None else only
+        self.ordeal = Ordeal(plan, quiet_s, self)
         self.checkers = Checkers(self)
-        self.store.on_map = self.checkers.map_stored
+        self.store.on_map = self._map_stored
 
-    def run(self, *, to_first: bool = False) -> Outcome:
-        """Let it live to its end, or `to_first` violation."""
+    def run(self, *, to_first: bool = False, until_s: float = math.inf) -> Outcome:
+        """Let it live to its end, or `to_first` violation, or until then."""
         for machine in self.machines:
-            self.agenda.after(self.rng.random() * 0.5, machine.start)
+            self.agenda.after(machine.dice.random() * 0.5, machine.start)
         for person in self.people:
-            self.agenda.after(2.0 + self.rng.random() * 2.0, person.begin)
-        self.faults.begin()
+            self.agenda.after(2.0 + person.dice.random() * 2.0, person.begin)
+        self.ordeal.begin()
         self.checkers.begin()
-        quiet_s = self.faults.quiet_s
+        quiet_s = self.ordeal.quiet_s
         self.agenda.at(quiet_s + RECOVERED_S, lambda: self.checkers.recovered(quiet_s))
+        violations = self.checkers.violations
         try:
-            self.agenda.run(self.seconds, lambda: to_first and bool(self.checkers.violations))
+            self.agenda.run(min(self.seconds, until_s), lambda: to_first and bool(violations))
         except (
             Exception
         ) as broken:  # the edge of every simulated process: what ends a real one is a finding here
             where = traceback.format_exception(broken)
             self.checkers.violate("broken", f"{type(broken).__name__}: {broken}", story=tuple(where))
             return self._outcome()
-        if not (to_first and self.checkers.violations):
+        if not (to_first and violations) and until_s >= self.seconds:
             self.checkers.at_end()
         return self._outcome()
 
@@ -122,21 +148,25 @@ class City:
     @property
     def disks_lost(self) -> bool:
         """Whether any disk was lost for good."""
-        return bool(self.faults.disks_lost)
+        return bool(self.ordeal.disks_lost)
+
+    def dice(self, of: str) -> random.Random:
+        """Dice of this run, for one who throws no others'."""
+        return random.Random(f"{self.seed} {of}")
 
     # ---- what the parts ask of the run
 
     def before_effect(self, process: Process, effect: object) -> None:
-        """See `Faults.before_effect`."""
-        self.faults.before_effect(process, effect)
+        """See `Ordeal.before_effect`."""
+        self.ordeal.before_effect(process, effect)
 
     def before_send(self, process: Process, send: ToPeer) -> None:
-        """See `Faults.before_send`."""
-        self.faults.before_send(process, send)
+        """See `Ordeal.before_send`."""
+        self.ordeal.before_send(process, send)
 
     def hear(self, link: Link, side: int, batch: Batch) -> Batch:
-        """See `Faults.hear`."""
-        return self.faults.hear(link, side, batch)
+        """See `Ordeal.hear`."""
+        return self.ordeal.hear(link, side, batch)
 
     def heard(self, process: Process, peer: Incarnation, message: LinkMessage) -> None:
         """See `Checkers.heard`."""
@@ -150,6 +180,11 @@ class City:
         """See `Checkers.looked_at`."""
         self.checkers.looked_at(process)
 
+    def _map_stored(self, before: CityMap, city: CityMap) -> None:
+        self.checkers.map_stored(city)
+        for line in changes(before, city, {machine.keys.public: machine.name for machine in self.roster}):
+            self.trace.say(self.agenda.now_s, line)
+
     # ---- making it
 
     def _machine(self, number: int) -> Machine:
@@ -160,13 +195,15 @@ class City:
             play_url=f"wss://{name}.seoul/play",
             web_url=f"https://{name}.seoul",
             claims=tuple(c for i, c in enumerate(self.cells) if _dealt(i, options) == number),
+            balance=options.balance,
             tick_ms=options.tick_ms,
             ttl_s=options.ttl_s,
             clients_max=256,
         )
         keys = NodeKeys.from_seed(hashlib.sha256(b"node %d" % number).digest())
-        disk = Disk(name.upper(), options.disk, self.agenda, self.rng, self.trace)
-        return Machine(number, keys, config, disk, Clock(self.rng.uniform(10.0, 10_000.0)), self)
+        dice = self.dice(f"machine {name}")
+        disk = Disk(name.upper(), options.disk, self.agenda, self.dice(f"disk {name}"), self.trace)
+        return Machine(number, keys, config, disk, Clock(dice.uniform(10.0, 10_000.0)), dice, self)
 
     def _person(self, number: int) -> Person:
         signer = PersonKeys.from_seed(hashlib.sha256(b"person %d" % number).digest())
@@ -182,10 +219,10 @@ class City:
             self.seed,
             self.seconds,
             self.agenda.done,
-            dict(sorted(self.faults.counts.items())),
+            dict(sorted(self.ordeal.counts.items())),
             self.checkers.handoffs,
-            self.faults.crashes_in_handoffs,
-            self.faults.lease_expiries,
+            self.ordeal.crashes_in_handoffs,
+            self.ordeal.lease_expiries,
             self.checkers.owned - self.checkers.handoffs,
             acts,
             tuple(self.checkers.violations),

@@ -162,7 +162,7 @@ def demo(
             bell_s = declare(place / "declared", evening, time.time())
             more: dict[str, Any] = {
                 "declared": place / "declared",
-                "balance": balance_of(bots),
+                "more": balance_of(bots),
                 "dealt": dealt(nodes, side_m),
             }
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
+import re
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
@@ -56,7 +57,7 @@ class Trace:
 
     def __init__(self) -> None:
         self._hash = hashlib.blake2b(digest_size=16)
-        self._lines: deque[tuple[float, str]] = deque(maxlen=_STORY_LINES)
+        self._lines: deque[tuple[float, str, bool]] = deque(maxlen=_STORY_LINES)
 
     def add(self, time_s: float, kind: bytes, *parts: bytes) -> None:
         """Take part in the hash: a time, a kind of one letter, and the bytes themselves."""
@@ -67,18 +68,26 @@ class Trace:
             update(len(part).to_bytes(_LENGTH_BYTES, "big"))
             update(part)
 
-    def say(self, time_s: float, line: str) -> None:
-        """One line of the story; it takes no part in the hash."""
-        self._lines.append((time_s, line))
+    def say(self, time_s: float, line: str, *, fault: bool = False) -> None:
+        """One line of the story, perhaps of a fault; it takes no part in the hash."""
+        self._lines.append((time_s, line, fault))
 
     def hex(self) -> str:
         """The hash so far."""
         return self._hash.hexdigest()
 
     def story(self, names: tuple[str, ...], lines: int) -> tuple[str, ...]:
-        """The last so many lines in which one of the names occurs; all count if none is given."""
-        found: deque[str] = deque(maxlen=lines)
-        for time_s, line in self._lines:
-            if not names or any(name in line for name in names):
-                found.append(f"{time_s:10.3f} s  {line}")
-        return tuple(found)
+        """The last so many lines in which one of the names occurs as a word, and the faults since the first of them.
+
+        All lines count if no name is given. Faults are marked with !, and are at most as many as the lines asked for.
+        """
+        named = re.compile("|".join(rf"\b{re.escape(name)}\b" for name in names))
+        found: list[str] = []
+        told = faults = 0
+        for time_s, line, fault in reversed(self._lines):
+            if told == lines or faults == lines:
+                break
+            if fault or named.search(line):
+                found.append(f"{time_s:10.3f} s {'!' if fault else ' '} {line}")
+                told, faults = told + (not fault), faults + fault
+        return tuple(reversed(found))

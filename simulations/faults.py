@@ -1,83 +1,152 @@
-"""What goes wrong in a simulated city, and how often: each rate and each probability is a field with its unit.
+"""What goes wrong in a simulated city, and what is done to it: a list of faults, drawn before the run from its seed.
 
-A schedule is drawn from the run's one source of chance as time goes on; some faults wait for their moment, as a crash
-of either side of a handoff does while its messages fly. From `quiet_s` on nothing new goes wrong and all that was
-broken is mended, so that the city can show that it recovers.
+A `Fault` is a value: when, what, to whom, how long. `FaultOptions` says how often each kind comes, on average; `drawn`
+makes the list. Each kind has dice of its own, so that another rate of one kind leaves all others where they were, and a
+run under a part of the list meets the rest of it unchanged. `ordeal.py` carries the list out.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Protocol
-
-from p2pworld.messages import Batch, LinkMessage, PeerSaid
-from simulations.machine import HANDOFF
+import random
+from dataclasses import asdict, dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 if TYPE_CHECKING:
-    import random
     from collections.abc import Callable
 
-    from p2pworld.ids import Incarnation
-    from p2pworld.messages import ToPeer
-    from simulations.events import Agenda, Trace
-    from simulations.machine import Machine, Process
-    from simulations.network import Link, Network
-    from simulations.store import Store
-    from simulations.workload import Device
+__all__ = ["MAJOR", "PRESETS", "Fault", "FaultOptions", "Size", "as_fault", "as_plain", "drawn"]
 
-__all__ = ["PRESETS", "FaultOptions", "Faults"]
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that happens to a city. What `on`, `by` and `how` mean is told with each kind, below."""
+
+    at_s: float
+    kind: str
+    on: tuple[int, ...] = ()  # machines or devices, by number
+    for_s: float = 0.0  # until it is mended
+    by: float = 0.0
+    how: str = ""
+
+    def __str__(self) -> str:
+        parts = [f"{self.at_s:8.3f} s  {self.kind}"]
+        if self.on:
+            name = str if self.kind.startswith("client") else (lambda number: chr(ord("A") + number))
+            parts.append(" ".join(map(name, self.on)))
+        if self.how:
+            parts.append(self.how)
+        if self.by:
+            parts.append(f"by {self.by:g}")
+        if self.for_s:
+            parts.append(f"for {self.for_s:.2f} s")
+        return ", ".join(parts)
+
+
+class Size(NamedTuple):
+    """How large the city is: machines that found it, machines with those that may join, and devices."""
+
+    nodes: int
+    machines: int
+    devices: int
 
 
 @dataclass(frozen=True, slots=True)
 class FaultOptions:
     """Mean seconds between faults (0: never), their lengths in seconds (from, to), probabilities, and sizes."""
 
+    # processes
     crash_every_s: float = 0.0
     crash_in_handoff_every_s: float = 0.0  # then the next handoff message is struck
+    crash_in_write_every_s: float = 0.0  # then the next write is
     down_s: tuple[float, float] = (0.2, 3.0)
     unproven: float = 0.3  # probability that a restart cannot prove the earlier process dead
     pause_every_s: float = 0.0
     pause_s: tuple[float, float] = (0.5, 9.0)
+    overload_every_s: float = 0.0  # one machine is too busy
+    overload_s: tuple[float, float] = (1.0, 8.0)
+    overload_busy: float = 3.0  # what its ticks would use of their time
+    # the network between nodes
     partition_every_s: float = 0.0
     partition_s: tuple[float, float] = (0.5, 7.0)
     one_way: float = 0.4  # probability that a partition blocks one direction only
     link_cut_every_s: float = 0.0
+    # the store
     store_cut_every_s: float = 0.0  # one machine loses the store
     store_cut_s: tuple[float, float] = (1.0, 8.0)
     store_out_every_s: float = 0.0
     store_out_s: tuple[float, float] = (0.5, 6.0)
-    store_answer_lost: float = 0.0  # probability at each request
-    client_cut_every_s: float = 0.0
-    client_stall_every_s: float = 0.0
-    client_stall_s: tuple[float, float] = (0.3, 4.0)
+    store_restored: float = (
+        0.0  # probability that the store is lost once, and an older copy of it put in its place
+    )
+    store_restored_s: tuple[float, float] = (3.0, 6.0)
+    store_copy_age_s: tuple[float, float] = (1.0, 40.0)
+    store_answer_lost_every_s: float = 0.0
+    # disks
     disk_full_every_s: float = 0.0
     disk_full_s: tuple[float, float] = (1.0, 6.0)
     disk_slow_every_s: float = 0.0
     disk_slow_s: tuple[float, float] = (1.0, 6.0)
     disk_slow_times: float = 200.0
     disk_lost: float = 0.0  # probability that one disk of the run is lost for good
+    disk_lies: float = (
+        0.0  # probability that one machine loses power, and its disk what it had called durable
+    )
+    disk_lies_writes: int = 4  # of the last so many at most
+    # clocks
     drift: float = 0.0  # clocks run faster or slower by at most this part
-    overload_every_s: float = 0.0  # one machine is too busy
-    overload_s: tuple[float, float] = (1.0, 8.0)
-    overload_busy: float = 3.0  # what its ticks would use of their time
     jump_every_s: float = 0.0
     jump_ms: int = 30_000  # how far from the true time a jump takes the wall clock at most
-    again: float = 0.0  # probability that a handoff message arrives twice
-    late: float = 0.0  # probability that it arrives late, behind others
+    # clients
+    client_cut_every_s: float = 0.0
+    client_stall_every_s: float = 0.0
+    client_stall_s: tuple[float, float] = (0.3, 4.0)
+    # handoff messages, beyond what TCP allows: their tables promise to stand it
+    again_every_s: float = 0.0
+    late_every_s: float = 0.0
+    lost_every_s: float = 0.0
     late_s: tuple[float, float] = (0.01, 4.0)
+    # what people do with the city: its nodes, its ground, its crowds
+    join_every_s: float = 0.0
+    stay_s: tuple[float, float] = (15.0, 60.0)  # how long a node that has joined stays
+    leave_every_s: float = 0.0
+    away_s: tuple[float, float] = (0.5, 8.0)
+    roll_every_s: float = 0.0  # all nodes are restarted in order, one after another
+    operator_every_s: float = 0.0
+    drained_s: tuple[float, float] = (5.0, 15.0)  # how long an operator lets a node be drained
+    gather_every_s: float = 0.0
+    gather_s: tuple[float, float] = (8.0, 25.0)
+
+    def major_per_hour(self) -> float:
+        """How many faults of nodes, network, store, disks and clocks there are in an hour, on average."""
+        return sum(3600.0 / every_s for kind in MAJOR if (every_s := self.every_s(kind)))
+
+    def every_s(self, kind: str) -> float:
+        """The mean seconds between two faults of a kind."""
+        found: float = getattr(self, _KINDS[kind].every)
+        return found
+
+    def at_rate(self, per_hour: float) -> FaultOptions:
+        """The same mixture, with so many faults of nodes, network, store, disks and clocks an hour."""
+        times = self.major_per_hour() / per_hour if per_hour else math.inf
+        rare: dict[str, Any] = {}
+        for kind in MAJOR:
+            every_s = self.every_s(kind) * times
+            rare[_KINDS[kind].every] = every_s if math.isfinite(every_s) else 0.0
+        return replace(self, **rare)
 
 
 _LIGHT: Final = FaultOptions(
     crash_every_s=60.0,
     crash_in_handoff_every_s=60.0,
+    crash_in_write_every_s=120.0,
     pause_every_s=90.0,
     partition_every_s=60.0,
     link_cut_every_s=30.0,
     store_cut_every_s=120.0,
     store_out_every_s=150.0,
-    store_answer_lost=0.002,
+    store_restored=0.05,
+    store_answer_lost_every_s=30.0,
     client_cut_every_s=15.0,
     client_stall_every_s=30.0,
     disk_full_every_s=120.0,
@@ -85,337 +154,287 @@ _LIGHT: Final = FaultOptions(
     overload_every_s=60.0,
     drift=0.01,
     jump_every_s=100.0,
-    again=0.02,
-    late=0.01,
+    again_every_s=6.0,
+    late_every_s=12.0,
+    lost_every_s=60.0,
+    join_every_s=120.0,
+    leave_every_s=120.0,
+    roll_every_s=300.0,
+    operator_every_s=60.0,
+    gather_every_s=100.0,
 )
 _HEAVY: Final = replace(
     _LIGHT,
     crash_every_s=30.0,
-    crash_in_handoff_every_s=6.5,
+    crash_in_handoff_every_s=10.0,
+    crash_in_write_every_s=30.0,
     pause_every_s=22.0,
     partition_every_s=18.0,
     link_cut_every_s=8.0,
     store_cut_every_s=40.0,
     store_out_every_s=60.0,
-    store_answer_lost=0.01,
+    store_restored=0.2,
+    store_answer_lost_every_s=6.0,
     client_cut_every_s=4.0,
     client_stall_every_s=8.0,
     disk_full_every_s=45.0,
     disk_slow_every_s=45.0,
     disk_lost=0.3,
+    disk_lies=0.2,
     overload_every_s=20.0,
     drift=0.05,
     jump_every_s=30.0,
-    again=0.1,
-    late=0.05,
+    again_every_s=1.2,
+    late_every_s=2.4,
+    lost_every_s=15.0,
+    join_every_s=40.0,
+    leave_every_s=40.0,
+    roll_every_s=150.0,
+    operator_every_s=10.0,
+    gather_every_s=60.0,
 )
 PRESETS: Final = {"none": FaultOptions(), "light": _LIGHT, "heavy": _HEAVY}
 
 
-class Victim(Protocol):
-    """The run that is tormented."""
+# ---- one function for each kind: a fault of it, but for its time and its name
 
-    agenda: Agenda
-    trace: Trace
-    rng: random.Random
-    network: Network
-    store: Store
-    machines: list[Machine]
-    devices: list[Device]
+_Dice = random.Random
+_Drawn = dict[str, Any]
 
 
-class Faults:
-    """The schedule of one run."""
-
-    def __init__(self, options: FaultOptions, quiet_s: float, run: Victim) -> None:
-        self.options, self.quiet_s, self.run = options, quiet_s, run
-        self.counts: Counter[str] = Counter()
-        self.crashes_in_handoffs = 0
-        self.lease_expiries = 0
-        self.disks_lost: list[int] = []
-        self._mend: dict[int, Callable[[], None]] = {}
-        self._faults = 0
-        self._strike_s = self._next_strike_s()
-        self._armed: set[int] = set()  # machines whose next effect is their last
-
-    def begin(self) -> None:
-        """Enter the first fault of each kind into the agenda."""
-        options, run = self.options, self.run
-        for machine in run.machines:
-            machine.clock.rate = 1.0 + run.rng.uniform(-options.drift, options.drift)
-        run.store.options = replace(run.store.options, answer_lost=options.store_answer_lost)
-        kinds: tuple[tuple[float, Callable[[], None]], ...] = (
-            (options.crash_every_s, self._crash),
-            (options.pause_every_s, self._pause),
-            (options.partition_every_s, self._partition),
-            (options.link_cut_every_s, self._cut_link),
-            (options.store_cut_every_s, self._cut_from_store),
-            (options.store_out_every_s, self._store_out),
-            (options.client_cut_every_s, self._cut_client),
-            (options.client_stall_every_s, self._stall_client),
-            (options.disk_full_every_s, self._disk_full),
-            (options.disk_slow_every_s, self._disk_slow),
-            (options.jump_every_s, self._jump),
-            (options.overload_every_s, self._overload),
-        )
-        for every_s, do in kinds:
-            if every_s:
-                self._plan(every_s, do)
-        if options.disk_lost and run.rng.random() < options.disk_lost:
-            run.agenda.at(run.rng.uniform(30.0, max(31.0, self.quiet_s - 30.0)), self._lose_disk)
-        run.agenda.at(self.quiet_s, self._quiet)
-
-    @property
-    def active(self) -> bool:
-        """Whether things still go wrong."""
-        return self.run.agenda.now_s < self.quiet_s
-
-    def _plan(self, every_s: float, do: Callable[[], None]) -> None:
-        def happen() -> None:
-            if self.active:
-                do()
-                self._plan(every_s, do)
-
-        self.run.agenda.after(self.run.rng.expovariate(1.0 / every_s), happen)
-
-    def _mended_after(self, seconds: tuple[float, float], mend: Callable[[], None]) -> None:
-        """Mend it after a while, at the latest when it becomes quiet; once."""
-        self._faults += 1
-        number = self._faults
-        self._mend[number] = mend
-        self.run.agenda.after(self.run.rng.uniform(*seconds), lambda: self._mend.pop(number, _nothing)())
-
-    def _quiet(self) -> None:
-        self._armed.clear()
-        for number in sorted(self._mend):
-            self._mend.pop(number)()
-        self.run.store.options = replace(self.run.store.options, answer_lost=0.0)
-        self.run.trace.say(self.run.agenda.now_s, "nothing new goes wrong from here on")
-
-    def _note(self, kind: str, line: str) -> None:
-        self.counts[kind] += 1
-        self.run.trace.say(self.run.agenda.now_s, line)
-
-    def _machine(self) -> Machine:
-        return self.run.machines[self.run.rng.randrange(len(self.run.machines))]
-
-    # ------------------------------------------------------------------------------------------------- processes
-
-    def _crash(self) -> None:
-        machine = self._machine()
-        if self.run.rng.random() < 0.5:
-            self._armed.add(machine.number)
-        else:
-            self.crash(machine, "at rest")
-
-    def crash(self, machine: Machine, why: str) -> None:
-        """End its process, and start another after a while."""
-        process = machine.process
-        if process is None or not self.active:
-            return
-        self._armed.discard(machine.number)
-        self.counts["crash"] += 1
-        self.crashes_in_handoffs += _in_handoff(process)
-        machine.crash(why)
-        proven = self.run.rng.random() >= self.options.unproven
-        self._mended_after(self.options.down_s, lambda: machine.start(proven=proven))
-
-    def before_effect(self, process: Process, effect: object) -> None:
-        """A crash that waits for an effect comes before it."""
-        if process.number in self._armed:
-            self.crash(process.machine, f"before {type(effect).__name__}")
-
-    def before_send(self, process: Process, send: ToPeer) -> None:
-        """A handoff message is about to leave: now and then either side dies, before it or while it flies."""
-        rng = self.run.rng
-        if not self.active or self.run.agenda.now_s < self._strike_s:
-            return
-        self._strike_s = self._next_strike_s()
-        kind = type(send.message).__name__
-        moment = rng.randrange(4)
-        if moment == 0:
-            self.crash(process.machine, f"before it sends {kind}")
-            return
-        there = next((m for m in self.run.machines if m.keys.public == send.peer.node), None)
-        victim = process.machine if moment == 1 or there is None else there
-        life = victim.lives
-
-        def strike() -> None:
-            struck = self.crashes_in_handoffs
-            if victim.lives == life:
-                self.crash(victim, f"soon after {process.name} sent {kind}")
-            if self.crashes_in_handoffs == struck:
-                self._strike_s = self.run.agenda.now_s  # it missed: the next message will do
-
-        self.run.agenda.after(rng.random() * 0.06, strike)
-
-    def _next_strike_s(self) -> float:
-        every_s = self.options.crash_in_handoff_every_s
-        if not every_s:
-            return math.inf
-        return self.run.agenda.now_s + every_s * self.run.rng.uniform(0.5, 1.5)
-
-    def _pause(self) -> None:
-        process = self._machine().process
-        if process is None or process.paused:
-            return
-        self._note("pause", f"{process.name} is stopped")
-        process.pause()
-        self._mended_after(self.options.pause_s, lambda: self._resume(process))
-
-    def _resume(self, process: Process) -> None:
-        if process.alive:
-            self._count_expiry(process)
-            self.run.trace.say(self.run.agenda.now_s, f"{process.name} goes on")
-            process.resume()
-
-    def _count_expiry(self, process: Process | None) -> None:
-        if process is not None and process.node.who.number:
-            self.lease_expiries += process.now().boot_s >= process.lease_deadline_s
-
-    # ------------------------------------------------------------------------------------------------- network
-
-    def _partition(self) -> None:
-        run = self.run
-        numbers = [machine.number for machine in run.machines]
-        run.rng.shuffle(numbers)
-        size = run.rng.randrange(1, len(numbers))
-        inside, outside = numbers[:size], numbers[size:]
-        ways = [(a, b) for a in inside for b in outside]
-        if run.rng.random() >= self.options.one_way:
-            ways += [(b, a) for a, b in ways]
-        names = "".join(sorted(run.machines[number].name for number in inside))
-        both = " and the others by it" if len(ways) > size * (len(numbers) - size) else ""
-        self._note("partition", f"{names} cannot be heard by the others{both}")
-        for way in ways:
-            run.network.block(*way)
-
-        def mend() -> None:
-            run.trace.say(run.agenda.now_s, f"{names} can be heard again")
-            for way in ways:
-                run.network.unblock(*way)
-
-        self._mended_after(self.options.partition_s, mend)
-
-    def _cut_link(self) -> None:
-        links = [link for link in self.run.network.links if link.open]
-        if links:
-            link = links[self.run.rng.randrange(len(links))]
-            self._note("link-cut", f"the link of {link.ends[0].name} and {link.ends[1].name} breaks")
-            self.run.network.cut(link)
-
-    def hear(self, link: Link, side: int, batch: Batch) -> Batch:
-        """What arrives at once of a batch; the rest comes late, and some of it again."""
-        options, rng = self.options, self.run.rng
-        if not self.active or not any(isinstance(message, HANDOFF) for message in batch.messages):
-            return batch
-        now: list[LinkMessage] = []
-        for message in batch.messages:
-            if not isinstance(message, HANDOFF):
-                now.append(message)
-                continue
-            chance = rng.random()
-            if chance < options.late:
-                self.counts["late"] += 1
-                self._again(link, side, batch.map_version, message)
-                continue
-            now.append(message)
-            if chance < options.late + options.again:
-                self.counts["again"] += 1
-                self._again(link, side, batch.map_version, message)
-        return Batch(batch.map_version, tuple(now))
-
-    def _again(self, link: Link, side: int, version: int, message: LinkMessage) -> None:
-        peer: Incarnation = link.who[1 - side]
-        process = self.run.machines[link.ends[side].number].process
-        late = PeerSaid(peer, Batch(version, (message,)))
-        if process is not None:
-            target = process
-            delay_s = self.run.rng.uniform(*self.options.late_s)
-            self.run.agenda.after(delay_s, lambda: target.hear_again(late))
-
-    def _cut_client(self) -> None:
-        device = self.run.devices[self.run.rng.randrange(len(self.run.devices))]
-        self._note("client-cut", f"the connection of {device.name} breaks")
-        device.cut()
-
-    def _stall_client(self) -> None:
-        device = self.run.devices[self.run.rng.randrange(len(self.run.devices))]
-        self._note("client-stall", f"the connection of {device.name} stalls")
-        device.stall(self.run.rng.uniform(*self.options.client_stall_s))
-
-    # ------------------------------------------------------------------------------------------------- store, disks
-
-    def _cut_from_store(self) -> None:
-        machine = self._machine()
-        if machine.number in self.run.store.cut:
-            return
-        self._note("store-cut", f"{machine.name} cannot reach the store")
-        self.run.store.cut.add(machine.number)
-
-        def mend() -> None:
-            self.run.trace.say(self.run.agenda.now_s, f"{machine.name} can reach the store again")
-            self.run.store.cut.discard(machine.number)
-            self._count_expiry(machine.process)
-
-        self._mended_after(self.options.store_cut_s, mend)
-
-    def _store_out(self) -> None:
-        if self.run.store.out:
-            return
-        self._note("store-out", "the store is away")
-        self.run.store.out = True
-
-        def mend() -> None:
-            self.run.trace.say(self.run.agenda.now_s, "the store is back")
-            self.run.store.out = False
-            for machine in self.run.machines:
-                self._count_expiry(machine.process)
-
-        self._mended_after(self.options.store_out_s, mend)
-
-    def _disk_full(self) -> None:
-        disk = self._machine().disk
-        self._note("disk-full", f"the disk of {disk.name} is full")
-        disk.full = True
-        self._mended_after(self.options.disk_full_s, lambda: setattr(disk, "full", False))
-
-    def _disk_slow(self) -> None:
-        disk = self._machine().disk
-        self._note("disk-slow", f"the disk of {disk.name} is slow")
-        disk.slow = self.options.disk_slow_times
-        self._mended_after(self.options.disk_slow_s, lambda: setattr(disk, "slow", 1.0))
-
-    def _overload(self) -> None:
-        machine = self._machine()
-        self._note("overload", f"{machine.name} has too much to do")
-        machine.busy = self.options.overload_busy
-        self._mended_after(self.options.overload_s, lambda: setattr(machine, "busy", 0.0))
-
-    def _lose_disk(self) -> None:
-        machine = self._machine()
-        self.disks_lost.append(machine.number)
-        self._note("disk-lost", f"{machine.name} loses its disk")
-        self.crash(machine, "its disk is lost")
-        machine.disk.lose()
-        machine.incarnation = 0
-
-    def _jump(self) -> None:
-        machine = self._machine()
-        most = self.options.jump_ms
-        machine.clock.jump_ms = self.run.rng.randrange(-most, most + 1)
-        self._note("clock-jump", f"the wall clock of {machine.name} is off by {machine.clock.jump_ms} ms")
-        rate = 1.0 + self.run.rng.uniform(-self.options.drift, self.options.drift)
-        machine.clock.drift(rate, self.run.agenda.now_s)
+def _one(dice: _Dice, size: Size) -> tuple[int, ...]:
+    return (dice.randrange(size.machines),)
 
 
-def _in_handoff(process: Process) -> bool:
-    """Whether this process is one side of a handoff under way."""
-    return any(
-        person.row.at.name in ("PREPARING", "INVITED", "RELEASED") or person.seat.at.name != "EMPTY"
-        for _, person in process.persons()
-    )
+def _crash(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A process ends: `how` at rest, or before the next effect it would do. `by` 1: nothing proves it dead."""
+    how = "before its next effect" if dice.random() < 0.5 else "at rest"
+    return {"on": _one(dice, size), "how": how, **_down(dice, options)}
 
 
-def _nothing() -> None:
-    pass
+def _crash_in_write(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A process ends inside its next write, which is then lost, torn (and so lost), or done without being known."""
+    return {"on": _one(dice, size), **_down(dice, options)}
+
+
+def _crash_in_handoff(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """The next handoff message is struck: its sender dies before it leaves, or either side soon after."""
+    how = dice.choice(("the sender, before", "the sender", "the receiver", "the receiver"))
+    return {"how": how, **_down(dice, options)}
+
+
+def _down(dice: _Dice, options: FaultOptions) -> _Drawn:
+    return {"for_s": dice.uniform(*options.down_s), "by": float(dice.random() < options.unproven)}
+
+
+def _pause(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A process is stopped, as by SIGSTOP or a closed lid: the clocks run on, what arrives waits."""
+    return {"on": _one(dice, size), "for_s": dice.uniform(*options.pause_s)}
+
+
+def _overload(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A machine is too busy; `by`: what its ticks would use of their time."""
+    return {"on": _one(dice, size), "for_s": dice.uniform(*options.overload_s), "by": options.overload_busy}
+
+
+def _partition(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """These machines cannot be heard by the others; `how`: one way, or both."""
+    on = tuple(sorted(dice.sample(range(size.machines), dice.randrange(1, size.machines))))
+    how = "one way" if dice.random() < options.one_way else "both ways"
+    return {"on": on, "for_s": dice.uniform(*options.partition_s), "how": how}
+
+
+def _link_cut(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """The link of two machines breaks, and what is on its way is lost."""
+    return {"on": tuple(sorted(dice.sample(range(size.machines), 2)))}
+
+
+def _store_cut(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A machine cannot reach the store."""
+    return {"on": _one(dice, size), "for_s": dice.uniform(*options.store_cut_s)}
+
+
+def _store_out(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """The store is away for everybody."""
+    return {"for_s": dice.uniform(*options.store_out_s)}
+
+
+def _store_restored(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """The store is lost; a copy of it, `by` seconds old, takes its place in the operator's way: see ordeal.py."""
+    return {"for_s": dice.uniform(*options.store_restored_s), "by": dice.uniform(*options.store_copy_age_s)}
+
+
+def _nothing_more(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """The answer to the store's next request is lost, after the deed."""
+    return {}
+
+
+def _disk_full(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A machine's writes fail."""
+    return {"on": _one(dice, size), "for_s": dice.uniform(*options.disk_full_s)}
+
+
+def _disk_slow(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A machine's writes take `by` times as long."""
+    return {
+        "on": _one(dice, size),
+        "for_s": dice.uniform(*options.disk_slow_s),
+        "by": options.disk_slow_times,
+    }
+
+
+def _disk_lost(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A machine's process ends, and its disk is lost with everything on it."""
+    return {"on": (dice.randrange(size.nodes),), "for_s": dice.uniform(*options.down_s)}
+
+
+def _disk_lies(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A machine loses power, and its disk the last `by` writes, which it had called durable."""
+    writes = dice.randint(1, options.disk_lies_writes)
+    return {"on": (dice.randrange(size.nodes),), "for_s": dice.uniform(*options.down_s), "by": float(writes)}
+
+
+def _clock_jump(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """From now on a machine's wall clock is off by `by` ms."""
+    return {"on": _one(dice, size), "by": float(dice.randint(-options.jump_ms, options.jump_ms))}
+
+
+def _drift(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """From now on a machine's clocks run faster by the part `by`."""
+    return {"on": _one(dice, size), "by": dice.uniform(-options.drift, options.drift)}
+
+
+def _client_cut(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A device's connection breaks."""
+    return {"on": (dice.randrange(size.devices),)}
+
+
+def _client_stall(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """Nothing gets to or from a device for a while."""
+    return {"on": (dice.randrange(size.devices),), "for_s": dice.uniform(*options.client_stall_s)}
+
+
+def _late(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """The next handoff message arrives `by` seconds later, behind others; or so much later once more."""
+    return {"by": dice.uniform(*options.late_s)}
+
+
+def _join(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A spare machine joins the city without any ground, and leaves it in order after a while."""
+    if size.machines == size.nodes:
+        return {}
+    return {"on": (dice.randrange(size.nodes, size.machines),), "for_s": dice.uniform(*options.stay_s)}
+
+
+def _leave(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A node is ended in order (SIGTERM): it drains, leaves, and is started again after a while."""
+    return {"on": (dice.randrange(size.nodes),), "for_s": dice.uniform(*options.away_s)}
+
+
+def _roll(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """Each node is restarted in order, the next when the one before is back."""
+    return {"on": tuple(range(size.nodes))}
+
+
+def _operator(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """An operator asks for something; `by` picks the region among those there are then, of 1."""
+    how = dice.choice(("move", "move", "split", "split", "merge", "merge", "drain", "pin", "unpin", "cancel"))
+    return {
+        "on": _one(dice, size),
+        "how": how,
+        "by": dice.random(),
+        "for_s": dice.uniform(*options.drained_s),
+    }
+
+
+def _gather(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """Everybody walks to one point and stays; `by` picks it: column and row of a grid of 1000 by 1000."""
+    return {"by": float(dice.randrange(1_000_000)), "for_s": dice.uniform(*options.gather_s)}
+
+
+class _Kind(NamedTuple):
+    every: str  # the field of FaultOptions
+    draw: Callable[[_Dice, FaultOptions, Size], _Drawn]
+    major: bool = True  # counted as a fault of a node, the network, the store, a disk or a clock
+
+
+_KINDS: Final = {
+    "crash": _Kind("crash_every_s", _crash),
+    "crash-in-handoff": _Kind("crash_in_handoff_every_s", _crash_in_handoff),
+    "crash-in-write": _Kind("crash_in_write_every_s", _crash_in_write),
+    "pause": _Kind("pause_every_s", _pause),
+    "overload": _Kind("overload_every_s", _overload),
+    "partition": _Kind("partition_every_s", _partition),
+    "link-cut": _Kind("link_cut_every_s", _link_cut),
+    "store-cut": _Kind("store_cut_every_s", _store_cut),
+    "store-out": _Kind("store_out_every_s", _store_out),
+    "disk-full": _Kind("disk_full_every_s", _disk_full),
+    "disk-slow": _Kind("disk_slow_every_s", _disk_slow),
+    "clock-jump": _Kind("jump_every_s", _clock_jump),
+    "answer-lost": _Kind("store_answer_lost_every_s", _nothing_more, major=False),
+    "client-cut": _Kind("client_cut_every_s", _client_cut, major=False),
+    "client-stall": _Kind("client_stall_every_s", _client_stall, major=False),
+    "again": _Kind("again_every_s", _late, major=False),
+    "late": _Kind("late_every_s", _late, major=False),
+    "lost": _Kind("lost_every_s", _nothing_more, major=False),
+    "join": _Kind("join_every_s", _join, major=False),
+    "leave": _Kind("leave_every_s", _leave, major=False),
+    "roll": _Kind("roll_every_s", _roll, major=False),
+    "operator": _Kind("operator_every_s", _operator, major=False),
+    "gather": _Kind("gather_every_s", _gather, major=False),
+}
+MAJOR: Final = tuple(kind for kind, (_, _, major) in _KINDS.items() if major)
+_ONCE: Final = {  # with this probability, one in a run, well inside it
+    "disk-lost": ("disk_lost", _disk_lost),
+    "disk-lies": ("disk_lies", _disk_lies),
+    "store-restored": ("store_restored", _store_restored),
+}
+
+
+def drawn(seed: int, options: FaultOptions, size: Size, until_s: float) -> tuple[Fault, ...]:
+    """All faults of a run in the order of their times, none at `until_s` or later."""
+    faults: list[Fault] = []
+    for kind, (every, draw, _) in _KINDS.items():
+        every_s = getattr(options, every)
+        dice = random.Random(f"{seed} {kind}")
+        at_s = dice.expovariate(1.0 / every_s) if every_s else math.inf
+        while at_s < until_s:
+            faults.append(Fault(round(at_s, 6), kind, **draw(dice, options, size)))
+            at_s += dice.expovariate(1.0 / every_s)
+    for kind, (probability, draw) in _ONCE.items():
+        dice = random.Random(f"{seed} {kind}")
+        if dice.random() < getattr(options, probability):
+            apart_s = min(30.0, 0.3 * until_s)  # from either end
+            at_s = dice.uniform(apart_s, until_s - apart_s)
+            faults.append(Fault(round(at_s, 6), kind, **draw(dice, options, size)))
+    if options.drift:
+        dice = random.Random(f"{seed} drift")
+        for number in range(size.machines):
+            faults.append(replace(Fault(0.0, "drift", **_drift(dice, options, size)), on=(number,)))
+        jumps = [fault.at_s for fault in faults if fault.kind == "clock-jump"]
+        faults += [Fault(at_s, "drift", **_drift(dice, options, size)) for at_s in jumps]
+    return tuple(sorted(faults, key=lambda fault: fault.at_s))
+
+
+# ---- the list as JSON has it
+
+_DEFAULTS: Final = {field.name: field.default for field in fields(Fault)}
+
+
+def as_plain(fault: Fault) -> dict[str, Any]:
+    """A fault as JSON has it, without what it does not need."""
+    return {name: value for name, value in asdict(fault).items() if value != _DEFAULTS[name]}
+
+
+def as_fault(plain: dict[str, Any]) -> Fault:
+    """A fault from JSON.
+
+    Raises:
+        ValueError: it is none.
+    """
+    kinds = {*_KINDS, *_ONCE, "drift"}
+    if not isinstance(plain, dict) or plain.get("kind") not in kinds or plain.keys() - _DEFAULTS.keys():
+        raise ValueError(f"this is no fault: {plain}")
+    on = tuple(int(number) for number in plain.get("on", ()))
+    for_s, by = float(plain.get("for_s", 0.0)), float(plain.get("by", 0.0))
+    return Fault(float(plain.get("at_s", 0.0)), plain["kind"], on, for_s, by, str(plain.get("how", "")))

@@ -170,7 +170,7 @@ def on_square(cell: Cell) -> bool:
 def balance_of(bots: int) -> str:
     """The nodes' `[balance]`: a crowd of so many is heavy for one of them, and calm when nearly all have left."""
     easy = max(4, bots // 4)
-    return f"people_easy = {easy}\npeople_calm = {easy // 4}\n"
+    return f"[balance]\npeople_easy = {easy}\npeople_calm = {easy // 4}\n"
 
 
 def declare(folder: Path, evening: Evening, now_s: float) -> float:

@@ -101,7 +101,6 @@ class Surroundings(Protocol):
     trace: Trace
     network: Network
     store: Store
-    rng: random.Random
     machines: list[Machine]
 
     def before_effect(self, process: Process, effect: object) -> None: ...
@@ -127,8 +126,10 @@ class Machine:
         config: NodeConfig,
         disk: Disk,
         clock: Clock,
+        dice: random.Random,
         run: Surroundings,
     ) -> None:
+        self.dice = dice
         self.number = number
         self.name = chr(ord("A") + number)
         self.keys, self.config, self.disk, self.clock, self.run = keys, config, disk, clock, run
@@ -145,7 +146,7 @@ class Machine:
         """Start a process; `proven`: its data directory's lock shows that the earlier one is dead."""
         assert self.process is None
         self.lives += 1
-        entropy = self.run.rng.getrandbits(256).to_bytes(32, "big")
+        entropy = self.dice.getrandbits(256).to_bytes(32, "big")
         ends = self.incarnation if proven else 0
         cells, records = self.disk.recover(), self.disk.recover_records()
         node = Node(self.config, self.keys, entropy, cells, ends, self.now(), records)
@@ -153,12 +154,11 @@ class Machine:
         self.run.trace.say(self.run.agenda.now_s, f"{self.name} starts, life {self.lives}")
         self.process.begin()
 
-    def crash(self, why: str) -> None:
-        """End the process between two of its effects."""
+    def end(self) -> None:
+        """There is no process any more; if its disk was at something, that is lost, or done without anybody knowing."""
         process = self.process
         if process is None:
             return
-        self.run.trace.say(self.run.agenda.now_s, f"{self.name} crashes: {why}")
         self.process = None
         process.alive = False
         self.disk.crash()
@@ -201,6 +201,11 @@ class Process:
         """Until when, by its own clock, this process may act."""
         return self.node.parts.ownership.deadline_s
 
+    @property
+    def giving(self) -> frozenset[Cell]:
+        """The ground it has frozen, and of which it does not know yet whether it is another's now."""
+        return self.node.parts.ownership.giving
+
     def persons(self) -> Iterable[tuple[int, Person]]:
         """Every avatar the node knows of, with its row and seat."""
         return self.node.parts.people.persons()
@@ -214,7 +219,7 @@ class Process:
     def begin(self) -> None:
         """The first tick and all that follow."""
         self._plan_tick(self.now().boot_s)
-        self.run.agenda.after(self.run.rng.random() * KEEP_EVERY_S, self._keep)
+        self.run.agenda.after(self.machine.dice.random() * KEEP_EVERY_S, self._keep)
 
     def pause(self) -> None:
         """Stop, as by SIGSTOP: what arrives waits, the clocks run on."""
@@ -229,6 +234,11 @@ class Process:
         self._drain()
         while self._inbox and not self.paused and self.alive:
             self._inbox.popleft()()
+
+    def leave(self) -> None:
+        """Send everybody elsewhere and act on nothing any more, as the shell does before it ends."""
+        self.node.leave(self.now())
+        self._drain()
 
     def do(self, what: Callable[[], None]) -> None:
         """Something from outside: now, or when the process runs again."""

@@ -140,10 +140,10 @@ class NodeProcess:
         """Whether its process exists."""
         return self.process is not None and self.process.poll() is None
 
-    def start(self) -> None:
+    def start(self, module: str = "shard_node") -> None:
         """Starts it (again), with the same keys, ports and data."""
         with self.log.open("ab") as log:
-            self.process = start_child(["-m", "shard_node", "--config", str(self.config)], log, log)
+            self.process = start_child(["-m", module, "--config", str(self.config)], log, log)
 
     def signal(self, number: int) -> None:
         """Sends its process a signal."""
@@ -189,7 +189,7 @@ class City:
 
     Each holds the regions that `dealt` gives it, or its share of those around `places`, and of the rest of the root.
     `tls` are a certificate and its key, in PEM, for the play sockets, `store` is the text of their `[coordination]`,
-    `balance` that of their `[balance]`.
+    `more` that of further tables.
     """
 
     def __init__(
@@ -206,7 +206,7 @@ class City:
         tls: tuple[Path, Path] | None = None,
         declared: Path | None = None,
         store: str = SQLITE,
-        balance: str = "",
+        more: str = "",
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -234,8 +234,8 @@ class City:
                 f"take_orphans = {str(take_orphans).lower()}\ntick_ms = {tick_ms}\n"
                 + (f"ttl_s = {ttl_s}\n" if ttl_s is not None else "")
                 + (f"declared = {json.dumps(str(declared))}\n" if declared is not None else "")
-                + (f'\n[tls]\nplay_cert = "{tls[0]}"\nplay_key = "{tls[1]}"\n' if tls else "")
-                + (f"\n[balance]\n{balance}" if balance else ""),
+                + f"\n{more}"
+                + (f'\n[tls]\nplay_cert = "{tls[0]}"\nplay_key = "{tls[1]}"\n' if tls else ""),
                 encoding="utf-8",
             )
             self.nodes.append(

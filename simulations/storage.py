@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from p2pworld.crdt import ObjectCell
-from p2pworld.messages import SaveDelta, SaveRecord, SaveState, Write
+from p2pworld.messages import SaveRecord, SaveState, Write
 from p2pworld.world.objects import SavedCell
 
 if TYPE_CHECKING:
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Disk", "DiskOptions"]
 
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+_UNDONE_MAX: Final = 8  # jobs: a disk that lies has so many of the last ones in its cache at most
+
 
 @dataclass(frozen=True, slots=True)
 class DiskOptions:
@@ -34,12 +38,12 @@ class DiskOptions:
     done_in_crash: float = 0.4  # probability
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Cell:
     epoch: int
     n: int
     state: bytes
-    deltas: list[bytes]
+    deltas: tuple[bytes, ...] = ()
 
 
 class Disk:
@@ -55,6 +59,9 @@ class Disk:
         self.name, self._options, self._agenda, self._rng, self._trace = name, options, agenda, rng, trace
         self._cells: dict[int, _Cell] = {}
         self._records: dict[tuple[str, bytes], SaveRecord] = {}
+        self._before: deque[tuple[dict[int, _Cell | None], dict[tuple[str, bytes], SaveRecord | None]]] = (
+            deque(maxlen=_UNDONE_MAX)
+        )  # what the last jobs replaced
         self._queue: deque[tuple[Persist, Callable[[str], None]]] = deque()
         self._life = 0
         self._busy = False
@@ -73,10 +80,25 @@ class Disk:
         self._busy = False
         self._queue.clear()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a write is under way."""
+        return self._busy
+
     def lose(self) -> None:
         """The disk itself is lost, with everything on it."""
         self._cells.clear()
         self._records.clear()
+        self._before.clear()
+
+    def lose_last(self, jobs: int) -> int:
+        """The disk turns out not to have what it called durable last; how many jobs those were."""
+        lost = min(jobs, len(self._before))
+        for _ in range(lost):
+            cells, records = self._before.pop()
+            _put_back(self._cells, cells)
+            _put_back(self._records, records)
+        return lost
 
     def has(self, object_id: bytes) -> bool:
         """Whether an object with this id was ever written here."""
@@ -121,8 +143,12 @@ class Disk:
 
     def _apply(self, writes: tuple[Write, ...]) -> None:
         self.writes += len(writes)
+        cells: dict[int, _Cell | None] = {}
+        records: dict[tuple[str, bytes], SaveRecord | None] = {}
+        self._before.append((cells, records))
         for write in writes:
             if isinstance(write, SaveRecord):
+                records.setdefault((write.kind, write.id), self._records.get((write.kind, write.id)))
                 self._trace.add(self._agenda.now_s, b"W", write.kind.encode() + write.id, write.data)
                 self._records[write.kind, write.id] = write
                 continue
@@ -130,14 +156,22 @@ class Disk:
             head = b"%s %d %d %d" % (self.name.encode(), write.cell, write.epoch, write.n)
             self._trace.add(self._agenda.now_s, b"W", head, data)
             kept = self._cells.get(write.cell)
+            cells.setdefault(write.cell, kept)
             if kept is not None and write.epoch < kept.epoch:
                 self.regressions.append(
                     f"{self.name} wrote cell {write.cell} under epoch {write.epoch} after {kept.epoch}"
                 )
-            if isinstance(write, SaveDelta) and kept is not None:
-                kept.epoch, kept.n = write.epoch, write.n
-                kept.deltas.append(write.delta)
-            elif isinstance(write, SaveDelta):
-                self._cells[write.cell] = _Cell(write.epoch, write.n, b"", [write.delta])
-            else:
-                self._cells[write.cell] = _Cell(write.epoch, write.n, write.state, [])
+            if isinstance(write, SaveState):
+                self._cells[write.cell] = _Cell(write.epoch, write.n, write.state)
+                continue
+            state, deltas = (b"", ()) if kept is None else (kept.state, kept.deltas)
+            self._cells[write.cell] = _Cell(write.epoch, write.n, state, (*deltas, write.delta))
+
+
+def _put_back(kept: dict[_K, _V], before: dict[_K, _V | None]) -> None:
+    """Put back what there was, and remove what there was not."""
+    for key, old in before.items():
+        if old is None:
+            kept.pop(key, None)
+        else:
+            kept[key] = old

@@ -34,6 +34,7 @@ _FRAME_KINDS: Final = 0x40  # below it are packed frames
 _POSES: Final = 0x02
 _T_MS: Final = struct.Struct("<I")
 _ARRIVED_CM: Final = 150.0
+_CROWD_CM: Final = 200  # so far from the middle of a crowd people stand, each way
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class WalkOptions:
     """How people behave: speeds in cm/s, rates per person and second."""
 
     speed_cm_s: tuple[float, float] = (450.0, 690.0)
-    pose_every_s: float = 0.22
+    pose_every_s: float = 0.33
     linger_s: float = 0.6  # at the end of each leg, on average
     hang_per_s: float = 0.03
     ring_per_s: float = 0.02
@@ -76,9 +77,10 @@ class Town(Protocol):
     agenda: Agenda
     trace: Trace
     network: Network
-    rng: random.Random
     machines: list[Machine]
     bounds_cm: tuple[int, int, int, int]
+
+    def dice(self, of: str) -> random.Random: ...
 
     @property
     def walking(self) -> bool: ...
@@ -89,10 +91,10 @@ class Device:
 
     def __init__(self, person: Person, name: str, options: WalkOptions, ledger: Ledger, town: Town) -> None:
         self.person, self.name, self.town = person, name, town
-        rng = town.rng
+        self.dice = rng = town.dice(name)
         urls = [machine.config.play_url for machine in town.machines]
         rng.shuffle(urls)
-        east, north = _somewhere(town)
+        east, north = _somewhere(town, rng)
         self.session = Session(
             person.signer,
             Profile(person.name),
@@ -106,15 +108,18 @@ class Device:
         self._options, self._ledger = options, ledger
         self._sockets: dict[int, PlaySocket] = {}
         self._deeds: dict[int, Deed] = {}
-        self._aim = _somewhere(town)
+        self._aim = _somewhere(town, self.dice)
         self._linger_until_s = 0.0
+        self._stalled_s = 0.0
+        self._gathered_until_s = 0.0  # with the crowd, around this point:
+        self._gathering = self._aim
         self._speed_cm_s = rng.uniform(*options.speed_cm_s)
         self._skew_ms = rng.randrange(-2_000, 2_000)
         self._stepped_s = 0.0
 
     def begin(self, *, active: bool) -> None:
         """Start to live; an `active` device logs in at once."""
-        rng = self.town.rng
+        rng = self.dice
         if active:
             self.town.agenda.after(rng.random() * 2.0, self.gesture)
         self.town.agenda.after(rng.random() * self._options.pose_every_s, self._beat)
@@ -171,8 +176,9 @@ class Device:
 
     def stall(self, seconds: float) -> None:
         """Nothing arrives on this device's sockets, either way, for a while."""
+        self._stalled_s = max(self._stalled_s, self.town.agenda.now_s + seconds)
         for socket in self._sockets.values():
-            socket.stalled_s = max(socket.stalled_s, self.town.agenda.now_s + seconds)
+            socket.stalled_s = self._stalled_s
 
     def _follow(self, was: ClientAt) -> None:
         session = self.session
@@ -197,10 +203,11 @@ class Device:
 
     def _open(self, action: Open) -> None:
         network = self.town.network
-        machine = next(m for m in self.town.machines if m.config.play_url == action.url)
-        socket = PlaySocket(self, action.conn, machine.process)
+        found = [machine.process for machine in self.town.machines if machine.config.play_url == action.url]
+        process = found[0] if found else None
+        socket = PlaySocket(self, action.conn, process)
         self._sockets[action.conn] = socket
-        process = machine.process
+        socket.stalled_s = self._stalled_s
         if process is None:
             network.close_from_node(socket)
         else:
@@ -236,7 +243,7 @@ class Device:
                 self._say(conn, data)
         self._stepped_s = now_s
         if session.playing and town.walking:
-            chance = town.rng.random() / options.pose_every_s
+            chance = self.dice.random() / options.pose_every_s
             if chance < options.hang_per_s:
                 self._act("hang", f"{self.name} {len(self._ledger.deeds)}")
             elif chance < options.hang_per_s + options.ring_per_s:
@@ -253,16 +260,24 @@ class Device:
         de, dn = self._aim[0] - pose.east_cm, self._aim[1] - pose.north_cm
         left = math.sqrt(de * de + dn * dn)
         if left < _ARRIVED_CM:
-            self._aim = _somewhere(town)
-            self._linger_until_s = now_s + 2 * town.rng.random() * self._options.linger_s
+            self._aim = self._next_aim(now_s)
+            self._linger_until_s = now_s + 2 * self.dice.random() * self._options.linger_s
             return pose
         go = min(left, self._speed_cm_s * way_s)
-        yaw = int(town.rng.random() * 256)
+        yaw = int(self.dice.random() * 256)
         return Pose(pose.east_cm + round(de / left * go), pose.north_cm + round(dn / left * go), 0, yaw, 1)
 
-    def turn(self) -> None:
-        """Walk somewhere else from now on."""
-        self._aim = _somewhere(self.town)
+    def _next_aim(self, now_s: float) -> tuple[int, int]:
+        if now_s >= self._gathered_until_s:
+            return _somewhere(self.town, self.dice)
+        east, north = self._gathering
+        most = _CROWD_CM
+        return east + self.dice.randint(-most, most), north + self.dice.randint(-most, most)
+
+    def gather(self, point_cm: tuple[int, int], until_s: float) -> None:
+        """Walk to where everybody goes, and about there until then."""
+        self._gathering, self._gathered_until_s, self._linger_until_s = point_cm, until_s, 0.0
+        self._aim = self._next_aim(self.town.agenda.now_s)
 
     def _act(self, verb: str, text: str) -> None:
         try:
@@ -310,6 +325,7 @@ class Person:
         self.town = town
         self.devices = [Device(self, f"{self.name}.{d}", options, ledger, town) for d in range(devices)]
         self.id = self.devices[0].session.id
+        self.dice = town.dice(self.name)
         self._options = options
 
     def begin(self) -> None:
@@ -320,13 +336,13 @@ class Person:
 
     def _plan(self) -> None:
         rate = self._options.switch_per_s + self._options.quit_per_s
-        self.town.agenda.after(self.town.rng.expovariate(rate), self._change)
+        self.town.agenda.after(self.dice.expovariate(rate), self._change)
 
     def _change(self) -> None:
         if not self.town.walking:
             return
         self._plan()
-        options, rng = self._options, self.town.rng
+        options, rng = self._options, self.dice
         if rng.random() * (options.switch_per_s + options.quit_per_s) < options.switch_per_s:
             self.devices[rng.randrange(len(self.devices))].gesture()
             return
@@ -336,6 +352,6 @@ class Person:
             self.town.agenda.after(1.0 + 6.0 * rng.random(), device.gesture)
 
 
-def _somewhere(town: Town) -> tuple[int, int]:
+def _somewhere(town: Town, dice: random.Random) -> tuple[int, int]:
     west, south, east, north = town.bounds_cm
-    return town.rng.randrange(west, east), town.rng.randrange(south, north)
+    return dice.randrange(west, east), dice.randrange(south, north)

@@ -39,6 +39,7 @@ LAYERS = {  # a module or package and its layer; the longest name that fits coun
     "p2pworld.world": 2,
     "p2pworld.civic": 2,
     "p2pworld.membership": 2,
+    "p2pworld.revocation": 1,
     "p2pworld.core": 3,
     "p2pworld.drive": 3,
     "shard_node": SHELL,
@@ -404,6 +405,8 @@ BREAKING = [
     (pure_imports, "p2pworld.seoul.gu", "from pathlib import Path", "only the shell"),
     (pure_imports, "p2pworld.world.presence", "import numpy as np", "numpy has no business here"),
     (pure_imports, "p2pworld.crypto.keys", "import numpy", "numpy has no business here"),
+    (pure_imports, "p2pworld.merkle.note", "import nacl.signing", "nacl has no business here"),
+    (downward_imports, "p2pworld.merkle.note", "from p2pworld.civic import witness", "of L2"),
     (pure_imports, "p2pworld.crypto.keys", "from nacl.utils import random", "not pure"),
     (pure_imports, "p2pworld.world.crowd", "from numpy import random", "not pure"),
     (

@@ -43,6 +43,7 @@ from p2pworld.world.interest import leaf_frames
 from p2pworld.world.ownership import (
     Began,
     Ended,
+    LeaseEnded,
     MapNews,
     MapRead,
     ProposalUnknown,
@@ -58,14 +59,16 @@ from p2pworld.world.riders import NO_ROOM_AHEAD
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from numpy.typing import NDArray
 
     from p2pworld.crypto.keys import Signer
     from p2pworld.errors import Refusal
+    from p2pworld.grants import Grant
     from p2pworld.ids import Incarnation
     from p2pworld.messages import SaveRecord
+    from p2pworld.revocation import Notice as RevocationNotice
     from p2pworld.world.citymap import CityMap, Member
     from p2pworld.world.moderation import Asking, Filed, Sanction
     from p2pworld.world.objects import SavedCell
@@ -82,7 +85,7 @@ from p2pworld.core.tending import Tending
 
 __all__ = ["Event", "Node", "StoreAnswer"]
 
-StoreAnswer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | StoreFailed
+StoreAnswer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | LeaseEnded | StoreFailed
 Event = ClientOpened | ClientSaid | ClientLost | LinkUp | LinkDown | PeerSaid | StoreAnswer
 
 _NOTHING: AbstractContextManager[None] = nullcontext()
@@ -168,7 +171,7 @@ class Node:
                 parts.moderation.lost(event.conn)
                 self._waiting.pop(event.conn, None)
             case LinkUp():
-                self._peers.link_up(event.peer, event.caps)
+                self._peers.link_up(event.peer, event.caps, event.grants)
             case LinkDown():
                 self._peers.link_down(event.peer)
             case PeerSaid():
@@ -331,6 +334,7 @@ class Node:
         parts = self.parts
         parts.objects.advance(done, parts.out, now)
         parts.moderation.advance(done)
+        parts.notices.advance(done)
         self._tending.tell_changes(now)
 
     def drain(self) -> None:
@@ -359,6 +363,7 @@ class Node:
         if out.writes:
             parts.objects.leaving(self._ready_number)
             parts.moderation.leaving(self._ready_number)
+            parts.notices.leaving(self._ready_number)
         ready = Ready(
             self._ready_number,
             tuple(self._frames),
@@ -498,6 +503,7 @@ class Node:
             "objects": parts.objects.status(),
             "ownership": parts.ownership.status(now),
             "moderation": parts.moderation.status(),
+            "taken_back": parts.notices.status(),
         }
 
     def people_by_cell(self) -> dict[Cell, int]:
@@ -511,6 +517,28 @@ class Node:
     def all_counters(self) -> Counter[str]:
         """Everything counted here, by what it is."""
         return sum((machine.counters for machine in self.parts.counting()), self.parts.counters)
+
+    # ------------------------------------------------------------------------------------------------- taken back
+
+    def take_back(self, data: bytes, now: Instant) -> RevocationNotice | Refusal:
+        """A notice from its issuer, or from the store: heeded, kept and passed on, or why not."""
+        return self._tending.take_back(data, now, None)
+
+    def has_notice(self, notice: RevocationNotice) -> bool:
+        """Whether this notice is on this node's disk."""
+        return self.parts.notices.is_kept(notice)
+
+    def notices_beyond(self, names: Collection[bytes]) -> list[tuple[bytes, bytes]]:
+        """(name, bytes) of the notices known here that are none of these."""
+        return self.parts.notices.missing(names)
+
+    def voids(self, chain: tuple[Grant, ...], at_ms: int) -> Refusal | None:
+        """Why these grants count no longer, as far as this node knows."""
+        return self.parts.notices.voids(chain, at_ms)
+
+    def own_fault(self, now: Instant) -> Refusal | None:
+        """Why this node itself may take part no longer."""
+        return self.voids(self.config.grants, now.wall_ms)
 
     # ------------------------------------------------------------------------------------------------- moderation
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from p2pworld.geometry import Cell
+from p2pworld.grants import Grant
 from p2pworld.limits import AVATARS_MAX, CLIENTS_MAX, LEASE_TTL_S, TICK_MS
 from p2pworld.seoul.landmarks import LANDMARKS
 from p2pworld.world.balance import BalanceOptions
@@ -22,6 +23,7 @@ from p2pworld.world.crowd import Crowd
 from p2pworld.world.friends import Friends
 from p2pworld.world.moderation import Moderation
 from p2pworld.world.moving import Moving
+from p2pworld.world.notices import Notices
 from p2pworld.world.objects import Objects, SavedCell
 from p2pworld.world.outbox import Outbox
 from p2pworld.world.overload import Overload
@@ -80,6 +82,7 @@ class NodeConfig:
     take_orphans: bool = True
     places: Places = NO_PLACES
     roots: frozenset[bytes] = frozenset()  # the keys that grants begin at: moderators', and those of roles
+    grants: tuple[Grant, ...] = ()  # this node's own
     balance: BalanceOptions | None = None  # None: it never wishes that ground be moved, also as the steward
     name: str = ""  # what its operator calls it
 
@@ -115,6 +118,7 @@ class Parts:
             config.ttl_s,
             ends,
             config.take_orphans,
+            frozenset(grant.issuer for grant in config.grants if grant.succeeds),
         )
         self.overload = Overload(config.tick_ms)
         self.people = People(
@@ -158,7 +162,11 @@ class Parts:
             self._beside,
             lambda avatar: self.people.proof(avatar).profile.name,
         )
+        records = tuple(records)
+        self.notices = Notices(config.roots, self.out, records, now.wall_ms)
+        self.people.papers.voids = self.notices.voids
         self.moderation = Moderation(config.roots, self.out, records, now.wall_ms)
+        self.moderation.voids = self.notices.voids
         self.people.bars = self.moderation.barred
         self.index = RegionIndex(self.city, self.who)
         self.asked: dict[int, list[int]] = {}  # avatars that neighbours were asked about: who wants to know
@@ -220,6 +228,7 @@ class Parts:
             self.friends,
             self.riders,
             self.moderation,
+            self.notices,
             self.visits,
             self.tellings,
             self.programmes,

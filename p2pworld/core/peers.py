@@ -35,6 +35,7 @@ from p2pworld.messages import (
     Prepare,
     Profiles,
     Regions,
+    Revoked,
     Sanctioned,
     SeatReady,
     SeatRefused,
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from p2pworld.core.parts import Parts
     from p2pworld.core.pulse import Pulse
     from p2pworld.core.tending import Tending
+    from p2pworld.grants import Grant
     from p2pworld.ids import Incarnation
 
 
@@ -72,8 +74,9 @@ class Peers:
         self._links_made = 0
         self._deferred: list[tuple[float, Incarnation, int, Prepare]] = []
 
-    def link_up(self, peer: Incarnation, caps: tuple[str, ...]) -> None:
+    def link_up(self, peer: Incarnation, caps: tuple[str, ...], grants: tuple[Grant, ...]) -> None:
         parts = self._parts
+        parts.notices.link_up(peer, caps, grants)
         self._pulse.link_up(peer, caps)
         self._ground.link_up(peer, caps)
         parts.friends.link_up(peer, caps)
@@ -90,6 +93,7 @@ class Peers:
         self._pulse.link_down(peer)
         self._ground.link_down(peer)
         parts.friends.link_down(peer)
+        parts.notices.link_down(peer)
         if number is not None:
             parts.ghost_ttl_s.pop(number, None)
             parts.crowd.drop_source(number)
@@ -167,6 +171,8 @@ class Peers:
                 parts.tellings.heard(message, now)
             case Sanctioned():
                 self._tending.obey(message.order, now, peer)
+            case Revoked():
+                self._tending.take_back(message.notice, now, peer)
             case WhoTell():
                 roles = message.roles or ("",) * len(message.ids)
                 for avatar, profile, role in zip(message.ids, message.profiles, roles, strict=False):

@@ -16,6 +16,7 @@ from p2pworld.messages import (
     ToClient,
     Told,
 )
+from p2pworld.revocation import Revocation
 from p2pworld.seoul.landmarks import LANDMARKS
 from p2pworld.world.crowd import MINE
 from p2pworld.world.places import bell_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from p2pworld.core.parts import Parts
     from p2pworld.ids import Incarnation
     from p2pworld.messages import WorldObject
+    from p2pworld.revocation import Notice as RevocationNotice
     from p2pworld.world.moderation import Sanction
 
 
@@ -32,6 +34,7 @@ __all__ = ["Tending"]
 
 _EXPUNGE_EVERY_S = 5.0
 _ANSWERS_WAIT_S = 5.0
+_REVIEW_EVERY_S = 0.5  # for what was signed by a clock ahead of ours, and for members that are new
 
 
 class Tending:
@@ -49,6 +52,11 @@ class Tending:
         self._play_programmes(now)
         self._objects(now)
         self._moderate(now)
+        parts = self._parts
+        parts.notices.tick(now)
+        if self._due(_REVIEW_EVERY_S, "review", now):
+            parts.notices.members(parts.city.members.keys())
+            self._review(now)
 
     def _due(self, every_s: float, what: str, now: Instant) -> bool:
         """Whether this, done so seldom, is to be done in this tick; ticks come a little early or late."""
@@ -112,6 +120,29 @@ class Tending:
         if taken.action == "expunge":
             parts.objects.expunge(taken.subject, parts.out, now)
         return taken
+
+    def take_back(
+        self, data: bytes, now: Instant, came_from: Incarnation | None
+    ) -> RevocationNotice | Refusal:
+        """A notice from its issuer or the store (`came_from` None) or a neighbour: kept, passed on, and heeded."""
+        parts = self._parts
+        taken = parts.notices.receive(data, now, came_from)
+        if not isinstance(taken, Refusal):
+            self._review(now)
+            if isinstance(taken, Revocation):
+                parts.people.papers.told_no_role(avatar_id(taken.subject))
+        return taken
+
+    def _review(self, now: Instant) -> None:
+        """Whoever has lost its grants has lost its role and its part in the city."""
+        parts = self._parts
+        for avatar, why in parts.people.papers.review(now.wall_ms):
+            row = parts.crowd.row_of.get(avatar)
+            parts.counters["roles-lost"] += 1
+            if row is not None and (conn := int(parts.crowd.conn[row])) >= 0:
+                sentence = f"Your grant counts no longer: {why.sentence}."
+                parts.out.sends.append(ToClient(conn, Notice(why.reason, sentence)))
+        parts.ownership.shun(parts.notices.fallen(parts.city.members, now.wall_ms))
 
     def _moderate(self, now: Instant) -> None:
         """Keep people out of places they may not be at; take down what is to go, also in cells that came later."""

@@ -184,6 +184,10 @@ class ObjectCell:
         entries = self._objects.entries(object_id)
         return tuple(record for _, record in sorted(entries.items(), key=_dot_of))
 
+    def divided(self) -> set[bytes]:
+        """The objects that have several versions."""
+        return {object_id for object_id in self._objects if len(self._objects.entries(object_id)) > 1}
+
     def newest_stamp(self) -> Stamp | None:
         """The largest stamp of any register, None without registers; a link asks this of each delta."""
         return max(

@@ -27,9 +27,9 @@ from cryptography.x509.oid import NameOID
 
 from p2pworld.crypto.keys import Signer, verify
 from p2pworld.errors import Refusal, RemoteError
-from p2pworld.grants import CHAIN_MAX, Grant, verify_chain
+from p2pworld.grants import CHAIN_MAX, Grant, Voids, verify_chain
 from p2pworld.limits import LINK_HELLO_BYTES_MAX
-from p2pworld.messages import GROUND, PULSE, SEEK, Range, Size
+from p2pworld.messages import GROUND, PULSE, REVOKE, SEEK, Range, Size
 from p2pworld.messages.fields import U16, Code, Key, Nonce, Sentence, Signature
 from p2pworld.wire.codec import KindTable
 
@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 LINK_VERSIONS: Final = (1, 1)  # lowest and highest spoken here
-LINK_CAPS: Final = (PULSE, SEEK, GROUND)
+LINK_CAPS: Final = (PULSE, SEEK, GROUND, REVOKE)
 LINK_ROLE: Final = "shard"
 
 IncarnationNumber = Annotated[int, Range(1, 2**53 - 1)]
@@ -195,11 +195,12 @@ def check_challenge(
     expected: Incarnation,
     roots: frozenset[bytes],
     now_ms: int,
+    voids: Voids | None = None,
 ) -> Refusal | None:
     """Why the dialler must not go on with this acceptor, or None.
 
     The certificate (as TLS presented it) must be of the dialled node, and so must the challenge; the incarnation must
-    be the expected one; the grants must hold; a version must be common.
+    be the expected one; the grants must hold and not be void; a version must be common.
 
     Raises:
         RemoteError: the certificate cannot be read.
@@ -212,7 +213,7 @@ def check_challenge(
         )
     if _common_version(challenge.v_min, challenge.v_max) is None:
         return Refusal("version", _version_sentence(challenge.v_min, challenge.v_max))
-    return verify_chain(challenge.grants, roots, challenge.node, LINK_ROLE, now_ms)
+    return verify_chain(challenge.grants, roots, challenge.node, LINK_ROLE, now_ms, voids=voids)
 
 
 def sign_link(
@@ -231,7 +232,12 @@ def sign_link(
 
 
 def accept_hello(
-    hello: LinkHello, challenge: LinkChallenge, certificate_der: bytes, roots: frozenset[bytes], now_ms: int
+    hello: LinkHello,
+    challenge: LinkChallenge,
+    certificate_der: bytes,
+    roots: frozenset[bytes],
+    now_ms: int,
+    voids: Voids | None = None,
 ) -> LinkAccepted | LinkRefused:
     """The acceptor's verdict on the answer to its own challenge, sent over its own certificate."""
     version = _common_version(hello.v_min, hello.v_max)
@@ -242,7 +248,7 @@ def accept_hello(
     signed = _signed_bytes(certificate_der, challenge, hello.node, hello.incarnation)
     if not verify(hello.node, signed, hello.sig):
         return LinkRefused("signature", "the answer was not signed by that node over this channel")
-    refusal = verify_chain(hello.grants, roots, hello.node, LINK_ROLE, now_ms)
+    refusal = verify_chain(hello.grants, roots, hello.node, LINK_ROLE, now_ms, voids=voids)
     if refusal is not None:
         return LinkRefused(refusal.reason, refusal.sentence)
     return LinkAccepted(version, tuple(cap for cap in LINK_CAPS if cap in hello.caps))

@@ -1,18 +1,22 @@
-"""Sealed boxes: anybody may write to a public key, only its holder reads.
+"""Sealed boxes: anybody may write to a public key, only its holder reads; and locks, whose one key opens one thing.
 
-libsodium's anonymous boxes (X25519, XSalsa20-Poly1305). A sealing key is its own kind of key, never a signing one.
+libsodium's anonymous boxes (X25519, XSalsa20-Poly1305). A sealing key is its own kind of key, never a signing one. What
+several may read, or what shall be unreadable once its key is gone, is locked under a key of its own that is sealed.
 """
 
 from __future__ import annotations
 
 import nacl.exceptions
 from nacl.public import PrivateKey, PublicKey, SealedBox
+from nacl.secret import SecretBox
 
 from p2pworld.errors import LocalError, RemoteError
 
-__all__ = ["OVERHEAD_BYTES", "seal", "sealing_public", "unseal"]
+__all__ = ["LOCK_OVERHEAD_BYTES", "OVERHEAD_BYTES", "lock", "seal", "sealing_public", "unlock", "unseal"]
 
 OVERHEAD_BYTES = 48
+LOCK_OVERHEAD_BYTES = 16
+_ONLY_NONCE = bytes(SecretBox.NONCE_SIZE)  # a key locks one thing only, so there is nothing to tell apart
 
 
 def sealing_public(secret: bytes) -> bytes:
@@ -46,6 +50,34 @@ def unseal(secret: bytes, sealed: bytes) -> bytes:
         return SealedBox(_private(secret)).decrypt(sealed)
     except (nacl.exceptions.CryptoError, nacl.exceptions.ValueError):
         raise RemoteError("seal", "this was not sealed for this key, or was altered") from None
+
+
+def lock(key: bytes, data: bytes) -> bytes:
+    """`data` for whoever has these 32 random bytes, which must lock nothing else; LOCK_OVERHEAD_BYTES longer.
+
+    Raises:
+        LocalError: not 32 bytes.
+    """
+    return bytes(_secret_box(key).encrypt(data, _ONLY_NONCE).ciphertext)
+
+
+def unlock(key: bytes, locked: bytes) -> bytes:
+    """What was locked with this key.
+
+    Raises:
+        RemoteError: locked with another key, or altered (`seal`).
+        LocalError: not 32 bytes.
+    """
+    try:
+        return _secret_box(key).decrypt(locked, _ONLY_NONCE)
+    except (nacl.exceptions.CryptoError, nacl.exceptions.ValueError):
+        raise RemoteError("seal", "this was not locked with this key, or was altered") from None
+
+
+def _secret_box(key: bytes) -> SecretBox:
+    if len(key) != SecretBox.KEY_SIZE:
+        raise LocalError(f"a lock's key is {SecretBox.KEY_SIZE} bytes, not {len(key)}")
+    return SecretBox(key)
 
 
 def _private(secret: bytes) -> PrivateKey:

@@ -106,7 +106,8 @@ class Pose:
 class Grant:
     """`subject` may be `role` over `scope` from `not_before_ms` to before `not_after_ms` (Unix), says `issuer`.
 
-    What it is worth is decided by `p2pworld.grants`.
+    `succeeds`: it is what the issuer was granted itself, passed on whole to its next key. What a grant is worth is
+    decided by `p2pworld.grants`.
     """
 
     subject: Key
@@ -117,6 +118,7 @@ class Grant:
     issuer: Key
     sig: Signature
     may_delegate: bool = False
+    succeeds: bool = False
 
 
 Chain = Annotated[tuple[Grant, ...], Size(0, CHAIN_MAX)]

@@ -37,6 +37,7 @@ __all__ = [
     "GROUND",
     "LINK_MESSAGES",
     "PULSE",
+    "REVOKE",
     "SEEK",
     "ActDone",
     "ActFor",
@@ -61,6 +62,7 @@ __all__ = [
     "Phase",
     "Prepare",
     "Regions",
+    "Revoked",
     "Sanctioned",
     "SeatReady",
     "SeatRefused",
@@ -74,6 +76,7 @@ __all__ = [
 
 GROUND: Final = "ground"  # the capability to hear Regions, and to read a map of format 2
 PULSE: Final = "pulse"  # the capability to hear Phase and Load
+REVOKE: Final = "revoke"  # the capability to hear Revoked
 SEEK: Final = "seek"  # the capability to hear Seek, Found and Came
 
 
@@ -406,15 +409,23 @@ class Sanctioned:
     order: Annotated[bytes, Size(1, 1 << 14)]
 
 
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """A key or a grant was taken back, or a key has a next one (`p2pworld.revocation`); it proves itself."""
+
+    KIND: ClassVar[int] = 0x61
+    notice: Annotated[bytes, Size(1, 1 << 12)]
+
+
 LinkMessage = (
     Prepare | SeatReady | SeatRefused | Attached | Commit | CommitAck | CommitNak | Cancel | Border | DirectoryPut
     | DirectoryNews | CellDelta | CellState | CellStored | CellRefused | WhoAsk | WhoTell | Spoken | Beaten
-    | Sanctioned | ActFor | ActDone | Told | Phase | Load | Regions | Seek | Found | Came
+    | Sanctioned | ActFor | ActDone | Told | Phase | Load | Regions | Seek | Found | Came | Revoked
 )  # fmt: skip
 LINK_MESSAGES: tuple[type, ...] = (
     Prepare, SeatReady, SeatRefused, Attached, Commit, CommitAck, CommitNak, Cancel, Border, DirectoryPut,
     DirectoryNews, CellDelta, CellState, CellStored, CellRefused, WhoAsk, WhoTell, Spoken, Beaten,
-    Sanctioned, ActFor, ActDone, Told, Phase, Load, Regions, Seek, Found, Came,
+    Sanctioned, ActFor, ActDone, Told, Phase, Load, Regions, Seek, Found, Came, Revoked,
 )  # fmt: skip
 
 

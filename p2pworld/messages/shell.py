@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from p2pworld.ids import Incarnation
+from p2pworld.messages.fields import Grant
 from p2pworld.messages.link import (
     Batch,
     LinkMessage,
@@ -64,10 +65,14 @@ class ClientLost:
 
 @dataclass(frozen=True, slots=True)
 class LinkUp:
-    """An authenticated link to this incarnation is open in both directions; `caps` are what both sides can do."""
+    """An authenticated link to this incarnation is open in both directions; `caps` are what both sides can do.
+
+    `grants` are the proof it came with, and no part of which link it is.
+    """
 
     peer: Incarnation
     caps: tuple[str, ...] = ()
+    grants: tuple[Grant, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -208,13 +208,11 @@ def _remember(
 def reconcile(state: ObjectCell, replica: Replica, clock: HybridClock, now_ms: int) -> ObjectCell:
     """Where states that did not know of each other met in `state`, take away what both counted; returns the delta."""
     delta = ObjectCell()
-    bells = [one for one in state if (known := state.get(one)) and known.fields.get("kind") == "bell"]
-    met = [
-        slot
-        for bell in bells
-        for number in range(ACT_SLOTS)
-        if len(state.versions(slot := _slot_id(bell, number))) > 1
-    ]
+    divided = state.divided()
+    found = [(one, state.get(one)) for one in state] if divided else []
+    bells = [one for one, known in found if known is not None and known.fields.get("kind") == "bell"]
+    names = (_slot_id(bell, number) for bell in bells for number in range(ACT_SLOTS))
+    met = [slot for slot in names if slot in divided]
     if (newest := state.newest_stamp()) is not None:
         clock.observe(newest, now_ms)  # what is written from now on replaces all that met
     for slot in met:

@@ -13,8 +13,8 @@ from p2pworld.world.citymap import CityMap
 
 # ruff: noqa: RUF022  (grouped as below)
 __all__ = [
-    "Register", "Renew", "ReadMap", "Propose", "Request",
-    "Registered", "Renewed", "MapRead", "Proposed", "ProposalUnknown", "StoreFailed", "Answer",
+    "Register", "Renew", "ReadMap", "Propose", "EndLease", "Request",
+    "Registered", "Renewed", "MapRead", "Proposed", "ProposalUnknown", "LeaseEnded", "StoreFailed", "Answer",
 ]  # fmt: skip
 
 
@@ -56,7 +56,14 @@ class Propose:
     victim: tuple[Incarnation, int] | None
 
 
-Request = Register | Renew | ReadMap | Propose
+@dataclass(frozen=True, slots=True)
+class EndLease:
+    """End the lease of another, who may not take part any more; it may overtake other requests."""
+
+    who: Incarnation
+
+
+Request = Register | Renew | ReadMap | Propose | EndLease
 
 
 # ---- answered by the store
@@ -107,4 +114,11 @@ class StoreFailed:
     reason: str
 
 
-Answer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | StoreFailed
+@dataclass(frozen=True, slots=True)
+class LeaseEnded:
+    """The lease has ended, by this request or before."""
+
+    who: Incarnation
+
+
+Answer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | LeaseEnded | StoreFailed

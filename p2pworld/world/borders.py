@@ -15,7 +15,7 @@ import numpy as np
 from p2pworld.limits import BORDER_AVATARS, DENSITY_LEVEL, TICK_MS, VIEW_CM
 from p2pworld.wire.frames import encode_density_each
 from p2pworld.world.crowd import MINE, tie_break
-from p2pworld.world.region import BLOCK_CM, BLOCK_LEVEL, COUNTED_CM, spread_table
+from p2pworld.world.region import COUNTED_CM, spread_table
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -46,12 +46,14 @@ def border_batches(crowd: Crowd, index: RegionIndex, t_ms: int) -> dict[int, tup
     if len(rows) == 0:
         return {}
     east, north = crowd.east_cm[rows], crowd.north_cm[rows]
-    block, hit = _look_up(border.block_keys, (north // BLOCK_CM) << BLOCK_LEVEL | east // BLOCK_CM)
+    block = border.blocks.at(east, north)
+    slots = border.blocks.slots[block]  # bool[n, slots]
+    hit = np.logical_or.reduce(slots, axis=1).nonzero()[0]
     if len(hit) == 0:
         return {}
     rows, east, north = rows[hit], east[hit], north[hit]
     told = _nearest(border, crowd.id[rows], east, north, t_ms)  # bool[n, slots]
-    counted = border.block_slots[block[hit]] & ~told
+    counted = slots[hit] & ~told
     sent = told.any(axis=1)
     packed = crowd.border_rows(rows[sent])
     told = told[sent]
@@ -64,28 +66,21 @@ def border_batches(crowd: Crowd, index: RegionIndex, t_ms: int) -> dict[int, tup
     return batches
 
 
-def _look_up(keys: NDArray[np.int64], wanted: NDArray[np.int32]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Where in the rising `keys` each wanted one would stand, and which of the wanted are there."""
-    at = keys.searchsorted(wanted)
-    at[at == len(keys)] = 0
-    return at, (keys[at] == wanted).nonzero()[0]
-
-
 def _nearest(
     border: Border, ids: NDArray[np.uint64], east: NDArray[np.int32], north: NDArray[np.int32], t_ms: int
 ) -> NDArray[np.bool_]:
     """Whether avatar i is among the nearest to some piece of each slot: bool[n, slots]."""
     told = np.zeros((len(ids), len(border.neighbours)), np.bool_)
-    cell, hit = _look_up(border.cell_keys, (north // COUNTED_CM) << DENSITY_LEVEL | east // COUNTED_CM)
-    if len(hit) == 0:
-        return told
     # every pair of an avatar and a piece near to its cell
-    cell = cell[hit]
-    begin = border.first[cell]
-    pieces = border.first[cell + 1] - begin
+    near_by = border.counted
+    cell = near_by.at(east, north)
+    begin = near_by.first[cell]
+    pieces = near_by.first[cell + 1] - begin
     end = pieces.cumsum()
-    avatar = hit.repeat(pieces)
-    piece = border.pieces[np.arange(end[-1]) + (begin - end + pieces).repeat(pieces)]
+    if end[-1] == 0:
+        return told
+    avatar = np.arange(len(ids)).repeat(pieces)
+    piece = near_by.pieces[np.arange(end[-1]) + (begin - end + pieces).repeat(pieces)]
     e, n = east[avatar], north[avatar]
     de = np.maximum(np.maximum(border.west[piece] - e, e - border.east[piece]), 0)
     dn = np.maximum(np.maximum(border.south[piece] - n, n - border.north[piece]), 0)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 from p2pworld.crypto.keys import verify, verify_said
 from p2pworld.errors import LocalError, Refusal, RemoteError
-from p2pworld.grants import CHAIN_MAX, Grant, verify_chain
+from p2pworld.grants import CHAIN_MAX, Grant, Voids, verify_chain
 from p2pworld.ids import avatar_id
 from p2pworld.limits import (
     LOGIN_AHEAD_MS,
@@ -211,7 +211,9 @@ def until_words(unix_ms: int) -> str:
     return str(datetime(1970, 1, 1) + timedelta(milliseconds=unix_ms, hours=9))[:16]
 
 
-def _fault(sanction: Sanction, roots: frozenset[bytes], now_ms: int, fresh: bool) -> Refusal | None:
+def _fault(
+    sanction: Sanction, roots: frozenset[bytes], now_ms: int, fresh: bool, voids: Voids | None = None
+) -> Refusal | None:
     """Why an order does not hold; `fresh`: it comes from its issuer just now, not from another node."""
     if sanction.action not in ACTIONS:
         return Refusal("action", f"An order is one of {', '.join(ACTIONS)}.")
@@ -228,9 +230,9 @@ def _fault(sanction: Sanction, roots: frozenset[bytes], now_ms: int, fresh: bool
     if sanction.from_ms > now_ms + LOGIN_AHEAD_MS or (fresh and sanction.from_ms < now_ms - LOGIN_AHEAD_MS):
         return Refusal("clock", "An order begins when it is given, by a clock that is right.")
     # valid when the order was given: a grant that has ended since takes nothing back
-    refusal = _no_moderator(sanction.chain, roots, sanction.issuer, sanction.from_ms, sanction.scope)
+    refusal = _no_moderator(sanction.chain, roots, sanction.issuer, sanction.from_ms, sanction.scope, voids)
     if refusal is None and fresh:
-        refusal = _no_moderator(sanction.chain, roots, sanction.issuer, now_ms, sanction.scope)
+        refusal = _no_moderator(sanction.chain, roots, sanction.issuer, now_ms, sanction.scope, voids)
     if refusal is not None:
         return refusal
     if not verify(sanction.issuer, _signed_bytes(sanction), sanction.sig):
@@ -239,13 +241,18 @@ def _fault(sanction: Sanction, roots: frozenset[bytes], now_ms: int, fresh: bool
 
 
 def _no_moderator(
-    chain: tuple[Grant, ...], roots: frozenset[bytes], key: bytes, at_ms: int, scope: str
+    chain: tuple[Grant, ...],
+    roots: frozenset[bytes],
+    key: bytes,
+    at_ms: int,
+    scope: str,
+    voids: Voids | None = None,
 ) -> Refusal | None:
     """Why this key was no moderator over this scope at that moment. Who moderates all cells moderates all places."""
     place = scope.removeprefix("place:") if scope != CITY else "*"
-    refusal = verify_chain(chain, roots, key, "moderator", at_ms, f"places:{place}")
+    refusal = verify_chain(chain, roots, key, "moderator", at_ms, f"places:{place}", voids)
     if refusal is not None and refusal.reason == "grant-scope":
-        refusal = verify_chain(chain, roots, key, "moderator", at_ms, "cells:*")
+        refusal = verify_chain(chain, roots, key, "moderator", at_ms, "cells:*", voids)
     return refusal
 
 
@@ -270,6 +277,7 @@ class Moderation:
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._roots, self._out = roots, out
+        self.voids: Voids | None = None  # which chains are void, whatever they say
         self._orders: dict[bytes, tuple[Sanction, bytes]] = {}
         self._on: defaultdict[bytes, list[Sanction]] = defaultdict(list)  # by subject
         self._keys: dict[int, bytes] = {}  # avatar -> its key, of persons under some order
@@ -338,7 +346,7 @@ class Moderation:
             return Refusal("other", "This request is for another node or another thing.")
         if stale or any(name == known for _, known in self._asked):
             return Refusal("replay", "A request is good once, for a minute.")
-        refusal = _no_moderator(asking.chain, self._roots, asking.issuer, now_ms, CITY)
+        refusal = _no_moderator(asking.chain, self._roots, asking.issuer, now_ms, CITY, self.voids)
         if refusal is not None:
             return refusal
         if not verify(asking.issuer, _signed_bytes(asking), asking.sig):
@@ -364,7 +372,7 @@ class Moderation:
         name = sanction_id(sanction)
         if name in self._orders and self._orders[name][0].sig == sanction.sig:
             return sanction
-        refusal = _fault(sanction, self._roots, now.wall_ms, came_from is None)
+        refusal = _fault(sanction, self._roots, now.wall_ms, came_from is None, self.voids)
         if refusal is None and len(self._orders) >= SANCTIONS_MAX:
             refusal = Refusal("full", "Too many orders are in force.")
         if refusal is not None:

@@ -23,6 +23,8 @@ from p2pworld.ids import Incarnation
 from p2pworld.membership import LeaseJudge, OwnLease, Renewal
 from p2pworld.world.asking import (
     Answer,
+    EndLease,
+    LeaseEnded,
     MapRead,
     ProposalUnknown,
     Propose,
@@ -45,8 +47,8 @@ if TYPE_CHECKING:
 
 # ruff: noqa: RUF022  (grouped as below)
 __all__ = [
-    "Register", "Renew", "ReadMap", "Propose", "Request",
-    "Registered", "Renewed", "MapRead", "Proposed", "ProposalUnknown", "StoreFailed", "Answer",
+    "Register", "Renew", "ReadMap", "Propose", "EndLease", "Request",
+    "Registered", "Renewed", "MapRead", "Proposed", "ProposalUnknown", "LeaseEnded", "StoreFailed", "Answer",
     "Began", "MapNews", "StandbyProposed", "Ended", "News",
     "Ownership", "READ_EVERY_S",
 ]  # fmt: skip
@@ -93,6 +95,8 @@ News = Began | MapNews | StandbyProposed | Ended
 class Ownership:
     """One node's part in the city map. `ends` is the number of an earlier process proven dead, or 0.
 
+    `former` are keys this node had before: what they held last is its to take, since their disk is its own.
+
     After each `step` and `tick` the caller takes the news first and the requests then, so that it knows of a standby
     before the store does. Every request is answered once.
 
@@ -110,6 +114,7 @@ class Ownership:
         ttl_s: float,
         ends: int,
         take_orphans: bool,
+        former: frozenset[bytes] = frozenset(),
     ) -> None:
         if any(a.contains(b) for a, b in itertools.pairwise(sorted(claims, key=curve_key))):
             raise LocalError("two of the claimed cells overlap; name each piece of ground once")
@@ -136,7 +141,7 @@ class Ownership:
         self._propose_s = -math.inf  # no proposal before
         self._judge = LeaseJudge(ttl_s)
         self._hinted = 0
-        self._proposals = Proposals(node, self._urls, claims, take_orphans, self._judge)
+        self._proposals = Proposals(node, self._urls, claims, take_orphans, self._judge, former)
         self._giving: frozenset[Cell] = frozenset()
 
     # ------------------------------------------------------------------------------------------------- looking
@@ -190,6 +195,10 @@ class Ownership:
                 self._renewed(answer)
             case StoreFailed(request=Renew(token=token)):
                 self._renewal_failed(token, answer.reason)
+            case LeaseEnded():
+                self.counters["leases-ended"] += 1
+            case StoreFailed(request=EndLease()):
+                self.counters[f"store-{answer.reason}"] += 1
             case _ if not self._is_awaited(answer):
                 self.counters["store-unasked"] += 1
             case StoreFailed():
@@ -214,6 +223,10 @@ class Ownership:
     def wants(self, wants: Wants) -> None:
         """What the node wants of the map, in place of what it wanted before; proposed from the next tick on."""
         self._proposals.wants = wants
+
+    def shun(self, nodes: frozenset[bytes]) -> None:
+        """These nodes may not take part any more: their leases are ended, and then they are taken off like the dead."""
+        self._proposals.shun(nodes - {self.who.node})
 
     def leave(self, now: Instant) -> None:
         """Act on nothing and ask for nothing from now on; end the lease then, and the standbys take over at once."""
@@ -358,6 +371,8 @@ class Ownership:
             self._tokens += 1
             self._renewal = self._tokens, self._lease.renewal_sent(now_s)
             self._requests.append(Renew(self.who, self._tokens))
+        if registered and not self._read_first:
+            self._requests.extend(EndLease(who) for who in self._proposals.leases_to_end(now_s))
         if self._asked is not None or now_s < self._retry_s:
             return
         if not registered:

@@ -19,6 +19,7 @@ from p2pworld.messages.fields import Grant
 from p2pworld.world.roles import Role, read_role
 
 if TYPE_CHECKING:
+    from p2pworld.grants import Voids
     from p2pworld.messages import Profile
 
 __all__ = ["Kept", "Papers", "bare"]
@@ -42,13 +43,14 @@ def bare(hello: SignedHello) -> SignedHello:
 class Papers:
     """`held` are the proofs of those who have, or lately had, a row here; `kept` what seats were prepared with.
 
-    `roots` are the keys that grants begin at.
+    `roots` are the keys that grants begin at; `voids` says which chains are void all the same.
     """
 
     def __init__(self, roots: frozenset[bytes]) -> None:
         self.held: dict[int, SignedHello] = {}
         self.kept: dict[int, Kept] = {}
         self._roots = roots
+        self.voids: Voids | None = None
         self._grants: dict[int, tuple[Grant, ...]] = {}
         self._roles: dict[int, Role] = {}
         self._told: dict[int, tuple[Profile, str]] = {}  # by neighbours, of their people: profile and role
@@ -66,7 +68,7 @@ class Papers:
         self.held[avatar] = proof
         if not grants:
             return None
-        role = read_role(grants, self._roots, proof.hello.key, now_ms)
+        role = read_role(grants, self._roots, proof.hello.key, now_ms, self.voids)
         if isinstance(role, Refusal):
             return role
         self._grants[avatar], self._roles[avatar] = grants, role
@@ -85,6 +87,22 @@ class Papers:
     def role(self, avatar: int) -> Role | None:
         """What an avatar of mine has proved to be; it may have ended since."""
         return self._roles.get(avatar)
+
+    def review(self, now_ms: int) -> list[tuple[int, Refusal]]:
+        """Who has lost a role since its grants were looked at, and why: it has none from now on."""
+        lost = []
+        for avatar, chain in list(self._grants.items()):
+            fault = self.voids(chain, now_ms) if self.voids is not None else None
+            if fault is not None:
+                lost.append((avatar, fault))
+                del self._grants[avatar]
+                self._roles.pop(avatar, None)
+        return lost
+
+    def told_no_role(self, avatar: int) -> None:
+        """A neighbour's avatar has lost the role that the neighbour told."""
+        if (told := self._told.get(avatar)) is not None:
+            self._told[avatar] = (told[0], "")
 
     def bound_elsewhere(self, avatar: int, key: bytes) -> bool:
         """Whether the proofs here bind this avatar's id to another key than this."""

@@ -7,6 +7,7 @@ decided who takes which, and when. What it may propose at all is for `ownership`
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from p2pworld.errors import Refusal
 from p2pworld.geometry import Cell
 from p2pworld.ids import Incarnation
+from p2pworld.limits import REVOKED_TURN_S
 from p2pworld.world.asking import Propose
 from p2pworld.world.citymap import (
     EMPTY,
@@ -85,6 +87,14 @@ class Wants:
 NO_WANTS: Final = Wants()
 
 
+@dataclass(slots=True)
+class _Shunned:
+    """A member that may not take part: when to end its lease again, and until when it may act without one."""
+
+    again_s: float
+    until_s: float = math.inf
+
+
 class Proposals:
     """The choice of the next proposal. `superseded` is set once a newer incarnation of this node stands in the map."""
 
@@ -95,6 +105,7 @@ class Proposals:
         claims: tuple[Cell, ...],
         take_orphans: bool,
         judge: LeaseJudge,
+        former: frozenset[bytes] = frozenset(),
     ) -> None:
         self.who = Incarnation(node, 0)
         self.wants = NO_WANTS
@@ -103,6 +114,9 @@ class Proposals:
         self.dead_since_s: dict[Incarnation, float] = {}
         self._city = EMPTY
         self._judge = judge
+        self._mine = former | {node}  # the keys that this node has or had
+        self._shun_nodes: frozenset[bytes] = frozenset()
+        self._shunned: dict[Incarnation, _Shunned] = {}
         self._urls, self._claims, self._take_orphans = urls, claims, take_orphans
         self._unheld_since_s: dict[Cell, float] = {}
         self._turns: dict[Cell, int] = {}  # my rank for unheld cells, for the members of the map
@@ -122,8 +136,39 @@ class Proposals:
     def follow_dead(self, now_s: float) -> None:
         """Since when each other member is believed dead."""
         others = [m.who for m in self._city.members.values() if m.who != self.who]
-        dead = [who for who in others if self._judge.is_dead(who)]
+        dead = [who for who in others if self._is_dead(who, now_s)]
         self.dead_since_s = {who: self.dead_since_s.get(who, now_s) for who in dead}
+
+    # ---- who may not take part
+
+    def shun(self, nodes: frozenset[bytes]) -> None:
+        """These nodes may not take part any more."""
+        self._shun_nodes = nodes
+
+    def leases_to_end(self, now_s: float) -> list[Incarnation]:
+        """The leases of members that may not take part, again and again as long as they live.
+
+        Not at once: they may end them themselves, and who has not heard of it yet would believe that they did.
+        """
+        listed = [m.who for m in self._city.members.values() if m.node in self._shun_nodes]
+        self._shunned = {who: self._shunned.get(who) or _Shunned(now_s + REVOKED_TURN_S) for who in listed}
+        due = []
+        for who, shunned in self._shunned.items():
+            lease = self._judge.lease(who)
+            if lease is None or lease.ended:
+                shunned.until_s = min(shunned.until_s, now_s + self._judge.patience_s)
+            elif now_s >= shunned.again_s:
+                shunned.again_s = now_s + REVOKED_TURN_S
+                due.append(who)
+        return due
+
+    def _is_dead(self, who: Incarnation, now_s: float) -> bool:
+        """Whether it surely acts no more. One who ended its lease itself does not; one whose lease others ended may
+        believe in its last renewal for a while."""
+        shunned = self._shunned.get(who)
+        return self._judge.is_dead(who) and (shunned is None or now_s >= shunned.until_s)
+
+    # ---- what to propose
 
     def next(self, now_s: float) -> Propose | None:
         """The most urgent change of the map that is this node's to propose now."""
@@ -190,13 +235,13 @@ class Proposals:
         due = [(since_s + self._turn_s(who), who) for who, since_s in dead.items()]
         for due_s, who in sorted(due):
             if now_s >= due_s:
-                silent = dead.keys() - {who}
+                silent = (dead.keys() | self._shunned.keys()) - {who}
                 return self._checked(fail_over(self._city, who, self.who, silent), self._victim(who))
         return None
 
     def _turn_s(self, dead: Incarnation) -> float:
         """How long after the judgement it is mine to propose: standbys by rank first, then anybody by order."""
-        silent = self.dead_since_s.keys()
+        silent = self.dead_since_s.keys() | self._shunned.keys()
         lists = [[s for s in h.standbys if s not in silent] for h in self._held_by(dead)]
         ranks = [standbys.index(self.who) for standbys in lists if self.who in standbys]
         if ranks:
@@ -319,7 +364,7 @@ class Proposals:
         """The unheld ground to take at once: what this node held last, and what it claims if nobody has held it."""
 
         def is_mine(holding: Holding) -> bool:
-            return holding.lost is not None and holding.lost.holder.node == self.who.node
+            return holding.lost is not None and holding.lost.holder.node in self._mine
 
         def is_free(cell: Cell) -> bool:
             return city.cells[cell].holder is None and city.cells[cell].lost is None

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from p2pworld.geometry import LEVEL_MAX, ROOT, ROOT_SIDE_CM, Cell, cell_range, morton_encode
-from p2pworld.limits import BORDER_STEP_CM, DENSITY_LEVEL, HYSTERESIS_CM, VIEW_CM
+from p2pworld.limits import BORDER_CELLS_KEPT, BORDER_STEP_CM, DENSITY_LEVEL, HYSTERESIS_CM, VIEW_CM
 from p2pworld.world.crowd import MINE
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class RegionIndex:
 
 
 # who holds which cell, by number, and the border that follows from it: the latest used last
-_BORDERS_KEPT: Final = 16  # at most 1 MB each
+_BORDERS_KEPT: Final = 32  # at most 1 MB each
 _BORDERS: Final[dict[tuple[bytes, bytes], Border]] = {}
 
 
@@ -206,55 +206,73 @@ class Border:
 
     `neighbours` are the holders met, rising; a *slot* is an index into it. Piece p belongs to `slot[p]` and
     is the box `west`..`north` [p] without width: at most BORDER_STEP_CM of a straight line, or the point
-    where two cells meet at their corners. `cell_keys` are the counted cells (row << DENSITY_LEVEL | column,
-    rising) within VIEW_CM of a piece, and the pieces of the i-th are `pieces[first[i] : first[i + 1]]`.
-    `block_keys` are the blocks of 256 m (row << BLOCK_LEVEL | column, rising) that touch a piece, and the
-    eight around each; `block_slots[i]` tells for which slots, bool.
+    where two cells meet at their corners. `counted` tells which pieces are within VIEW_CM of each counted cell,
+    `blocks` which are within BLOCK_CM of each block of 256 m.
     """
 
     def __init__(self, index: RegionIndex) -> None:
-        found = _pieces(index)
-        self.neighbours: NDArray[np.int32] = np.array(sorted({piece[0] for piece in found}), dtype=np.int32)
-        columns = np.array(found, dtype=np.int64).reshape(-1, 5)
+        columns = _pieces(index)
+        self.neighbours: NDArray[np.int32] = np.unique(columns[:, 0]).astype(np.int32)
         self.slot: NDArray[np.intp] = self.neighbours.searchsorted(columns[:, 0])
         self.west, self.south, self.east, self.north = (columns[:, i].astype(np.int32) for i in range(1, 5))
-
-        keys, pieces = self._raster(DENSITY_LEVEL, VIEW_CM)
-        order = keys.argsort(kind="stable")
-        self.cell_keys, first = np.unique(keys[order], return_index=True)
-        self.first: NDArray[np.intp] = np.append(first, len(keys)).astype(np.intp)
-        self.pieces: NDArray[np.intp] = pieces[order]
-
-        keys, pieces = self._raster(BLOCK_LEVEL, BLOCK_CM)
-        self.block_keys, at = np.unique(keys, return_inverse=True)
-        self.block_slots: NDArray[np.bool_] = np.zeros((len(self.block_keys), len(self.neighbours)), np.bool_)
-        self.block_slots[at, self.slot[pieces]] = True
-
-    def _raster(self, level: int, reach_cm: int) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-        """Each cell of `level` that meets the square of `reach_cm` around a piece: the cell's key, and the piece."""
-        side = ROOT_SIDE_CM >> level
-        low_column, low_row = (self.west - reach_cm) // side, (self.south - reach_cm) // side
-        high_column, high_row = (self.east + reach_cm) // side, (self.north + reach_cm) // side
-        keys: list[NDArray[np.int64]] = []
-        pieces: list[NDArray[np.intp]] = []
-        for right in range(int((high_column - low_column).max(initial=-1)) + 1):
-            for up in range(int((high_row - low_row).max(initial=-1)) + 1):
-                column, row = low_column + right, low_row + up
-                there = (column <= high_column) & (row <= high_row)
-                there &= (column >= 0) & (row >= 0) & (column < 1 << level) & (row < 1 << level)
-                keys.append(row[there].astype(np.int64) << level | column[there])
-                pieces.append(np.flatnonzero(there))
-        if not keys:
-            return np.empty(0, np.int64), np.empty(0, np.intp)
-        return np.concatenate(keys), np.concatenate(pieces)
+        self.counted = Nearby(self, DENSITY_LEVEL, VIEW_CM)
+        self.blocks = Nearby(self, BLOCK_LEVEL, BLOCK_CM)
 
 
-def _pieces(index: RegionIndex) -> list[tuple[int, int, int, int, int]]:
-    """(holder, west, south, east, north) of each piece of my border with ground that others hold, sorted."""
-    # (holder, whether it runs north, the line, which stretch of BORDER_STEP_CM) -> from, to
-    edges: dict[tuple[int, bool, int, int], tuple[int, int]] = {}
-    corners: set[tuple[int, int, int]] = set()
+class Nearby:
+    """Which pieces of a border are near to each cell of one level, found when somebody first stands in it.
+
+    A cell's key is row << level | column; `keys` rise. The pieces of the i-th are `pieces[first[i] : first[i + 1]]`,
+    and `slots[i]` tells whose they are, bool. A border is long, and people stand at little of it.
+    """
+
+    def __init__(self, border: Border, level: int, reach_cm: int) -> None:
+        self.keys: NDArray[np.int64] = np.empty(0, np.int64)
+        self.first: NDArray[np.intp] = np.zeros(1, np.intp)
+        self.pieces: NDArray[np.intp] = np.empty(0, np.intp)
+        self.slots: NDArray[np.bool_] = np.empty((0, len(border.neighbours)), np.bool_)
+        self._border, self._level, self._reach_cm = border, level, reach_cm
+        self._found: dict[int, NDArray[np.intp]] = {}
+
+    def at(self, east_cm: NDArray[np.int32], north_cm: NDArray[np.int32]) -> NDArray[np.intp]:
+        """The index of the cell each point is in; those of an earlier call no longer count."""
+        side = ROOT_SIDE_CM >> self._level
+        wanted = (north_cm // side).astype(np.int64) << self._level | east_cm // side
+        at = self.keys.searchsorted(wanted)
+        if not len(self.keys) or (self.keys.take(at, mode="clip") != wanted).any():
+            self._learn(wanted)
+            at = self.keys.searchsorted(wanted)
+        return at
+
+    def _learn(self, wanted: NDArray[np.int64]) -> None:
+        cells = set(wanted.tolist()) - self._found.keys()
+        if len(self._found) + len(cells) > BORDER_CELLS_KEPT:
+            self._found.clear()
+            cells = set(wanted.tolist())
+        for key in cells:
+            self._found[key] = self._near(*divmod(key, 1 << self._level))
+        keys = sorted(self._found)
+        self.keys = np.array(keys, np.int64)
+        counts = np.array([len(self._found[key]) for key in keys])
+        self.first = np.concatenate(([0], counts.cumsum()))
+        self.pieces = np.concatenate([self._found[key] for key in keys])
+        self.slots = np.zeros((len(keys), self.slots.shape[1]), np.bool_)
+        self.slots[np.arange(len(keys)).repeat(counts), self._border.slot[self.pieces]] = True
+
+    def _near(self, row: int, column: int) -> NDArray[np.intp]:
+        """The pieces of which the square of `reach_cm` around one meets the cell, rising."""
+        border, reach_cm, side = self._border, self._reach_cm, ROOT_SIDE_CM >> self._level
+        west, south = column * side - reach_cm, row * side - reach_cm
+        east, north = west + side + 2 * reach_cm, south + side + 2 * reach_cm
+        near = (border.east >= west) & (border.west < east) & (border.north >= south) & (border.south < north)
+        return near.nonzero()[0]
+
+
+def _pieces(index: RegionIndex) -> NDArray[np.int64]:
+    """Holder, west, south, east, north of each piece of my border with ground that others hold, sorted: i64[n, 5]."""
     city = index.city_map
+    lines: list[tuple[int, int, int, int, int]] = []  # holder, whether it runs north, the line, from, to
+    corners: set[tuple[int, int, int]] = set()
     for mine in city.cells_of(index.me):
         west, south, east, north = mine.bounds_cm()
         for other in city.neighbours(mine):
@@ -266,27 +284,50 @@ def _pieces(index: RegionIndex) -> list[tuple[int, int, int, int, int]]:
             w, s, e, n = max(w, west), max(s, south), min(e, east), min(n, north)
             if w == e and s == n:
                 corners.add((number, w, s))
-                continue
-            runs_north = w == e
-            line, low, high = (w, s, n) if runs_north else (s, w, e)
-            for stretch in range(low // BORDER_STEP_CM, (high - 1) // BORDER_STEP_CM + 1):
-                begin = max(low, stretch * BORDER_STEP_CM)
-                end = min(high, (stretch + 1) * BORDER_STEP_CM)
-                key = number, runs_north, line, stretch
-                known = edges.get(key, (begin, end))
-                edges[key] = min(begin, known[0]), max(end, known[1])
-    found = [
-        (number, line, low, line, high) if runs_north else (number, low, line, high, line)
-        for (number, runs_north, line, _), (low, high) in edges.items()
-    ]
-
-    def on_edge(number: int, east: int, north: int) -> bool:
-        return any(
-            low <= along <= high
-            for runs_north, line, along in ((True, east, north), (False, north, east))
-            for stretch in {along // BORDER_STEP_CM, (along - 1) // BORDER_STEP_CM}
-            for low, high in (edges.get((number, runs_north, line, stretch), (1, 0)),)
+            elif w == e:
+                lines.append((number, 1, w, s, n))
+            else:
+                lines.append((number, 0, s, w, e))
+    edges = _stretches(np.array(lines, np.int64).reshape(-1, 5))
+    number, runs_north, line, low, high = edges.T
+    points = np.array(sorted(corners), np.int64).reshape(-1, 3)
+    points = points[~_on_edge(edges, points)]
+    found = np.concatenate(
+        (
+            np.column_stack((number, line, low, line, high))[runs_north == 1],
+            np.column_stack((number, low, line, high, line))[runs_north == 0],
+            points[:, (0, 1, 2, 1, 2)],
         )
+    )
+    return found[np.lexsort(found.T[::-1])]
 
-    found += [(number, e, n, e, n) for number, e, n in corners if not on_edge(number, e, n)]
-    return sorted(found)
+
+def _stretches(lines: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The lines cut at each multiple of BORDER_STEP_CM; parts of one holder's line in one stretch are one piece."""
+    begin, end = lines[:, 3] // BORDER_STEP_CM, (lines[:, 4] - 1) // BORDER_STEP_CM + 1
+    count = end - begin
+    of = np.arange(len(lines)).repeat(count)
+    stretch = np.arange(len(of)) - (count.cumsum() - count - begin).repeat(count)
+    low = np.maximum(lines[of, 3], stretch * BORDER_STEP_CM)
+    high = np.minimum(lines[of, 4], (stretch + 1) * BORDER_STEP_CM)
+    keys = lines[of, 0], lines[of, 1], lines[of, 2], stretch
+    order = np.lexsort(keys[::-1])
+    fresh = np.ones(len(of), np.bool_)
+    fresh[1:] = np.logical_or.reduce([key[order[1:]] != key[order[:-1]] for key in keys])
+    first = fresh.nonzero()[0]
+    if len(first) == 0:
+        return lines
+    one = order[first]
+    number, runs_north, line, _ = (key[one] for key in keys)
+    low, high = np.minimum.reduceat(low[order], first), np.maximum.reduceat(high[order], first)
+    return np.column_stack((number, runs_north, line, low, high))
+
+
+def _on_edge(edges: NDArray[np.int64], points: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether each corner (holder, east, north) lies on a piece with the same holder anyhow."""
+    number, east, north = points.T[:, :, None]
+    theirs, runs_north, line, low, high = edges.T
+    along, across = np.where(runs_north, north, east), np.where(runs_north, east, north)
+    on: NDArray[np.bool_] = (theirs == number) & (line == across) & (low <= along) & (along <= high)
+    found: NDArray[np.bool_] = np.logical_or.reduce(on, axis=1)
+    return found

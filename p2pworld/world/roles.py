@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from p2pworld.errors import Refusal
 from p2pworld.geometry import LEVEL_MAX, Cell
-from p2pworld.grants import chain_bytes, covers, verify_chain
+from p2pworld.grants import Voids, chain_bytes, covers, verify_chain
 from p2pworld.limits import HELLO_GRANTS_BYTES_MAX
 from p2pworld.world.places import PUBLIC
 
@@ -37,12 +37,14 @@ class Role:
         return any(covers(part, f"places:{place}") or covers(part, ground) for part in self.scope)
 
 
-def read_role(chain: tuple[Grant, ...], roots: frozenset[bytes], key: bytes, now_ms: int) -> Role | Refusal:
+def read_role(
+    chain: tuple[Grant, ...], roots: frozenset[bytes], key: bytes, now_ms: int, voids: Voids | None = None
+) -> Role | Refusal:
     """The role that this chain gives this key now, or why it gives none, in a sentence for its holder."""
     if chain and chain_bytes(chain) > HELLO_GRANTS_BYTES_MAX:
         refusal: Refusal | None = Refusal("grant-long", "its chain is too long for a login")
     else:
-        refusal = verify_chain(chain, roots, key, chain[-1].role if chain else "", now_ms)
+        refusal = verify_chain(chain, roots, key, chain[-1].role if chain else "", now_ms, voids=voids)
     if refusal is not None:
         return Refusal(refusal.reason, f"Your grant does not count here: {refusal.sentence}.")
     return Role(chain[-1].role, chain[-1].scope, min(grant.not_after_ms for grant in chain))

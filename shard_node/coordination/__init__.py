@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from shard_node.coordination.interface import (
+    Board,
     Coordination,
     CoordinationDown,
     Lease,
@@ -14,6 +15,7 @@ from shard_node.coordination.interface import (
 from shard_node.coordination.sqlite import SqliteCoordination
 
 __all__ = [
+    "Board",
     "Coordination",
     "CoordinationDown",
     "Lease",

@@ -22,11 +22,13 @@ import trio
 
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.ids import Incarnation
+from p2pworld.limits import NOTICES_MAX
 from p2pworld.membership import Lease
 from p2pworld.world.citymap import EMPTY, CityMap, decode
 from shard_node.coordination import rules
 from shard_node.coordination.gateway import Gateway
 from shard_node.coordination.interface import (
+    Board,
     CoordinationDown,
     OutcomeUnknown,
     Proposed,
@@ -198,6 +200,37 @@ class EtcdCoordination:
         """See `Coordination.end`."""
         await self._transact(self._until_s(), [], [_delete(self._lease_key(who))])
 
+    async def notices(self, known: int) -> Board:
+        """See `Coordination.notices`; the number is etcd's revision of the newest key."""
+        until_s = self._until_s()
+        newest = _range(self._key("notice", ""))
+        newest["request_range"] |= {
+            "limit": "1", "sort_order": "DESCEND", "sort_target": "MOD", "keys_only": True
+        }  # fmt: skip
+        found = _keys(await self._transact(until_s, [], [newest]), 0)
+        number = found[0].revision if found else 0
+        if number == known:
+            return Board(number, None)
+        answer = await self._transact(until_s, [], [_range(self._key("notice", ""))])
+        rows = _keys(answer, 0)
+        posted = {self._name(row.name): row.value for row in rows}
+        return Board(max((row.revision for row in rows), default=0), posted)
+
+    async def post(self, name: bytes, notice: bytes) -> bool:
+        """See `Coordination.post`."""
+        until_s, key = self._until_s(), self._key("notice", name.hex())
+        count = _range(self._key("notice", ""))
+        count["request_range"]["count_only"] = True
+        answer = await self._transact(until_s, [], [count])
+        if int(_read_json(lambda: answer["responses"][0]["response_range"].get("count", 0))) >= NOTICES_MAX:
+            return False
+        await self._transact(until_s, [_same(key, [])], [_put(key, notice)])
+        return True
+
+    async def take_down(self, name: bytes) -> None:
+        """See `Coordination.take_down`."""
+        await self._transact(self._until_s(), [], [_delete(self._key("notice", name.hex()))])
+
     async def close(self) -> None:
         """See `Coordination.close`."""
         await self._gateway.close()
@@ -249,6 +282,13 @@ class EtcdCoordination:
         try:
             node, number = name[len(self._prefix) :].decode().split("/")[1:]
             return Incarnation(bytes.fromhex(node), int(number, 16))
+        except ValueError:
+            raise CoordinationDown("not_a_store", f"{self._where} lie the keys of another program") from None
+
+    def _name(self, key: bytes) -> bytes:
+        """The name of the notice under this key."""
+        try:
+            return bytes.fromhex(key[len(self._key("notice", "")) :].decode())
         except ValueError:
             raise CoordinationDown("not_a_store", f"{self._where} lie the keys of another program") from None
 
@@ -345,6 +385,11 @@ def _after(prefix: bytes) -> bytes:
 
 def _get(key: bytes) -> Json:
     return {"request_range": {"key": _text(key)}}
+
+
+def _range(first: bytes) -> Json:
+    """All keys that begin so."""
+    return {"request_range": {"key": _text(first), "range_end": _text(_after(first))}}
 
 
 def _put(key: bytes, value: bytes) -> Json:

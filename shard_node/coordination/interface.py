@@ -7,6 +7,7 @@ good. It never judges whether a lease has died; observers do, by their own clock
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from p2pworld.ids import Incarnation
 
 __all__ = [
+    "Board",
     "Coordination",
     "CoordinationDown",
     "Lease",
@@ -88,8 +90,19 @@ class Proposed:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The notices posted for all nodes, by name; `notices` is None if the reader knows them all.
+
+    `number` is another one after each notice posted. The engine does not look into a notice: who reads it proves it.
+    """
+
+    number: int
+    notices: Mapping[bytes, bytes] | None
+
+
 class Coordination(Protocol):
-    """A store of leases and of one map, shared by all nodes of a city.
+    """A store of leases, of one map and of a board of notices, shared by all nodes of a city.
 
     Every call is linearizable, ends within a bounded time, and may raise CoordinationDown.
     """
@@ -132,7 +145,19 @@ class Coordination(Protocol):
         ...
 
     async def end(self, who: Incarnation) -> None:
-        """End a lease in an orderly way; ending it twice does nothing."""
+        """End a lease for good, one's own or that of one who may take part no more; ending it twice does nothing."""
+        ...
+
+    async def notices(self, known: int) -> Board:
+        """Every notice that is posted, left out if the number of the last one is `known`."""
+        ...
+
+    async def post(self, name: bytes, notice: bytes) -> bool:
+        """Post a notice under its name, durably; one of that name stays as it is. False: there is no room."""
+        ...
+
+    async def take_down(self, name: bytes) -> None:
+        """Take a notice that is over off the board; doing it twice does nothing."""
         ...
 
     async def close(self) -> None:

@@ -19,10 +19,12 @@ import trio
 
 from p2pworld.errors import RemoteError
 from p2pworld.ids import Incarnation
+from p2pworld.limits import NOTICES_MAX
 from p2pworld.membership import Lease
 from p2pworld.world.citymap import EMPTY, CityMap, decode
 from shard_node.coordination import rules
 from shard_node.coordination.interface import (
+    Board,
     CoordinationDown,
     OutcomeUnknown,
     Proposed,
@@ -55,6 +57,12 @@ CREATE TABLE p2pworld.map (version bigint PRIMARY KEY, form bytea NOT NULL);
 INSERT INTO p2pworld.store VALUES (true, 0, 0);
 """,
 )
+# beside the schema, since an older release need not know of it to keep all that it relies on
+_BOARD: Final = """
+CREATE TABLE IF NOT EXISTS p2pworld.notice (
+    number bigserial PRIMARY KEY, name bytea UNIQUE NOT NULL, body bytea NOT NULL
+)
+"""
 SCHEMA: Final = len(_STEPS)  # newer is refused
 
 T = TypeVar("T")
@@ -198,6 +206,47 @@ class PostgresCoordination:
 
         def work(db: Db) -> None:
             db.execute("UPDATE p2pworld.lease SET ended = true WHERE node = %s AND number = %s", [*who])
+
+        await self._lane.run(_if_made(work, None))
+
+    async def notices(self, known: int) -> Board:
+        """See `Coordination.notices`."""
+
+        def look(db: Db) -> Board:
+            row = db.execute("SELECT to_regclass('p2pworld.notice') IS NOT NULL").fetchone()
+            if row != (True,):
+                return Board(0, None if known == 0 else {})
+            (number,) = db.execute("SELECT coalesce(max(number), 0) FROM p2pworld.notice").fetchone() or (0,)
+            if number == known:
+                return Board(number, None)
+            rows = db.execute("SELECT number, name, body FROM p2pworld.notice").fetchall()
+            return Board(max((row[0] for row in rows), default=0), {name: body for _, name, body in rows})
+
+        return await self._lane.run(look)
+
+    async def post(self, name: bytes, notice: bytes) -> bool:
+        """See `Coordination.post`."""
+
+        def work(db: Db) -> bool:
+            # one after another: numbers are then seen in the order in which they are given
+            db.execute("SELECT pg_advisory_xact_lock(%s)", [_CITY_LOCK])
+            db.execute(_BOARD)
+            (there,) = db.execute("SELECT count(*) FROM p2pworld.notice").fetchone() or (0,)
+            if there >= NOTICES_MAX:
+                return False
+            db.execute(
+                "INSERT INTO p2pworld.notice (name, body) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING",
+                [name, notice],
+            )
+            return True
+
+        return await self._write(work)
+
+    async def take_down(self, name: bytes) -> None:
+        """See `Coordination.take_down`."""
+
+        def work(db: Db) -> None:
+            db.execute("DELETE FROM p2pworld.notice WHERE name = %s", [name])
 
         await self._lane.run(_if_made(work, None))
 

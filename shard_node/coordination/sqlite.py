@@ -15,10 +15,12 @@ import trio
 
 from p2pworld.errors import RemoteError
 from p2pworld.ids import Incarnation
+from p2pworld.limits import NOTICES_MAX
 from p2pworld.membership import Lease
 from p2pworld.world.citymap import EMPTY, CityMap, decode
 from shard_node.coordination import rules
 from shard_node.coordination.interface import (
+    Board,
     CoordinationDown,
     OutcomeUnknown,
     Proposed,
@@ -46,6 +48,12 @@ CREATE TABLE lease (
     PRIMARY KEY (node, number)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE map (version INTEGER PRIMARY KEY, form BLOB NOT NULL) STRICT;
+"""
+# beside the schema, since an older release need not know of it to keep all that it relies on
+_BOARD: Final = """
+CREATE TABLE IF NOT EXISTS notice (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, name BLOB UNIQUE NOT NULL, body BLOB NOT NULL
+) STRICT
 """
 
 T = TypeVar("T")
@@ -165,6 +173,44 @@ class SqliteCoordination:
 
         await self._write(work)
 
+    async def notices(self, known: int) -> Board:
+        """See `Coordination.notices`."""
+
+        def work(db: sqlite3.Connection) -> Board:
+            if not _has_board(db):
+                return Board(0, None if known == 0 else {})
+            db.execute("BEGIN")
+            row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'notice'").fetchone()
+            number = int(row[0]) if row else 0
+            rows = db.execute("SELECT name, body FROM notice").fetchall() if number != known else None
+            db.execute("COMMIT")
+            return Board(number, None if rows is None else dict(rows))
+
+        return await self._run(work)
+
+    async def post(self, name: bytes, notice: bytes) -> bool:
+        """See `Coordination.post`."""
+
+        def work(db: sqlite3.Connection) -> bool:
+            db.execute(_BOARD)
+            if db.execute("SELECT 1 FROM notice WHERE name = ?", [name]).fetchone():
+                return True
+            if db.execute("SELECT count(*) FROM notice").fetchone()[0] >= NOTICES_MAX:
+                return False
+            db.execute("INSERT INTO notice (name, body) VALUES (?, ?)", [name, notice])
+            return True
+
+        return await self._write(work)
+
+    async def take_down(self, name: bytes) -> None:
+        """See `Coordination.take_down`."""
+
+        def work(db: sqlite3.Connection) -> None:
+            if _has_board(db):
+                db.execute("DELETE FROM notice WHERE name = ?", [name])
+
+        await self._write(work)
+
     async def close(self) -> None:
         """See `Coordination.close`; it is done even if the caller is being cancelled."""
         self._closed = True
@@ -247,6 +293,10 @@ class SqliteCoordination:
 
 def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT coalesce(max(version), 0) FROM map").fetchone()[0])
+
+
+def _has_board(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'notice'").fetchone() is not None
 
 
 def _leases(db: sqlite3.Connection) -> dict[Incarnation, Lease]:

@@ -184,6 +184,59 @@ def handoff(clients: int, rounds: int, json_file: Path | None) -> None:
     _told(figures, json_file)
 
 
+@bench.group()
+def ground() -> None:
+    """Ground that changes hands under people's feet."""
+
+
+GROUND_JSON = click.option(
+    "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file."
+)
+
+
+def _measured(run: Callable[[Path], dict[str, Any]], json_file: Path | None) -> None:
+    from simulations.bench.crowd.run import BenchFailed
+
+    with tempfile.TemporaryDirectory(prefix="p2pworld-ground-") as place:
+        try:
+            figures = run(Path(place))
+        except BenchFailed as error:
+            raise click.ClickException(str(error)) from None
+    _told(figures, json_file)
+
+
+@ground.command()
+@click.option("--people", default=1_000, show_default=True, type=click.IntRange(20, 5_000))
+@GROUND_JSON
+def split(people: int, json_file: Path | None) -> None:
+    """A region with everybody in it is split, and three of its parts go to other nodes."""
+    from simulations.bench.ground import run_split
+
+    _measured(lambda folder: run_split(people, folder, _say), json_file)
+
+
+@ground.command()
+@click.option("--people", default=2_000, show_default=True, type=click.IntRange(20, 5_000))
+@click.option("--nodes", default=4, show_default=True, type=click.IntRange(3, 16))
+@GROUND_JSON
+def gather(people: int, nodes: int, json_file: Path | None) -> None:
+    """Everybody comes to one point and leaves; the steward does the rest."""
+    from simulations.bench.ground import run_gather
+
+    _measured(lambda folder: run_gather(people, nodes, folder, _say), json_file)
+
+
+@ground.command()
+@click.option("--people", default=500, show_default=True, type=click.IntRange(1, 5_000))
+@click.option("--nodes", default=16, show_default=True, type=click.IntRange(2, 16))
+@GROUND_JSON
+def rolling(people: int, nodes: int, json_file: Path | None) -> None:
+    """Every node is ended and started again, one after the other."""
+    from simulations.bench.ground import run_rolling
+
+    _measured(lambda folder: run_rolling(people, nodes, folder, _say), json_file)
+
+
 @bench.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def peers(arguments: tuple[str, ...]) -> None:

@@ -7,6 +7,7 @@ waits for real time: leases are judged by observers with virtual clocks.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -22,6 +23,7 @@ from p2pworld.world.citymap import EMPTY, CityMap
 from shard_node.coordination import Coordination, CoordinationDown, Registration
 
 __all__ = [
+    "test_a_board_is_bounded",
     "test_a_cancelled_call_leaves_the_store_usable",
     "test_a_city_has_one_ttl",
     "test_a_closed_store_says_so",
@@ -30,6 +32,8 @@ __all__ = [
     "test_a_new_generation_numbers_incarnations_anew",
     "test_a_new_incarnation_ends_the_older_only_with_proof",
     "test_a_new_store_is_an_empty_city",
+    "test_a_notice_is_read_by_all_once_and_stays_as_it_was_posted",
+    "test_a_notice_that_is_over_is_taken_down",
     "test_a_number_is_above_the_one_it_ends_even_if_the_store_forgot_that",
     "test_a_proposal_on_an_old_version_is_refused",
     "test_a_reader_who_knows_the_version_gets_no_map",
@@ -43,6 +47,7 @@ __all__ = [
     "test_an_orderly_end_is_seen_at_once_and_may_be_repeated",
     "test_incarnation_numbers_grow_and_are_never_given_twice",
     "test_many_rivals_take_their_steps_one_after_another",
+    "test_notices_that_are_posted_together_are_all_seen",
     "test_of_two_rivals_one_wins",
     "test_renewals_are_counted_and_strangers_told",
 ]
@@ -341,6 +346,75 @@ async def test_a_watcher_without_a_change_comes_back_with_what_it_knew(open_stor
     store = await open_store()
     await founded(store)
     assert await store.wait_change(2, 0.0) == 2
+
+
+async def test_a_notice_is_read_by_all_once_and_stays_as_it_was_posted(open_store: OpenStore) -> None:
+    store, other = await open_store(), await open_store()
+    empty = await other.notices(-1)
+    assert empty.notices == {}
+    assert (await other.notices(empty.number)).notices is None
+    assert await store.post(b"one", b"first")
+    seen = await other.notices(empty.number)
+    assert seen.notices == {b"one": b"first"}
+    assert (await other.notices(seen.number)).notices is None
+    assert await other.post(b"one", b"another")
+    assert await other.post(b"two", b"\x00" * 4_096)
+    late = await open_store()
+    again = await late.notices(seen.number)
+    assert again.notices == {b"one": b"first", b"two": b"\x00" * 4_096}
+    assert (await store.notices(again.number)).notices is None
+
+
+async def test_a_notice_that_is_over_is_taken_down(open_store: OpenStore) -> None:
+    store = await open_store()
+    await store.take_down(b"one")
+    for name in (b"one", b"two"):
+        assert await store.post(name, name)
+    await store.take_down(b"one")
+    await store.take_down(b"one")
+    assert (await store.notices(-1)).notices == {b"two": b"two"}
+    before = await store.notices(-1)
+    await store.take_down(b"two")
+    assert await store.post(b"three", b"three")
+    assert (await store.notices(before.number)).notices == {b"three": b"three"}
+
+
+async def test_notices_that_are_posted_together_are_all_seen(open_store: OpenStore) -> None:
+    """A reader who asks for what is new never misses one that was begun before and ended after another."""
+    reader, names = await open_store(), [bytes((i,)) for i in range(12)]
+    writers = [await open_store() for _ in range(3)]
+    seen: set[bytes] = set()
+    done = trio.Event()
+
+    async def follow() -> None:
+        number, last = -1, False
+        while not last:
+            last = done.is_set()
+            board = await reader.notices(number)
+            number = board.number
+            seen.update(board.notices or ())
+
+    async def post(store: Coordination, mine: list[bytes]) -> None:
+        for name in mine:
+            assert await store.post(name, name)
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(follow)
+            async with trio.open_nursery() as posting:
+                for i, store in enumerate(writers):
+                    posting.start_soon(post, store, names[i::3])
+            done.set()
+    assert seen == set(names)
+
+
+async def test_a_board_is_bounded(open_store: OpenStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = await open_store()
+    monkeypatch.setattr(sys.modules[type(store).__module__], "NOTICES_MAX", 2)
+    assert [await store.post(name, name) for name in (b"one", b"two", b"three")] == [True, True, False]
+    assert (await store.notices(-1)).notices == {b"one": b"one", b"two": b"two"}
+    await store.take_down(b"one")
+    assert await store.post(b"three", b"three")
 
 
 async def test_a_cancelled_call_leaves_the_store_usable(open_store: OpenStore) -> None:

@@ -238,7 +238,7 @@ async def test_what_renewals_leave_behind_is_compacted(
     [
         ("p2pworld/schema", "2", "newer_schema"),
         ("p2pworld/schema", "two", "not_a_store"),
-        ("p2pworld/map", "\x81\xa6format\x02", "newer_schema"),
+        ("p2pworld/map", "\x81\xa6format\x03", "newer_schema"),
         ("p2pworld/map", "notes", "corrupt"),
         ("p2pworld/lease/birds", "x", "not_a_store"),
     ],

@@ -142,7 +142,7 @@ async def test_a_map_of_a_newer_format_is_refused(path: Path) -> None:
     store = SqliteCoordination(path)
     await founded(store)
     with sqlite3.connect(path) as db:
-        db.execute("INSERT INTO map VALUES (3, ?)", [b"\x81\xa6format\x02"])
+        db.execute("INSERT INTO map VALUES (3, ?)", [b"\x81\xa6format\x03"])
     db.close()
     with pytest.raises(CoordinationDown) as caught:
         await store.read(2)

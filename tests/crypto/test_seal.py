@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pworld.crypto.seal import OVERHEAD_BYTES, seal, sealing_public, unseal
+from p2pworld.crypto.seal import (
+    LOCK_OVERHEAD_BYTES,
+    OVERHEAD_BYTES,
+    lock,
+    seal,
+    sealing_public,
+    unlock,
+    unseal,
+)
 from p2pworld.errors import LocalError, RemoteError
 
 if TYPE_CHECKING:
@@ -43,3 +51,20 @@ def test_keys_are_32_bytes() -> None:
     for wrong in calls:
         with pytest.raises(LocalError):
             wrong()
+
+
+@given(st.binary(max_size=100))
+def test_what_is_locked_is_read_with_its_key_alone(data: bytes) -> None:
+    locked = lock(bytes(32), data)
+    assert len(locked) == len(data) + LOCK_OVERHEAD_BYTES
+    assert unlock(bytes(32), locked) == data
+    for key, spoiled in (
+        (bytes([1]) * 32, locked),
+        (bytes(32), locked + b"x"),
+        (bytes(32), locked[:-1]),
+        (bytes(32), b""),
+    ):
+        with pytest.raises(RemoteError):
+            unlock(key, spoiled)
+    with pytest.raises(LocalError):
+        lock(bytes(31), data)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from p2pworld.civic.transaction import parse_leaf, parse_submission
+from p2pworld.civic.witness import AddCheckpoint, parse_add_checkpoint
 from p2pworld.crypto.keys import NodeKeys
 from p2pworld.crypto.link import (
     LinkChallenge,
@@ -20,10 +23,19 @@ from p2pworld.crypto.link import (
 )
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.grants import Grant, grant_from_text, grant_to_text, grants_from_text, sign_grant, verify_chain
+from p2pworld.merkle.checkpoint import Checkpoint
+from p2pworld.merkle.note import VerifierKey, parse_note
+from p2pworld.merkle.receipt import parse_receipt
+from p2pworld.merkle.tiles import ENTRIES, Tile, decode_bundle, encode_bundle
 from p2pworld.wire.stream import FrameReader
 from shard_node.config import ConfigError, parse
 from shard_node.websocket import answer_handshake
+from tests.civic.log_world import submission
 from tests.hostile.play_bytes import UPGRADE
+from tests.merkle.signed import LOG, checkpoint, cosigned, receipt
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 KEYS = NodeKeys.from_seed(bytes(32))
 GRANT = sign_grant(KEYS, KEYS.public, "shard", ("cells:*",), 0, 2**50)
@@ -31,6 +43,25 @@ LINK_MESSAGES: tuple[LinkHandshake, ...] = (
     LinkChallenge(1, 1, KEYS.public, 1, bytes(32), (GRANT,), ("a",)),
     LinkHello(1, 1, KEYS.public, 1, (GRANT, GRANT), bytes(64), ()),
     LinkRefused("version", "no"),
+)
+LOG_READERS: tuple[
+    tuple[bytes, Callable[[bytes], bytes]], ...
+] = (  # good bytes; reading, and writing what was read
+    (cosigned(checkpoint(9), 2).to_bytes(), lambda data: parse_note(data).to_bytes()),
+    (
+        checkpoint(9).text.encode(),
+        lambda data: Checkpoint.parse(data.decode("latin-1")).text.encode("latin-1"),
+    ),
+    (receipt(11, 37, extra=b"extra").to_bytes(), lambda data: parse_receipt(data).to_bytes()),
+    (
+        AddCheckpoint(7, (bytes(32),), checkpoint(9)).to_bytes(),
+        lambda data: parse_add_checkpoint(data).to_bytes(),
+    ),
+    (LOG.key.text.encode(), lambda data: VerifierKey.parse(data.decode("latin-1")).text.encode("latin-1")),
+    (Tile(1, 1_234_067, 9).path.encode(), lambda data: Tile.parse(data.decode("latin-1")).path.encode()),
+    (encode_bundle([b"one", b""]), lambda data: encode_bundle(decode_bundle(Tile(ENTRIES, 0, 2), data))),
+    (submission(1).to_bytes(), lambda data: parse_submission(data).to_bytes()),
+    (submission(1).leaf(1).to_bytes(), lambda data: parse_leaf(data).to_bytes()),
 )
 CONFIG = f"""
 [node]
@@ -97,6 +128,17 @@ def test_any_handshake_message_of_a_link_is_one_or_a_remote_error(data: bytes) -
     with suppress(RemoteError):
         message = decode_link(data)
         assert decode_link(encode_link(message)) == message
+
+
+@given(st.sampled_from(LOG_READERS), st.data())
+def test_whatever_is_read_of_a_log_is_written_so_or_a_remote_error(
+    reader: tuple[bytes, Callable[[bytes], bytes]], draw: st.DataObject
+) -> None:
+    good, read_and_write = reader
+    assert read_and_write(good) == good
+    data = draw.draw(mutations(good) | st.binary(max_size=200))
+    with suppress(RemoteError):
+        assert read_and_write(data) == data
 
 
 @given(st.binary(max_size=64), st.integers(1, 32))

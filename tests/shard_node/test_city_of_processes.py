@@ -380,3 +380,31 @@ async def test_nodes_that_are_restarted_one_by_one_lose_nobody_and_nothing(city:
             await trio.to_thread.run_sync(wait_ready, city)
             assert_nobody_lost_or_doubled(swarm)
         assert swarm.playing == BOTS
+
+
+async def test_a_city_of_an_older_release_is_upgraded_node_by_node_while_people_walk(tmp_path: Path) -> None:
+    with City(tmp_path, 3, places_around(), 128, ttl_s=TTL_S) as city, trio.fail_after(8 * AT_MOST_S):
+        for node in city.nodes:
+            node.start("tests.shard_node.older_release")
+        await trio.to_thread.run_sync(wait_ready, city)
+        cell = city.nodes[0].cells[0]
+        with pytest.raises(AssertionError, match="Not all nodes of this city have been updated"):
+            operator(city, "regions", "pin", str(cell))
+        with walking(city, 7) as swarm:
+            for node in city.nodes:
+                assert node.process is not None
+                node.signal(signal.SIGTERM)
+                assert await trio.to_thread.run_sync(node.process.wait) == 0, node.log_tail()
+                node.start()
+                await trio.to_thread.run_sync(wait_ready, city)
+                assert_nobody_lost_or_doubled(swarm)
+            assert swarm.playing == BOTS
+
+        def upgraded() -> bool:
+            try:
+                return "pinned" in operator(city, "regions", "pin", str(cell))
+            except AssertionError:
+                return False
+
+        await trio.to_thread.run_sync(wait_until, upgraded, AT_MOST_S, lambda: "the map was not upgraded")
+        assert city.end() == []

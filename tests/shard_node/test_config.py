@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -158,6 +159,27 @@ def test_stores_on_other_machines_are_understood(folder: Path) -> None:
     told = _conninfo(database)
     assert told["sslmode"] == "verify-full"
     assert (told["user"], told["password"]) == ("city", "hush-hush")
+
+
+@pytest.mark.parametrize(
+    ("discovery", "said"),
+    [
+        ('seeds = ["tls://a:1"]', "discovery.seeds is 'tls://a:1'"),
+        ('seeds = "http://a:1"', "discovery.seeds must be a list of texts"),
+        (f"seeds = {['http://a:1'] * 17}", "discovery.seeds are more than 16"),
+        ('zeroconf = "yes"', "discovery.zeroconf must be true or false"),
+        ("broadcast = true", "discovery.broadcast is not a known key"),
+    ],
+)
+def test_discovery_says_what_is_wrong_with_it(folder: Path, discovery: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        parse(f"{GOOD}\n[discovery]\n{discovery}\n", folder)
+
+
+def test_nobody_is_sought_or_told_by_default(folder: Path) -> None:
+    assert (parse(GOOD, folder).seeds, parse(GOOD, folder).zeroconf) == ((), False)
+    found = parse(f'{GOOD}\n[discovery]\nseeds = ["http://a:1", "https://b:2"]\nzeroconf = true\n', folder)
+    assert (found.seeds, found.zeroconf) == (("http://a:1", "https://b:2"), True)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"two\nlines\n", b"\xff\xfe", b"x" * 2_000, b"nul\0\n"])

@@ -14,6 +14,7 @@ import trio.testing
 
 from p2pworld.crypto.keys import NodeKeys
 from p2pworld.crypto.link import LINK_CAPS, LinkChallenge, LinkRefused, decode_link, encode_link, sign_link
+from p2pworld.errors import Refusal
 from p2pworld.grants import sign_grant
 from p2pworld.ids import Incarnation
 from p2pworld.limits import LINK_BATCH_BYTES_MAX, LINK_HELLO_BYTES_MAX
@@ -61,6 +62,9 @@ class Party:
         self.keys, self.number = keys, int(other.pop("number", 1))
         self.now = Instant(1000.0, NOW_MS)
         self.events: list[LinkUp | LinkDown | PeerSaid] = []
+        self.hints: tuple[str, ...] = ()
+        self.void: set[bytes] = set()  # whose grants were taken back
+        self.fault = Refusal("grant-revoked", "a key in the chain was revoked")
         self._changed = trio.Event()
         self.port: int = listener.socket.getsockname()[1]
         self.links = Links(
@@ -71,6 +75,8 @@ class Party:
             lambda: self.who,
             lambda: self.now,
             self,
+            lambda chain, now_ms: self.fault if chain[-1].subject in self.void else None,
+            lambda node: self.hints,
         )
         assert not other
 
@@ -429,3 +435,35 @@ async def test_a_silent_link_is_dead_and_a_quiet_one_is_not(mock_clock: trio.tes
         assert b.links.counters["down_silence"] == 1
         assert b.links.peers() == (a.who,)
         await trio.aclose_forcefully(stranger.stream)
+
+
+async def test_a_link_ends_when_the_grants_it_came_with_are_taken_back_and_is_refused_from_then_on() -> None:
+    async with parties(FIRST, SECOND) as (a, b):
+        for one, other in ((a, b), (b, a)):
+            one.links.want([other.member])
+        up = await b.until(1)
+        assert isinstance(up[0], LinkUp)
+        assert up[0].grants == grants_of(FIRST)
+        b.void.add(FIRST.public)
+        b.links.want([a.member])
+        assert (await b.until(2))[1] == LinkDown(a.who)
+        assert b.links.counters["down_grant_revoked"] == 1
+        await a.until_counted("refused_grant-revoked")  # it dials again, and is told why
+        await b.until_counted("refused_grant-revoked")
+        a.void.add(SECOND.public)  # the dialler looks as well
+        before = a.links.counters["refused_grant-revoked"]
+        b.void.clear()
+        while a.links.counters["refused_grant-revoked"] <= before:
+            await trio.lowlevel.checkpoint()
+        assert b.events[2:] == []
+
+
+async def test_where_the_map_leads_nowhere_a_hint_is_tried_and_the_key_decides_who_answers() -> None:
+    async with parties(FIRST, SECOND, THIRD) as (a, b, c):
+        nowhere = replace(b.member, link_url="tls://127.0.0.1:1")
+        a.hints = (f"tls://127.0.0.1:{c.port}", "tls://[not an address", f"tls://127.0.0.1:{b.port}")
+        a.links.want([nowhere])
+        b.links.want([a.member])
+        assert await a.until(1) == [LinkUp(b.who, LINK_CAPS)]
+        assert a.links.counters["refused_identity"] == 1  # it was another who stood there
+        assert c.events == []

@@ -47,9 +47,12 @@ LEASES = FaultOptions(
 )
 SLEEPS = FaultOptions(pause_every_s=4.0, pause_s=(4.0, 8.0))
 NAPS = FaultOptions(pause_every_s=2.5, pause_s=(3.2, 4.6))
-CRASHES = FaultOptions(crash_every_s=20.0, crash_in_handoff_every_s=2.0, again=0.3, late=0.2)
+CRASHES = FaultOptions(crash_every_s=20.0, crash_in_handoff_every_s=2.0, again_every_s=1.0, late_every_s=1.5)
 DISKS = FaultOptions(disk_slow_every_s=3.0, disk_full_every_s=6.0, crash_every_s=15.0)
 DEAF = FaultOptions(client_stall_every_s=1.5, client_stall_s=(2.0, 4.0), client_cut_every_s=3.0)
+RESTLESS = replace(
+    CITY, nodes=2, spares=0, second_devices=10, walk=WalkOptions(switch_per_s=0.2)
+)  # who changes devices all the time
 SLOW_STORE = replace(CITY, store=StoreOptions(delay_s=0.05, jitter_s=0.25))
 
 
@@ -219,7 +222,7 @@ BUGS = [
     Bug(standby_answers_before_its_write, DISKS, frozenset({"durable"})),
     Bug(no_hop_on_commit, CALM, frozenset({"hop"})),
     Bug(forget_the_release, CALM, frozenset({"owner"})),
-    Bug(take_a_login_that_is_not_larger, DEAF, frozenset({"older"})),
+    Bug(take_a_login_that_is_not_larger, DEAF, frozenset({"older"}), RESTLESS),
     Bug(acknowledge_without_a_seat, CRASHES, frozenset({"ack"})),
     Bug(own_after_restart, CRASHES, frozenset({"owner", "hop"})),
     Bug(ignore_the_map_version, CALM, frozenset({"map", "ground"})),

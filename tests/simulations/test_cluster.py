@@ -98,10 +98,13 @@ def test_json_has_the_totals_of_all_seeds(tmp_path: Path) -> None:
 def test_a_red_seed_tells_its_story_and_how_to_replay_it(monkeypatch: pytest.MonkeyPatch) -> None:
     bug: Bug = next(bug for bug in BUGS if bug.put_in.__name__ == "forget_the_release")
     bug.put_in(monkeypatch)
-    result = CliRunner().invoke(command, ["--seed", "1", "--minutes", "0.5", "--faults", "none"])
+    result = CliRunner().invoke(
+        command, ["--seed", "1", "--minutes", "0.5", "--faults", "none", "--jobs", "1"]
+    )
     assert result.exit_code == 1
     assert "own the same login" in result.output
     assert "replay: p2pworld simulate --seed 1 --minutes 0.5 --faults none" in result.output
+    assert "of its 0 faults seed 1 needs 0 to break owner" in result.output
 
 
 def test_bad_options_are_told_in_a_sentence() -> None:

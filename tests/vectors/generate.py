@@ -15,11 +15,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nacl.public import Box, PrivateKey, PublicKey
 
 from client.table import CLIENT
-from p2pworld.crypto.keys import NodeKeys, PersonKeys, birth_of, sign_challenge, sign_hello, sign_say
+from p2pworld.civic.transaction import (
+    ERASED,
+    LEAF_VERSION,
+    SUGGESTION,
+    Field,
+    Filing,
+    Leaf,
+    Secrets,
+    file_transaction,
+)
+from p2pworld.crypto.keys import (
+    NodeKeys,
+    PersonKeys,
+    Signer,
+    birth_of,
+    sign_challenge,
+    sign_hello,
+    sign_say,
+)
+from p2pworld.crypto.seal import sealing_public
 from p2pworld.grants import grant_to_text, sign_grant
 from p2pworld.ids import Login, avatar_id
+from p2pworld.merkle.checkpoint import Checkpoint
+from p2pworld.merkle.note import COSIGNATURE, Note, NoteSigner
+from p2pworld.merkle.proof import inclusion_spans, prove
+from p2pworld.merkle.receipt import Receipt
+from p2pworld.merkle.tree import leaf_hash, leaf_hashes, perfect_root, root_of
 from p2pworld.messages import (
     Act,
     ActDone,
@@ -361,7 +386,65 @@ def walls() -> list[dict[str, Any]]:
     ]
 
 
+SECRETS = Secrets(bytes(range(112, 144)), bytes(range(144, 176)), bytes(range(176, 208)))
+OFFICE_SECRET = bytes(range(208, 240))
+STREAM, MINUTE, EPOCH = "jongno", 28_927_620, 3
+
+
+def wrap(key: bytes, office: bytes, ephemeral: PrivateKey) -> bytes:
+    """The sealed box of libsodium, with an ephemeral key that is known, so that it is always the same."""
+    mine = bytes(ephemeral.public_key)
+    nonce = hashlib.blake2b(mine + office, digest_size=24).digest()
+    return mine + bytes(Box(ephemeral, PublicKey(office)).encrypt(key, nonce).ciphertext)
+
+
+def civic() -> list[dict[str, Any]]:
+    """A filed suggestion, an erasure, and the receipts of both from a log of the two."""
+    person, office = PersonKeys.from_seed(PERSON_SEED), sealing_public(OFFICE_SECRET)
+    private = {"name": "홍길동", "text": "광화문 앞에 의자를 더 놓아 주세요."}
+    filed = file_transaction(
+        SUGGESTION, STREAM, MINUTE, {"topic": "parks"}, private, person, [office], SECRETS
+    )
+    assert filed.sealed is not None
+    clerk = Signer.from_seed(bytes(range(5, 37)))
+    erasure = Filing(ERASED.name, STREAM, clerk.public, MINUTE + 1, (Field("index", "0"),))
+    leaves = [filed.leaf(EPOCH), Leaf(LEAF_VERSION, EPOCH, erasure, clerk.sign(erasure.statement()))]
+    log = NoteSigner("seoul.example/jongno", Signer.from_seed(bytes(range(6, 38))))
+    witness = NoteSigner("witness.example", Signer.from_seed(bytes(range(7, 39))), COSIGNATURE)
+    hashes = leaf_hashes(leaf.to_bytes() for leaf in leaves)
+    text = Checkpoint(log.key.name, len(leaves), root_of(hashes)).text
+    note = Note(text, (log.sign(text), witness.sign(text, MINUTE * 60)))
+    found = []
+    for index, leaf in enumerate(leaves):
+        proof = prove(inclusion_spans(index, len(leaves)), lambda tree: perfect_root([hashes[tree.number]]))
+        found.append(
+            {
+                "name": f"a {leaf.filing.type} is filed",
+                "leaf": plain(asdict(leaf)),
+                "statement": leaf.filing.statement().hex(),
+                "hex": leaf.to_bytes().hex(),
+                "hash": leaf_hash(leaf.to_bytes()).hex(),
+                "log_key": log.key.text,
+                "witness_key": witness.key.text,
+                "receipt": Receipt(index, proof, note).to_bytes().decode(),
+            }
+        )
+    found[0]["sealed"] = {
+        "private": private,
+        "identity_seed": PERSON_SEED.hex(),
+        "seed": SECRETS.seed.hex(),
+        "blob_key": SECRETS.blob_key.hex(),
+        "nonce": SECRETS.nonce.hex(),
+        "blob": filed.sealed.blob.hex(),
+        "office_secret": OFFICE_SECRET.hex(),
+        "office": office.hex(),
+        "wrapped_key": wrap(SECRETS.blob_key, office, PrivateKey(bytes(range(8, 40)))).hex(),
+    }
+    return found
+
+
 FILES = {
+    "civic": civic,
     "poses": poses,
     "density": density,
     "handshake": handshake,

@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from p2pworld.civic.transaction import Sealed, Wrap, open_sealed, parse_leaf
 from p2pworld.crypto.keys import verify, verify_challenge, verify_hello
 from p2pworld.grants import grants_from_text
+from p2pworld.merkle.note import VerifierKey
+from p2pworld.merkle.receipt import parse_receipt, verify_receipt
 from p2pworld.messages import Border, Challenge, Hello, SignedHello
 from p2pworld.wire.codec import decode_batch, decode_play
 from p2pworld.wire.frames import BORDER_DTYPE, decode_density, decode_pose, decode_poses, decode_rows
@@ -111,3 +114,21 @@ def test_batches_read_back() -> None:
         batch = decode_batch(bytes.fromhex(case["hex"]))
         assert batch.map_version == case["map_version"]
         assert [{"kind": m.KIND, "fields": plain(asdict(m))} for m in batch.messages] == case["messages"]
+
+
+def test_filed_transactions_read_back_and_are_proved() -> None:
+    for case in cases("civic"):
+        entry = bytes.fromhex(case["hex"])
+        leaf = parse_leaf(entry)
+        assert plain(asdict(leaf)) == case["leaf"]
+        assert verify(leaf.filing.key, bytes.fromhex(case["statement"]), leaf.sig)
+        assert hashlib.sha256(b"\0" + entry).hexdigest() == case["hash"]
+        log_key, witness_key = VerifierKey.parse(case["log_key"]), VerifierKey.parse(case["witness_key"])
+        receipt = parse_receipt(case["receipt"].encode())
+        verify_receipt(receipt, bytes.fromhex(case["hash"]), log_key.name, [log_key], [witness_key], 1)
+        if "sealed" in case:
+            held = {name: value for name, value in case["sealed"].items() if name != "private"}
+            parts = {name: bytes.fromhex(value) for name, value in held.items()}
+            sealed = Sealed(parts["nonce"], parts["blob"], (Wrap(parts["office"], parts["wrapped_key"]),))
+            read = open_sealed(leaf.filing, sealed, parts["office_secret"])
+            assert {field.name: field.value for field in read.fields} == case["sealed"]["private"]

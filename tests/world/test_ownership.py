@@ -30,6 +30,8 @@ from p2pworld.world.ownership import (
     Answer,
     Began,
     Ended,
+    EndLease,
+    LeaseEnded,
     MapNews,
     MapRead,
     News,
@@ -95,6 +97,10 @@ class Store:
                 return MapRead(self.city.version, None if known else self.city, tuple(self.leases.values()))
             case Propose():
                 return self._propose(request)
+            case EndLease(who):
+                if who in self.leases:
+                    self.end(who)
+                return LeaseEnded(who)
 
     def _propose(self, request: Propose) -> Proposed:
         city, victim = request.map, request.victim
@@ -153,9 +159,12 @@ class World:
 
     # ---- what happens to nodes
 
-    def start(self, name: str, *, ends: int = 0, orphans: bool = True, after_s: float = 0.0) -> Seat:
-        claims = cells(*CLAIMS[name])
-        machine = Ownership(key(name), f"l{name}", f"p{name}", f"w{name}", claims, TTL_S, ends, orphans)
+    def start(
+        self, name: str, *, ends: int = 0, orphans: bool = True, after_s: float = 0.0, former: str = ""
+    ) -> Seat:
+        claims, urls = cells(*CLAIMS[name]), (f"l{name}", f"p{name}", f"w{name}")
+        before = frozenset({key(former)} if former else ())
+        machine = Ownership(key(name), *urls, claims, TTL_S, ends, orphans, before)
         seat = Seat(
             name, machine, 1 + self.random.uniform(-self.drift, self.drift), self.random.uniform(0, 9)
         )
@@ -549,6 +558,87 @@ def test_a_city_that_died_whole_comes_back_and_all_ground_with_one_who_had_its_c
     for cell, holding in world.store.city.cells.items():
         assert holding.holder is not None
         assert holding.holder.node in copies[cell]
+
+
+# ---- who may not take part
+
+
+def shun(world: World, name: str, within_s: float) -> Incarnation:
+    """Everybody but the node itself hears that it may not take part, one by one."""
+    for other, seat in world.seats.items():
+        if other != name:
+            wait_s = world.random.uniform(0, within_s)
+            world.after(wait_s, lambda seat=seat: seat.machine.shun(frozenset({key(name)})))  # type: ignore[misc]
+    return world.seats[name].machine.who
+
+
+@pytest.mark.parametrize("paused", [False, True])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_node_that_may_not_take_part_loses_its_lease_and_later_its_ground(seed: int, paused: bool) -> None:
+    world = city_of("abc", seed=seed, drift=0.05)
+    lost = world.holding("a")
+    if paused:
+        world.pause("a", 60.0)  # it believes in its lease, and hears nothing
+    who = shun(world, "a", 0.5)
+    world.run_until(lambda: world.store.leases[who].ended, 1.2 * TTL_S + 1.0 if paused else 2.0)
+    took_s = world.run_until(lambda: lost <= world.holding("b") | world.holding("c"), 5.0)
+    assert took_s < 1.2 * TTL_S * 1.06 + 1.0
+    assert not world.store.city.is_listed(who)
+    assert not lost & world.holding("a")
+
+
+def test_a_node_that_leaves_by_itself_when_it_hears_that_is_followed_as_soon() -> None:
+    world = city_of("ab")
+    lost, leaver = world.holding("a"), world.seats["a"]
+    shun(world, "a", 0.0)
+    leaver.machine.leave(world.instant(leaver))
+    world.run(0.3)
+    world.store.end(leaver.machine.who)
+    world.run_until(lambda: lost <= world.holding("b"), 1.2 * TTL_S + 1.0)
+    assert not times(world.seats["b"], EndLease)
+
+
+def test_it_comes_back_in_vain_again_and_again_and_inherits_nothing() -> None:
+    world = city_of("abcd")
+    shun(world, "a", 0.1)
+    world.run(40.0)
+    asked = [one for name in "bcd" for _, one in world.seats[name].asked]
+    ended = [request.who for request in asked if isinstance(request, EndLease)]
+    assert len(set(ended)) > 2
+    assert len(ended) < 3 * 40 / 0.75
+    lost = world.holding("b")
+    world.stop("b")
+    world.run(8.0)
+    assert lost <= world.holding("c") | world.holding("d")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 2**32), st.sampled_from("abcd"), st.floats(0, 0.5))
+def test_whoever_may_not_take_part_never_holds_ground_together_with_another(
+    seed: int, name: str, within_s: float
+) -> None:
+    """`World.check` after every event, under late answers, drifting clocks and pauses."""
+    world = city_of("abcd", seed=seed, drift=0.05)
+    world.trouble = 0.05
+    if seed % 2:
+        world.pause(name, world.random.uniform(0.1, 6.0))
+    shun(world, name, within_s)
+    world.run(20.0)
+    world.trouble = 0.0
+    world.stop(name)
+    world.run(20.0)
+    assert world.all_held()
+
+
+def test_a_node_under_its_next_key_takes_the_ground_it_lost_under_the_one_before() -> None:
+    world = city_of("ab", standbys=False)
+    lost = world.holding("a")
+    gone = world.stop("a")
+    world.store.end(gone)
+    world.start("c", former="a", orphans=False)
+    world.start("d", orphans=False)
+    world.run_until(lambda: lost <= world.holding("c"), 4.0)
+    assert not world.store.city.is_listed(gone)
 
 
 def test_two_processes_of_one_key_are_never_both_in_the_city() -> None:

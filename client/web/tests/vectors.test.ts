@@ -2,16 +2,26 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import civic from "../../../tests/vectors/civic.json";
 import density from "../../../tests/vectors/density.json";
 import grants from "../../../tests/vectors/grants.json";
 import handshake from "../../../tests/vectors/handshake.json";
 import play from "../../../tests/vectors/play.json";
 import poses from "../../../tests/vectors/poses.json";
 import speech from "../../../tests/vectors/speech.json";
-import { fromHex, toHex } from "../src/net/bytes";
+import { fromHex, join, toHex } from "../src/net/bytes";
 import { DensityFrame, encodePose, PosesFrame } from "../src/net/frames";
 import { readChain } from "../src/net/grants";
-import { avatarId, type KeptKey, newKey, type Signer, signer, signerOfSeed, verify } from "../src/net/keys";
+import {
+  avatarId,
+  type KeptKey,
+  newKey,
+  type Signer,
+  sha256,
+  signer,
+  signerOfSeed,
+  verify,
+} from "../src/net/keys";
 import { decodeMessage, encodeMessage, Kind, type Pose, type Profile } from "../src/net/messages";
 import { canonical, type Fields, Malformed, unpack } from "../src/net/msgpack";
 import {
@@ -254,4 +264,27 @@ test("a message cannot cost more than it weighs", () => {
   const float = Uint8Array.from([0x43, 0x81, 0xa1, 0x61, 0xca, 0, 0, 0, 0]);
   for (const data of [deep, long, twice, float]) assert.throws(() => decodeMessage(data), Malformed);
   assert.equal(decodeMessage(Uint8Array.from([0x7f, 0x80])), null);
+});
+
+test("leaves of the civic log are written in one way, signed, and hashed as the log's", async () => {
+  for (const { leaf: want, statement, hex, hash } of civic) {
+    const entry = fromHex(hex);
+    const leaf = unpack(entry) as Fields;
+    assert.equal(toHex(canonical(leaf)), hex);
+    const filing = leaf.filing as Fields;
+    const said = join(new TextEncoder().encode("p2pworld civic filing v1\n"), canonical(filing));
+    assert.equal(toHex(said), statement);
+    assert(await verify(filing.key as Uint8Array, said, leaf.sig as Uint8Array));
+    const read = plain(filing) as Record<string, unknown>;
+    for (const [name, value] of Object.entries(want.filing)) assert.deepEqual(read[name] ?? "", value);
+    assert.equal(toHex(sha256(join(new Uint8Array(1), entry))), hash);
+  }
+});
+
+test("a blob is what its leaf's hash stands for", () => {
+  const { sealed, leaf } = civic[0] as (typeof civic)[0];
+  assert(sealed);
+  const name = new TextEncoder().encode("p2pworld civic sealed v1\n");
+  const hash = sha256(join(name, fromHex(sealed.nonce), fromHex(sealed.blob)));
+  assert.equal(toHex(hash), leaf.filing.sealed);
 });

@@ -1,0 +1,69 @@
+"""How far a log has come in each of the places that know of it, and whether they can be of one history.
+
+The store runs ahead, then the record in the coordination store, then what is published, then what witnesses signed.
+Any crash leaves witnessed <= published <= record <= store, each the beginning of the next: to finish it is to do the
+rest. Whatever else is found (a store restored from an older backup, a record that is gone, another root) is not a
+crash, and a log that went on from it could sign a fork. Then it must stay as it is until people have looked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from p2pworld.errors import Refusal
+from p2pworld.merkle.checkpoint import Checkpoint
+from p2pworld.merkle.tiles import Edge
+
+__all__ = ["Heads", "Record", "compare"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What the coordination store holds of a log: nothing is signed that is not written here before."""
+
+    origin: str
+    size: int
+    root: bytes
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """What a new holder reads after it has fenced the store.
+
+    `roots` are the store's own, computed from its entries, at the size of every other head that it reaches.
+    """
+
+    edge: Edge
+    roots: Mapping[int, bytes]
+    record: Record | None
+    published: Checkpoint | None
+    witnessed: Checkpoint | None
+
+
+def compare(origin: str, heads: Heads) -> Refusal | None:
+    """Why the log must not go on, or None: `log-origin`, `log-record-lost`, `log-behind` or `log-fork`."""
+    record, store = heads.record, heads.edge.size
+    if record is None:
+        if store or heads.published or heads.witnessed:
+            return Refusal("log-record-lost", "the coordination store does not know this log any more")
+        return None
+    behind = [("store", store, record.size)]
+    found = [("record", record.origin, record.size, record.root)]
+    ahead = record.size
+    for name, head in (("published", heads.published), ("witnessed", heads.witnessed)):
+        size = head.size if head else 0
+        behind.append((name, ahead, size))
+        ahead = size
+        if head:
+            found.append((name, head.origin, head.size, head.root))
+    if any(head_origin != origin for _, head_origin, _, _ in found):
+        return Refusal("log-origin", "what was read is of another log")
+    for name, has, needed in behind:
+        if has < needed:
+            return Refusal("log-behind", f"{name}: {needed} entries are known where there are {has}")
+    for name, _, size, root in found:
+        if heads.roots.get(size) != root:
+            return Refusal("log-fork", f"the {name} root at {size} is not that of the stored entries")
+    return None

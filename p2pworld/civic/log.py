@@ -1,0 +1,288 @@
+"""The holder of one log, without I/O: what it does next, in which order, and what it answers.
+
+    FENCING -> READING -> RECORDING -> PUBLISHING -> IDLE -> COMMITTING -> RECORDING -> PUBLISHING -> IDLE ...
+
+The holder of an epoch first fences the store, so that nobody of an older epoch, and no transaction of its own whose
+outcome it does not know, can still get through; then it reads. While one batch is on its way the next one gathers.
+Accepted is said only when the entry is in the store, the size and root are in the record of the coordination store, and
+the checkpoint is published: so no two checkpoints that differ are ever signed for one size, and whatever crashes where,
+an accepted entry is there. What it cannot be sure of it does not answer; whoever asks again gets the same answer, from
+this holder or the next.
+
+A store that failed is tried again after a while. Somebody with a newer epoch ends the holder (DEPOSED). What cannot
+come from a crash ends it loudly (READ_ONLY): see `heads.compare`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from p2pworld.civic.heads import Record, compare
+from p2pworld.civic.steps import (
+    Accept,
+    Alarm,
+    AskWitnesses,
+    Commit,
+    Committed,
+    Cosigned,
+    Failed,
+    Fence,
+    Fenced,
+    HeadsRead,
+    KeepWitnessed,
+    Missed,
+    Publish,
+    Published,
+    PutRecord,
+    ReadHeads,
+    RecordPut,
+    Refuse,
+    Republish,
+)
+from p2pworld.civic.transaction import check_submission
+from p2pworld.errors import Refusal
+from p2pworld.limits import CIVIC_BATCH_MAX, CIVIC_QUEUE_MAX, CIVIC_RETRY_S
+from p2pworld.merkle.checkpoint import Checkpoint
+from p2pworld.merkle.note import Note
+from p2pworld.merkle.tiles import Edge
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from p2pworld.civic.heads import Heads
+    from p2pworld.civic.steps import Effect, Result, Step
+    from p2pworld.civic.transaction import Submission, TransactionType
+    from p2pworld.merkle.note import NoteSigner
+    from p2pworld.merkle.tiles import Written
+
+__all__ = ["LogHolder", "Stage"]
+
+_MOVED: Final = Refusal("civic-moved", "another node holds this log now")
+_BUSY: Final = Refusal("civic-busy", "too many are waiting for this log; try again in a moment")
+_READ_ONLY: Final = Refusal("civic-read-only", "this log takes nothing until it has been looked at")
+
+
+class Stage(enum.Enum):
+    """What the holder is waiting for."""
+
+    NEW = "new"
+    FENCING = "fencing"
+    READING = "reading"
+    IDLE = "idle"
+    COMMITTING = "committing"
+    RECORDING = "recording"
+    PUBLISHING = "publishing"
+    DEPOSED = "deposed"
+    READ_ONLY = "read-only"
+
+
+class LogHolder:
+    """One epoch of one log. Each method returns what is to be done now, in this order."""
+
+    def __init__(
+        self,
+        stream: str,
+        epoch: int,
+        signers: Sequence[NoteSigner],
+        types: Mapping[str, TransactionType],
+        quorum: int = 0,
+    ) -> None:
+        self.stage = Stage.NEW
+        self._stream = stream
+        self._epoch = epoch
+        self._signers = tuple(signers)
+        self._origin = self._signers[0].key.name
+        self._types = types
+        self._quorum = quorum  # of witnesses; 0: none are asked
+        self._ticket = 0
+        self._step: Step | None = None  # the one under way
+        self._again_at: float | None = None  # when it is tried again, if it failed
+        self._fences = 0
+        self._edge = Edge()
+        self._record: Record | None = None
+        self._since = 0  # the size that was published when the heads were read
+        self._files: tuple[Written, ...] | None = (
+            None  # of the batch under way; None: they are made from the store
+        )
+        self._waiting: deque[tuple[int, Submission]] = deque()
+        self._batch: list[tuple[int, Submission]] = []
+        self._outcomes: tuple[int | Refusal, ...] = ()
+        self._shown: Note | None = None  # the checkpoint last published
+        self._asked: Note | None = None  # the one that witnesses are at
+        self._ask_at: float | None = None  # when they are asked again, if they were too few
+
+    @property
+    def size(self) -> int:
+        """How many entries there are, as far as the holder knows."""
+        return self._edge.size
+
+    @property
+    def deadline(self) -> float | None:
+        """When `tick` is to be called at the latest."""
+        return min((at for at in (self._again_at, self._ask_at) if at is not None), default=None)
+
+    # ---- what comes from outside
+
+    def start(self) -> list[Effect]:
+        """The first step of the epoch."""
+        assert self.stage is Stage.NEW
+        return self._fence()
+
+    def submit(self, request: int, submission: Submission, now_minute: int) -> list[Effect]:
+        """A request, to be answered by `Accept` or `Refuse`, now or later."""
+        refusal = self._closed() or check_submission(submission, self._stream, self._types, now_minute)
+        if refusal is None and len(self._waiting) >= CIVIC_QUEUE_MAX:
+            refusal = _BUSY
+        if refusal:
+            return [Refuse(request, refusal)]
+        self._waiting.append((request, submission))
+        return self._next_batch()
+
+    def tick(self, now: float) -> list[Effect]:
+        """Tries again what failed, and asks witnesses again, once the time has come."""
+        effects: list[Effect] = []
+        if self._again_at is not None and now >= self._again_at and self._step:
+            effects += self._take(replace(self._step, ticket=self._ticket + 1), self.stage)
+        if self._ask_at is not None and now >= self._ask_at:
+            effects += self._ask_witnesses()
+        return effects
+
+    def step(self, result: Result, now: float) -> list[Effect]:
+        """What follows from the result of the step under way; from any other result, nothing."""
+        if self._step is None or result.ticket != self._ticket or self._again_at is not None:
+            return []
+        match self.stage, result:
+            case (Stage.COMMITTING, Missed() | Failed()):
+                return self._fence()
+            case (_, Failed()):
+                self._again_at = now + CIVIC_RETRY_S
+                return []
+            case (Stage.FENCING, Fenced()):
+                return self._fenced(result)
+            case (Stage.READING, HeadsRead()):
+                return self._read(result.heads)
+            case (Stage.COMMITTING, Committed()):
+                return self._committed(result)
+            case (Stage.RECORDING, RecordPut()):
+                return self._recorded(result.record)
+            case (Stage.PUBLISHING, Published()):
+                return self._published()
+            case _:
+                raise AssertionError(f"{type(result).__name__} is no result of {self.stage.name}")
+
+    def cosigned(self, result: Cosigned, now: float) -> list[Effect]:
+        """What witnesses say of the checkpoint that they were asked about; with a quorum it is kept."""
+        if self._asked is None or result.checkpoint.text != self._asked.text:
+            return []
+        asked, self._asked = self._asked, None
+        if len({verified.key.public for verified in result.verified}) < self._quorum:
+            self._ask_at = now + CIVIC_RETRY_S
+            return []
+        note = asked.signed(verified.signature for verified in result.verified)
+        kept = KeepWitnessed(note, Checkpoint.parse(note.text).size)
+        return [kept] if asked == self._shown else [kept, *self._ask_witnesses()]
+
+    # ---- one stage after the other
+
+    def _take(self, step: Step, stage: Stage) -> list[Effect]:
+        self.stage, self._step, self._ticket, self._again_at = stage, step, step.ticket, None
+        return [step]
+
+    def _fence(self) -> list[Effect]:
+        """Back to the beginning; what was under way is filed again, and finds itself if it had come through."""
+        self._waiting.extendleft(reversed(self._batch))
+        self._batch, self._outcomes, self._files = [], (), None
+        return self._take(Fence(self._ticket + 1, self._epoch), Stage.FENCING)
+
+    def _fenced(self, fenced: Fenced) -> list[Effect]:
+        if fenced.epoch != self._epoch:
+            return self._close(Stage.DEPOSED)
+        self._fences = fenced.fences
+        return self._take(ReadHeads(self._ticket + 1), Stage.READING)
+
+    def _read(self, heads: Heads) -> list[Effect]:
+        wrong = compare(self._origin, heads)
+        if wrong:
+            return [Alarm(wrong), *self._close(Stage.READ_ONLY)]
+        if heads.record and heads.record.epoch > self._epoch:
+            return self._close(Stage.DEPOSED)
+        self._edge, self._record = heads.edge, heads.record
+        self._since = heads.published.size if heads.published else 0
+        return self._put_record()
+
+    def _next_batch(self) -> list[Effect]:
+        if self.stage is not Stage.IDLE or not self._waiting:
+            return []
+        count = min(len(self._waiting), CIVIC_BATCH_MAX)
+        self._batch = [self._waiting.popleft() for _ in range(count)]
+        submissions = tuple(submission for _, submission in self._batch)
+        commit = Commit(self._ticket + 1, self._epoch, self._fences, self._edge.size, submissions)
+        return self._take(commit, Stage.COMMITTING)
+
+    def _committed(self, committed: Committed) -> list[Effect]:
+        self._outcomes = committed.outcomes
+        if not committed.entries:  # nothing but retries of what is published already
+            return self._answer()
+        self._edge, self._files = self._edge.append(committed.entries)
+        return self._put_record()
+
+    def _put_record(self) -> list[Effect]:
+        wanted = Record(self._origin, self._edge.size, self._edge.root(), self._epoch)
+        return self._take(PutRecord(self._ticket + 1, self._record, wanted), Stage.RECORDING)
+
+    def _recorded(self, found: Record | None) -> list[Effect]:
+        assert isinstance(self._step, PutRecord)
+        if found != self._step.record:
+            # of an older holder that came through before it was fenced: read again and go on from there
+            return self._close(Stage.DEPOSED) if found and found.epoch > self._epoch else self._fence()
+        self._record = found
+        text = Checkpoint(self._origin, self._edge.size, self._edge.root()).text
+        note = Note(text, tuple(signer.sign(text) for signer in self._signers))
+        ticket = self._ticket + 1
+        if self._files is None:
+            return self._take(Republish(ticket, self._since, self._edge.size, note), Stage.PUBLISHING)
+        return self._take(Publish(ticket, self._files, note), Stage.PUBLISHING)
+
+    def _published(self) -> list[Effect]:
+        assert isinstance(self._step, Publish | Republish)
+        self._shown = self._step.checkpoint
+        asking = self._ask_witnesses() if self._asked is None else []
+        return [*self._answer(), *asking]
+
+    def _answer(self) -> list[Effect]:
+        """Answers the batch, and goes on to the next."""
+        assert self._shown is not None
+        effects: list[Effect] = []
+        for (request, _), outcome in zip(self._batch, self._outcomes, strict=True):
+            if isinstance(outcome, Refusal):
+                effects.append(Refuse(request, outcome))
+            else:
+                effects.append(Accept(request, outcome, self._shown))
+        self._batch, self._outcomes, self._files = [], (), None
+        self.stage, self._step = Stage.IDLE, None
+        return effects + self._next_batch()
+
+    def _ask_witnesses(self) -> list[Effect]:
+        self._ask_at = None
+        if not self._quorum or self._shown is None:
+            return []
+        self._asked = self._shown
+        return [AskWitnesses(self._shown)]
+
+    # ---- the end
+
+    def _closed(self) -> Refusal | None:
+        return {Stage.DEPOSED: _MOVED, Stage.READ_ONLY: _READ_ONLY}.get(self.stage)
+
+    def _close(self, stage: Stage) -> list[Effect]:
+        """Takes nothing any more; what may have come through is not answered with more than this."""
+        self.stage, self._step, self._again_at, self._ask_at, self._asked = stage, None, None, None, None
+        refusal = self._closed()
+        assert refusal is not None
+        waiting = [*self._batch, *self._waiting]
+        self._batch, self._outcomes = [], ()
+        self._waiting.clear()
+        return [Refuse(request, refusal) for request, _ in waiting]

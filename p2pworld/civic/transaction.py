@@ -1,0 +1,373 @@
+"""A civic transaction: what is filed, what of it everybody may read, and what only the office can.
+
+The citizen's device makes a key for this one transaction and signs with it a `Filing`: type, stream, the minute, the
+fields that the type declares public, and the hash of a nonce and a locked blob. Filing, signature and the holder's
+epoch are the log's leaf, and public for ever. In the blob are the person's identity, the text, and the identity's
+signature over all of it; the blob is locked under a random key that is sealed for the office. Without the nonce and
+that key (erasure destroys both) nothing connects the leaf with a person or a text, and the log still verifies.
+
+A transaction is known by its stream and its key. Whoever sends the same again is told the same again; another content
+under the same key is refused.
+
+Whatever is signed or hashed begins with its own name, and is the canonical msgpack that HELLOs are signed in: there is
+one way to write it, and whatever reads otherwise is refused (decision 0011).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
+
+from p2pworld.crypto.keys import Signer, verify
+from p2pworld.crypto.seal import OVERHEAD_BYTES, lock, seal, sealing_public, unlock, unseal
+from p2pworld.errors import LocalError, Refusal, RemoteError
+from p2pworld.limits import (
+    CIVIC_CLOCK_MINUTES,
+    CIVIC_LEAF_BYTES_MAX,
+    CIVIC_SEALED_BYTES_MAX,
+    CIVIC_SUBMISSION_BYTES_MAX,
+)
+from p2pworld.messages.fields import U16, U32, U53, Code, Key, Nonce, Signature, Size
+from p2pworld.wire.codec import canonical, unpack_map
+from p2pworld.wire.schema import Schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "ERASED",
+    "LEAF_VERSION",
+    "SUGGESTION",
+    "Field",
+    "FieldRule",
+    "Filing",
+    "Leaf",
+    "Private",
+    "Sealed",
+    "Secrets",
+    "Submission",
+    "TransactionType",
+    "Wrap",
+    "check_submission",
+    "commitment",
+    "file_transaction",
+    "open_sealed",
+    "parse_leaf",
+    "parse_submission",
+    "rewrap",
+    "verify_filing",
+]
+
+LEAF_VERSION: Final = 1
+_FILING_NAME: Final = b"p2pworld civic filing v1\n"
+_IDENTITY_NAME: Final = b"p2pworld civic identity v1\n"
+_SEALED_NAME: Final = b"p2pworld civic sealed v1\n"
+
+
+# ---- what it is made of
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One thing that is said, as text; the type of the transaction says what it may look like."""
+
+    name: Code
+    value: Annotated[str, Size(0, 20_000)]
+
+
+Fields = Annotated[tuple[Field, ...], Size(0, 32)]
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """What the transaction's own key signs. `minute` is of Unix time; `via` is a gateway's key where one signed for
+    somebody who could not; `sealed` is empty where nothing is."""
+
+    type: Code
+    stream: Annotated[str, Size(1, 80)]
+    key: Key
+    minute: U32
+    public: Fields = ()
+    sealed: Annotated[bytes, Size(0, 32)] = b""
+    via: Annotated[bytes, Size(0, 32)] = b""
+
+    def statement(self) -> bytes:
+        """The bytes that are signed."""
+        return _FILING_NAME + canonical(_FILING.write(self))
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A filing as it stands in the log, with the epoch of the holder that took it."""
+
+    v: U16
+    epoch: U53
+    filing: Filing
+    sig: Signature
+
+    def to_bytes(self) -> bytes:
+        """The entry of the log.
+
+        Raises:
+            LocalError: too long.
+        """
+        data = canonical(_LEAF.write(self))
+        if len(data) > CIVIC_LEAF_BYTES_MAX:
+            raise LocalError(f"a leaf of {len(data)} bytes, where {CIVIC_LEAF_BYTES_MAX} are allowed")
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class Wrap:
+    """The blob's key, sealed for the holder of `office`."""
+
+    office: Key
+    key: Annotated[bytes, Size(32 + OVERHEAD_BYTES, 32 + OVERHEAD_BYTES)]
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """What is kept beside the log, and destroyed by erasure."""
+
+    nonce: Nonce
+    blob: Annotated[bytes, Size(1, CIVIC_SEALED_BYTES_MAX)]
+    wraps: Annotated[tuple[Wrap, ...], Size(1, 8)]
+
+
+@dataclass(frozen=True, slots=True)
+class Private:
+    """What is in the blob: who files, what only the office reads, and that person's signature over everything."""
+
+    identity: Key
+    fields: Fields
+    sig: Signature
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What is sent to a node."""
+
+    filing: Filing
+    sig: Signature
+    sealed: Sealed | None = None
+
+    @property
+    def fingerprint(self) -> bytes:
+        """What tells a retry (the same) from another content under the same key."""
+        return hashlib.sha256(self.filing.statement() + self.sig).digest()
+
+    def leaf(self, epoch: int) -> Leaf:
+        """The leaf of this submission, taken in this epoch."""
+        return Leaf(LEAF_VERSION, epoch, self.filing, self.sig)
+
+    def to_bytes(self) -> bytes:
+        """The submission as it travels."""
+        return canonical(_SUBMISSION.write(self))
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What the identity signs; the hash of the blob is not in it, because the blob holds this signature."""
+
+    filing: Filing
+    fields: Fields
+
+    def statement(self) -> bytes:
+        return _IDENTITY_NAME + canonical(_SAID.write(replace(self, filing=replace(self.filing, sealed=b""))))
+
+
+_FILING = Schema(Filing)
+_LEAF = Schema(Leaf)
+_PRIVATE = Schema(Private)
+_SAID = Schema(_Said)
+_SUBMISSION = Schema(Submission)
+
+
+def commitment(nonce: bytes, blob: bytes) -> bytes:
+    """The hash by which a leaf stands for its blob; without the nonce nobody can try out what the blob was."""
+    return hashlib.sha256(_SEALED_NAME + nonce + blob).digest()
+
+
+# ---- reading
+
+
+def parse_leaf(entry: bytes) -> Leaf:
+    """The leaf in an entry of a log, its signature not verified.
+
+    Raises:
+        RemoteError: too long (`leaf-size`), of another version (`leaf-version`), not the one way to write it
+            (`leaf-canonical`), or malformed (`wire.codec`'s reasons).
+    """
+    if len(entry) > CIVIC_LEAF_BYTES_MAX:
+        raise RemoteError(
+            "leaf-size", f"a leaf of {len(entry)} bytes, where {CIVIC_LEAF_BYTES_MAX} are allowed"
+        )
+    fields = unpack_map(entry)
+    if isinstance(fields, dict) and type(fields.get("v")) is int and fields["v"] != LEAF_VERSION:
+        raise RemoteError("leaf-version", f"a leaf of version {fields['v']}, where {LEAF_VERSION} is known")
+    leaf = _LEAF.read(fields)
+    if leaf.to_bytes() != entry:
+        raise RemoteError("leaf-canonical", "a leaf that is not written in the one way there is")
+    return leaf
+
+
+def parse_submission(data: bytes) -> Submission:
+    """The submission in these bytes, nothing of it verified.
+
+    Raises:
+        RemoteError: too long (`submission-size`), not the one way to write it (`submission-canonical`), or malformed
+            (`wire.codec`'s reasons).
+    """
+    if len(data) > CIVIC_SUBMISSION_BYTES_MAX:
+        sentence = f"a submission of {len(data)} bytes, where {CIVIC_SUBMISSION_BYTES_MAX} are allowed"
+        raise RemoteError("submission-size", sentence)
+    submission = _SUBMISSION.read(unpack_map(data))
+    if submission.to_bytes() != data:
+        raise RemoteError("submission-canonical", "a submission that is not written in the one way there is")
+    return submission
+
+
+def verify_filing(filing: Filing, sig: bytes) -> bool:
+    """Whether the transaction's own key signed it."""
+    return verify(filing.key, filing.statement(), sig)
+
+
+# ---- what a type asks for
+
+
+class FieldRule(NamedTuple):
+    """A public field that must be there, and what all of its text must match."""
+
+    name: str
+    pattern: re.Pattern[str]
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionType:
+    """What may be filed under a name: exactly these public fields, in this order, and something sealed or nothing."""
+
+    name: str
+    public: tuple[FieldRule, ...]
+    sealed: bool
+
+    def accepts(self, fields: Iterable[Field]) -> bool:
+        """Whether these are the public fields of this type."""
+        fields = tuple(fields)
+        return len(fields) == len(self.public) and all(
+            field.name == rule.name and rule.pattern.fullmatch(field.value) is not None
+            for field, rule in zip(fields, self.public, strict=True)
+        )
+
+
+SUGGESTION: Final = TransactionType(
+    "suggestion", (FieldRule("topic", re.compile(r"[a-z][a-z0-9-]{0,39}")),), sealed=True
+)
+ERASED: Final = TransactionType(
+    "erased", (FieldRule("index", re.compile(r"0|[1-9][0-9]{0,15}")),), sealed=False
+)
+
+
+def check_submission(
+    submission: Submission, stream: str, types: Mapping[str, TransactionType], now_minute: int
+) -> Refusal | None:
+    """Why the holder of `stream` does not take this, or None.
+
+    `civic-stream`, `civic-type`, `civic-clock`, `civic-field`, `civic-sealed` or `civic-signature`.
+    """
+    filing, sealed = submission.filing, submission.sealed
+    if filing.stream != stream:
+        return Refusal("civic-stream", f"this was filed for {filing.stream}, not for {stream}")
+    declared = types.get(filing.type)
+    if declared is None:
+        return Refusal("civic-type", f"{filing.type} cannot be filed here")
+    if abs(now_minute - filing.minute) > CIVIC_CLOCK_MINUTES:
+        return Refusal("civic-clock", "the clock of the device is wrong by ten minutes or more")
+    if not declared.accepts(filing.public) or len(filing.via) not in (0, 32):
+        return Refusal("civic-field", f"a public field is missing, unknown or not as {filing.type} has it")
+    expected = commitment(sealed.nonce, sealed.blob) if sealed else b""
+    if declared.sealed != (sealed is not None) or filing.sealed != expected:
+        return Refusal("civic-sealed", "what is sealed is not what was signed for")
+    if not verify_filing(filing, submission.sig):
+        return Refusal("civic-signature", "this was not signed by the transaction's key, or was altered")
+    return None
+
+
+# ---- the citizen's side, and the office's
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """96 random bytes, fresh for each transaction: its key's seed, the blob's key, the nonce."""
+
+    seed: bytes
+    blob_key: bytes
+    nonce: bytes
+
+    def __repr__(self) -> str:
+        return "Secrets()"
+
+
+def file_transaction(
+    declared: TransactionType,
+    stream: str,
+    minute: int,
+    public: Mapping[str, str],
+    private: Mapping[str, str],
+    identity: Signer,
+    offices: Iterable[bytes],
+    secrets: Secrets,
+) -> Submission:
+    """The signed submission of a type with something sealed, readable to each of `offices` (sealing keys).
+
+    Raises:
+        LocalError: fields that the type does not have, or something too long; secrets that are no 32 bytes each.
+    """
+    signer = Signer.from_seed(secrets.seed)
+    fields = tuple(Field(rule.name, public[rule.name]) for rule in declared.public if rule.name in public)
+    if not declared.sealed or len(fields) != len(public) or not declared.accepts(fields):
+        raise LocalError(f"these are not the fields of {declared.name}")
+    open_filing = Filing(declared.name, stream, signer.public, minute, fields)
+    hidden = tuple(Field(name, value) for name, value in private.items())
+    sig = identity.sign(_Said(open_filing, hidden).statement())
+    blob = lock(secrets.blob_key, canonical(_PRIVATE.write(Private(identity.public, hidden, sig))))
+    if len(blob) > CIVIC_SEALED_BYTES_MAX:
+        raise LocalError(f"{len(blob)} bytes to be sealed, where {CIVIC_SEALED_BYTES_MAX} are allowed")
+    wraps = tuple(Wrap(office, seal(office, secrets.blob_key)) for office in offices)
+    filing = replace(open_filing, sealed=commitment(secrets.nonce, blob))
+    return Submission(filing, signer.sign(filing.statement()), Sealed(secrets.nonce, blob, wraps))
+
+
+def open_sealed(filing: Filing, sealed: Sealed, office_secret: bytes) -> Private:
+    """What the office reads, and that the person in it filed just this.
+
+    Raises:
+        RemoteError: it is not the filing's (`civic-sealed`), not for this office or altered (`seal`), malformed, or
+            not signed by the identity in it (`civic-identity`).
+    """
+    if filing.sealed != commitment(sealed.nonce, sealed.blob):
+        raise RemoteError("civic-sealed", "this blob is not the one that was filed")
+    private = _PRIVATE.read(unpack_map(unlock(_blob_key(sealed, office_secret), sealed.blob)))
+    if not verify(private.identity, _Said(filing, private.fields).statement(), private.sig):
+        raise RemoteError("civic-identity", "the person named in it did not sign this")
+    return private
+
+
+def rewrap(sealed: Sealed, office_secret: bytes, new_office: bytes) -> Sealed:
+    """The same for the office's new key instead of its old one, whose secret is `office_secret`.
+
+    Raises:
+        RemoteError: it is not for the old key (`seal`).
+    """
+    old = sealing_public(office_secret)
+    new = Wrap(new_office, seal(new_office, _blob_key(sealed, office_secret)))
+    return replace(sealed, wraps=tuple(new if wrap.office == old else wrap for wrap in sealed.wraps))
+
+
+def _blob_key(sealed: Sealed, office_secret: bytes) -> bytes:
+    office = sealing_public(office_secret)
+    for wrap in sealed.wraps:
+        if wrap.office == office:
+            return unseal(office_secret, wrap.key)
+    raise RemoteError("seal", "this was not sealed for this office")
