@@ -1,5 +1,6 @@
 /** The layer of regions beside the picture: asks who carries what while it is shown, a legend, and what has happened. */
 
+import { guAt } from "../draw/city";
 import { colourOf, type Flash, type Picture, paintGround } from "../draw/regions";
 import {
   type Carrier,
@@ -24,6 +25,7 @@ const SINGLY_MAX = 2;
 const FLASHES_MAX = 16;
 const FLASH_MS = 3200;
 const NEAR_M = 500;
+const LARGE_M = 1000;
 const SWATCH_PX = 22;
 
 export class Regions {
@@ -172,18 +174,21 @@ export class Regions {
     while (this.told.childElementCount > TOLD_MAX) this.told.firstElementChild?.remove();
   }
 
-  /** What people call the ground of a region: the nearest place, or else the end of its quadkey. */
+  /** What people call the ground of a region: its gu if it is large, the nearest place, or the end of its quadkey. */
   private placeOf(region: Region): string {
     const east = (region.west + region.east) / 2;
     const north = (region.south + region.north) / 2;
-    let best = { name: `…${region.key.slice(-5)}`, away: Math.max(NEAR_M, region.east - region.west) };
+    const { city } = this.page;
+    const gu = region.east - region.west > LARGE_M && city !== null ? guAt(city, east, north) : null;
+    if (gu !== null) return named(gu.name);
+    let best = { name: `…${region.key.slice(-5)}`, away: NEAR_M };
     const consider = (name: string, e: number, n: number): void => {
       const away = Math.hypot(e - east, n - north);
       if (name !== "" && away < best.away) best = { name, away };
     };
     for (const place of this.page.world.places?.all ?? [])
       if (place.ground === "city") consider(named(place.name), place.middle.east, place.middle.north);
-    for (const spot of this.page.city?.landmarks ?? []) consider(named(spot.name), spot.east, spot.north);
+    for (const spot of city?.landmarks ?? []) consider(named(spot.name), spot.east, spot.north);
     return best.name;
   }
 
