@@ -97,6 +97,7 @@ class _Direction:
         square = sum(
             (life.east_cm - east) ** 2 + (life.north_cm - north) ** 2 <= reach_cm**2 for life in self._lives
         )
+        counters = self._swarm.session_counters()
         heard = [life.strokes for life in self._lives if isinstance(life, Listener)]
         figures: dict[str, Any] = self._swarm.gauges.figures(now_s) | {
             "playing": self._swarm.playing,
@@ -105,7 +106,8 @@ class _Direction:
             "back_s": None if self.out.back_s is None else round(self.out.back_s, 2),
             "strokes": min(heard),
             "lanterns": len(self._swarm.lanterns),
-            "logins": self._swarm.session_counters()["logins"],
+            "logins": counters["logins"],
+            "counters": dict(sorted((self._swarm.counters + counters).items())),
         }
         sys.stdout.write(json.dumps(figures) + "\n")
         sys.stdout.flush()
