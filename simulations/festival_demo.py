@@ -135,13 +135,14 @@ def failures(seen: Seen) -> list[str]:
 def summary(seen: Seen) -> list[str]:
     """The evening in plain figures, a line each."""
     back = "not all back" if seen.back_s is None else f"all back after {seen.back_s:.1f} s"
+    killed = f"{seen.killed}: {seen.out} people without a node, {back}" if seen.killed else "no node"
     merged = "not again" if seen.merged_s is None else f"again {seen.merged_s:.0f} s after people went home"
     cut = "never" if seen.cut_s is None else f"{seen.cut_s:.0f} s after the call to gather"
     return [
         f"people in the city      {seen.people_most} at most, {seen.square_most} on the square",
         f"regions                 {seen.regions_before} before, {seen.regions_most} at most; first cut {cut}",
         f"nodes with the crowd    {seen.carriers_most} of {seen.nodes} at once",
-        f"{seen.killed or 'no node'} killed           {seen.out} people without a node, {back}",
+        f"killed                  {killed}",
         f"lost, doubled           {seen.lost}, {seen.doubled}, in {seen.handoffs} handoffs and {seen.logins} logins",
         f"strokes of the bell     {seen.strokes} heard, {seen.lanterns} lanterns hung",
         f"one ground              {merged}",
