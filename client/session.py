@@ -249,13 +249,15 @@ class Session:
             self.seq, pose.east_cm, pose.north_cm, pose.up, pose.yaw, pose.state, self.ack >> 6 & 0xFF
         )
 
-    def act(self, verb: str, now_s: float, text: str = "", target: bytes = b"") -> int:
+    def act(self, verb: str, now_s: float, text: str = "", target: bytes = b"", *, keep: bool = False) -> int:
         """Do something that lasts, asked for again and again until DONE answers; returns its number.
+
+        `keep`: a node may keep what cannot be done now. It answers `pending` then, and once more when it is done.
 
         Raises:
             LocalError: too many acts are open.
         """
-        n = self._acts.ask(verb, text, target, now_s)
+        n = self._acts.ask(verb, text, target, now_s, keep)
         self._ask_again(now_s)
         self._set_deadline()
         return n

@@ -41,6 +41,8 @@ __all__ = [
     "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX", "CIVIC_CLOCK_MINUTES",
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
+    "AUDIT_EVERY_S", "AUDIT_PARTS", "AUDIT_OBJECTS_PER_TICK", "COMPARE_S", "COMPARISONS_MAX",
+    "KEPT_MAX", "KEPT_PER_AVATAR", "KEPT_MS", "KEPT_RETRY_S", "KEPT_WAIT_S", "KEPT_PER_TICK",
     "SHOW_OBJECTS", "SHOW_BYTES", "SHOW_MESSAGES_PER_TICK", "SHOW_SENDS_PER_TICK", "SHOW_PACKED_PER_TICK",
 ]  # fmt: skip
 
@@ -276,6 +278,22 @@ OBJECTS_PER_CELL: Final = 4_096
 OBJECTS_PER_AVATAR: Final = 256  # within one cell
 PENDING_ACTS: Final = 4_096  # waiting for disk and standby on one node
 PROFILES_CACHED: Final = 32_768
+# acts that a node keeps while nobody can make them durable, of 1 kB at most each: 4 MB on its disk
+KEPT_MAX: Final = 4_096
+KEPT_PER_AVATAR: Final = 16
+KEPT_MS: Final = 30 * 86_400_000  # shorter than an order to expunge may hold, so that it finds the order
+KEPT_RETRY_S: Final = 2.0
+KEPT_WAIT_S: Final = 10.0  # for the answer of a node that one was passed on to, before it is passed on again
+KEPT_PER_TICK: Final = 16  # 160 a second: all of them within 26 s of healing
+# holder and standby compare the digest of each cell so often, of 35 B a cell: 1 000 cells are 9 kB/s
+AUDIT_EVERY_S: Final = 4.0
+AUDIT_PARTS: Final = 16  # of which one is hashed from memory anew each time: all of it within 64 s
+# of 3 us for the tree and, one in 16, 8 us to hash anew, if anything changed: 7 ms, a full cell 13 ms; 80 000 objects
+# in AUDIT_EVERY_S, and more take longer. Of a cell in which nothing changed a sixteenth counts
+AUDIT_OBJECTS_PER_TICK: Final = 2_048
+# a standby answers for nothing of a cell while it compares it: shorter than what it is given before it counts as slow
+COMPARE_S: Final = 1.0
+COMPARISONS_MAX: Final = 256  # a holder tells others of at once; each keeps one state of a cell in memory
 # who comes into a cell is shown its objects by and by, one message a tick: with its frames that is 110 kB/s, so a line
 # of 1 Mbit/s keeps up, and the bytes waiting for a client stay far below CONTROL_QUEUE_BYTES; a full cell of lanterns
 # with short wishes (400 kB) takes 6 s

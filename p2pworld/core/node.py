@@ -166,6 +166,7 @@ class Node:
                 parts.objects.lost(event.conn)
                 parts.showing.lost(event.conn)
                 self._acting.lost(event.conn)
+                parts.pending.lost(event.conn)
                 parts.speech.lost(event.conn)
                 parts.friends.lost(event.conn)
                 parts.moderation.lost(event.conn)
@@ -334,8 +335,13 @@ class Node:
         parts = self.parts
         parts.objects.advance(done, parts.out, now)
         parts.moderation.advance(done)
+        parts.pending.advance(done)
         parts.notices.advance(done)
         self._tending.tell_changes(now)
+
+    def rewrite(self, cell: int, now: Instant) -> None:
+        """What the disk has of a cell's objects is not what was written: write it anew."""
+        self.parts.objects.rewrite(cell, self.parts.out, now)
 
     def drain(self) -> None:
         """Give all ground away from now on, hand everybody off, and leave the map; `drained` says when it is done."""
@@ -363,6 +369,7 @@ class Node:
         if out.writes:
             parts.objects.leaving(self._ready_number)
             parts.moderation.leaving(self._ready_number)
+            parts.pending.leaving(self._ready_number)
             parts.notices.leaving(self._ready_number)
         ready = Ready(
             self._ready_number,
@@ -389,7 +396,6 @@ class Node:
                     parts.index = RegionIndex(parts.city, parts.who)
                     parts.clock.begin(news.who)
                 case Ended():
-                    parts.counters["incarnations-ended"] += 1
                     parts.people.lapsed = True
                     parts.people.hang_up_all(Bye("again", "This node lost its lease; log in at another."))
                 case StandbyProposed():
@@ -500,7 +506,7 @@ class Node:
             "links": len(parts.links),
             "uptime_s": round(now.boot_s - self._started_s, 1),
             "directory": len(parts.people.directory),
-            "objects": parts.objects.status(),
+            "objects": parts.objects.status() | {"pending": len(parts.pending)},
             "ownership": parts.ownership.status(now),
             "moderation": parts.moderation.status(),
             "taken_back": parts.notices.status(),

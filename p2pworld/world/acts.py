@@ -37,6 +37,7 @@ __all__ = [
     "perform",
     "reconcile",
     "replica_of",
+    "unfit",
     "view",
 ]
 
@@ -52,7 +53,7 @@ class Asked:
     """An act, who asked for it under which login, and where the avatar stood.
 
     `bell` is the bell that the place there declares, its id and position; the cell's own otherwise. `via` is the node
-    that passed it on, None if its own client asked.
+    that passed it on, None if its own client asked. `at_ms` is when it was done, if it was kept since; 0: now.
     """
 
     avatar: int
@@ -61,6 +62,7 @@ class Asked:
     pose: Pose
     bell: tuple[bytes, tuple[int, int]] | None = None
     via: Incarnation | None = None
+    at_ms: int = 0
 
     @property
     def key(self) -> bytes:
@@ -112,14 +114,20 @@ def perform(
     match asked.message.verb:
         case "hang":
             return _put_up("lantern", state, asked, owned, replica, clock, now_ms)
-        case "note" if not asked.message.text:
-            return Refusal("text", "There is nothing to read in it.")
         case "note":
             return _put_up("note", state, asked, owned, replica, clock, now_ms)
         case "ring":
             return _ring(cell, state, asked, replica, clock, now_ms)
         case _:
             return Refusal("verb", "This city does not know how to do that.")
+
+
+def unfit(act: Act) -> Refusal | None:
+    """Why what is to be put up cannot be, wherever it is."""
+    if act.verb == "note" and not act.text:
+        return Refusal("text", "There is nothing to read in it.")
+    fault = line_fault(act.text, _TEXT_CHARACTERS_MAX) if act.text else None
+    return Refusal("text", fault) if fault else None
 
 
 def _put_up(
@@ -137,8 +145,8 @@ def _put_up(
         return Performed(made, None)
     if state.is_expunged(made):
         return Refusal("expunged", f"This {kind} was taken down for good.")
-    if (text := asked.message.text) and (fault := line_fault(text, _TEXT_CHARACTERS_MAX)):
-        return Refusal("text", fault)
+    if (refusal := unfit(asked.message)) is not None:
+        return refusal
     if owned >= OBJECTS_PER_AVATAR:
         return Refusal("yours_full", f"You have put up {OBJECTS_PER_AVATAR} things here; that is the most.")
     if len(state) >= LANTERNS_PER_CELL:
@@ -147,7 +155,7 @@ def _put_up(
         "kind": kind,
         "text": asked.message.text,
         "by": asked.avatar,
-        "at_ms": now_ms,
+        "at_ms": min(asked.at_ms, now_ms) or now_ms,
         "east_cm": asked.pose.east_cm,
         "north_cm": asked.pose.north_cm,
     }

@@ -28,7 +28,17 @@ from p2pworld.messages import (
     ToPeer,
 )
 from p2pworld.world.acts import Asked, owner, perform, reconcile, view
-from p2pworld.world.object_records import DELTA_BYTES_MAX, Batch, Follower, Gift, Held, Op, Record, Station
+from p2pworld.world.object_records import (
+    DELTA_BYTES_MAX,
+    KEPT,
+    Batch,
+    Follower,
+    Gift,
+    Held,
+    Op,
+    Record,
+    Station,
+)
 
 if TYPE_CHECKING:
     from p2pworld.ids import Incarnation
@@ -112,6 +122,8 @@ class Holder:
         if asked.via is not None:
             told = ActDone(asked.avatar, asked.login_ms, act.n, done, act.name)
             out.sends.append(ToPeer(asked.via, told))
+        elif conn == KEPT:
+            self._station.kept.append((asked, done))
         elif conn >= 0:
             out.sends.append(ToClient(conn, done))
 

@@ -429,6 +429,18 @@ def test_an_act_refused_for_good_is_not_asked_for_again(inside: Stage) -> None:
     assert inside.session.acts_open == 0
 
 
+def test_what_a_node_keeps_is_not_asked_for_again(inside: Stage) -> None:
+    n = inside.session.act("hang", inside.now_s, "wish", keep=True)
+    assert inside.lines() == ["say 1 Act", "PLAYING"]
+    assert [message.keep for message in inside.said if isinstance(message, Act)] == [True]
+    inside.say(1, Done(n, durable="pending", id=b"o" * 16))
+    assert inside.session.acts_open == 0
+    inside.session.heard(1, 0, inside.now_s)
+    assert inside.later(2) == ["PLAYING"]
+    inside.say(1, Done(n, durable="standby", id=b"o" * 16))
+    assert inside.session.playing
+
+
 def test_acts_have_a_bound(inside: Stage) -> None:
     for _ in range(ACTS_MAX):
         inside.session.act("ring", inside.now_s)

@@ -6,7 +6,14 @@ import grants from "../../../tests/vectors/grants.json";
 import { join, toHex } from "../src/net/bytes";
 import { readChain } from "../src/net/grants";
 import { type Signer, signerOfSeed } from "../src/net/keys";
-import { encodeMessage, Kind, type NodeMessage, type Pose, type Welcome } from "../src/net/messages";
+import {
+  type Done,
+  encodeMessage,
+  Kind,
+  type NodeMessage,
+  type Pose,
+  type Welcome,
+} from "../src/net/messages";
 import { type Fields, unpack } from "../src/net/msgpack";
 import { JOIN_MS, Session, SILENCE_MS } from "../src/net/session";
 import { birthOf, verifyChallenge } from "../src/net/sign";
@@ -27,6 +34,7 @@ class Stage {
   readonly welcomes: { welcome: Welcome; fresh: boolean }[] = [];
   readonly corrections: string[] = [];
   readonly heard: NodeMessage[] = [];
+  readonly settled: Done[] = [];
   readonly session: Session;
   private nonces = 0;
   readonly nonceOf = new Map<number, Uint8Array>();
@@ -48,6 +56,7 @@ class Stage {
       corrected: (_pose: Pose, reason: string) => this.corrections.push(reason),
       said: (message: NodeMessage) => this.heard.push(message),
       login: () => {},
+      settled: (done: Done) => this.settled.push(done),
     };
     const profile = { name: "김서울", look: "", kind: "person" };
     this.session = new Session(person, profile, urls, new Uint8Array(16), shell, owner, null, lastLoginMs);
@@ -312,6 +321,25 @@ test("an act is asked again until it is answered, under one number, across a new
   await stage.say(2, Kind.DONE, { n: first.n, durable: "standby", id: new Uint8Array(16) });
   assert.equal((await done).durable, "standby");
   await stage.say(2, Kind.DONE, { n: first.n, durable: "standby" });
+});
+
+test("what a node keeps is answered at once, and once more when it is safe", async () => {
+  const stage = new Stage();
+  await stage.play();
+  const done = stage.session.ask(Kind.ACT, { verb: "hang", text: "새해 복", keep: true });
+  const { n, keep } = stage.last(1, Kind.ACT);
+  assert.equal(keep, true);
+  await stage.say(1, Kind.DONE, { n, durable: "pending", id: new Uint8Array(16) });
+  assert.equal((await done).durable, "pending");
+  const sent = stage.sent.length;
+  stage.session.heard(1, 1);
+  stage.pass(2500);
+  assert.equal(stage.sent.length, sent); // it is not asked for again
+  for (let i = 0; i < 2; i++) await stage.say(1, Kind.DONE, { n, durable: "standby" });
+  assert.deepEqual(
+    stage.settled.map((one) => one.durable),
+    ["standby"],
+  );
 });
 
 test("an act stays where it was first asked for", async () => {

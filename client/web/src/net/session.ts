@@ -60,6 +60,8 @@ export interface Owner {
   said(message: NodeMessage): void;
   /** A login of this device is the largest known: keep it. */
   login(ms: number): void;
+  /** What came of something that was answered as pending. */
+  settled(done: Done): void;
 }
 
 interface Socket {
@@ -108,6 +110,7 @@ export class Session {
   private after: Login | null = null;
   private readonly own: Login[] = [];
   private readonly asked = new Map<number, Asked>();
+  private readonly pending = new Set<number>(); // what the node keeps, and will answer once more
   private askedMade = 0;
   private urls: string[];
 
@@ -361,11 +364,21 @@ export class Session {
 
   private done(done: Done): void {
     const asked = this.asked.get(done.n);
-    if (!asked) return;
+    if (!asked) {
+      if (this.pending.delete(done.n)) this.owner.settled(done);
+      return;
+    }
     if (PASSES.has(done.reason)) {
       asked.againMs = this.shell.now() + ASK_AGAIN_MS;
     } else {
       this.asked.delete(done.n);
+      if (done.durable === "pending") {
+        this.pending.add(done.n);
+        for (const oldest of this.pending) {
+          if (this.pending.size <= ASKED_MAX) break;
+          this.pending.delete(oldest);
+        }
+      }
       asked.answer(done);
     }
     this.setDeadline();
