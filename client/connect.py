@@ -148,9 +148,9 @@ class Client:
             wait_s = self.session.deadline_s - trio.current_time()
             with trio.move_on_after(max(wait_s, 0.0)):
                 await self._changed.wait()
+            await trio.lowlevel.checkpoint()  # after a pause, what waits on the sockets is heard first
             self.session.tick(trio.current_time())
             self._carry_out()
-            await trio.lowlevel.checkpoint()
 
     async def _keep_moving(self) -> None:
         sent_s = -math.inf

@@ -9,7 +9,8 @@ from typing import Final
 
 # ruff: noqa: RUF022  (grouped as below)
 __all__ = [
-    "TICK_MS", "TICK_MS_MAX", "OVER_BUSY", "OVER_TICKS", "EASE_S", "LEASE_TTL_S", "LOGIN_AHEAD_MS", "CLOCK_SKEW_MS",
+    "TICK_MS", "TICK_MS_MAX", "OVER_BUSY", "OVER_TICKS", "EASE_S", "LEASE_TTL_S", "DEAF_S", "LOGIN_AHEAD_MS",
+    "CLOCK_SKEW_MS",
     "BATCH_WAIT_MS", "LOAD_EVERY_S", "LOAD_TTL_S", "SLEW_SHARE", "CLOCK_SAMPLES", "CLOCK_ROOTS_MAX", "CLOCK_STALE_S",
     "REACH_SLACK_CM", "REACH_SPEED_CM_S", "REACH_SECONDS", "HYSTERESIS_CM", "POSES_PER_S", "CORRECT_EVERY_S",
     "BEHIND_SLOW_MS", "BEHIND_GOOD_MS", "BEHIND_LOST_MS",
@@ -71,7 +72,12 @@ CLOCK_SAMPLES: Final = (
 CLOCK_STALE_S: Final = 5.0  # a root whose beat does not rise for so long is no root
 CLOCK_ROOTS_MAX: Final = 1_024
 # renewed each quarter of it; judged dead after 1.2 of it unchanged, so a failover starts within 4 s
-LEASE_TTL_S: Final = 3.0
+LEASE_TTL_S: Final = 2.0
+# A node whose clients and neighbours have all been silent for so long has lost its cables: a client that stands still
+# says something each second, a neighbour each half second. So it gives up its ground after 1.5 s and has it no longer
+# than a client bears its silence (1.4 s) and the others need to read of it (0.25 s). By then a neighbour that lives has
+# been seen to renew its lease of 2 s later than half a second after the silence began.
+DEAF_S: Final = 1.5
 LOGIN_AHEAD_MS: Final = 600_000  # a device's clock may be ten minutes ahead of ours
 CLOCK_SKEW_MS: Final = 60_000  # between nodes' clocks, for stamps of objects
 
@@ -139,8 +145,8 @@ CONTROL_QUEUE_BYTES: Final = 45_056
 SOCKET_SEND_BUFFER_BYTES: Final = 8_192
 # as small: a second of a client's poses is under 400 B, and a flooder waits at home
 SOCKET_RECEIVE_BUFFER_BYTES: Final = 8_192
-# A socket that takes nothing for so long is given up, like a node that sends nothing for 3 s is by its client. With the
-# half second above, nothing that leaves here is older than 3 s.
+# A socket that takes nothing for so long is given up. With the half second above, nothing that leaves here is older
+# than 3 s, which is how long a client bears the silence of a node at 2 Hz.
 SOCKET_FULL_S: Final = 2.5
 HELLO_WAIT_S: Final = 5.0
 # of each 10 ms for those who are not yet in: about 600 logins a second, 200 with TLS, and the crowd keeps the rest

@@ -101,7 +101,7 @@ class People:
     def __init__(self, city: City, arguments: Sequence[str]) -> None:
         self.log = city.folder / "bots.log"
         with self.log.open("ab") as log:
-            self.process = start_child(arguments, subprocess.PIPE, log, subprocess.PIPE)
+            self.process = start_child(arguments, subprocess.PIPE, log, stdin=subprocess.PIPE)
         assert self.process.stdout is not None
         assert self.process.stdin is not None
         self._pipe, self._orders = self.process.stdout, self.process.stdin

@@ -68,6 +68,9 @@ class Holder:
 
     def __init__(self, station: Station, records: dict[int, Record]) -> None:
         self.wants_drop: set[tuple[int, Incarnation]] = set()
+        self.late_s: dict[
+            Incarnation, float
+        ] = {}  # when it last owed an answer for too long, or could not keep a cell
         self.pending = 0
         self._station = station
         self._records = records
@@ -327,11 +330,13 @@ class Holder:
         ):  # it has not read our map yet: it is sent the state again, until it is late
             follower.in_step = False
             self._owing.add(record.cell)
-        elif follower.required:
-            follower.failed = True
-            self.wants_drop.add((record.cell, peer))
         else:
-            del held.followers[peer]
+            self.late_s[peer] = now_s
+            if follower.required:
+                follower.failed = True
+                self.wants_drop.add((record.cell, peer))
+            else:
+                del held.followers[peer]
 
     def tick(self, out: Outbox, now_s: float) -> None:
         """Send again what is not answered; who owes an answer for too long is to be dropped."""
@@ -350,6 +355,7 @@ class Holder:
             if follower.asked_s is None:
                 follower.asked_s = now_s
             if now_s - follower.asked_s >= DROP_AFTER_S:
+                self.late_s[peer] = now_s
                 if not follower.required:
                     self._station.counters["candidate-slow"] += 1
                     del held.followers[peer]

@@ -62,6 +62,7 @@ __all__ = ["Objects", "SavedCell"]
 
 _CHUNK: Final = 64  # objects of one message to a client
 _BASE_RETRY_S: Final = 5.0  # between attempts to save a cell just got to a disk that refuses
+_SPARED_S: Final = 10.0  # a node that did not keep up is asked again to stand by after this, if others can
 
 
 class Objects:
@@ -90,6 +91,10 @@ class Objects:
         """(cell, standby) pairs that the map should no longer list: too slow, or unable to keep the cell."""
         return frozenset(self._holder.wants_drop)
 
+    def keeps_up(self, peer: Incarnation, now: Instant) -> bool:
+        """Whether a node has been neither too slow nor unable to keep a cell of late: others are to be tried first."""
+        return now.boot_s - self._holder.late_s.get(peer, -math.inf) >= _SPARED_S
+
     # ---- roles
 
     def begin(self, me: Incarnation) -> None:
@@ -104,6 +109,8 @@ class Objects:
     ) -> None:
         """Take the roles that a map gives; also to be called when a link comes or goes."""
         self._station.me, self._station.linked = me, frozenset(linked)
+        late_s = self._holder.late_s
+        self._holder.late_s = {peer: at_s for peer, at_s in late_s.items() if peer in linked}
         self._stamp = city_map.stamp
         guarded = set(city_map.standby_cells(me))
         for record in list(self._records.values()):

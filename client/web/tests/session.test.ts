@@ -15,7 +15,7 @@ import {
   type Welcome,
 } from "../src/net/messages";
 import { type Fields, unpack } from "../src/net/msgpack";
-import { JOIN_MS, Session, SILENCE_MS } from "../src/net/session";
+import { JOIN_MS, Session, SILENCE_MS, SILENCE_TICKS } from "../src/net/session";
 import { birthOf, verifyChallenge } from "../src/net/sign";
 
 const POSE: Fields = { east_cm: 3_379_000, north_cm: 3_230_000 };
@@ -228,14 +228,15 @@ test("a seat at another node than promised is not taken", async () => {
   assert.deepEqual(stage.done(), [`open 2 ${B}`, "close 2"]);
 });
 
-test("silence of three seconds is a loss; the next login is larger and says what it continues", async () => {
+test("silence of a second and four ticks is a loss; the next login is larger and says what it continues", async () => {
   const stage = new Stage();
   await stage.play();
   const { session } = stage;
   const first = session.login;
-  stage.pass(SILENCE_MS - 100);
+  const silenceMs = SILENCE_MS + SILENCE_TICKS * session.tickMs;
+  stage.pass(silenceMs - 100);
   session.heard(1, 77);
-  stage.pass(SILENCE_MS - 100);
+  stage.pass(silenceMs - 100);
   assert.equal(session.at, "PLAYING");
   stage.pass(200);
   assert.equal(session.at, "JOINING", "another node is tried at once");
