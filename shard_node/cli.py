@@ -42,6 +42,7 @@ COMMANDS: Final = {
         "client.verify_command:verify",
         "Check logs, receipts, checkpoints and leaves, offline.",
     ),
+    "witness": ("shard_node.witness_commands:witness", "Sign checkpoints of logs as a witness."),
     "doctor": (
         "shard_node.commands:doctor",
         "Look at a node's configuration and machine, and say what is wrong.",

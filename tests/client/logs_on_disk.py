@@ -26,7 +26,8 @@ def sign(size: int, root: bytes, witnesses: int = 2) -> Note:
 
 def log_of(entries: Sequence[bytes], batches: Sequence[int]) -> tuple[Edge, dict[Tile, bytes]]:
     """The edge and all files, partial ones too, of a log that grew in these batches."""
-    edge, files, at = Edge(), {}, 0
+    files: dict[Tile, bytes] = {}
+    edge, at = Edge(), 0
     for batch in batches:
         edge, written = edge.append(entries[at : at + batch])
         files |= {file.tile: file.data for file in written}
