@@ -211,7 +211,7 @@ class _Bench:
         seen = {one.key.name: one.time_s for one in opened.cosigned}
         finding.facts |= {"origin": origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
         finding.facts["witnesses"] = seen
-        witnessed = f", seen by {', '.join(seen)}" if seen else ", no witness's signature"
+        witnessed = f", seen by {', '.join(seen)}" if seen else ", by no witness whose key was given"
         finding.sentences.append(f"{origin} signed that it has {checkpoint.size} entries{witnessed}.")
         signed = _Signed(finding, opened)
         self._signed[origin].append(signed)
@@ -352,5 +352,5 @@ def _compare_alone(all_signed: list[_Signed]) -> None:
     """Checkpoints of different sizes say nothing about each other as long as nobody has the entries."""
     sizes = {one.opened.checkpoint.size for one in all_signed}
     for one in all_signed:
-        if len(sizes) > 1 and one.finding.kind is Kind.CHECKPOINT:
+        if len(sizes) > 1 and one.finding.kind in (Kind.CHECKPOINT, Kind.FORK):
             one.finding.missing.append("the log's folder, to compare it with those of other sizes")

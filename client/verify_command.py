@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from client.policy import Policy
     from client.verify import Finding, Report
 
-__all__ = ["verify"]
+__all__ = ["read_policy", "verify"]
 
 FAULTS_SHOWN: Final = 10
 MARKS: Final = {"ok": ("ok   ", "green"), "wrong": ("wrong", "red"), "unjudged": ("?    ", "yellow")}
@@ -65,7 +65,7 @@ def verify(
 
     if len(paths) > VERIFY_FILES_MAX:
         raise ConfigError(f"{len(paths)} files were given: give at most {VERIFY_FILES_MAX} at once.")
-    policy = _policy(key_texts, quorum, policy_path)
+    policy = read_policy(key_texts, quorum, policy_path)
     try:
         with _progress(as_json) as progress:
             report = verify_paths(paths, policy, leaves=leaves, on_log=_show_log(progress))
@@ -82,7 +82,11 @@ def verify(
     sys.exit(next(EXIT_CODES[status] for status in ("wrong", "unjudged", "ok") if status in statuses))
 
 
-def _policy(key_texts: tuple[str, ...], quorum: int, path: Path | None) -> Policy:
+def read_policy(key_texts: tuple[str, ...], quorum: int, path: Path | None) -> Policy:
+    """The policy that the options mean; without any, nobody's signature is believed.
+
+    Raises ConfigError.
+    """
     from client.policy import Policy, parse_policy, policy_of_keys
     from p2pworld.errors import LocalError, RemoteError
     from p2pworld.merkle.note import VerifierKey

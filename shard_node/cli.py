@@ -42,6 +42,7 @@ COMMANDS: Final = {
         "client.verify_command:verify",
         "Check logs, receipts, checkpoints and leaves, offline.",
     ),
+    "audit": ("client.audit_command:audit", "Copy a log, and watch what it tells over time."),
     "witness": ("shard_node.witness_commands:witness", "Sign checkpoints of logs as a witness."),
     "doctor": (
         "shard_node.commands:doctor",

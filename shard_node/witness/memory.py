@@ -157,32 +157,27 @@ class WitnessMemory:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            connection = self._connect()
+            connection = sqlite3.connect(
+                f"{self._path.absolute().as_uri()}?mode=rw",
+                uri=True,
+                timeout=_BUSY_S,
+                isolation_level=None,
+                check_same_thread=False,
+            )
             try:
-                self._check(connection)
-            except BaseException:
+                self._prepare(connection)
+            except (sqlite3.Error, MemoryFailed):
                 connection.close()
                 raise
             self._connection = connection
         return self._connection
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._path.absolute().as_uri() + "?mode=rw",
-            uri=True,
-            timeout=_BUSY_S,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            if self._pages_max is not None:
-                connection.execute(f"PRAGMA max_page_count = {int(self._pages_max)}")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        self._check(connection)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        if self._pages_max is not None:
+            connection.execute(f"PRAGMA max_page_count = {int(self._pages_max)}")
 
     def _check(self, connection: sqlite3.Connection) -> None:
         application, version = (

@@ -14,11 +14,13 @@ from client.policy import Policy, parse_policy, policy_of_keys
 from p2pworld.civic.transaction import Field
 from p2pworld.civic.witness import Fork, parse_fork
 from p2pworld.errors import LocalError, RemoteError
+from p2pworld.limits import POLICY_BYTES_MAX, VERIFY_EPOCHS_MAX, VERIFY_FILES_MAX
 from p2pworld.merkle.checkpoint import Checkpoint, open_checkpoint
 from p2pworld.merkle.note import Note
 from p2pworld.merkle.proof import inclusion_spans, prove
 from p2pworld.merkle.receipt import Receipt
 from p2pworld.merkle.tiles import TileHashes
+from p2pworld.merkle.tree import leaf_hash
 from shard_node.cli import main
 from tests.civic.log_world import submission
 from tests.client.logs_on_disk import write_civic_log
@@ -161,6 +163,16 @@ def test_a_receipt_of_another_entry_or_spoiled_is_wrong(desk: Desk) -> None:
     assert (code, reasons(found)) == (1, ["checkpoint-quorum"])
 
 
+def test_a_submission_does_not_say_in_which_epoch_it_was_taken(desk: Desk) -> None:
+    filed = desk.write("9.submission", submission(9).to_bytes())
+    for epoch, expected in ((VERIFY_EPOCHS_MAX - 1, 0), (VERIFY_EPOCHS_MAX, 1)):
+        entry = submission(9).leaf(epoch).to_bytes()
+        text = Checkpoint(ORIGIN, 1, leaf_hash(entry)).text
+        receipt = Receipt(0, (), Note(text, (LOG.sign(text),)))
+        path = desk.write("far.tlog-proof", receipt.to_bytes())
+        assert ask(path, filed, "--key", LOG.key.text)[0] == expected
+
+
 # ---- checkpoints and forks
 
 
@@ -194,6 +206,8 @@ def test_two_that_differ_prove_a_fork_and_the_proof_is_written(desk: Desk) -> No
     assert fork == Fork(checkpoint(5).to_bytes(), other_root(5).to_bytes())
     code, [found] = ask(proof, "--key", LOG.key.text)
     assert (code, found["kind"], reasons(found)) == (1, "fork", ["log-fork"])
+    sizes = desk.write("of two sizes", Fork(fork.first, checkpoint(6).to_bytes()).to_bytes())
+    assert ask(sizes, "--key", LOG.key.text)[0] == 2  # without the entries it proves nothing
     same = desk.write("no fork", Fork(fork.first, fork.first).to_bytes())
     assert ask(same, "--key", LOG.key.text)[0] == 0
     for bad in (b"", proof.read_bytes()[:40], proof.read_bytes().replace(b"\n", b"\n9", 1)):
@@ -243,6 +257,13 @@ def test_wrong_use_is_one_sentence_and_exit_2(tmp_path: Path, words: list[str], 
     names = {"FILE": str(tmp_path / "file"), "EMPTY": str(tmp_path / "empty")}
     result = CliRunner().invoke(main, ["verify", *(names.get(word, word) for word in words)])
     assert (result.exit_code, said in result.output) == (2, True), result.output
+
+
+def test_so_many_files_at_once_and_no_more(tmp_path: Path) -> None:
+    path = tmp_path / "leaf"
+    path.write_bytes(submission(1).leaf(1).to_bytes())
+    result = CliRunner().invoke(main, ["verify", *[str(path)] * (VERIFY_FILES_MAX + 1)])
+    assert (result.exit_code, "at most 4096" in result.output) == (2, True)
 
 
 def test_what_nobody_gave_the_key_of_is_not_judged(desk: Desk) -> None:
@@ -299,6 +320,7 @@ def test_groups_within_groups() -> None:
         (f"log {LOG.key.text}", f"log {WITNESS_KEYS[0].text}", "line 3: this is a witness's key"),
         (WITNESS_KEYS[0].text, LOG.key.text, "line 4: this is no witness's key"),
         (WITNESS_KEYS[0].text, WITNESS_KEYS[1].text, "given twice"),
+        ("quorum both", "quorum both #" + "x" * POLICY_BYTES_MAX, "at most 65536 bytes"),
         (f"log {LOG.key.text} https://log.example/", "", "no log's key"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from client.verify_log import LogFound, Wanted, read_log
+from p2pworld.limits import VERIFY_FAULTS_MAX
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.tiles import ENTRIES, Tile
 from p2pworld.merkle.tree import EMPTY_ROOT
@@ -155,3 +156,12 @@ def test_without_entries_and_hashes_the_reading_ends_there(large: tuple[Path, No
         path.write_bytes(data)
     assert [fault.reason for fault in found.faults] == ["tile-missing", "tile-missing"]
     assert sum(counts) == 7 * 256
+
+
+def test_of_many_faults_the_first_are_told_and_all_are_counted(tmp_path: Path) -> None:
+    size = 256 * (VERIFY_FAULTS_MAX + 5)
+    note = write_log(tmp_path, LARGE[:size], [size])
+    for number in range(VERIFY_FAULTS_MAX + 5):
+        (tmp_path / Tile(0, number).path).unlink()
+    found = read(tmp_path, note)
+    assert (len(found.faults), found.faults_in_all) == (VERIFY_FAULTS_MAX, VERIFY_FAULTS_MAX + 5)

@@ -10,27 +10,40 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-from typing import TYPE_CHECKING, Self
+import threading
+from typing import TYPE_CHECKING, Any, Self, cast
 from urllib.parse import urlsplit
 
 import pytest
+import trio
+import trio.testing
 from click.testing import CliRunner
 
-from p2pworld.civic.witness import AddCheckpoint, Seen, Witness, parse_fork, read_cosignatures
-from p2pworld.limits import WITNESS_BODY_BYTES_MAX, WITNESS_FORKS_MAX
+from p2pworld.civic.witness import AddCheckpoint, Answer, Seen, Witness, parse_fork, read_cosignatures
+from p2pworld.limits import (
+    WITNESS_BODY_BYTES_MAX,
+    WITNESS_BODY_S,
+    WITNESS_FORKS_MAX,
+    WITNESS_LOGS_MAX,
+    WITNESS_TRIES_MAX,
+    WITNESS_WAITING_MAX,
+)
 from p2pworld.merkle.checkpoint import Checkpoint, open_checkpoint
 from p2pworld.merkle.note import COSIGNATURE, Note, NoteSignature, VerifierKey
 from p2pworld.merkle.proof import consistency_spans, prove
 from p2pworld.merkle.tree import root_of
 from shard_node.cli import main
-from shard_node.witness.app import WitnessDesk, checkpoint_path
+from shard_node.witness.app import WitnessDesk, checkpoint_path, witness_app
 from shard_node.witness.memory import MemoryFailed, WitnessMemory
 from simulations.processes import die_with_parent, python_environment
 from tests.merkle.signed import LEAVES, LOG, ORIGIN, TIME_S, WITNESSES, checkpoint, read
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
     from pathlib import Path
     from types import TracebackType
+
+    from starlette.applications import Starlette
 
 NAME = "witness.example/paper"
 
@@ -128,6 +141,69 @@ def test_proofs_of_forks_are_kept_so_many_of_a_log(tmp_path: Path) -> None:
     files = list((tmp_path / "forks").iterdir())
     assert len(files) == WITNESS_FORKS_MAX
     assert all(parse_fork(path.read_bytes()).first == checkpoint(5).to_bytes() for path in files)
+
+
+def test_a_race_that_is_always_lost_is_answered_at_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WitnessMemory.begin(tmp_path)
+    memory = WitnessMemory(tmp_path)
+    tries: list[object] = []
+    monkeypatch.setattr(memory, "remember", lambda *values: tries.append(values))
+    desk = WitnessDesk(Witness(WITNESSES[:1], {ORIGIN: [LOG.key]}), memory, tmp_path)
+    answer = desk.add_checkpoint(request(0, 5))
+    assert (answer.status, answer.reason, len(tries)) == (503, "witness-race", WITNESS_TRIES_MAX)
+
+
+# ---- its HTTP face
+
+
+class Slow:
+    """Stands in for a desk that is busy until it is let go."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+
+    def add_checkpoint(self, body: bytes) -> Answer:
+        self.go.wait(60)
+        return Answer(200)
+
+
+async def post(app: Starlette, body: bytes | None, statuses: list[int]) -> None:
+    """One request straight to the application; without a body none ever comes."""
+
+    async def receive() -> dict[str, object]:
+        if body is None:
+            await trio.sleep_forever()
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    scope = {"type": "http", "method": "POST", "path": "/add-checkpoint", "headers": [], "query_string": b""}
+    await app(scope, receive, send)
+
+
+async def test_a_body_that_does_not_come_is_given_up(autojump_clock: trio.testing.MockClock) -> None:
+    statuses: list[int] = []
+    await post(witness_app(cast("WitnessDesk", Slow())), None, statuses)
+    assert statuses == [408]
+    assert trio.current_time() == pytest.approx(WITNESS_BODY_S)
+
+
+async def test_so_many_wait_and_the_next_is_told_so() -> None:
+    desk, statuses = Slow(), list[int]()
+    app = witness_app(cast("WitnessDesk", desk))
+    async with trio.open_nursery() as nursery:
+        for _ in range(WITNESS_WAITING_MAX + 1):
+            nursery.start_soon(post, app, b"", statuses)
+        await trio.testing.wait_all_tasks_blocked()
+        assert statuses == []
+        await post(app, b"", statuses)
+        assert statuses == [503]
+        desk.go.set()
+    assert statuses[1:] == [200] * (WITNESS_WAITING_MAX + 1)
 
 
 # ---- the process
@@ -278,6 +354,7 @@ def test_go_checks_what_the_process_signed(folder: Path, tmp_path_factory: pytes
     ("old", "new", "said"),
     [
         ('listen = "127.0.0.1:0"', 'listen = "nowhere"', "witness.listen"),
+        ("logs = [", "logs = [" + '"x", ' * WITNESS_LOGS_MAX, "more than 1024"),
         ("logs = [", "loggs = [", "witness.logs is missing"),
         ('data_dir = "kept"', 'data_dir = "kept"\nmore = 1', "witness.more is not a known key"),
         ("[witness]", "[other]\n[witness]", "[other] is not a known table"),
