@@ -115,13 +115,17 @@ class Ground:
         )
 
     def _seek_standbys(self, now: Instant) -> None:
-        """Every cell of mine should have one standby in step with it; who is slow, full or one too many is dropped."""
+        """Every cell of mine should have one standby in step with it; who is slow, full or one too many is dropped.
+
+        Another takes its place; if there is none, it is asked again, and listed once it has caught up.
+        """
         parts, city = self._parts, self._parts.city
         add: defaultdict[Incarnation, set[Cell]] = defaultdict(set)
         drop: defaultdict[Incarnation, set[Cell]] = defaultdict(set)
         for number, standby in parts.objects.wants_drop:
             drop[standby].add(Cell(number))
         able = [peer for peer in parts.links if city.takes(peer) and self._reachable(peer)]
+        able = [peer for peer in able if parts.objects.keeps_up(peer, now)] or able
         for cell in city.cells_of(parts.who):
             holding = city.cells[cell]
             target = holding.wish.to if holding.wish and holding.wish.kind is WishKind.MOVE else None

@@ -11,6 +11,7 @@ from p2pworld.messages import (
     Correct,
     Instant,
     Notice,
+    Objects,
     Pose,
     ToClient,
     Told,
@@ -77,13 +78,18 @@ class Tending:
             for row in entered.tolist():
                 if (conn := int(parts.crowd.conn[row])) >= 0:
                     parts.showing.enter(conn, int(parts.cell_of[row]))
-        parts.showing.tick(parts.objects.shown)
+        parts.showing.tick(parts.shown)
         self.tell_changes()
 
     def tell_changes(self) -> None:
-        """Changes of objects that became durable, to everybody who stands in their cell."""
+        """Changes of objects that became durable, or are kept here, to everybody who stands in their cell."""
         parts = self._parts
         changes = parts.objects.drain_changes()
+        for looks, there in parts.pending.take_news():
+            cell = parts.city.leaf_at(looks.east_cm, looks.north_cm)
+            durable = (parts.objects.shown(cell) or {}).get(looks.id)
+            shown = durable or (looks if there else None)
+            changes.append((cell, Objects(cell, (shown,)) if shown else Objects(cell, (), (looks.id,))))
         if not changes:
             return
         rows = parts.crowd.rows(MINE)
@@ -100,7 +106,7 @@ class Tending:
         if (barred := parts.moderation.barred(taken.subject, now.wall_ms)) is not None:
             parts.people.expel(avatar_id(taken.subject), Bye(barred.reason, barred.sentence))
         if taken.action == "expunge":
-            parts.objects.expunge(taken.subject, parts.out, now)
+            self._expunge(taken.subject, now)
         return taken
 
     def take_back(
@@ -139,7 +145,11 @@ class Tending:
                 self._show_out(row, place, why)
         if self._due(_EXPUNGE_EVERY_S, "expunge", now):
             for object_id in parts.moderation.expunged(now.wall_ms):
-                parts.objects.expunge(object_id, parts.out, now)
+                self._expunge(object_id, now)
+
+    def _expunge(self, object_id: bytes, now: Instant) -> None:
+        self._parts.objects.expunge(object_id, self._parts.out, now)
+        self._parts.pending.expunge(object_id, "A moderator has taken this down for good.")
 
     def _show_out(self, row: int, place: str, why: Refusal) -> None:
         """Put an avatar at the first landmark that is not in the place it has to leave."""

@@ -21,11 +21,13 @@ __all__ = [
     "Centimetres",
     "Chain",
     "Code",
+    "Digest",
     "Grant",
     "Instant",
     "Key",
     "Nonce",
     "ObjectId",
+    "Path",
     "Pose",
     "Profile",
     "Range",
@@ -73,6 +75,8 @@ Signature = Annotated[bytes, Size(64, 64)]
 Ticket = Annotated[bytes, Size(16, 16)]
 Birth = Annotated[bytes, Size(16, 16)]
 ObjectId = Annotated[bytes, Size(16, 16)]
+Digest = Annotated[bytes, Size(16, 16)]
+Path = Annotated[str, Size(0, 33)]  # in the tree over a cell's objects
 Code = Annotated[str, Size(1, 40)]
 Role = Annotated[str, Size(0, 40)]
 Speech = Annotated[str, Size(1, 300)]

@@ -123,6 +123,11 @@ def test_a_good_one_is_understood(folder: Path) -> None:
         ("[city]", 'city = "x"\n[towns]', "is not a known"),
         ("[city]", '[log]\nlevel = "loud"\n[city]', "log.level is 'loud': use one of debug"),
         ("[city]", '[tls]\nplay_cert = "cert.pem"\n[city]', "tls.play_key is missing"),
+        (
+            "[city]",
+            '[tls]\nplay_cert = "cert.pem"\nplay_key = "node.pem"\nweb = true\n[advertise]\nweb_url = "http://a"\n[city]',
+            "that begins with https://",
+        ),
         ("[city]", '[advertise]\nplay_url = "http://x"\n[city]', "advertise.play_url is 'http://x'"),
         ("[city]", '[advertise]\nlink_url = "x:1"\n[city]', "that begins with tls://"),
         ("[coordination]", '[coordination]\nengine = "zookeeper"', "coordination.engine is 'zookeeper'"),

@@ -152,6 +152,9 @@ class Shell implements Page, Deeds {
   private listen(): void {
     const { world } = this;
     world.on("notice", ({ code, sentence }) => this.toast(told(code, sentence)));
+    world.on("settled", (done) =>
+      this.toast(done.durable === "" ? told(done.reason, done.sentence) : say("keptSafe")),
+    );
     world.on("trouble", ({ code, sentence }) => this.toast(told(code, sentence)));
     world.on("arrived", ({ how }) => {
       if (how === "no way") this.toast(say("noWay"));

@@ -166,6 +166,11 @@ const TABLE = {
   wishHint: ["모두에게 보이는 소원을 적어 주세요.", "Write a wish that everybody can read."],
   hung: ["등을 달았어요.", "Your lantern hangs."],
   pending: ["등이 곧 걸려요…", "Your lantern is being hung…"],
+  kept: [
+    "지금은 여기에만 있어요. 도시가 다시 이어지면 모두에게 보여요.",
+    "It is only here for now; when the city is whole again, everybody will see it.",
+  ],
+  keptSafe: ["이제 모두에게 보여요.", "Now everybody sees it."],
   wishesNear: ["가까운 소원", "wishes nearby"],
   bell: ["종", "bell"],
   strikeBell: ["종 치기", "strike the bell"],
