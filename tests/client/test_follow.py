@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+from p2pworld.merkle.note import Note
 from p2pworld.merkle.tiles import ENTRIES, Tile
 from shard_node.cli import main
 from shard_node.witness.app import checkpoint_path
@@ -126,6 +127,28 @@ def test_a_log_that_shrinks_or_has_gaps_is_noticed(served: tuple[Path, str], tmp
     (folder / "checkpoint").write_bytes(bytes(70_000))
     code, said = ask("copy", url, copy, *KEYS)
     assert (code, "follow-size" in said) == (1, True), said
+
+
+def test_a_copy_that_is_damaged_is_not_gone_on_with(served: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = served
+    copy = tmp_path / "copy"
+    write_log(folder, ENTRIES_IN_LOG[:20], [20])
+    assert ask("copy", url, copy, *KEYS)[0] == 0
+    write_log(tmp_path / "other", [b"forged", *ENTRIES_IN_LOG[1:20]], [20])
+    for tile in (Tile(ENTRIES, 0, 20), Tile(0, 0, 20)):
+        (copy / tile.path).write_bytes((tmp_path / "other" / tile.path).read_bytes())
+    code, said = ask("copy", url, copy, *KEYS)
+    assert (code, "cannot be gone on with" in said, "log-root" in said) == (2, True, True)
+
+
+def test_too_few_witnesses_and_the_copy_waits(served: tuple[Path, str], tmp_path: Path) -> None:
+    folder, url = served
+    note = write_log(folder, ENTRIES_IN_LOG[:20], [20])
+    (folder / "checkpoint").write_bytes(Note(note.text, note.signatures[:1]).to_bytes())
+    code, said = ask("copy", url, tmp_path / "copy", *KEYS)
+    assert (code, "checkpoint-quorum" in said) == (1, True)
+    (folder / "checkpoint").write_bytes(note.to_bytes())
+    assert ask("copy", url, tmp_path / "copy", *KEYS)[0] == 0
 
 
 def test_what_a_witness_saw_is_compared(served: tuple[Path, str], tmp_path: Path) -> None:

@@ -80,6 +80,25 @@ def test_remembering_compares_and_lasts(tmp_path: Path) -> None:
     assert memory.origins() == [ORIGIN]
 
 
+def test_what_is_remembered_is_flushed_at_each_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    WitnessMemory.begin(tmp_path)
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def noted(*values: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*values, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", noted)
+    memory = WitnessMemory(tmp_path)
+    assert memory.remember(ORIGIN, None, seen(5), b"lines")
+    [connection] = opened
+    modes = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
+    assert modes == ["wal", 2]  # 2: FULL
+
+
 def test_every_row_that_a_disk_garbles_is_refused(tmp_path: Path) -> None:
     WitnessMemory.begin(tmp_path)
     memory = WitnessMemory(tmp_path)
@@ -232,6 +251,7 @@ class Running:
     ) -> None:
         self._process.terminate()
         self._process.communicate(timeout=60)
+        assert error or self._process.returncode in (0, -signal.SIGKILL)
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, str, bytes]:
         """Status, content type and body."""
