@@ -1,8 +1,8 @@
 """`p2pworld audit`: copy a log, and watch one as a monitor that remembers what it was shown.
 
 `copy` exits with 0 when the copy is whole, 1 when the log is not what it signed, 2 when it cannot be reached. `watch`
-goes on until something is wrong (1) or a signal ends it; a log or a witness that does not answer is told and asked
-again.
+goes on until something is wrong (1) or a signal ends it; a log or a witness that does not answer, or a checkpoint that
+too few witnesses have signed yet, is told and asked for again.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["audit"]
 
 _FORK: Final = "proof.fork"
+_WAITS: Final = "checkpoint-quorum"  # witnesses sign a moment after the log: a monitor looks again
 URL = click.argument("url")
 FOLDER = click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 KEY = click.option("--key", "key_texts", multiple=True, metavar="VKEY", help="A log's key, or a witness's.")
@@ -104,7 +105,10 @@ def _look(
     except OSError as error:
         click.echo(f"{url} does not answer: {error}", err=True)
     else:
-        _end_if_wrong(url, folder, step)
+        if step.fault and step.fault.reason == _WAITS:
+            click.echo(f"{url}: {step.fault.sentence} yet", err=True)
+        else:
+            _end_if_wrong(url, folder, step)
         if step.after > step.before:
             click.echo(f"{follower.origin}: {step.after} entries, {step.after - step.before} of them new.")
     if not follower.origin:

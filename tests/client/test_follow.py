@@ -147,6 +147,8 @@ def test_too_few_witnesses_and_the_copy_waits(served: tuple[Path, str], tmp_path
     (folder / "checkpoint").write_bytes(Note(note.text, note.signatures[:1]).to_bytes())
     code, said = ask("copy", url, tmp_path / "copy", *KEYS)
     assert (code, "checkpoint-quorum" in said) == (1, True)
+    code, said = ask("watch", url, tmp_path / "copy", *KEYS, "--times", 2, "--every", 0)
+    assert (code, said.count("not enough yet")) == (0, 2)
     (folder / "checkpoint").write_bytes(note.to_bytes())
     assert ask("copy", url, tmp_path / "copy", *KEYS)[0] == 0
 
