@@ -40,6 +40,7 @@ ASK_S: Final = 30.0
 FOLLOW_BUNDLES: Final = 16  # appended at once: 4 096 entries
 _BUNDLE_BYTES_MAX: Final = TILE_WIDTH * (2 + LOG_ENTRY_BYTES_MAX)
 _CHECKPOINT: Final = "checkpoint"
+_WITNESSED: Final = "checkpoint.witnessed"
 _REFUSED: Final = "refused.checkpoint"
 
 
@@ -132,14 +133,16 @@ class Follower:
         data = b""
         try:
             data = self._must(_CHECKPOINT, NOTE_BYTES_MAX)
-            opened = self._open(data)
-            fault, fork = self.compare(opened)
-            if fault is None and opened.checkpoint.size > before:
-                self._grow(opened, on_entries)
-            elif fault is None and opened.checkpoint.size < before:
-                fault = Fault(
-                    "log-behind", f"the log shows {opened.checkpoint.size} entries, and had {before}"
-                )
+            newest = self._open(data, quorum=False)
+            size = newest.checkpoint.size
+            fault, fork = self.compare(newest)
+            if fault is None and size < before:
+                fault = Fault("log-behind", f"the log shows {size} entries, and had {before}")
+            elif fault is None:
+                data, witnessed = self._witnessed(data, newest)
+                fault, fork = self.compare(witnessed)
+                if fault is None and witnessed.checkpoint.size > before:
+                    self._grow(witnessed, on_entries)
         except RemoteError as error:
             fault, fork = Fault(error.reason, str(error)), None
         if fault and data:
@@ -179,6 +182,17 @@ class Follower:
         except RemoteError as error:
             fault = Fault(error.reason, str(error))
         return Step(self.size, self.size, fault, fork)
+
+    def _witnessed(self, data: bytes, newest: SignedCheckpoint) -> tuple[bytes, SignedCheckpoint]:
+        """The newest checkpoint, or the one beside it, that enough witnesses have signed, and its bytes."""
+        try:
+            self._policy.require_quorum(newest)
+        except RemoteError:
+            beside = self._fetch(_WITNESSED, NOTE_BYTES_MAX)
+            if beside is None:
+                raise
+            return beside, self._open(beside)
+        return data, newest
 
     def _open(self, data: bytes, *, quorum: bool = True) -> SignedCheckpoint:
         note = parse_note(data)

@@ -36,6 +36,7 @@ __all__ = ["Finding", "Kind", "Report", "Status", "check_leaf", "verify_paths"]
 FILE_BYTES_MAX: Final = max(RECEIPT_BYTES_MAX, CIVIC_SUBMISSION_BYTES_MAX, 2 * NOTE_BYTES_MAX + 64)
 _RECEIPT_BEGIN: Final = b"c2sp.org/tlog-proof@"
 _CHECKPOINT: Final = "checkpoint"
+_WITNESSED: Final = "checkpoint.witnessed"
 
 
 class Kind(enum.Enum):
@@ -149,8 +150,7 @@ class _Bench:
         if path.is_dir():
             self._take_folder(path)
             return
-        with path.open("rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
+        data = _read(path, FILE_BYTES_MAX)
         kind = _kind_of(data)
         finding = self._find(path, kind)
         try:
@@ -175,15 +175,32 @@ class _Bench:
 
     def _take_folder(self, path: Path) -> None:
         finding = self._find(path, Kind.LOG)
-        with (path / _CHECKPOINT).open("rb") as file:
-            data = file.read(NOTE_BYTES_MAX + 1)
+        file = _CHECKPOINT
         try:
-            signed = self._take_note(parse_note(data), finding, _CHECKPOINT)
-        except RemoteError as error:
-            finding.blame(error, _CHECKPOINT)
-            return
-        if signed:
+            signed = self._open(parse_note(_read(path / file, NOTE_BYTES_MAX)), finding)
+            if signed is None:
+                return
             self._folders.append((path, signed))
+            self._tell(signed)
+            if (path / _WITNESSED).exists():
+                file = _WITNESSED
+                self._take_witnessed(parse_note(_read(path / file, NOTE_BYTES_MAX)), signed)
+            else:
+                self._policy.require_quorum(signed.opened)
+        except RemoteError as error:
+            finding.blame(error, file)
+
+    def _take_witnessed(self, note: Note, newest: _Signed) -> None:
+        """What lies beside a log's newest checkpoint: the last one that its witnesses have signed."""
+        signed = self._open(note, newest.finding)
+        checkpoint = newest.opened.checkpoint
+        if signed is None or signed.opened.checkpoint.origin != checkpoint.origin:
+            raise RemoteError("checkpoint-origin", "this is the checkpoint of another log")
+        self._policy.require_quorum(signed.opened)
+        size, seen = signed.opened.checkpoint.size, _seen(signed.opened)
+        newest.finding.facts |= {"witnessed_size": size, "witnesses": seen}
+        names = ", ".join(seen) or "no witness whose key was given"
+        newest.finding.sentences.append(f"The first {size} of them were seen by {names}.")
 
     def _take_receipt(self, data: bytes, finding: Finding) -> None:
         receipt = parse_receipt(data)
@@ -192,30 +209,36 @@ class _Bench:
         if signed:
             self._receipts.append((receipt, signed))
 
-    def _take_note(self, note: Note, finding: Finding, file: str = "") -> _Signed | None:
-        """The checkpoint that the log signed, or None if nobody gave the log's key.
+    def _take_note(self, note: Note, finding: Finding) -> _Signed | None:
+        """The checkpoint in this note; too few witnesses are a fault, and it is compared all the same."""
+        signed = self._open(note, finding)
+        if signed:
+            self._tell(signed)
+            try:
+                self._policy.require_quorum(signed.opened)
+            except RemoteError as error:
+                finding.blame(error)
+        return signed
 
-        Too few witnesses are a fault, and it is compared all the same.
-        """
+    def _open(self, note: Note, finding: Finding) -> _Signed | None:
+        """The checkpoint that the log signed, to be compared with all others; None if nobody gave the log's key."""
         origin = Checkpoint.parse(note.text).origin
         keys = self._policy.logs.get(origin)
         if keys is None:
             finding.missing.append(f"the key of the log {origin}")
             return None
-        opened = open_checkpoint(note, origin, keys, self._policy.witnesses)
-        try:
-            self._policy.require_quorum(opened)
-        except RemoteError as error:
-            finding.blame(error, file)
-        checkpoint = opened.checkpoint
-        seen = {one.key.name: one.time_s for one in opened.cosigned}
-        finding.facts |= {"origin": origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
-        finding.facts["witnesses"] = seen
-        witnessed = f", seen by {', '.join(seen)}" if seen else ", by no witness whose key was given"
-        finding.sentences.append(f"{origin} signed that it has {checkpoint.size} entries{witnessed}.")
-        signed = _Signed(finding, opened)
+        signed = _Signed(finding, open_checkpoint(note, origin, keys, self._policy.witnesses))
         self._signed[origin].append(signed)
         return signed
+
+    def _tell(self, signed: _Signed) -> None:
+        checkpoint, seen = signed.opened.checkpoint, _seen(signed.opened)
+        facts = {"origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex()}
+        signed.finding.facts |= facts | {"witnesses": seen}
+        names = f"seen by {', '.join(seen)}" if seen else "by no witness whose key was given"
+        signed.finding.sentences.append(
+            f"{checkpoint.origin} signed that it has {checkpoint.size} entries, {names}."
+        )
 
     def _take_entry(self, data: bytes, finding: Finding) -> None:
         if finding.kind is Kind.LEAF:
@@ -314,6 +337,17 @@ class _Bench:
         yield from (log.entries[index] for log in logs if index in log.entries)
         for submission in self._submissions:
             yield from (submission.leaf(epoch).to_bytes() for epoch in range(VERIFY_EPOCHS_MAX))
+
+
+def _seen(opened: SignedCheckpoint) -> dict[str, int]:
+    """The witnesses that signed, and when (Unix seconds) they say they did."""
+    return {one.key.name: one.time_s for one in opened.cosigned}
+
+
+def _read(path: Path, bytes_max: int) -> bytes:
+    """The file; of a longer one a byte more than it may have, so that whoever parses it refuses it."""
+    with path.open("rb") as file:
+        return file.read(bytes_max + 1)
 
 
 def _kind_of(data: bytes) -> Kind:

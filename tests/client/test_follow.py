@@ -153,6 +153,26 @@ def test_too_few_witnesses_and_the_copy_waits(served: tuple[Path, str], tmp_path
     assert ask("copy", url, tmp_path / "copy", *KEYS)[0] == 0
 
 
+def test_what_witnesses_signed_is_copied_while_the_log_runs_ahead(
+    served: tuple[Path, str], tmp_path: Path
+) -> None:
+    folder, url = served
+    note = write_log(folder, ENTRIES_IN_LOG[:300], [260, 40])
+    (folder / "checkpoint").write_bytes(Note(note.text, note.signatures[:1]).to_bytes())
+    beside = folder / "checkpoint.witnessed"
+    for entries, size, code in (
+        (ENTRIES_IN_LOG, 260, 0),
+        ([b"forged", *ENTRIES_IN_LOG], 260, 1),
+        (ENTRIES_IN_LOG, 100, 0),
+        (ENTRIES_IN_LOG, 300, 0),
+    ):
+        beside.write_bytes(write_log(tmp_path / "other", entries[:size], [size]).to_bytes())
+        found, said = ask("copy", url, tmp_path / "copy", *KEYS)
+        assert (found, "log-fork" in said) == (code, code == 1), said
+    assert said == f"{ORIGIN}: 300 entries, 40 of them new.\n"
+    assert verify(tmp_path / "copy") == 0
+
+
 def test_what_a_witness_saw_is_compared(served: tuple[Path, str], tmp_path: Path) -> None:
     folder, url = served
     write_log(folder, ENTRIES_IN_LOG[:20], [20])

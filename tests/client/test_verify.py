@@ -131,6 +131,29 @@ def test_a_leaf_that_nobody_signed_is_found_in_the_log(desk: Desk) -> None:
     assert found["faults"][1]["entry"] == 4
 
 
+def test_what_witnesses_signed_may_lie_beside_the_newest_checkpoint(desk: Desk) -> None:
+    assert desk.world.witnessed is not None
+    newest, beside = desk.folder / "log/checkpoint", desk.folder / "log/checkpoint.witnessed"
+    whole, words = newest.read_bytes(), (desk.folder / "log", *KEYS, "--quorum", 1)
+    newest.write_bytes(Note(desk.world.witnessed.text, desk.world.witnessed.signatures[:1]).to_bytes())
+    assert reasons(ask(*words)[1][0]) == ["checkpoint-quorum"]
+    size = min(size for size in desk.world.signed if size)
+    for root, witnesses, expected in (
+        (desk.world.signed[size], 1, []),
+        (desk.world.signed[size], 0, ["checkpoint-quorum"]),
+        (bytes(32), 1, ["log-fork"]),
+    ):
+        text = Checkpoint(ORIGIN, size, root).text
+        beside.write_bytes(cosigned(Note(text, (LOG.sign(text),)), witnesses).to_bytes())
+        code, [found] = ask(*words)
+        assert (code, reasons(found)) == (1 if expected else 0, expected)
+    beside.write_bytes(checkpoint(5, origin="seoul.example/mapo").to_bytes())
+    code, [found] = ask(*words)
+    assert (code, found["faults"][0]["file"]) == (1, "checkpoint.witnessed")
+    beside.unlink()
+    newest.write_bytes(whole)
+
+
 # ---- receipts
 
 
