@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from client.framing import BINARY, CLOSE, PING, Handshake, ServerFrames, close_frame, masked, masked_pose
 from client.gauges import Gauges
-from client.lives.life import DRUM, Ask, Drum, Perform, Speak, Travel
+from client.lives.life import DRUM, Ask, Drum, News, Perform, Speak, Travel
 from client.session import ClientAt, Close, Open, Session
 from p2pworld.crypto.keys import PersonKeys
 from p2pworld.errors import LocalError, RemoteError
@@ -283,7 +283,7 @@ class Swarm:
         if life.listens and heard:
             if isinstance(message, Said):
                 life.hear(message)
-            elif isinstance(message, Notice | Profiles | Done):
+            elif isinstance(message, News):
                 life.told(message)
         if session.counters["handoffs"] > handoffs:
             self.gauges.welcomed(bot.number, True, session.node != bot.node, now_s)

@@ -283,7 +283,10 @@ CIVIC_RETRY_S: Final = 0.5  # before what failed (store, record, publishing) is 
 CIVIC_CLOCK_MINUTES: Final = 9  # either way: a clock that is off by ten minutes is told so
 
 # ---- ground on its way
-REGIONS_TOLD_MAX: Final = 1_024  # leaves with people, the fullest first: 12 kB to the steward each second
+REGIONS_TOLD_MAX: Final = (
+    1_024  # leaves with people, the fullest first: 12 kB to each peer each second, 180 kB of 16 nodes
+)
+NODE_NAME_CHARACTERS_MAX: Final = 40  # what an operator calls a node: as long as a title on the page
 DRAIN_S: Final = (
     20.0  # for a node that ends: 160 regions and 500 people take 3 s; then its standbys take over
 )

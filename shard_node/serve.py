@@ -308,6 +308,7 @@ async def _run(
         roots=config.roots,
         grants=grants,
         balance=config.balance,
+        name=config.name,
     )
     node = Node(node_config, keys, os.urandom(32), saved, lock.ended, now(), records)
     stages = Stages()

@@ -67,14 +67,18 @@ class Status:
         }
 
     def nodes(self) -> dict[str, object]:
-        """Every member of the city map, whether it is linked with this node, and what it bears, where that is known."""
-        node = self._executor.node
+        """Every member of the city map, whether it is linked with this node, and what it bears, where that is known.
+
+        `people` counts who stands in which of its regions, those where nobody does left out.
+        """
+        node, at = self._executor.node, now()
         city, linked = node.city_map, set(self._executor.links.peers())
         return {
             "map_version": city.version,
             "nodes": [
                 {
                     "node": member.node.hex(),
+                    "name": node.name_of(member.who),
                     "incarnation": member.incarnation,
                     "play_url": member.play_url,
                     "link_url": member.link_url,
@@ -83,16 +87,23 @@ class Status:
                     "standby_cells": len(city.standby_cells(member.who)),
                     "self": member.who == node.who,
                     "linked": member.who in linked,
+                    "draining": member.draining,
                     "load": _load(node.load_of(member.who)),
+                    "people": _people(node.people_of(member.who, at)),
                 }
                 for member in city.members.values()
             ],
         }
 
     def regions(self) -> dict[str, object]:
-        """Every region of the city map, in curve order; `people` only where this node holds it."""
+        """Every region of the city map, in curve order; `people` only where its holder is this node or told it of them.
+
+        `wish` is what is to become of it, with the node that gets it as `to`; `cut` is whether it is a part of a larger
+        one that will come together again.
+        """
         node = self._executor.node
-        city, people = node.city_map, node.people_by_cell()
+        city, at = node.city_map, now()
+        people = {member.who: node.people_of(member.who, at) for member in city.members.values()}
         return {
             "map_version": city.version,
             "crs": "EPSG:5179",
@@ -104,7 +115,11 @@ class Status:
                     "incarnation": holding.holder.number if holding.holder else None,
                     "epoch": holding.epoch,
                     "standbys": [standby.node.hex() for standby in holding.standbys],
-                    "people": people.get(cell, 0) if holding.holder == node.who else None,
+                    "people": _people_in(cell, people.get(holding.holder) if holding.holder else None),
+                    "wish": holding.wish.kind.value if holding.wish else None,
+                    "to": holding.wish.to.hex() or None if holding.wish else None,
+                    "pinned": holding.pinned,
+                    "cut": holding.cut_from is not None,
                 }
                 for cell, holding in ((cell, city.cells[cell]) for cell in city.leaves)
             ],
@@ -213,6 +228,14 @@ def _load(load: Load | None) -> dict[str, object] | None:
         "tick_ms": load.tick_ms,
         "shed_level": load.shed,
     }
+
+
+def _people(people: Mapping[Cell, int] | None) -> dict[str, int] | None:
+    return None if people is None else {str(cell): count for cell, count in people.items()}
+
+
+def _people_in(cell: Cell, people: Mapping[Cell, int] | None) -> int | None:
+    return None if people is None else people.get(cell, 0)
 
 
 def _bounds(cell: Cell) -> dict[str, float]:

@@ -118,7 +118,11 @@ def begin_child(enter: Callable[[], None] | None) -> Callable[[], None]:
 
 
 def start_child(
-    arguments: Sequence[str], stdout: Any, stderr: Any, enter: Callable[[], None] | None = None
+    arguments: Sequence[str],
+    stdout: Any,
+    stderr: Any,
+    enter: Callable[[], None] | None = None,
+    stdin: int = subprocess.DEVNULL,
 ) -> subprocess.Popen[bytes]:
     """Starts this Python with `arguments`, in a session of its own; the child is killed when its parent dies.
 
@@ -127,7 +131,7 @@ def start_child(
     """
     return subprocess.Popen(
         [sys.executable, *arguments],
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         env=python_environment(),

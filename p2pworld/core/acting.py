@@ -181,7 +181,7 @@ class Acting:
 
     def _settled(self, kept: Kept, done: Done, now: Instant) -> None:
         if self._parts.pending.answered(kept, done, now):
-            self._tending.tell_changes()
+            self._tending.tell_changes(now)
 
     def lost(self, conn: int) -> None:
         """A socket is gone, and whoever gets its number next did not ask."""
@@ -266,7 +266,7 @@ class Acting:
             parts.objects.act(
                 avatar, login, conn, act, pose, target.cell, lapsed, parts.out, now, target.bell, via, at_ms
             )
-        self._tending.tell_changes()
+        self._tending.tell_changes(now)
 
     def _start(self, asked: Asked, target: _Target, now: Instant) -> Done | Refusal:
         """Somebody starts a rehearsal; it is not kept, so there is no disk to wait for."""

@@ -320,6 +320,16 @@ class Node:
         """What this node, or one it is linked with, bears."""
         return self._pulse.load_of(peer)
 
+    def people_of(self, peer: Incarnation, now: Instant) -> Mapping[Cell, int] | None:
+        """How many stand where on the ground of this node, or of one it is linked with; None: it has not said."""
+        if peer == self.who:
+            return self.people_by_cell()
+        return self.parts.steward.people_of(peer, now.boot_s)
+
+    def name_of(self, peer: Incarnation) -> str:
+        """What its operator calls this node, or one it is linked with; empty if it has not said."""
+        return self.parts.config.name if peer == self.who else self.parts.steward.name_of(peer)
+
     def other_urls(self) -> tuple[str, ...]:
         """Play urls of other nodes, the least busy first."""
         return self.parts.people.other_urls()
@@ -331,7 +341,7 @@ class Node:
         parts.moderation.advance(done)
         parts.pending.advance(done)
         parts.notices.advance(done)
-        self._tending.tell_changes()
+        self._tending.tell_changes(now)
 
     def rewrite(self, cell: int, now: Instant) -> None:
         """What the disk has of a cell's objects is not what was written: write it anew."""

@@ -85,6 +85,7 @@ class NodeConfig:
     roots: frozenset[bytes] = frozenset()  # the keys that grants begin at: moderators', and those of roles
     grants: tuple[Grant, ...] = ()  # this node's own
     balance: BalanceOptions | None = None  # None: it never wishes that ground be moved, also as the steward
+    name: str = ""  # what its operator calls it
 
 
 class _Counting(Protocol):
@@ -133,7 +134,7 @@ class Parts:
         )
         self.objects = Objects(self.who, journal)
         self.moving = Moving(self.objects)
-        self.steward = Steward(config.balance)
+        self.steward = Steward(config.balance, config.name)
         self.draining = False  # on its own account: it gives all its ground away and then leaves the map
         self.showing = Showing(self.out)
         self.pacer = Pacer()

@@ -153,7 +153,7 @@ class Peers:
                 parts.objects.from_holder(peer, message, parts.city, parts.out, now)
             case CellStored() | CellRefused():
                 parts.objects.from_standby(peer, message, parts.out, now)
-                self._tending.tell_changes()
+                self._tending.tell_changes(now)
             case CellRoots() | CellAsk() | CellTwigs() | CellPart():
                 parts.objects.compare(peer, message, parts.city, parts.out, now)
             case ActFor():

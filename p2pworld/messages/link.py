@@ -17,6 +17,7 @@ from p2pworld.messages.fields import (
     Code,
     Digest,
     Key,
+    NodeName,
     Path,
     Pose,
     Profile,
@@ -234,11 +235,12 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """To the steward: how many people of the sender stand in each of these leaves of the map."""
+    """How many people of the sender stand in each of these leaves of the map, and what its operator calls it."""
 
     KIND: ClassVar[int] = 0x13
     cells: Annotated[tuple[CellCode, ...], Size(0, REGIONS_TOLD_MAX)]
     people: Annotated[tuple[U32, ...], Size(0, REGIONS_TOLD_MAX)]
+    name: NodeName = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -89,7 +89,7 @@ def test_a_good_one_is_understood(folder: Path) -> None:
     )
     assert str(config.link) == "[::1]:7801"
     assert config.claims == (Cell.from_quadkey("1203"), Cell.from_quadkey("1210"))
-    assert (config.tick_ms, config.ttl_s, config.tls, config.log) == (100, 3.0, None, LogConfig())
+    assert (config.tick_ms, config.ttl_s, config.tls, config.log) == (100, 2.0, None, LogConfig())
 
 
 @pytest.mark.parametrize(

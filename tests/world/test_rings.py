@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from p2pworld.crdt import HybridClock, ObjectCell
 from p2pworld.geometry import Cell
 from p2pworld.ids import Incarnation
@@ -105,3 +107,17 @@ def test_a_ring_is_remembered_through_a_split_and_a_merge_of_its_ground() -> Non
     assert merged.reconcile() == ObjectCell()
     assert not any(merged.ring(n) for n in (1, 2))
     assert merged.rings == 1  # the other rings are of the bells of the parts
+
+
+@pytest.mark.parametrize("after", [PLACE.children()[3], PLACE.parent()])
+def test_a_ring_is_remembered_when_the_ground_is_cut_or_merged(after: Cell) -> None:
+    """The bell of a place stays the same one; whoever plays a programme again after a cut strikes it no second time."""
+    bell = (b"bell of the place", PLACE.centre_cm)
+    first = Holder(1, ObjectCell())
+    asked = Asked(7, 5, Act(1, "ring"), Pose(*PLACE.centre_cm), (bell[0][:16], bell[1]))
+    struck = perform(PLACE, first.state, asked, 0, first.replica, first.clock, first.now_ms)
+    assert isinstance(struck, Performed)
+    assert struck.delta is not None
+    second = Holder(2, first.state.copy())
+    again = perform(after, second.state, asked, 0, second.replica, second.clock, second.now_ms)
+    assert again == Performed(bell[0][:16], None)
