@@ -54,9 +54,10 @@ class Ground:
         parts, city = self._parts, self._parts.city
         if not parts.draining:
             return False
-        if parts.ownership.retired or not city.is_listed(parts.who) or parts.people.lapsed:
+        if parts.ownership.retired or not city.is_listed(parts.who):
             return True
-        return not any(city.takes(peer) and peer != parts.who for peer in parts.links)
+        others = [m.who for m in city.members.values() if m.who != parts.who and city.takes(m.who)]
+        return parts.ownership.believed_dead.issuperset(others)
 
     def tick(self, people: Callable[[], Mapping[Cell, int]], now: Instant) -> None:
         """Say what is wanted of the map now. `people` counts mine by the leaf they stand in."""
