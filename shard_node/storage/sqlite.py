@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from p2pworld.messages import Write
 
-__all__ = ["FORMAT", "SqliteJournal"]
+__all__ = ["FORMAT", "SqliteJournal", "failure"]
 
 FORMAT: Final = 2
 _APPLICATION: Final = 0x70325057  # "p2PW" in the file's header: no other program's database is touched
@@ -109,21 +109,22 @@ def _guarded(work: Callable[[sqlite3.Connection], _T], connection: sqlite3.Conne
             # some errors roll back by themselves; if this fails too, the transaction ends with the connection
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-        raise _failure(error, path) from error
+        raise failure(error, f"The journal {path}") from error
 
 
-def _failure(error: sqlite3.Error, path: Path) -> StorageFailed:
+def failure(error: sqlite3.Error, what: str) -> StorageFailed:
+    """What SQLite's error says of `what` (such as `The journal /var/lib/j`), as a reason and a sentence."""
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if isinstance(code, int) else None
     match primary:
         case sqlite3.SQLITE_FULL:
-            return StorageFailed("full", f"There is no room left for the journal {path}.")
+            return StorageFailed("full", f"{what} has no room left.")
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return StorageFailed("corrupt", f"The journal {path} is damaged: {error}.")
+            return StorageFailed("corrupt", f"{what} is damaged: {error}.")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return StorageFailed("busy", f"Another program is writing to the journal {path}.")
+            return StorageFailed("busy", f"{what} is being written to by another program.")
         case _:
-            return StorageFailed("io", f"The journal {path} cannot be used: {error}.")
+            return StorageFailed("io", f"{what} cannot be used: {error}.")
 
 
 def _connect(path: Path, pages_max: int | None) -> sqlite3.Connection:
@@ -132,7 +133,7 @@ def _connect(path: Path, pages_max: int | None) -> sqlite3.Connection:
             path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False
         )
     except sqlite3.Error as error:
-        raise _failure(error, path) from error
+        raise failure(error, f"The journal {path}") from error
     try:
         _guarded(lambda made: _prepare(made, path, pages_max), connection, path)
     except BaseException:
