@@ -186,7 +186,12 @@ class CivicHolder:
         return self.stage
 
     def _do(self, effects: Sequence[Effect]) -> None:
-        self._effects.extend(effects)
+        """Refusals are told at once; all else is done in order."""
+        for effect in effects:
+            if isinstance(effect, Refuse):
+                self._answer(effect.request, effect.refusal)
+            else:
+                self._effects.append(effect)
         self._wake.set()
 
     async def _next(self, nursery: trio.Nursery) -> None:
@@ -201,8 +206,6 @@ class CivicHolder:
         match effect := self._effects.popleft():
             case Accept():
                 await self._accept(effect)
-            case Refuse(request, refusal):
-                self._answer(request, refusal)
             case Alarm(refusal):
                 self._meter.alarm(refusal)
             case AskWitnesses(checkpoint):
