@@ -165,9 +165,11 @@ class LogHolder:
         if self._step is None or result.ticket != self._ticket or self._again_at is not None:
             return []
         match self.stage, result:
-            case (Stage.COMMITTING, Missed() | Failed()):
+            case (Stage.COMMITTING, Missed()):
                 return self._fence()
             case (_, Failed()):
+                if self.stage is Stage.COMMITTING:
+                    self._fence()  # which is the step that is tried then: a disk that is full stays so for a while
                 self._again_at = now + CIVIC_RETRY_S
                 return []
             case (Stage.FENCING, Fenced()):

@@ -161,9 +161,14 @@ FAILURES = [
 
 @pytest.mark.parametrize(("place", "name", "error", "reason"), FAILURES)
 @pytest.mark.parametrize("done", [False, True])
-@pytest.mark.usefixtures("autojump_clock")
 async def test_what_fails_once_is_told_and_done_in_the_end(
-    tmp_path: Path, place: str, name: str, error: Exception, reason: str, done: bool
+    tmp_path: Path,
+    autojump_clock: trio.testing.MockClock,
+    place: str,
+    name: str,
+    error: Exception,
+    reason: str,
+    done: bool,
 ) -> None:
     where, meter = places(tmp_path), Counts()
     faulty = Faulty(getattr(where, place), name, error, done)
@@ -179,8 +184,9 @@ async def test_what_fails_once_is_told_and_done_in_the_end(
     await where.store.close()
 
 
-@pytest.mark.usefixtures("autojump_clock")
-async def test_a_receipt_that_cannot_be_made_is_asked_for_again(tmp_path: Path) -> None:
+async def test_a_receipt_that_cannot_be_made_is_asked_for_again(
+    tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
     where, meter = places(tmp_path), Counts()
     faulty = Faulty(where.folder, "receipts", StorageFailed("corrupt", "?"), done=False)
     holder = holder_of(where.__class__(where.store, where.records, faulty), 1, meter=meter)  # type: ignore[arg-type]
