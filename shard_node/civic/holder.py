@@ -131,7 +131,7 @@ class CivicHolder:
         self._meter = meter or CivicMeter()
         self._witnesses = witnesses
         self._machine = LogHolder(log.stream, epoch, log.signers, log.types, log.quorum if witnesses else 0)
-        self._effects: deque[Effect] = deque()
+        self._effects: deque[Step | Accept | Alarm | AskWitnesses | KeepWitnessed] = deque()
         self._wake = trio.Event()
         self._requests = 0
         self._waiting: dict[int, _Waiting] = {}

@@ -207,7 +207,7 @@ class SqliteCivicStore:
             db = sqlite3.connect(self._path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
             try:
                 _prepare(db, self._path, self._pages_max)
-            except BaseException:
+            except (sqlite3.Error, StorageFailed):
                 db.close()
                 raise
             self._connection = db
