@@ -216,6 +216,8 @@ class CivicHolder:
             case _:
                 result = await self._carry_out(effect)
                 self._do(self._machine.step(result, trio.current_time()))
+                if isinstance(effect, Publish) and isinstance(result, Published):
+                    nursery.start_soon(self._prune, effect)  # nobody waits for it
 
     # ---- steps
 
@@ -272,7 +274,11 @@ class CivicHolder:
         folder = self._places.folder
         folder.write(step.files)
         folder.show(CHECKPOINT, step.checkpoint)
-        folder.prune(step.files)
+
+    async def _prune(self, step: Publish) -> None:
+        full = [file for file in step.files if file.tile.full]
+        if full:
+            await trio.to_thread.run_sync(self._places.folder.prune, full)
 
     async def _heads(self) -> Heads:
         """Everything the log is known by; the edge and the roots are made of the store's entries, read one and all."""

@@ -240,6 +240,18 @@ async def test_what_is_filed_while_a_batch_is_on_its_way_is_one_batch(tmp_path: 
     await where.store.close()
 
 
+async def test_narrower_forms_of_full_tiles_are_taken_away_in_the_end(tmp_path: Path) -> None:
+    async with held(tmp_path, 1) as holder:
+        await file_all(holder, range(3))
+        before = sorted(path.name for path in (tmp_path / "log").rglob("*.p"))
+        await file_all(holder, range(3, 300))
+        await file_all(holder, [300])
+    assert before == ["000.p", "000.p"]
+    kept = sorted(path.relative_to(tmp_path / "log").as_posix() for path in (tmp_path / "log").rglob("*.p"))
+    assert kept == ["tile/0/001.p", "tile/1/000.p", "tile/entries/001.p"]
+    assert len(read_log(tmp_path)) == 301
+
+
 async def test_enough_witnesses_make_a_second_checkpoint(tmp_path: Path) -> None:
     class Willing:
         """A witness that signs whatever it is shown."""
