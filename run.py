@@ -65,6 +65,7 @@ SERVERS = {  # what the tests start for real or build: where it may lie, and Deb
     "libfaketime": (("/usr/lib/*/faketime/libfaketime.so.1",), "faketime"),
     "Go": (("go",), "golang-go"),
     "Go's sumdb": (("/usr/share/gocode/src/golang.org/x/mod/sumdb/tlog/tlog.go",), "golang-golang-x-mod-dev"),
+    "promtool": (("promtool",), "prometheus"),
 }
 SETUP_VERSION = 1  # grows when a `.venv` made by an older run.py must be made anew
 OUTPUT_TAIL_LINES = 12
@@ -412,7 +413,7 @@ def missing_servers() -> list[str]:
 
 
 def provide_servers() -> None:
-    """etcd, PostgreSQL, a clock to put wrong, Go to check logs with; says which tests are left out without them."""
+    """Stores, a clock to put wrong, a judge of alerts, Go to check logs with; says what is left out without them."""
     missing = missing_servers()
     if missing:
         packages = tuple(SERVERS[name][1] for name in missing)

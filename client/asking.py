@@ -47,8 +47,8 @@ class Acts:
     def __len__(self) -> int:
         return len(self._asked)
 
-    def ask(self, verb: str, text: str, target: bytes, now_s: float) -> int:
-        """A new act, `due` at once; returns its number.
+    def ask(self, verb: str, text: str, target: bytes, now_s: float, keep: bool = False) -> int:
+        """A new act, `due` at once; returns its number. `keep`: a node may keep it that cannot have it done now.
 
         Raises:
             LocalError: too many acts are open.
@@ -58,7 +58,7 @@ class Acts:
         self._made += 1
         n = self._made
         name = hashlib.sha256(b"p2pworld act" + self._entropy + n.to_bytes(4, "big")).digest()[:16]
-        self._asked[n] = _Asked(Act(n, verb, text, target, name), now_s)
+        self._asked[n] = _Asked(Act(n, verb, text, target, name, keep=keep), now_s)
         return n
 
     def due(self, pose: Pose | None, now_s: float) -> list[Act]:

@@ -82,13 +82,15 @@ class Client:
         self._goal = (east_cm, north_cm, speed_m_s)
         await self.until(lambda: self._goal is None)
 
-    async def act(self, verb: str, text: str = "", target: bytes = b"") -> Done:
+    async def act(self, verb: str, text: str = "", target: bytes = b"", *, keep: bool = False) -> Done:
         """Does something that lasts and waits for its answer.
+
+        With `keep` that may be `pending`: what comes of it replaces it in `done`.
 
         Raises:
             LocalError: too many acts are open.
         """
-        n = self.session.act(verb, trio.current_time(), text, target)
+        n = self.session.act(verb, trio.current_time(), text, target, keep=keep)
         self._carry_out()
         await self.until(lambda: n in self.done)
         return self.done[n]
@@ -146,9 +148,9 @@ class Client:
             wait_s = self.session.deadline_s - trio.current_time()
             with trio.move_on_after(max(wait_s, 0.0)):
                 await self._changed.wait()
+            await trio.lowlevel.checkpoint()  # after a pause, what waits on the sockets is heard first
             self.session.tick(trio.current_time())
             self._carry_out()
-            await trio.lowlevel.checkpoint()
 
     async def _keep_moving(self) -> None:
         sent_s = -math.inf

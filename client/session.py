@@ -72,13 +72,16 @@ if TYPE_CHECKING:
 __all__ = [
     "CLIENT", "ClientAt", "ClientOn", "Rule", "NO_CONN", "Sockets", "step",
     "ClientStep", "LogIn", "Welcomed", "Invited", "Lost", "Elsewhere", "TimedOut", "Gesture", "Do", "What",
-    "JOIN_S", "HELD_WAIT_S", "SILENCE_S", "Action", "Open", "Say", "Close", "Session",
+    "JOIN_S", "HELD_WAIT_S", "SILENCE_S", "SILENCE_TICKS", "Action", "Open", "Say", "Close", "Session",
 ]  # fmt: skip
 
 JOIN_S: Final = 3.0  # from connecting to WELCOME
 HELD_WAIT_S: Final = 2.0
 SEAT_S: Final = 6.0  # a seat that is neither committed nor given up after this long is given up here
-SILENCE_S: Final = 3.0  # a node that owns an avatar sends it a frame every tick
+# A node that owns an avatar sends it a frame every tick: this and so many ticks without any, and it is given up. At
+# 10 Hz that is 1.4 s, at the 2 Hz of a node with too much to do 3 s.
+SILENCE_S: Final = 1.0
+SILENCE_TICKS: Final = 4
 OWN_LOGINS_MAX: Final = 64
 _ORDERED: Final = frozenset({"removed", "banned"})  # goodbyes by a moderator's order: no use to try again
 
@@ -211,6 +214,11 @@ class Session:
         return socket.node if socket else b""
 
     @property
+    def _silent_at_s(self) -> float:
+        """When the node played on will have been silent for too long."""
+        return self.heard_s + SILENCE_S + SILENCE_TICKS * self.tick_ms / 1000
+
+    @property
     def acts_open(self) -> int:
         """Acts asked for and not yet answered."""
         return len(self._acts)
@@ -249,13 +257,15 @@ class Session:
             self.seq, pose.east_cm, pose.north_cm, pose.up, pose.yaw, pose.state, self.ack >> 6 & 0xFF
         )
 
-    def act(self, verb: str, now_s: float, text: str = "", target: bytes = b"") -> int:
+    def act(self, verb: str, now_s: float, text: str = "", target: bytes = b"", *, keep: bool = False) -> int:
         """Do something that lasts, asked for again and again until DONE answers; returns its number.
+
+        `keep`: a node may keep what cannot be done now. It answers `pending` then, and once more when it is done.
 
         Raises:
             LocalError: too many acts are open.
         """
-        n = self._acts.ask(verb, text, target, now_s)
+        n = self._acts.ask(verb, text, target, now_s, keep)
         self._ask_again(now_s)
         self._set_deadline()
         return n
@@ -368,7 +378,7 @@ class Session:
             case ClientAt.HELD if now_s >= self._since_s + HELD_WAIT_S:
                 self._trouble("timeout", "The seat was not committed in time.")
                 self._step(TimedOut(), now_s)
-            case ClientAt.PLAYING | ClientAt.BOTH if now_s >= self.heard_s + SILENCE_S:
+            case ClientAt.PLAYING | ClientAt.BOTH if now_s >= self._silent_at_s:
                 self._trouble("silence", "The node fell silent.")
                 self._homes.failed(self._known[self._sockets.main].url)
                 self._lost(self._sockets.main, now_s)
@@ -535,7 +545,7 @@ class Session:
             case ClientAt.STOPPED:
                 self.deadline_s = math.inf
             case _:
-                deadline_s = self.heard_s + SILENCE_S
+                deadline_s = self._silent_at_s
                 if self.at is ClientAt.BOTH:
                     deadline_s = min(deadline_s, self._known[self._sockets.held].opened_s + SEAT_S)
                 self.deadline_s = min(deadline_s, self._wishes.due_s, self._acts.due_s)

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from client.framing import BINARY, CLOSE, PING, Handshake, ServerFrames, close_frame, masked, masked_pose
 from client.gauges import Gauges
-from client.lives.life import DRUM, Ask, Drum, Perform, Speak, Travel
+from client.lives.life import DRUM, Ask, Drum, News, Perform, Speak, Travel
 from client.session import ClientAt, Close, Open, Session
 from p2pworld.crypto.keys import PersonKeys
 from p2pworld.errors import LocalError, RemoteError
@@ -43,7 +43,7 @@ UNHEARD: Final = frozenset({Said.KIND, Beat.KIND, Notice.KIND, Profiles.KIND})  
 STILL_S: Final = 1.0
 ACTS_OPEN_MAX: Final = 8
 STARTS_PER_S: Final = 150
-EVENTS_PER_POLL: Final = 512
+EVENTS_MIN: Final = 512  # of one look at the sockets, or as many as there are
 POLL_S_MAX: Final = 0.05
 SLICE_S: Final = 0.004  # sends due within this leave together
 READ_BYTES: Final = 65_536
@@ -99,6 +99,7 @@ class Swarm:
         lives: Sequence[Life],
         seed: int,
         now_s: Callable[[], float] = time.monotonic,
+        gauges: type[Gauges] = Gauges,
     ) -> None:
         for url in urls:
             if urlsplit(url).scheme != "ws":
@@ -107,6 +108,7 @@ class Swarm:
         self.lanterns: set[bytes] = set()
         self.done: Counter[str] = Counter()
         self.now_s = now_s
+        self._polled_s = 0.0  # when the sockets were last looked at; what had come by then has been heard
         self._epoll = select.epoll()
         self._by_fd: dict[int, _Socket] = {}
         self._addresses: dict[tuple[str, int], tuple[socket.AddressFamily, tuple[str, int]]] = {}
@@ -129,7 +131,7 @@ class Swarm:
             self.bots.append(Bot(number, session, life, due_s))
         self._due = [(bot.due_s, bot.number) for bot in self.bots]
         heapq.heapify(self._due)
-        self.gauges = Gauges([bot.session.id for bot in self.bots], start_s)
+        self.gauges = gauges([bot.session.id for bot in self.bots], start_s)
 
     # ------------------------------------------------------------------------------------------- looking
 
@@ -163,7 +165,7 @@ class Swarm:
 
     def run(self, done: Callable[[float], bool]) -> None:
         """Runs until `done(now_s)`, which is asked about twenty times a second."""
-        asked_s = self.now_s()
+        asked_s = self._polled_s = self.now_s()
         while True:
             now_s = self.now_s()
             if now_s - asked_s >= POLL_S_MAX:
@@ -179,11 +181,10 @@ class Swarm:
                 bot.due_s += tick_s * max(1, math.ceil((now_s - bot.due_s) / tick_s))
                 heapq.heapreplace(due, (bot.due_s, bot.number))
             wait_s = max(SLICE_S, min(due[0][0] - now_s, POLL_S_MAX))
-            events = self._epoll.poll(wait_s, EVENTS_PER_POLL)
-            if events:
-                now_s = self.now_s()
-                for fd, mask in events:
-                    self._happened(fd, mask, now_s)
+            events = self._epoll.poll(wait_s, max(EVENTS_MIN, len(self._by_fd)))
+            self._polled_s = self.now_s()
+            for fd, mask in events:
+                self._happened(fd, mask, self._polled_s)
 
     def close(self) -> None:
         """Says goodbye on every socket and closes it."""
@@ -198,8 +199,10 @@ class Swarm:
             bot.started = True
             session.gesture(now_s)
             self.gauges.excuse(bot.number, now_s)
-        if session.deadline_s <= now_s:
-            session.tick(now_s)
+        if session.deadline_s <= self._polled_s:
+            session.tick(
+                self._polled_s
+            )  # until then all has been heard: whoever was silent was so, and not this process
             self._carry_out(bot, now_s)
         self.gauges.alive(bot.number, now_s)
         seconds, bot.ticked_s = min(now_s - bot.ticked_s, 0.5), now_s
@@ -280,7 +283,7 @@ class Swarm:
         if life.listens and heard:
             if isinstance(message, Said):
                 life.hear(message)
-            elif isinstance(message, Notice | Profiles | Done):
+            elif isinstance(message, News):
                 life.told(message)
         if session.counters["handoffs"] > handoffs:
             self.gauges.welcomed(bot.number, True, session.node != bot.node, now_s)

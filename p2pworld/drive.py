@@ -7,9 +7,10 @@ nothing, so an ordering bug exists in both worlds or in neither.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-from p2pworld.messages import Frame, Ready, Send, ToPeer, Write
+from p2pworld.messages import Frame, Ready, SaveRecord, Send, ToPeer, Write
 
 __all__ = ["AskStore", "Effect", "Persist", "SendFrames", "SendNow", "effects", "may_leave"]
 
@@ -62,7 +63,10 @@ def effects(ready: Ready) -> tuple[Effect, ...]:
     if ready.sends:
         plan.append(SendNow(ready.sends, deadline_s))
     if ready.writes:
-        plan.append(Persist(ready.number, ready.writes, SendNow(ready.held, deadline_s), deadline_s))
+        # a record is this node's own; only a cell is anybody's who holds the lease
+        fenced = any(not isinstance(write, SaveRecord) for write in ready.writes)
+        then = SendNow(ready.held, deadline_s)
+        plan.append(Persist(ready.number, ready.writes, then, deadline_s if fenced else math.inf))
     elif ready.held:
         plan.append(SendNow(ready.held, deadline_s))
     plan.extend(AskStore(request) for request in ready.requests)

@@ -9,7 +9,8 @@ from typing import Final
 
 # ruff: noqa: RUF022  (grouped as below)
 __all__ = [
-    "TICK_MS", "TICK_MS_MAX", "OVER_BUSY", "OVER_TICKS", "EASE_S", "LEASE_TTL_S", "LOGIN_AHEAD_MS", "CLOCK_SKEW_MS",
+    "TICK_MS", "TICK_MS_MAX", "OVER_BUSY", "OVER_TICKS", "EASE_S", "LEASE_TTL_S", "DEAF_S", "LOGIN_AHEAD_MS",
+    "CLOCK_SKEW_MS",
     "BATCH_WAIT_MS", "LOAD_EVERY_S", "LOAD_TTL_S", "SLEW_SHARE", "CLOCK_SAMPLES", "CLOCK_ROOTS_MAX", "CLOCK_STALE_S",
     "REACH_SLACK_CM", "REACH_SPEED_CM_S", "REACH_SECONDS", "HYSTERESIS_CM", "POSES_PER_S", "CORRECT_EVERY_S",
     "BEHIND_SLOW_MS", "BEHIND_GOOD_MS", "BEHIND_LOST_MS",
@@ -42,6 +43,8 @@ __all__ = [
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S",
     "CIVIC_READ_MAX", "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
+    "AUDIT_EVERY_S", "AUDIT_PARTS", "AUDIT_OBJECTS_PER_TICK", "COMPARE_S", "COMPARISONS_MAX",
+    "KEPT_MAX", "KEPT_PER_AVATAR", "KEPT_MS", "KEPT_RETRY_S", "KEPT_WAIT_S", "KEPT_PER_TICK",
     "SHOW_OBJECTS", "SHOW_BYTES", "SHOW_MESSAGES_PER_TICK", "SHOW_SENDS_PER_TICK", "SHOW_PACKED_PER_TICK",
 ]  # fmt: skip
 
@@ -70,7 +73,12 @@ CLOCK_SAMPLES: Final = (
 CLOCK_STALE_S: Final = 5.0  # a root whose beat does not rise for so long is no root
 CLOCK_ROOTS_MAX: Final = 1_024
 # renewed each quarter of it; judged dead after 1.2 of it unchanged, so a failover starts within 4 s
-LEASE_TTL_S: Final = 3.0
+LEASE_TTL_S: Final = 2.0
+# A node whose clients and neighbours have all been silent for so long has lost its cables: a client that stands still
+# says something each second, a neighbour each half second. So it gives up its ground after 1.5 s and has it no longer
+# than a client bears its silence (1.4 s) and the others need to read of it (0.25 s). By then a neighbour that lives has
+# been seen to renew its lease of 2 s later than half a second after the silence began.
+DEAF_S: Final = 1.5
 LOGIN_AHEAD_MS: Final = 600_000  # a device's clock may be ten minutes ahead of ours
 CLOCK_SKEW_MS: Final = 60_000  # between nodes' clocks, for stamps of objects
 
@@ -138,8 +146,8 @@ CONTROL_QUEUE_BYTES: Final = 45_056
 SOCKET_SEND_BUFFER_BYTES: Final = 8_192
 # as small: a second of a client's poses is under 400 B, and a flooder waits at home
 SOCKET_RECEIVE_BUFFER_BYTES: Final = 8_192
-# A socket that takes nothing for so long is given up, like a node that sends nothing for 3 s is by its client. With the
-# half second above, nothing that leaves here is older than 3 s.
+# A socket that takes nothing for so long is given up. With the half second above, nothing that leaves here is older
+# than 3 s, which is how long a client bears the silence of a node at 2 Hz.
 SOCKET_FULL_S: Final = 2.5
 HELLO_WAIT_S: Final = 5.0
 # of each 10 ms for those who are not yet in: about 600 logins a second, 200 with TLS, and the crowd keeps the rest
@@ -267,7 +275,10 @@ RECORD_BYTES_MAX: Final = 1_024  # a log's name of 255 bytes, size, root and epo
 CIVIC_CLOCK_MINUTES: Final = 9  # either way: a clock that is off by ten minutes is told so
 
 # ---- ground on its way
-REGIONS_TOLD_MAX: Final = 1_024  # leaves with people, the fullest first: 12 kB to the steward each second
+REGIONS_TOLD_MAX: Final = (
+    1_024  # leaves with people, the fullest first: 12 kB to each peer each second, 180 kB of 16 nodes
+)
+NODE_NAME_CHARACTERS_MAX: Final = 40  # what an operator calls a node: as long as a title on the page
 DRAIN_S: Final = (
     20.0  # for a node that ends: 160 regions and 500 people take 3 s; then its standbys take over
 )
@@ -280,6 +291,22 @@ OBJECTS_PER_CELL: Final = 4_096
 OBJECTS_PER_AVATAR: Final = 256  # within one cell
 PENDING_ACTS: Final = 4_096  # waiting for disk and standby on one node
 PROFILES_CACHED: Final = 32_768
+# acts that a node keeps while nobody can make them durable, of 1 kB at most each: 4 MB on its disk
+KEPT_MAX: Final = 4_096
+KEPT_PER_AVATAR: Final = 16
+KEPT_MS: Final = 30 * 86_400_000  # shorter than an order to expunge may hold, so that it finds the order
+KEPT_RETRY_S: Final = 2.0
+KEPT_WAIT_S: Final = 10.0  # for the answer of a node that one was passed on to, before it is passed on again
+KEPT_PER_TICK: Final = 16  # 160 a second: all of them within 26 s of healing
+# holder and standby compare the digest of each cell so often, of 35 B a cell: 1 000 cells are 9 kB/s
+AUDIT_EVERY_S: Final = 4.0
+AUDIT_PARTS: Final = 16  # of which one is hashed from memory anew each time: all of it within 64 s
+# of 3 us for the tree and, one in 16, 8 us to hash anew, if anything changed: 7 ms, a full cell 13 ms; 80 000 objects
+# in AUDIT_EVERY_S, and more take longer. Of a cell in which nothing changed a sixteenth counts
+AUDIT_OBJECTS_PER_TICK: Final = 2_048
+# a standby answers for nothing of a cell while it compares it: shorter than what it is given before it counts as slow
+COMPARE_S: Final = 1.0
+COMPARISONS_MAX: Final = 256  # a holder tells others of at once; each keeps one state of a cell in memory
 # who comes into a cell is shown its objects by and by, one message a tick: with its frames that is 110 kB/s, so a line
 # of 1 Mbit/s keeps up, and the bytes waiting for a client stay far below CONTROL_QUEUE_BYTES; a full cell of lanterns
 # with short wishes (400 kB) takes 6 s

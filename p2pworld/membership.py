@@ -47,6 +47,7 @@ class LeaseJudge:
         self._ttl_s = ttl_s
         self._leases: dict[Incarnation, Lease] = {}
         self._since_s: dict[Incarnation, float] = {}  # when the counter was first seen as it is
+        self._renewed_s: dict[Incarnation, float] = {}  # when the counter was last seen to have been raised
         self._read_s: float | None = None
         self._dead: frozenset[Incarnation] = frozenset()
 
@@ -64,6 +65,11 @@ class LeaseJudge:
         self._since_s = {
             who: since_s.get(who, now_s) if who in known and known[who].counter == lease.counter else now_s
             for who, lease in self._leases.items()
+        }
+        self._renewed_s = {
+            who: now_s if who in known and known[who].counter != lease.counter else self._renewed_s[who]
+            for who, lease in self._leases.items()
+            if who in self._renewed_s or (who in known and known[who].counter != lease.counter)
         }
         self._dead = frozenset(
             who
@@ -89,6 +95,10 @@ class LeaseJudge:
     def is_dead(self, who: Incarnation) -> bool:
         """Whether this incarnation is judged dead; one whose lease the store has forgotten is."""
         return who in self._dead or (self._read_s is not None and who not in self._leases)
+
+    def renewed_after(self, who: Incarnation, at_s: float) -> bool:
+        """Whether this lease has been seen to be renewed after this moment: its holder lives."""
+        return self._renewed_s.get(who, -math.inf) > at_s
 
     def lease(self, who: Incarnation) -> Lease | None:
         """The lease as last read: the victim to name when proposing a takeover."""

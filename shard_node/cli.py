@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import click
 
+import p2pworld
 from shard_node.errors import ConfigError
 
 __all__ = ["main"]
@@ -32,6 +33,11 @@ COMMANDS: Final = {
     "store": (
         "shard_node.store_commands:store",
         "Look at the coordination store, or begin a new generation.",
+    ),
+    "status": ("shard_node.status_command:status", "Ask a running node how it and its city are."),
+    "disk": (
+        "shard_node.disk_commands:disk",
+        "Back up, restore, check and mend what a node keeps on its disk.",
     ),
     "regions": (
         "shard_node.region_commands:regions",
@@ -71,7 +77,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="p2pworld", message="%(version)s")
+@click.version_option(p2pworld.__version__, message="%(version)s")
 def main() -> None:
     """A virtual Seoul that many hosts run together."""
 

@@ -13,6 +13,7 @@ refused, so that a slip of the pen never becomes a default. Relative paths are r
     [city]          claim = ["quadkey", ...], tick_ms, ttl_s, take_orphans, drain_s, declared = "folder of places"
     [balance]       enabled, people_easy, people_calm
     [tls]           play_cert, play_key                 (PEM; play sockets become wss)
+                    web = true                          (and the pages https, with the same certificate)
     [discovery]     seeds = ["http(s)://host:port", ...], zeroconf = true | false
     [log]           level = "info", format = "json" | "text"
 """
@@ -58,10 +59,11 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class TlsConfig:
-    """The ordinary web certificate that browsers see on play sockets."""
+    """The ordinary web certificate that browsers see on play sockets, and with `web` on the pages too."""
 
     play_cert: Path
     play_key: Path
+    web: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +379,9 @@ def parse(text: str, base: Path) -> Config:
     discovery = tables["discovery"]
     tls = None
     if tls_table:
-        tls = TlsConfig(tls_table.path("play_cert", True), tls_table.path("play_key", True))
+        tls = TlsConfig(
+            tls_table.path("play_cert", True), tls_table.path("play_key", True), tls_table.flag("web", False)
+        )
     config = Config(
         name=node.text("name"),
         data_dir=node.path("data_dir"),
@@ -390,7 +394,7 @@ def parse(text: str, base: Path) -> Config:
         web=listen.address("web"),
         play_url=advertise.url("play_url", ("wss://",) if tls else ("ws://", "wss://")),
         link_url=advertise.url("link_url", ("tls://",)),
-        web_url=advertise.url("web_url", ("http://", "https://")),
+        web_url=advertise.url("web_url", ("https://",) if tls and tls.web else ("http://", "https://")),
         store=_store(coordination),
         claims=_claims(city.texts("claim")),
         tick_ms=city.whole("tick_ms", 20, 1_000, TICK_MS),

@@ -12,11 +12,13 @@ import tempfile
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from p2pworld.world.notices import Notices
 from p2pworld.world.outbox import Outbox
 from shard_node import config as configuration
 from shard_node import serve
+from shard_node.certificates import WebCertificate, is_for, not_after_ms
 from shard_node.coordination.interface import CoordinationDown
 from shard_node.coordination.settings import open_store
 from shard_node.discovery import Hints
@@ -24,7 +26,7 @@ from shard_node.errors import ConfigError
 from shard_node.execute import now
 from shard_node.storage.journal import StorageFailed
 from shard_node.storage.lock import DataDirLock
-from shard_node.storage.sqlite import SqliteJournal
+from shard_node.storage.sqlite import JOURNAL_NAME, SqliteJournal
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -40,6 +42,10 @@ FSYNC_S_MAX: Final = 0.25
 FSYNCS: Final = 5
 LAN_S: Final = 2.0
 GRANT_DAYS_MIN: Final = 30  # for a person to find whoever has the root key
+DAYS_LEFT_MIN: Final = 7  # a person on holiday is back by then
+DAY_MS: Final = 86_400_000
+MOUNTS: Final = "/proc/self/mounts"
+SHARED_DISKS: Final = ("nfs", "cifs", "smb", "9p", "ceph", "gluster", "fuse.sshfs", "lustre", "afs")
 YEAR_2026_MS: Final = 1_767_225_600_000
 YEAR_2100_MS: Final = 4_102_444_800_000
 
@@ -65,6 +71,7 @@ async def examine(config_path: Path) -> list[Finding]:
         found.append(_looked(about, config, look))
     found += _machine(config)
     found += [finding async for finding in _disk(config)]
+    found += _shared(config)
     found.append(await _store(config))
     found += [finding async for finding in _membership(config)]
     if config.zeroconf:
@@ -85,12 +92,27 @@ def _identity(config: Config) -> str:
     if mode:
         raise ConfigError(f"{config.key_file} can be read by others: chmod 600 it.")
     grants = serve.read_grants(config, keys, now().wall_ms)
-    days = (min(grant.not_after_ms for grant in grants) - now().wall_ms) / 86_400_000
+    days = (min(grant.not_after_ms for grant in grants) - now().wall_ms) / DAY_MS
     return f"node {keys.public.hex()[:16]} may take part for {days:.0f} more days."
 
 
 def _tls(config: Config) -> str:
-    return "play sockets speak TLS." if serve.read_tls(config) else "play sockets speak no TLS (no [tls])."
+    if config.tls is None:
+        return "play sockets speak no TLS (no [tls]): browsers come only from pages without https, or by a proxy."
+    certificate, path = WebCertificate(config.tls), config.tls.play_cert
+    for key, url in (("play_url", config.play_url), ("web_url", config.web_url if config.tls.web else "")):
+        host = urlsplit(url).hostname
+        if host and not is_for(path, host):
+            raise ConfigError(f"tls.play_cert is not for {host}, which advertise.{key} names.")
+    days = _days_left(certificate.not_after_ms, "tls.play_cert")
+    return f"play sockets speak TLS{', pages too' if config.tls.web else ''}; {days:.0f} more days."
+
+
+def _days_left(ends_ms: int, what: str) -> float:
+    days = (ends_ms - now().wall_ms) / DAY_MS
+    if days < DAYS_LEFT_MIN:
+        raise ConfigError(f"{what} ends in {days:.1f} days: renew it.")
+    return days
 
 
 def _ports(config: Config) -> str:
@@ -161,7 +183,7 @@ def _sync(data_dir: Path) -> Finding:
 
 
 async def _journal(config: Config) -> Finding:
-    path = config.data_dir / serve.JOURNAL_NAME
+    path = config.data_dir / JOURNAL_NAME
     if not path.exists():
         return Finding(True, "journal", "none yet; the first start makes it.")
     try:
@@ -219,7 +241,7 @@ async def _lan(config: Config) -> Finding:
 
 
 async def _records(config: Config) -> tuple[SaveRecord, ...]:
-    path = config.data_dir / serve.JOURNAL_NAME
+    path = config.data_dir / JOURNAL_NAME
     if not path.exists():
         return ()
     try:
@@ -230,6 +252,28 @@ async def _records(config: Config) -> tuple[SaveRecord, ...]:
             await journal.close()
     except StorageFailed:
         return ()  # said already
+
+
+def _shared(config: Config) -> Iterator[Finding]:
+    """Files whose locks must hold, on a disk where they may not."""
+    for key, path in (("node.data_dir", config.data_dir), ("coordination.path", config.store.path)):
+        kind = _kind_of_disk(path) if path is not None else ""
+        if kind.startswith(SHARED_DISKS):
+            yield Finding(False, "locks", f"{key} is on {kind}, where locks may not hold: use a local disk.")
+
+
+def _kind_of_disk(path: Path) -> str:
+    """The file system that `path` is or would be on, where the system tells; else nothing."""
+    place, best, kind = os.path.realpath(path), "", ""
+    try:
+        with open(MOUNTS, encoding="utf-8", errors="replace") as mounts:
+            rows = [line.split()[1:3] for line in mounts]
+    except OSError:
+        return ""
+    for at, name in rows:
+        if os.path.commonpath([place, at]) == at and len(at) >= len(best):
+            best, kind = at, name
+    return kind
 
 
 async def _store(config: Config) -> Finding:
@@ -243,6 +287,9 @@ async def _store(config: Config) -> Finding:
     if settings.password_file is not None and settings.password_file.stat().st_mode & 0o077:
         return Finding(False, "store", f"{settings.password_file} can be read by others: chmod 600 it.")
     try:
+        if settings.cert_file is not None:
+            key = "coordination.cert_file"
+            _days_left(not_after_ms(settings.cert_file, key), key)
         store = open_store(settings)
     except ConfigError as error:
         return Finding(False, "store", str(error))

@@ -39,7 +39,7 @@ from p2pworld.world.ownership import (
 )
 from shard_node.coordination.interface import CoordinationDown, OutcomeUnknown, Registration
 from shard_node.errors import ConfigError
-from shard_node.stages import Stages
+from shard_node.stages import WAIT_S, Histogram, Stages
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
@@ -63,6 +63,10 @@ PERSISTS_MAX: Final = 4_096  # waiting for the disk; as many as acts may wait
 GROUP_MAX: Final = 256  # made durable by one commit
 REQUESTS_MAX: Final = 64  # waiting for the store; a node asks one thing at a time, and renews beside it
 LEAVE_S: Final = 0.002  # in which what a tick tells the neighbours reaches the sockets
+REQUESTS: Final = {Register: "register", Renew: "renew", ReadMap: "read", Propose: "propose"}
+SCRUB_EVERY_S: Final = (
+    1.0  # one cell of the journal is read again: 1 ms for a full one, a thousand cells in 17 minutes
+)
 TEND_EVERY_S: Final = 0.5  # sockets that waited too long, links that ought to be
 
 log = logging.getLogger(__name__)
@@ -90,6 +94,9 @@ class Executor:
         node.timed = self.stages.timed
         self._on_number = on_number  # told each new incarnation's number, before the node is
         self.counters: Counter[str] = Counter()
+        self.tick_late = Histogram()
+        self.commits_took = Histogram(WAIT_S)
+        self.store_took = {request: Histogram(WAIT_S) for request in REQUESTS.values()}
         self.tick_busy_s = 0.0  # how long the last tick took, without its frames
         self._dropped = (
             False  # frames, since the last tick: they had not begun to leave when the next ones came
@@ -130,6 +137,7 @@ class Executor:
         """Ticks, writes and asks for ever."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._persist_on)
+            nursery.start_soon(self._scrub_on)
             nursery.start_soon(self._ask_on, self._ask_out)
             nursery.start_soon(self._ask_on, self._renew_out)
             nursery.start_soon(self._tick_on)
@@ -221,6 +229,7 @@ class Executor:
         while True:
             await _sleep_until(due_s)
             at_s = now().boot_s
+            self.tick_late.took(at_s - due_s)
             missed = max(0, int((at_s - due_s) * 1000 / self.node.tick_ms))
             # whether a shorter tick would do is a matter of how long frames take to leave
             took_s = self.play.frames_took_s if self.node.tick_ms > self.node.config.tick_ms else 0.0
@@ -301,6 +310,7 @@ class Executor:
         writes: tuple[Write, ...] = tuple(write for persist in group for write in persist.writes)
         if not writes:
             return True
+        began_s = time.perf_counter()
         try:
             await self._journal.append(writes)
         except StorageFailed as error:
@@ -310,6 +320,7 @@ class Executor:
             self.writes_failing = error.reason
             self._write_failed(group[0], error.reason)
             return True
+        self.commits_took.took(time.perf_counter() - began_s)
         self.writes_failing = ""
         self.counters["commits"] += 1
         self.counters["writes"] += len(writes)
@@ -317,6 +328,23 @@ class Executor:
             self._send(persist.then)
             self._call(partial(self.node.advance, Wrote(persist.number)))
         return True
+
+    async def _scrub_on(self) -> None:
+        """Reads the journal again, cell by cell; what the disk garbled is written anew from the node's memory."""
+        cell = 0
+        while True:
+            await trio.sleep(SCRUB_EVERY_S)
+            try:
+                cell, sound = await self._journal.scrub(cell)
+            except StorageFailed as error:
+                log.error("the journal cannot be read again: %s", error, extra={"reason": error.reason})
+                self.counters[f"scrub_{error.reason}"] += 1
+                cell = 0
+                continue
+            if not sound:
+                log.error("cell %d in the journal is damaged, and is written anew", cell)
+                self.counters["scrub_damaged"] += 1
+                self._call(partial(self.node.rewrite, cell))
 
     def _write_failed(self, persist: Persist, reason: str) -> None:
         self.counters[f"write_failed_{reason}"] += 1
@@ -335,12 +363,14 @@ class Executor:
     async def _ask_on(self, requests: trio.MemoryReceiveChannel[Any]) -> None:
         """Puts one question after another to the store; renewals have a task of their own and overtake the rest."""
         async for request in requests:
+            began_s = time.perf_counter()
             try:
                 answer = await ask(self._store, self.node.who.node, request)
             except LocalError as error:  # such as another lease time than this city's
                 raise ConfigError(
                     f"this node cannot take part in the city of its coordination store: {error}."
                 ) from None
+            self.store_took[REQUESTS[type(request)]].took(time.perf_counter() - began_s)
             if isinstance(answer, StoreFailed):
                 self.counters[f"store_failed_{answer.reason}"] += 1
             if isinstance(answer, Registered):

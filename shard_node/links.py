@@ -6,8 +6,8 @@ belongs to one pair of incarnations; a newer link of the same pair replaces the 
 `LinkUp` and one `LinkDown` of each link, in this order, and `PeerSaid` between them.
 
 Everything sent between two flushes is one batch. Fenced messages are looked at once more when they leave the queue. A
-queue that grows too long ends the link: a gap in the stream would be worse. Silence of three seconds ends it too; a
-side with nothing to say sends an empty batch each second.
+queue that grows too long ends the link: a gap in the stream would be worse. Silence of a second and a half ends it too;
+a side with nothing to say sends an empty batch each half second.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ __all__ = ["LinkSink", "Links", "link_contexts"]
 
 HANDSHAKE_S: Final = 5.0
 HANDSHAKES_MAX: Final = 64  # accepted connections that are not yet links
-PING_EVERY_S: Final = 1.0
-DEAD_AFTER_S: Final = 3.0
+PING_EVERY_S: Final = 0.5
+DEAD_AFTER_S: Final = 1.5
 BACKOFF_S: Final = (0.1, 2.0)
 READ_BYTES: Final = 65_536
 SPLIT_BYTES: Final = 2 << 20  # a batch is closed when it has grown beyond this
@@ -440,7 +440,7 @@ class Links:
             frames.extend(reader.feed(bytes(data)))
 
     async def _send_on(self, link: _Link, stream: trio.SSLStream[trio.SocketStream]) -> None:
-        """Sends what is queued, as few large writes; an empty batch when there has been nothing for a second."""
+        """Sends what is queued, as few large writes; an empty batch when there has been nothing for half a second."""
         version = 0
         while True:
             if not link.queue:

@@ -23,7 +23,7 @@ from shard_node.doors import Doors
 from shard_node.play_conn import PlaySink
 from shard_node.play_life import Connections
 from shard_node.play_read import DRAIN_SOCKETS, Reader
-from shard_node.stages import Lateness, Stages
+from shard_node.stages import Histogram, Stages
 
 if TYPE_CHECKING:
     import socket
@@ -55,7 +55,7 @@ class PlaySockets:
         cpu_s: Callable[[], float] = time.thread_time,
     ) -> None:
         self.counters: Counter[str] = Counter()
-        self.late = Lateness()  # of the wake-ups that read: so long a message waits besides the 10 ms
+        self.late = Histogram()  # of the wake-ups that read: so long a message waits besides the 10 ms
         stages = stages or Stages()
         self.connections = Connections(
             listener, now_s, cpu_s, tls, clients_max, self.counters, stages, doors or Doors()
@@ -97,7 +97,7 @@ class PlaySockets:
                     if ready == DRAIN_SOCKETS:
                         await trio.lowlevel.checkpoint()
                 await trio.sleep_until(next_s)
-                self.late.woke(trio.current_time() - next_s)
+                self.late.took(trio.current_time() - next_s)
 
     def read_once(self) -> None:
         """One pass of `run`, without giving way to others."""

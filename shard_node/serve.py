@@ -5,7 +5,8 @@ the sockets, then the node and its tasks in one nursery. Whatever a person can m
 
 End, at SIGTERM or SIGINT: give all ground to other nodes and hand its people off, for `city.drain_s` at most; then stop
 accepting, say BYE `leaving` with the other nodes' urls to every client that is left, let the disk finish, end the lease
-in the store, close. A second signal ends it at once.
+in the store, close. A second signal ends it at once. SIGHUP ends nothing: it reads the certificate that browsers see
+anew.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import os
 import resource
 import signal
 import socket
-import ssl
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -29,6 +29,7 @@ from p2pworld.errors import LocalError, Refusal
 from p2pworld.grants import Grant, grants_from_text, verify_chain
 from p2pworld.ids import Incarnation
 from shard_node import declared
+from shard_node.certificates import WebCertificate
 from shard_node.config import Address, Config
 from shard_node.coordination.interface import CoordinationDown
 from shard_node.coordination.settings import open_store
@@ -39,19 +40,23 @@ from shard_node.execute import Executor, now
 from shard_node.links import Links
 from shard_node.memory import keep_memory
 from shard_node.noticing import Noticing
+from shard_node.notify import Supervisor
 from shard_node.play import PlaySockets
 from shard_node.play_conn import listen_play
 from shard_node.stages import Stages
 from shard_node.status import Status
+from shard_node.storage.copies import unplaced
 from shard_node.storage.journal import StorageFailed
 from shard_node.storage.lock import DataDirLock
-from shard_node.storage.sqlite import SqliteJournal
+from shard_node.storage.sqlite import JOURNAL_NAME, SqliteJournal
+from shard_node.surroundings import Surroundings
 from shard_node.web.app import make_app
 from shard_node.web.membership import membership_routes
 from shard_node.web.moderation import moderation_routes
 from shard_node.web.serve import serve_web
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
@@ -62,9 +67,8 @@ if TYPE_CHECKING:
         [socket.socket, Callable[[], float], ssl.SSLContext | None, int, Stages, Doors], PlaySockets
     ]
 
-__all__ = ["JOURNAL_NAME", "Bound", "allow_files", "bind", "read_grants", "read_keys", "read_tls", "serve"]
+__all__ = ["Bound", "allow_files", "bind", "open_disk", "read_grants", "read_keys", "serve"]
 
-JOURNAL_NAME: Final = "journal.sqlite"
 GOODBYE_S: Final = 2.0  # for clients to read BYE
 FLUSH_S: Final = 5.0  # for the disk
 END_LEASE_S: Final = 2.0
@@ -132,24 +136,6 @@ def read_grants(config: Config, keys: NodeKeys, wall_ms: int) -> tuple[Grant, ..
     return grants
 
 
-def read_tls(config: Config) -> ssl.SSLContext | None:
-    """The certificate of play sockets, if they are to be wss.
-
-    Raises ConfigError.
-    """
-    if config.tls is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    try:
-        context.load_cert_chain(config.tls.play_cert, config.tls.play_key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"tls.play_cert and tls.play_key are no pair of PEM files ({error}).") from None
-    context.num_tickets = (
-        0  # no client of ours comes back with one; they would be written before the first frame
-    )
-    return context
-
-
 def _listen(address: Address, key: str, listen: Callable[[str, int], socket.socket]) -> socket.socket:
     try:
         return listen(address.host, address.port)
@@ -199,11 +185,11 @@ def bind(config: Config) -> Bound:
         web,
         config.play_url or url("wss" if config.tls else "ws", config.play, play, "/play"),
         config.link_url or url("tls", config.link, link),
-        config.web_url or url("http", config.web, web),
+        config.web_url or url("https" if config.tls and config.tls.web else "http", config.web, web),
     )
 
 
-async def _open_disk(config: Config) -> tuple[DataDirLock, SqliteJournal]:
+async def open_disk(config: Config) -> tuple[DataDirLock, SqliteJournal]:
     """The lock on the data directory and the journal in it.
 
     Raises ConfigError.
@@ -212,11 +198,19 @@ async def _open_disk(config: Config) -> tuple[DataDirLock, SqliteJournal]:
         lock = DataDirLock.acquire(config.data_dir)
     except StorageFailed as error:
         raise ConfigError(f"node.data_dir cannot be used: {error}") from None
+    path = config.data_dir / JOURNAL_NAME
+    if unplaced(path).exists() and not path.exists():
+        lock.release()
+        raise ConfigError(f"{path} was about to be replaced when that was cut short: do it again.")
     try:
-        return lock, await SqliteJournal.open(config.data_dir / JOURNAL_NAME)
+        return lock, await SqliteJournal.open(path)
     except StorageFailed as error:
         lock.release()
-        raise ConfigError(f"the journal in node.data_dir cannot be used: {error}") from None
+        raise ConfigError(f"the journal in node.data_dir cannot be used: {error}{_cure(error)}") from None
+
+
+def _cure(error: StorageFailed) -> str:
+    return " `p2pworld disk fsck` says what is wrong, and mends it." if error.reason == "corrupt" else ""
 
 
 async def _open_store(config: Config) -> Coordination:
@@ -250,15 +244,27 @@ async def serve(
     keys = read_keys(config)
     grants = read_grants(config, keys, now().wall_ms)
     places = declared.load(config.declared)
-    tls = read_tls(config)
+    certificate = WebCertificate(config.tls) if config.tls else None
+    surroundings = Surroundings(config.data_dir / JOURNAL_NAME, grants, certificate, config.store.cert_file)
     bound = bind(config)
     try:
-        lock, journal = await _open_disk(config)
+        lock, journal = await open_disk(config)
         try:
             store = await _open_store(config)
             try:
                 await _run(
-                    config, keys, grants, places, tls, bound, lock, journal, store, task_status, sockets
+                    config,
+                    keys,
+                    grants,
+                    places,
+                    certificate,
+                    surroundings,
+                    bound,
+                    lock,
+                    journal,
+                    store,
+                    task_status,
+                    sockets,
                 )
             finally:
                 with trio.CancelScope(shield=True, deadline=trio.current_time() + END_LEASE_S):
@@ -276,7 +282,8 @@ async def _run(
     keys: NodeKeys,
     grants: tuple[Grant, ...],
     places: Places,
-    tls: ssl.SSLContext | None,
+    certificate: WebCertificate | None,
+    surroundings: Surroundings,
     bound: Bound,
     lock: DataDirLock,
     journal: SqliteJournal,
@@ -287,7 +294,7 @@ async def _run(
     try:
         saved, records = await journal.recover(), await journal.recover_records()
     except StorageFailed as error:
-        raise ConfigError(f"the journal in node.data_dir cannot be used: {error}") from None
+        raise ConfigError(f"the journal in node.data_dir cannot be used: {error}{_cure(error)}") from None
     node_config = NodeConfig(
         link_url=bound.link_url,
         play_url=bound.play_url,
@@ -301,11 +308,13 @@ async def _run(
         roots=config.roots,
         grants=grants,
         balance=config.balance,
+        name=config.name,
     )
     node = Node(node_config, keys, os.urandom(32), saved, lock.ended, now(), records)
     stages = Stages()
     executor = Executor(node, journal, store, on_number=lambda number: _record(lock, number), stages=stages)
     doors = Doors(config.unlimited)
+    tls = certificate.context if certificate else None
     play = sockets(bound.play, lambda: now().boot_s, tls, config.clients_max, stages, doors)
     link_listener = trio.SocketListener(trio.socket.from_stdlib_socket(bound.link))
     hints = Hints(config.roots, lambda key: key in node.city_map.members)
@@ -323,7 +332,7 @@ async def _run(
     play.attach(executor)
     executor.attach(play, links)
     noticing = Noticing(executor, store)
-    web_stop = trio.Event()
+    web_stop, supervisor = trio.Event(), Supervisor(os.environ)
     try:
         noticing.tell_former(grants)
         await noticing.look()
@@ -335,14 +344,18 @@ async def _run(
             nursery.start_soon(play.run_frames)
             nursery.start_soon(links.run)
             nursery.start_soon(executor.run)
+            nursery.start_soon(surroundings.run)
+            nursery.start_soon(supervisor.run)
             if config.zeroconf:
                 announcement = Announcement.of(config.roots, keys.public, bound.link_url, bound.web_url)
                 nursery.start_soon(_hear_the_lan, hints, announcement)
             app = make_app(
-                Status(executor, config.name),
+                Status(executor, surroundings, config.name),
                 more=[*moderation_routes(executor), *membership_routes(executor)],
             )
-            await nursery.start(serve_web, app, bound.web, web_stop)
+            await nursery.start(
+                serve_web, app, bound.web, web_stop, tls if config.tls and config.tls.web else None
+            )
             gc.collect()
             gc.freeze()  # what lives as long as the process is not looked at again
             log.info(
@@ -355,12 +368,12 @@ async def _run(
                     "web_url": bound.web_url,
                 },
             )
-            task_status.started(bound)
-            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT, signal.SIGHUP) as signals:
+                task_status.started(bound)
+                supervisor.tell("READY=1", f"STATUS=serving {config.name}")
                 nursery.start_soon(_end_when_taken_back, noticing)
-                async for number in signals:
-                    log.info("ending", extra={"signal": signal.Signals(number).name})
-                    break
+                await _until_told_to_end(signals, certificate)
+                supervisor.tell("STOPPING=1", "STATUS=giving its ground and its people to others")
                 nursery.start_soon(_end_at_once, signals, nursery.cancel_scope)
                 # nobody takes anything from a node that has lost its grant
                 await _leave(executor, play, store, config.drain_s if noticing.fault is None else 0.0)
@@ -423,10 +436,22 @@ def _record(lock: DataDirLock, number: int) -> None:
     log.info("registered", extra={"incarnation": number})
 
 
+async def _until_told_to_end(signals: AsyncIterator[int], certificate: WebCertificate | None) -> None:
+    async for number in signals:
+        if number != signal.SIGHUP:
+            log.info("ending", extra={"signal": signal.Signals(number).name})
+            return
+        if certificate is None:
+            log.info("there is no certificate to reload")
+        else:
+            certificate.reload()
+
+
 async def _end_at_once(signals: AsyncIterator[int], scope: trio.CancelScope) -> None:
-    async for _ in signals:
-        log.warning("ending at once")
-        scope.cancel()
+    async for number in signals:
+        if number != signal.SIGHUP:
+            log.warning("ending at once")
+            scope.cancel()
 
 
 async def _leave(executor: Executor, play: PlaySockets, store: Coordination, drain_s: float) -> None:

@@ -1,4 +1,4 @@
-"""Where a node's time goes: the seconds of CPU that its loop spends in each stage, and how late it wakes.
+"""Where a node's time goes: the seconds of CPU that its loop spends in each stage, and how long it has to wait.
 
 Both are counted always, because they cost a few hundred nanoseconds a stage and some fifty stages a tick, and are told
 in /metrics. CPU is this thread's own: what others take from it on a busy machine does not show.
@@ -9,15 +9,29 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections import defaultdict
+from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-__all__ = ["LATE_S", "Lateness", "Stages"]
+__all__ = ["LATE_S", "WAIT_S", "Histogram", "Stages"]
 
-LATE_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+LATE_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # a wake-up, against a tick
+WAIT_S: Final = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1.0,
+    2.5,
+)  # a disk, a store, against a lease
 REST: Final = "rest"
 
 
@@ -64,14 +78,20 @@ class Stages:
         return dict(sorted(self._spent_s.items()))
 
 
-class Lateness:
-    """A histogram of how late something woke: `counts[i]` were at most LATE_S[i] late, and the last more than all."""
+class Histogram:
+    """How long something took, each time: `counts[i]` took at most `bounds_s[i]`, and the last longer than all."""
 
-    def __init__(self) -> None:
-        self.counts = [0] * (len(LATE_S) + 1)
+    def __init__(self, bounds_s: tuple[float, ...] = LATE_S) -> None:
+        self.bounds_s = bounds_s
+        self.counts = [0] * (len(bounds_s) + 1)
         self.sum_s = 0.0
 
-    def woke(self, late_s: float) -> None:
-        """Woke up this much late."""
-        self.counts[bisect_left(LATE_S, late_s)] += 1
-        self.sum_s += late_s
+    def took(self, seconds: float) -> None:
+        """It took so long this time."""
+        self.counts[bisect_left(self.bounds_s, seconds)] += 1
+        self.sum_s += seconds
+
+    def buckets(self) -> list[tuple[str, float]]:
+        """(bound in s, how many took at most that), rising, as Prometheus reads them."""
+        bounds = [*(str(bound_s) for bound_s in self.bounds_s), "+Inf"]
+        return list(zip(bounds, map(float, accumulate(self.counts)), strict=True))

@@ -6,14 +6,17 @@ Plain values, made from the executor's node and sockets at the moment of asking;
 from __future__ import annotations
 
 import math
+import platform
 from collections.abc import Mapping
-from itertools import accumulate
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import p2pworld
+from p2pworld.crypto.link import LINK_VERSIONS
 from p2pworld.geometry import to_5179
+from p2pworld.world.citymap import FORMAT as MAP_FORMAT
 from shard_node import declared
 from shard_node.execute import now
-from shard_node.stages import LATE_S
+from shard_node.storage.sqlite import FORMAT as JOURNAL_FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +24,8 @@ if TYPE_CHECKING:
     from p2pworld.geometry import Cell
     from p2pworld.messages import Load
     from shard_node.execute import Executor
+    from shard_node.stages import Histogram
+    from shard_node.surroundings import Surroundings
 
 __all__ = ["Status"]
 
@@ -28,10 +33,10 @@ STALE_MAP_S: Final = 5.0  # the map is read four times a second
 
 
 class Status:
-    """Looks at one executor."""
+    """Looks at one executor, and at what surrounds it."""
 
-    def __init__(self, executor: Executor, name: str) -> None:
-        self._executor, self._name = executor, name
+    def __init__(self, executor: Executor, surroundings: Surroundings, name: str) -> None:
+        self._executor, self._surroundings, self._name = executor, surroundings, name
         self._places: tuple[float, str, bytes] = (
             -math.inf,
             "",
@@ -40,31 +45,40 @@ class Status:
 
     def health(self) -> dict[str, object]:
         """`ok`, the `reasons` why not (a code each), and the node's own status."""
-        node = self._executor.node
-        status = node.status(now())
-        reasons = []
-        if node.who.number == 0:
-            reasons.append("not_registered")
-        elif node.lapsed:
-            reasons.append("lapsed")
-        ownership = status.get("ownership")
-        if isinstance(ownership, Mapping):
-            read_ago_s = ownership.get("read_ago_s")
-            if read_ago_s is None or read_ago_s > STALE_MAP_S:
-                reasons.append("map_stale")
-        if self._executor.writes_failing:
-            reasons.append(f"writes_fail_{self._executor.writes_failing}")
+        failing = self._executor.writes_failing
+        reasons = [
+            f"{reason}_{failing}" if reason == "writes_fail" else reason
+            for reason, holds in self.reasons().items()
+            if holds
+        ]
+        status = self._executor.node.status(now())
         return {"ok": not reasons, "reasons": reasons, "name": self._name, **status}
 
-    def nodes(self) -> dict[str, object]:
-        """Every member of the city map, whether it is linked with this node, and what it bears, where that is known."""
+    def reasons(self) -> dict[str, bool]:
+        """Everything that would make this node unhealthy, and whether it does now."""
         node = self._executor.node
+        read_ago_s = _ownership(node.status(now())).get("read_ago_s")
+        registered = node.who.number != 0
+        return {
+            "not_registered": not registered,
+            "lapsed": registered and node.lapsed,
+            "map_stale": not isinstance(read_ago_s, float) or read_ago_s > STALE_MAP_S,
+            "writes_fail": bool(self._executor.writes_failing),
+        }
+
+    def nodes(self) -> dict[str, object]:
+        """Every member of the city map, whether it is linked with this node, and what it bears, where that is known.
+
+        `people` counts who stands in which of its regions, those where nobody does left out.
+        """
+        node, at = self._executor.node, now()
         city, linked = node.city_map, set(self._executor.links.peers())
         return {
             "map_version": city.version,
             "nodes": [
                 {
                     "node": member.node.hex(),
+                    "name": node.name_of(member.who),
                     "incarnation": member.incarnation,
                     "play_url": member.play_url,
                     "link_url": member.link_url,
@@ -73,16 +87,23 @@ class Status:
                     "standby_cells": len(city.standby_cells(member.who)),
                     "self": member.who == node.who,
                     "linked": member.who in linked,
+                    "draining": member.draining,
                     "load": _load(node.load_of(member.who)),
+                    "people": _people(node.people_of(member.who, at)),
                 }
                 for member in city.members.values()
             ],
         }
 
     def regions(self) -> dict[str, object]:
-        """Every region of the city map, in curve order; `people` only where this node holds it."""
+        """Every region of the city map, in curve order; `people` only where its holder is this node or told it of them.
+
+        `wish` is what is to become of it, with the node that gets it as `to`; `cut` is whether it is a part of a larger
+        one that will come together again.
+        """
         node = self._executor.node
-        city, people = node.city_map, node.people_by_cell()
+        city, at = node.city_map, now()
+        people = {member.who: node.people_of(member.who, at) for member in city.members.values()}
         return {
             "map_version": city.version,
             "crs": "EPSG:5179",
@@ -94,7 +115,11 @@ class Status:
                     "incarnation": holding.holder.number if holding.holder else None,
                     "epoch": holding.epoch,
                     "standbys": [standby.node.hex() for standby in holding.standbys],
-                    "people": people.get(cell, 0) if holding.holder == node.who else None,
+                    "people": _people_in(cell, people.get(holding.holder) if holding.holder else None),
+                    "wish": holding.wish.kind.value if holding.wish else None,
+                    "to": holding.wish.to.hex() or None if holding.wish else None,
+                    "pinned": holding.pinned,
+                    "cut": holding.cut_from is not None,
                 }
                 for cell, holding in ((cell, city.cells[cell]) for cell in city.leaves)
             ],
@@ -107,6 +132,19 @@ class Status:
             self._places = declared.document(self._executor.node.config.places, wall_ms)
         return self._places[1:]
 
+    def build(self) -> dict[str, str]:
+        """What runs here, and the versions of what it speaks and keeps."""
+        lowest, highest = LINK_VERSIONS
+        return {
+            "name": self._name,
+            "node": self._executor.node.who.node.hex()[:16],
+            "version": p2pworld.__version__,
+            "python": platform.python_version(),
+            "link": f"{lowest}-{highest}",
+            "map": str(MAP_FORMAT),
+            "journal": str(JOURNAL_FORMAT),
+        }
+
     def counters(self) -> Iterator[tuple[str, str, int]]:
         """(part, what, how often) of everything that is counted here."""
         executor = self._executor
@@ -115,6 +153,7 @@ class Status:
             ("play", executor.play.counters),
             ("links", executor.links.counters),
             ("executor", executor.counters),
+            ("surroundings", self._surroundings.counters),
         ):
             for what, count in sorted(counts.items()):
                 yield part, what, count
@@ -123,26 +162,59 @@ class Status:
         """Seconds of CPU so far, by stage."""
         return self._executor.stages.spent_s()
 
-    def late(self) -> tuple[list[tuple[str, float]], float]:
-        """How late the play sockets were read: (bound in s, how many were at most that late) rising, and the sum."""
-        late = self._executor.play.late
-        bounds = [*(str(bound_s) for bound_s in LATE_S), "+Inf"]
-        return list(zip(bounds, map(float, accumulate(late.counts)), strict=True)), late.sum_s
+    def histograms(self) -> Iterator[tuple[str, Mapping[str, str], Histogram]]:
+        """(name, labels, how long it took) of everything that is waited for."""
+        executor = self._executor
+        yield "play_late_seconds", {}, executor.play.late
+        yield "tick_late_seconds", {}, executor.tick_late
+        yield "commit_seconds", {}, executor.commits_took
+        for request, took in executor.store_took.items():
+            yield "store_seconds", {"request": request}, took
 
     def gauges(self) -> dict[str, float]:
-        """Figures that go up and down."""
-        executor = self._executor
-        status = executor.node.status(now())
+        """Figures that go up and down, by the names of `shard_node.web.metrics`."""
+        executor, node = self._executor, self._executor.node
+        status = node.status(now())
+        ownership, objects = _ownership(status), status["objects"]
+        assert isinstance(objects, Mapping)
+        city = node.city_map
+        held = city.cells_of(node.who)
         plain = {
             name: float(value) for name, value in status.items() if isinstance(value, bool | int | float)
         }
-        return plain | {
-            "play_open": float(executor.play.open),
-            "play_lingering": float(executor.play.lingering),
-            "links_up": float(len(executor.links.peers())),
-            "writes_waiting": float(executor.writes_waiting),
-            "tick_busy_s": executor.tick_busy_s,
-        }
+        return (
+            plain
+            | {
+                "healthy": float(not any(self.reasons().values())),
+                "store_failures_in_a_row": float(ownership["store_failures_in_a_row"]),
+                "map_read_ago_s": _seconds(ownership["read_ago_s"]),
+                "members": float(len(city.members)),
+                "cells": float(len(city.cells)),
+                "cells_unheld": float(len(city.unheld())),
+                "cells_alone": float(sum(not city.cells[cell].standbys for cell in held)),
+                "links": float(len(executor.links.peers())),
+                "links_wanted": float(len(node.peers())),
+                "clients_max": float(node.config.clients_max),
+                "play_open": float(executor.play.open),
+                "play_lingering": float(executor.play.lingering),
+                "objects": float(objects["objects"]),
+                "acts_pending": float(objects["acts_pending"]),
+                "writes_waiting": float(executor.writes_waiting),
+                "writes_failing": float(bool(executor.writes_failing)),
+                "tick_busy_s": executor.tick_busy_s,
+            }
+            | self._surroundings.gauges(now().wall_ms)
+        )
+
+
+def _ownership(status: Mapping[str, object]) -> Mapping[str, Any]:
+    ownership = status["ownership"]
+    assert isinstance(ownership, Mapping)
+    return ownership
+
+
+def _seconds(value: float | None) -> float:
+    return math.inf if value is None else value
 
 
 def _load(load: Load | None) -> dict[str, object] | None:
@@ -156,6 +228,14 @@ def _load(load: Load | None) -> dict[str, object] | None:
         "tick_ms": load.tick_ms,
         "shed_level": load.shed,
     }
+
+
+def _people(people: Mapping[Cell, int] | None) -> dict[str, int] | None:
+    return None if people is None else {str(cell): count for cell, count in people.items()}
+
+
+def _people_in(cell: Cell, people: Mapping[Cell, int] | None) -> int | None:
+    return None if people is None else people.get(cell, 0)
 
 
 def _bounds(cell: Cell) -> dict[str, float]:

@@ -6,35 +6,50 @@ check. A violation carries its time and the last of the run's story that names i
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from p2pworld.ids import Login
-from p2pworld.messages import ActDone, Commit, CommitAck, Done, Prepare, ToClient, ToPeer
+from p2pworld.messages import (
+    ActDone,
+    Commit,
+    CommitAck,
+    CommitNak,
+    Done,
+    HangUp,
+    Objects,
+    PackedObjects,
+    Prepare,
+    ToClient,
+    ToPeer,
+)
+from simulations.settled import OWNING, PLAYING, Settled
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from p2pworld.geometry import Cell
     from p2pworld.ids import Incarnation
-    from p2pworld.messages import LinkMessage, Send, WorldObject
+    from p2pworld.messages import LinkMessage, Send
     from p2pworld.world.citymap import CityMap
     from p2pworld.world.handoff import Person as Whereabouts
     from simulations.events import Agenda, Trace
     from simulations.machine import Machine, Process
+    from simulations.network import PlaySocket
     from simulations.store import Store
-    from simulations.workload import Deed, Device, Ledger, Person
+    from simulations.workload import Device, Ledger, Person
 
 __all__ = ["Checkers", "Violation"]
 
-_OWNING: Final = frozenset({"OWNED", "PREPARING", "INVITED"})
 _OPEN_ROWS: Final = frozenset({"PREPARING", "INVITED", "RELEASED"})
-_PLAYING: Final = frozenset({"PLAYING", "BOTH"})
+_IN: Final = frozenset({"PLAYING", "BOTH", "HELD"})
 _SWEEP_S: Final = 0.5
 _ORPHANED_S: Final = 8.0  # a client that plays without an owner notices within this
 _HANDOFF_S: Final = (
     8.0  # no attempt at a handoff lasts longer: three timers of at most 3 s in a row, less their overlap
 )
-_READ_S: Final = 1.0  # within it every node has read a new map
+_CALM_HANDOFF_S: Final = 1.5  # where nothing goes wrong no handoff needs a timer
+_ANSWER_S: Final = 1.0  # most of it for what a paused node finds when it goes on
 _STORY_LINES: Final = 60
 _VIOLATIONS_MAX: Final = 20  # of one run: the first say it all
 
@@ -76,6 +91,34 @@ class _Seen:
         self.ground: tuple[int, int, float] = (0, 0, 0.0)
 
 
+class _Calm:
+    """What stays as it is from some time after the last fault on: who the nodes are, and who is in."""
+
+    def __init__(self, run: Inspected) -> None:
+        self._run = run
+        self.since_s = run.agenda.now_s
+        self._incarnations = {machine: _number(machine) for machine in run.machines}
+        self._logins = {d: d.session.login for d in run.devices if d.session.at.name in PLAYING}
+
+    def disturbed(self) -> Iterator[tuple[str, str]]:
+        """What has changed without anybody's wish, each once: a sentence, and who."""
+        for machine, number in list(self._incarnations.items()):
+            if _number(machine) != number:
+                del self._incarnations[machine]
+                yield f"{machine.name} lost its lease though nothing went wrong", machine.name
+        for device, login in list(self._logins.items()):
+            wished_s = max(other.wanted_s for other in device.person.devices)
+            if wished_s > self.since_s - _ORPHANED_S or not device.wanted:
+                del self._logins[device]
+            elif device.session.at.name not in _IN or device.session.login != login:
+                del self._logins[device]
+                yield f"{device.name} had to log in again though nothing went wrong", device.person.name
+
+
+def _number(machine: Machine) -> int:
+    return machine.process.node.who.number if machine.process is not None else 0
+
+
 class Checkers:
     """All rules, with what they remember of the run."""
 
@@ -87,6 +130,7 @@ class Checkers:
         self._seen: dict[Process, _Seen] = {}
         self._owners: dict[tuple[int, Login], list[Process]] = {}
         self._last_hop: dict[tuple[int, Login], int] = {}
+        self._owned_s: dict[tuple[int, Login], float] = {}  # when somebody last came to own it
         self._orphaned_s: dict[Device, float] = {}
         self._open_since: dict[tuple[Process, int], tuple[tuple[object, ...], float]] = {}
         self._names = {person.id: person.name for person in run.people}
@@ -94,8 +138,11 @@ class Checkers:
         self._map_s = 0.0  # when the newest was stored
         self._in_s: dict[Device, float] = {}  # when each device was last seen to play
         self._prepared: dict[tuple[Process, int, int], int] = {}
+        self._unanswered: dict[tuple[Process, Incarnation, int, bytes], float] = {}  # commits, and since when
         self._told: dict[Process, set[tuple[bytes, str]]] = {}  # objects that others confirmed to a process
         self._commits: dict[tuple[Process, int, bytes], tuple[Login, int]] = {}
+        self._shown_on: dict[PlaySocket, set[bytes]] = {}  # the objects each play socket was told of
+        self._calm: _Calm | None = None  # from when on nothing is disturbed
 
     def begin(self) -> None:
         """Look at what takes time to go wrong, again and again."""
@@ -139,30 +186,64 @@ class Checkers:
         elif isinstance(message, Commit):
             login = Login(message.login_ms, message.birth)
             self._commits[process, message.avatar, message.r] = login, message.hop
+            question = process, peer, message.avatar, message.r
+            self._unanswered.setdefault(question, self.run.agenda.now_s)
         elif isinstance(message, ActDone):
             self._told.setdefault(process, set()).add((message.done.id, message.done.durable))
 
     def sent(self, process: Process, send: Send) -> None:
         """This leaves a node now."""
-        message = send.message if isinstance(send, ToPeer | ToClient) else None
+        if isinstance(send, HangUp):
+            if send.bye.code == "lapsed" and self._acts(process):
+                self.violate(
+                    "lapsed", f"{process.name} refuses a login though it has its lease", process.name
+                )
+            return
+        message = send.message
         if isinstance(message, Commit) and self._lapsed(process):
             name = self._names.get(message.avatar, "somebody")
             self.violate("lapsed", f"{process.name} gives {name} away without a lease", name)
-        elif isinstance(message, CommitAck):
-            self._acknowledged(process, message)
+        elif isinstance(message, CommitAck | CommitNak) and isinstance(send, ToPeer):
+            self._unanswered.pop((process, send.peer, message.avatar, message.r), None)
+            self._answered(process, message)
         elif isinstance(message, ActDone) and message.done.durable:
             self._confirmed(process, message.done)
+        elif isinstance(message, Objects | PackedObjects):
+            socket = process.sockets.get(send.conn) if isinstance(send, ToClient) else None
+            if socket is not None:
+                self._shown_on.setdefault(socket, set()).update(one.id for one in message.objects)
         elif isinstance(message, Done) and message.durable:
             told = (message.id, message.durable) in self._told.get(process, ())
             self._confirmed(process, message, told)
 
-    def _acknowledged(self, process: Process, ack: CommitAck) -> None:
-        """Who acknowledges a commit owns the avatar, or knows of something later."""
-        given = self._commits.get((process, ack.avatar, ack.r))
-        known = dict(process.persons()).get(ack.avatar)
-        if given is None or known is None or known.known < given:
-            name = self._names.get(ack.avatar, "somebody")
-            self.violate("ack", f"{process.name} acknowledges a commit of {name} it did not take", name)
+    def _answered(self, process: Process, answer: CommitAck | CommitNak) -> None:
+        """Who acknowledges a commit owns the avatar, or knows of something later; who declines it does neither."""
+        given = self._commits.get((process, answer.avatar, answer.r))
+        known = dict(process.persons()).get(answer.avatar)
+        takes = isinstance(answer, CommitAck)
+        if takes != (given is not None and known is not None and known.known >= given):
+            name = self._names.get(answer.avatar, "somebody")
+            how = (
+                "acknowledges a commit of {} it did not take" if takes else "declines a commit of {} it knows"
+            )
+            self.violate("ack", f"{process.name} {how.format(name)}", name)
+
+    def _acts(self, process: Process) -> bool:
+        """Whether a node may surely act: it has its lease, and the map lists it."""
+        return not self._lapsed(process) and process.node.who in {
+            member.who for member in process.node.city_map.members.values()
+        }
+
+    def _unanswered_long(self, now_s: float) -> None:
+        """Every commit is answered as soon as it is heard."""
+        for question, since_s in list(self._unanswered.items()):
+            process, _, avatar, _ = question
+            if not process.alive or process.paused:
+                del self._unanswered[question]
+            elif now_s - since_s > _ANSWER_S:
+                del self._unanswered[question]
+                name = self._names.get(avatar, "somebody")
+                self.violate("ack", f"{process.name} never answers a commit of {name}", name)
 
     def _confirmed(self, process: Process, done: Done, told: bool = False) -> None:
         """What is said to be safe is on as many disks as that means, and on one's own unless another has `told` so."""
@@ -212,8 +293,8 @@ class Checkers:
             self.violate("older", sentence, name)
         if person.seat.at.name == "RESERVED" and (before is None or before.seat.r != person.seat.r):
             self._reserved(process, avatar, person, name)
-        was = before is not None and before.row.at.name in _OWNING
-        owns = person.row.at.name in _OWNING
+        was = before is not None and before.row.at.name in OWNING
+        owns = person.row.at.name in OWNING
         if before is not None and was and (not owns or before.row.login != person.row.login):
             self._no_longer(process, avatar, before)
             was = False
@@ -241,6 +322,7 @@ class Checkers:
             )
             self.violate("hop", sentence, name)
         self._last_hop[key] = max(last or 0, person.row.hop)
+        self._owned_s[key] = self.run.agenda.now_s
         self.owned += 1
         self.handoffs += person.row.hop > 0
         owners = self._owners.setdefault(key, [])
@@ -251,7 +333,7 @@ class Checkers:
 
     def _no_longer(self, process: Process, avatar: int, person: Whereabouts) -> None:
         owners = self._owners.get((avatar, person.row.login))
-        if owners is not None and person.row.at.name in _OWNING and process in owners:
+        if owners is not None and person.row.at.name in OWNING and process in owners:
             owners.remove(process)
             if not owners:
                 del self._owners[avatar, person.row.login]
@@ -299,17 +381,22 @@ class Checkers:
         for device in run.devices:
             session = device.session
             key = session.id, session.login
-            if session.at.name not in _PLAYING or key in self._owners:
+            if session.at.name not in PLAYING or key in self._owners:
                 self._orphaned_s.pop(device, None)
             elif now_s - self._orphaned_s.setdefault(device, now_s) > _ORPHANED_S:
                 self._orphaned_s[device] = now_s + 1e9
                 self.violate("lost", f"{device.name} plays, and nobody owns it", device.person.name)
-            if session.at.name in _PLAYING:
+            if session.at.name in PLAYING:
                 self._in_s[device] = now_s
         self._open_handoffs(now_s)
+        self._unanswered_long(now_s)
+        if self._calm is not None:
+            for sentence, name in self._calm.disturbed():
+                self.violate("calm", sentence, name)
 
     def _open_handoffs(self, now_s: float) -> None:
         still: dict[tuple[Process, int], tuple[tuple[object, ...], float]] = {}
+        most_s = _HANDOFF_S if self._calm is None else _CALM_HANDOFF_S
         for process, seen in self._seen.items():
             if process.paused:
                 continue
@@ -321,8 +408,10 @@ class Checkers:
                 what = (row.at, row.k, seat.at, seat.r)
                 before = self._open_since.get(key)
                 since_s = before[1] if before is not None and before[0] == what else now_s
+                if self._calm is not None:
+                    since_s = max(since_s, self._calm.since_s)
                 still[key] = what, since_s
-                if now_s - since_s > _HANDOFF_S:
+                if now_s - since_s > most_s:
                     name = self._names.get(avatar, str(avatar))
                     sentence = f"a handoff of {name} at {process.name} neither finishes nor fails"
                     self.violate("handoff", sentence, name)
@@ -333,7 +422,8 @@ class Checkers:
 
     def recovered(self, quiet_s: float) -> None:
         """Long enough after the last fault: all ground is held, and everybody who wanted has been in since."""
-        self._all_held()
+        self._settled().all_held()
+        self._calm = _Calm(self.run)
         for device in self.run.devices:
             out = self._in_s.get(device, 0.0) <= quiet_s and device.session.at.name != "STOPPED"
             if device.wanted and device.wanted_s <= quiet_s and out:
@@ -342,95 +432,9 @@ class Checkers:
 
     def at_end(self) -> None:
         """The city has had time to recover: everything is in order again, and all that was confirmed is there."""
-        self._all_held()
-        self._all_in()
-        self._no_handoffs()
-        self._objects()
+        self._settled().look()
 
-    def _all_held(self) -> None:
-        run, city, now_s = self.run, self.run.store.map, self.run.agenda.now_s
-        for machine in run.machines:
-            process = machine.process
-            if process is None or process.now().boot_s >= process.lease_deadline_s:
-                self.violate("recovery", f"{machine.name} has no lease", machine.name)
-            elif process.node.city_map.version != city.version and now_s - self._map_s > _READ_S:
-                self.violate("recovery", f"{machine.name} has an old map", machine.name)
-        living = {machine.process.node.who for machine in run.machines if machine.process is not None}
-        for cell in run.cells:
-            for leaf, holding in city.cells.items():
-                if (
-                    leaf == cell or leaf.contains(cell) or cell.contains(leaf)
-                ) and holding.holder not in living:
-                    self.violate("recovery", f"nobody who lives holds cell {leaf}")
-
-    def _all_in(self) -> None:
-        for person in self.run.people:
-            playing = [device for device in person.devices if device.session.at.name in _PLAYING]
-            latest = max(device.session.login for device in person.devices)
-            for device in person.devices:
-                session = device.session
-                if session.at.name == "STOPPED" and session.login >= latest:
-                    self.violate("recovery", f"{device.name} stopped for no newer device", person.name)
-                elif device.wanted and session.at.name not in (*_PLAYING, "STOPPED"):
-                    sentence = f"{device.name} is {session.at.name}: {session.trouble}"
-                    self.violate("recovery", sentence, person.name)
-            if len(playing) > 1:
-                self.violate("recovery", f"{len(playing)} devices of {person.name} play", person.name)
-            for device in playing:
-                session = device.session
-                owners = self._owners.get((session.id, session.login), [])
-                if len(owners) != 1:
-                    self.violate("recovery", f"{len(owners)} nodes own {device.name}", person.name)
-
-    def _no_handoffs(self) -> None:
-        for process, seen in self._seen.items():
-            for avatar, person in seen.persons.items():
-                if person.row.at.name in _OPEN_ROWS or person.seat.at.name != "EMPTY":
-                    name = self._names.get(avatar, str(avatar))
-                    self.violate("recovery", f"a handoff of {name} is open at {process.name}", name)
-
-    def _objects(self) -> None:
-        shown: dict[bytes, list[WorldObject]] = {}
-        for machine in self.run.machines:
-            process = machine.process
-            if process is None:
-                continue
-            node = process.node
-            for cell, holding in node.city_map.cells.items():
-                if holding.holder == node.who:
-                    for one in process.objects_in(cell):
-                        shown.setdefault(one.id, []).append(one)
-        rung: Counter[bytes] = Counter()
-        for deed in self.run.ledger.deeds:
-            if deed.durable == "disk" and self.run.disks_lost:
-                continue
-            if deed.durable and deed.verb == "hang":
-                self._lantern(deed, shown.get(deed.object_id, []))
-            elif deed.durable:
-                rung[deed.object_id] += 1
-        for bell, times in rung.items():
-            count = sum(one.count for one in shown.get(bell, []))
-            if count < times:
-                self.violate("object", f"a bell counts {count} and confirmed {times} rings")
-        self._counts(shown)
-
-    def _lantern(self, deed: Deed, found: list[WorldObject]) -> None:
-        name = self._names.get(deed.avatar, str(deed.avatar))
-        if not found:
-            sentence = f"the lantern {deed.text!r} of {name}, safe on {deed.durable}, is gone"
-            self.violate("object", sentence, name)
-        elif any((one.text, one.by) != (deed.text, deed.avatar) for one in found):
-            self.violate("object", f"the lantern {deed.text!r} of {name} has changed", name)
-
-    def _counts(self, shown: dict[bytes, list[WorldObject]]) -> None:
-        """No act that anybody was ever asked for is done twice, however often and of whomever it was asked."""
-        deeds = self.run.ledger.deeds
-        rings = sum(one.count for found in shown.values() for one in found if one.kind == "bell")
-        most = sum(deed.asked for deed in deeds if deed.verb == "ring")
-        if rings > most:
-            self.violate("object", f"bells count {rings}, and people asked for {most} rings")
-        may_hang = {deed.text: int(deed.asked) for deed in deeds if deed.verb == "hang"}
-        texts = Counter(one.text for found in shown.values() for one in found if one.kind == "lantern")
-        for text, times in sorted(texts.items()):
-            if times > may_hang.get(text, 0):
-                self.violate("object", f"the lantern {text!r} hangs {times} times", text.split(".")[0])
+    def _settled(self) -> Settled:
+        return Settled(
+            self.run, self.violate, self._owners, self._shown_on, self._names, self._map_s, self._owned_s
+        )

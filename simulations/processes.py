@@ -18,6 +18,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -31,10 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from p2pworld.seoul.landmarks import Landmark
+    from simulations.fabric import Host
 
 __all__ = [
     "City",
     "NodeProcess",
+    "begin_child",
     "checkerboard",
     "die_with_parent",
     "free_ports",
@@ -103,7 +106,24 @@ def die_with_parent() -> None:
         _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def start_child(arguments: Sequence[str], stdout: Any, stderr: Any) -> subprocess.Popen[bytes]:
+def begin_child(enter: Callable[[], None] | None) -> Callable[[], None]:
+    """For `preexec_fn`: the same, on the host that `enter` puts it on."""
+
+    def begin() -> None:
+        if enter is not None:
+            enter()
+        die_with_parent()
+
+    return begin
+
+
+def start_child(
+    arguments: Sequence[str],
+    stdout: Any,
+    stderr: Any,
+    enter: Callable[[], None] | None = None,
+    stdin: int = subprocess.DEVNULL,
+) -> subprocess.Popen[bytes]:
     """Starts this Python with `arguments`, in a session of its own; the child is killed when its parent dies.
 
     Raises:
@@ -111,12 +131,12 @@ def start_child(arguments: Sequence[str], stdout: Any, stderr: Any) -> subproces
     """
     return subprocess.Popen(
         [sys.executable, *arguments],
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=stdout,
         stderr=stderr,
         env=python_environment(),
         start_new_session=True,
-        preexec_fn=die_with_parent,
+        preexec_fn=begin_child(enter),
     )
 
 
@@ -132,16 +152,19 @@ class NodeProcess:
     config: Path
     log: Path
     process: subprocess.Popen[bytes] | None = None
+    enter: Callable[[], None] | None = None  # puts its process on the host it has to itself
+    program: str = "shard_node"
 
     @property
     def running(self) -> bool:
         """Whether its process exists."""
         return self.process is not None and self.process.poll() is None
 
-    def start(self, module: str = "shard_node") -> None:
-        """Starts it (again), with the same keys, ports and data."""
+    def start(self, module: str = "") -> None:
+        """Starts it (again), with the same keys, ports and data; `module` (default: `program`) is what is run."""
         with self.log.open("ab") as log:
-            self.process = start_child(["-m", module, "--config", str(self.config)], log, log)
+            command = ["-m", module or self.program, "--config", str(self.config)]
+            self.process = start_child(command, log, log, self.enter)
 
     def signal(self, number: int) -> None:
         """Sends its process a signal."""
@@ -188,6 +211,7 @@ class City:
     Each holds the regions that `dealt` gives it, or its share of those around `places`, and of the rest of the root.
     `tls` are a certificate and its key, in PEM, for the play sockets, `store` is the text of their `[coordination]`,
     `more` that of further tables.
+    With `hosts` each node is on one of its own, else all are on this machine's loopback.
     """
 
     def __init__(
@@ -204,6 +228,7 @@ class City:
         tls: tuple[Path, Path] | None = None,
         declared: Path | None = None,
         store: str = SQLITE,
+        hosts: Sequence[Host] = (),
         more: str = "",
     ) -> None:
         self.folder = folder
@@ -220,7 +245,9 @@ class City:
         for number, cells in enumerate(regions):
             name = f"node-{number + 1}"
             keys = NodeKeys.from_seed(os.urandom(32))
-            play, link, web = (f"127.0.0.1:{port}" for port in ports[3 * number : 3 * number + 3])
+            host = hosts[number] if hosts else None
+            address = host.address if host else "127.0.0.1"
+            play, link, web = (f"{address}:{port}" for port in ports[3 * number : 3 * number + 3])
             self._grant(name, keys, "shard")
             config = folder / f"{name}.toml"
             config.write_text(
@@ -245,6 +272,7 @@ class City:
                     cells,
                     config,
                     folder / f"{name}.log",
+                    enter=host.enter if host else None,
                 )
             )
 
@@ -290,10 +318,10 @@ class City:
         alone = sum(not region["standbys"] for region in regions)
         return f"{alone} regions without a standby" if alone and len(those) > 1 else ""
 
-    def counted(self, prefix: str) -> int:
-        """The sum of everything all nodes counted whose name begins with `prefix`."""
+    def counted(self, prefix: str, nodes: Iterable[NodeProcess] | None = None) -> int:
+        """The sum of everything `nodes` (default: all) counted whose name begins with `prefix`."""
         total = 0.0
-        for node in self.nodes:
+        for node in self.nodes if nodes is None else nodes:
             for line in (node.ask("/metrics") or b"").decode("utf-8", "replace").splitlines():
                 if line.startswith("p2pworld_events_total{") and f'what="{prefix}' in line:
                     total += float(line.rpartition(" ")[2])

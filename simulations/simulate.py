@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from simulations.cluster import CityOptions
 from simulations.faults import PRESETS, Fault, as_fault, as_plain
+from simulations.mutants.command import Wanted, hunt_mutants, mutant_options, write_json
 from simulations.seeds import Order, Red, minimise, run_seeds, totals
 
 if TYPE_CHECKING:
@@ -77,7 +78,12 @@ class _Faults(click.ParamType["tuple[Fault, ...]"]):
     "--minimise/--no-minimise", default=True, help="Find the few faults that the first red seed needs."
 )
 @click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the outcome here."
+    "--json",
+    "json_file",
+    is_flag=False,
+    flag_value="-",
+    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    help="Write the outcome to this file; to standard output if none is named.",
 )
 @click.option(
     "--story",
@@ -85,6 +91,7 @@ class _Faults(click.ParamType["tuple[Fault, ...]"]):
     type=click.Path(dir_okay=False, path_type=Path),
     help="Write all that happened here: in the first red seed under its few faults, or in the first seed.",
 )
+@mutant_options
 def command(
     seed: int,
     seeds: int,
@@ -97,11 +104,14 @@ def command(
     minimise: bool,
     json_file: Path | None,
     story_file: Path | None,
+    mutants: Wanted | None,
 ) -> None:
     """Run whole cities on virtual time and try to break them.
 
     Same seed, same run, to the last byte. Ends with 1 if any promise was broken.
     """
+    if mutants is not None:
+        sys.exit(0 if hunt_mutants(mutants, seed, seeds, jobs, json_file) else 1)
     options = PRESETS[faults] if faults_per_hour is None else PRESETS[faults].at_rate(faults_per_hour)
     city = CityOptions(nodes=nodes)
     orders = [Order(number, minutes, options, city, only_faults) for number in range(seed, seed + seeds)]
@@ -124,7 +134,7 @@ def command(
     if story_file is not None:
         story_file.write_text("\n".join(_whole_story(told)) + "\n", encoding="utf-8")
     if json_file is not None:
-        json_file.write_text(json.dumps(together, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        write_json(json_file, together)
     sys.exit(1 if together["violations"] else 0)
 
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from random import Random
 
     from client.lives.ground import Ground
-    from p2pworld.messages import Notice, Said
+    from client.lives.life import News
+    from p2pworld.messages import Said
     from p2pworld.world.places import Point
 
 __all__ = ["POSTS", "BellRinger", "Host", "Post"]
@@ -164,7 +165,7 @@ class Host(Life):
             oldest = min(self.met, key=lambda avatar: self.met[avatar].seen_ms)
             del self.met[oldest]
 
-    def told(self, message: Notice | Profiles | Done) -> None:
+    def told(self, message: News) -> None:
         if not isinstance(message, Profiles):
             return
         for avatar, profile in zip(message.ids, message.profiles, strict=False):
@@ -247,7 +248,7 @@ class BellRinger(Host):
             self._lines.append(Speak("near", COME.whole))
             self.wishes.append(Perform("start", self.programmes[0]))
 
-    def told(self, message: Notice | Profiles | Done) -> None:
+    def told(self, message: News) -> None:
         super().told(message)
         if isinstance(message, Done) and not message.durable and message.reason:
             self._next_ms = self.now_ms + REHEARSE_AGAIN_MS

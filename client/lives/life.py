@@ -14,14 +14,14 @@ from client.lives.words import look, name
 from client.walk import STAND, Gait, Walker
 from p2pworld.crypto.keys import PersonKeys
 from p2pworld.grants import Grant
-from p2pworld.messages import Profile
+from p2pworld.messages import Done, Notice, Objects, Profile, Profiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from random import Random
 
     from client.lives.ground import Ground
-    from p2pworld.messages import Done, Notice, Pose, Profiles, Said
+    from p2pworld.messages import Pose, Said
     from p2pworld.world.places import Point
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "Badge",
     "Drum",
     "Life",
+    "News",
     "Perform",
     "Speak",
     "Travel",
@@ -98,6 +99,7 @@ class Badge:
 
 
 Wish = Perform | Speak | Drum | Travel | Ask
+News = Notice | Profiles | Done | Objects
 
 
 class Life(Walker):
@@ -172,8 +174,8 @@ class Life(Walker):
     def hear(self, said: Said) -> None:
         """Somebody said something in its hearing."""
 
-    def told(self, message: Notice | Profiles | Done) -> None:
-        """A word of the node: a notice, who somebody is, what came of an act."""
+    def told(self, message: News) -> None:
+        """A word of the node: a notice, who somebody is, what came of an act, what stands around."""
 
     def look(self, ids: Iterable[int], east_cm: Iterable[int], north_cm: Iterable[int]) -> None:
         """Who is shown around it now."""

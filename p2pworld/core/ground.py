@@ -15,7 +15,6 @@ from p2pworld.world.citymap import WishKind
 from p2pworld.world.crowd import MINE
 from p2pworld.world.moving import evacuation
 from p2pworld.world.proposals import Wants
-from p2pworld.world.steward import Counsel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from p2pworld.core.parts import Parts
     from p2pworld.ids import Incarnation
     from p2pworld.messages import Instant
+    from p2pworld.world.steward import Counsel
 
 __all__ = ["Ground"]
 
@@ -39,7 +39,7 @@ class Ground:
         self._standbys_s = 0.0
         self._add: _Cells = {}
         self._drop: _Cells = {}
-        self._counsel = Counsel()
+        self._counsel: Counsel | None = None
 
     def link_up(self, peer: Incarnation, caps: tuple[str, ...]) -> None:
         if GROUND in caps:
@@ -71,7 +71,7 @@ class Ground:
         steps = parts.moving.tick(
             parts.city, parts.who, leaving, self._reachable, parts.ownership.giving, parts.out, now
         )
-        self._take_counsel(people, now)
+        counsel = self._take_counsel(people, now)
         parts.ownership.wants(
             Wants(
                 add=_joined(self._add, steps.add),
@@ -79,22 +79,22 @@ class Ground:
                 give=steps.give,
                 cut=steps.cut,
                 merged=steps.merged,
-                wishes=self._counsel.wishes or {},
-                upgrade=self._counsel.upgrade,
+                wishes=(counsel and counsel.wishes) or {},
+                upgrade=counsel is not None and counsel.upgrade,
                 drain=parts.draining,
                 retire=parts.draining and self._is_empty(),
             )
         )
 
-    def _take_counsel(self, people: Callable[[], Mapping[Cell, int]], now: Instant) -> None:
+    def _take_counsel(self, people: Callable[[], Mapping[Cell, int]], now: Instant) -> Counsel | None:
+        """The last round's, which is told to the others when it is a new one."""
         parts = self._parts
         dead = parts.ownership.believed_dead
         counsel = parts.steward.tick(parts.city, parts.who, people, self._able, dead, now.boot_s)
-        if counsel is None:
-            return
-        self._counsel = counsel
-        if counsel.steward is not None and counsel.report is not None:
-            parts.out.sends.append(ToPeer(counsel.steward, counsel.report))
+        if counsel is not None:
+            self._counsel = counsel
+            parts.out.sends.extend(ToPeer(peer, counsel.report) for peer in self._able)
+        return self._counsel
 
     def _reachable(self, who: Incarnation) -> bool:
         return who in self._parts.links and who not in self._parts.ownership.believed_dead
@@ -115,13 +115,17 @@ class Ground:
         )
 
     def _seek_standbys(self, now: Instant) -> None:
-        """Every cell of mine should have one standby in step with it; who is slow, full or one too many is dropped."""
+        """Every cell of mine should have one standby in step with it; who is slow, full or one too many is dropped.
+
+        Another takes its place; if there is none, it is asked again, and listed once it has caught up.
+        """
         parts, city = self._parts, self._parts.city
         add: defaultdict[Incarnation, set[Cell]] = defaultdict(set)
         drop: defaultdict[Incarnation, set[Cell]] = defaultdict(set)
         for number, standby in parts.objects.wants_drop:
             drop[standby].add(Cell(number))
         able = [peer for peer in parts.links if city.takes(peer) and self._reachable(peer)]
+        able = [peer for peer in able if parts.objects.keeps_up(peer, now)] or able
         for cell in city.cells_of(parts.who):
             holding = city.cells[cell]
             target = holding.wish.to if holding.wish and holding.wish.kind is WishKind.MOVE else None

@@ -28,7 +28,6 @@ from p2pworld.messages import (
     LinkDown,
     LinkUp,
     Load,
-    Notice,
     Pace,
     PeerSaid,
     Ready,
@@ -81,6 +80,7 @@ from p2pworld.core.ground import Ground
 from p2pworld.core.parts import NodeConfig, Parts
 from p2pworld.core.peers import Peers
 from p2pworld.core.pulse import Pulse
+from p2pworld.core.standing import Standing
 from p2pworld.core.tending import Tending
 
 __all__ = ["Event", "Node", "StoreAnswer"]
@@ -123,7 +123,7 @@ class Node:
         self._waiting: dict[int, tuple[float, np.void]] = {}
         self._ready_number = 0
         self._ticks = 0  # on the city clock, of the length this node is set to
-        self._lapsed_since_s: float | None = None
+        self._standing = Standing(self.parts)
         self._started_s = now.boot_s
 
     @property
@@ -153,7 +153,9 @@ class Node:
     def step(self, event: Event, now: Instant) -> None:
         """One event: from a play socket, a link, or the coordination store."""
         parts = self.parts
-        parts.people.lapsed = self._may_not_act(now)
+        parts.people.lapsed = self._standing.may_not_act(now)
+        if isinstance(event, ClientOpened | ClientSaid | LinkUp | PeerSaid):
+            self._standing.heard()
         match event:
             case ClientOpened():
                 parts.people.opened(event.conn)
@@ -166,6 +168,7 @@ class Node:
                 parts.objects.lost(event.conn)
                 parts.showing.lost(event.conn)
                 self._acting.lost(event.conn)
+                parts.pending.lost(event.conn)
                 parts.speech.lost(event.conn)
                 parts.friends.lost(event.conn)
                 parts.moderation.lost(event.conn)
@@ -186,6 +189,7 @@ class Node:
     def poses(self, conns: NDArray[np.int32], rows: NDArray[np.void], now: Instant) -> None:
         """The hot path: row i (POSE_DTYPE) came from play socket `conns[i]`, in the order of arrival."""
         parts = self.parts
+        self._standing.heard()
         if parts.people.seated:
             seated = np.fromiter(parts.people.seated, np.int32)
             for i in np.flatnonzero(np.isin(conns, seated)).tolist():
@@ -209,9 +213,10 @@ class Node:
         self.draw(now)
         self._pulse.tick(busy, now)
         self._ticks = parts.clock.count(now.boot_s, self.config.tick_ms)
+        self._standing.listen(self.tick_ms, now)
         parts.ownership.tick(now)
         self._follow_ownership(now)
-        self._lapse(parts.ownership.lapsed(now), now)
+        self._standing.judge(now)
         people, crowd, index = parts.people, parts.crowd, parts.index
         people.tick(now)
         parts.counters["ghosts-expired"] += crowd.expire(now.boot_s, parts.ghost_ttl_s)
@@ -315,6 +320,16 @@ class Node:
         """What this node, or one it is linked with, bears."""
         return self._pulse.load_of(peer)
 
+    def people_of(self, peer: Incarnation, now: Instant) -> Mapping[Cell, int] | None:
+        """How many stand where on the ground of this node, or of one it is linked with; None: it has not said."""
+        if peer == self.who:
+            return self.people_by_cell()
+        return self.parts.steward.people_of(peer, now.boot_s)
+
+    def name_of(self, peer: Incarnation) -> str:
+        """What its operator calls this node, or one it is linked with; empty if it has not said."""
+        return self.parts.config.name if peer == self.who else self.parts.steward.name_of(peer)
+
     def other_urls(self) -> tuple[str, ...]:
         """Play urls of other nodes, the least busy first."""
         return self.parts.people.other_urls()
@@ -324,8 +339,13 @@ class Node:
         parts = self.parts
         parts.objects.advance(done, parts.out, now)
         parts.moderation.advance(done)
+        parts.pending.advance(done)
         parts.notices.advance(done)
-        self._tending.tell_changes()
+        self._tending.tell_changes(now)
+
+    def rewrite(self, cell: int, now: Instant) -> None:
+        """What the disk has of a cell's objects is not what was written: write it anew."""
+        self.parts.objects.rewrite(cell, self.parts.out, now)
 
     def drain(self) -> None:
         """Give all ground away from now on, hand everybody off, and leave the map; `drained` says when it is done."""
@@ -353,6 +373,7 @@ class Node:
         if out.writes:
             parts.objects.leaving(self._ready_number)
             parts.moderation.leaving(self._ready_number)
+            parts.pending.leaving(self._ready_number)
             parts.notices.leaving(self._ready_number)
         ready = Ready(
             self._ready_number,
@@ -379,7 +400,6 @@ class Node:
                     parts.index = RegionIndex(parts.city, parts.who)
                     parts.clock.begin(news.who)
                 case Ended():
-                    parts.counters["incarnations-ended"] += 1
                     parts.people.lapsed = True
                     parts.people.hang_up_all(Bye("again", "This node lost its lease; log in at another."))
                 case StandbyProposed():
@@ -387,7 +407,7 @@ class Node:
                         parts.objects.count_as_standby(cell, news.peer)
                 case MapNews():
                     self._map_changed(news, now)
-        parts.people.lapsed = self._may_not_act(now)
+        parts.people.lapsed = self._standing.may_not_act(now)
 
     def _map_changed(self, news: MapNews, now: Instant) -> None:
         parts = self.parts
@@ -397,27 +417,6 @@ class Node:
         parts.objects.apply_map(news.new, parts.who, parts.links.keys(), parts.out)
         parts.cell_of[:] = 0
         self._peers.map_read(now)
-
-    def _may_not_act(self, now: Instant) -> bool:
-        """Without a lease, or before the map lists this incarnation, it takes nobody and promises nothing."""
-        parts = self.parts
-        return parts.ownership.lapsed(now) or not parts.city.is_listed(parts.who)
-
-    def _lapse(self, lapsed: bool, now: Instant) -> None:
-        """Say so when the lease runs out, and after twice its length send the clients to other nodes."""
-        parts = self.parts
-        parts.people.lapsed = self._may_not_act(now)
-        if not lapsed or parts.who.number == 0:
-            self._lapsed_since_s = None
-        elif self._lapsed_since_s is None:
-            self._lapsed_since_s = now.boot_s
-            parts.counters["lapses"] += 1
-            notice = Notice("lapsed", "This part of the city cannot confirm anything just now.")
-            conns = parts.crowd.conn[parts.crowd.rows(MINE)]
-            parts.out.sends.extend(ToClient(conn, notice) for conn in conns[conns >= 0].tolist())
-        elif now.boot_s - self._lapsed_since_s > 2 * self.config.ttl_s and self.peers():
-            parts.people.hang_up_all(Bye("again", "This node lost its lease; log in at another."))
-            self._lapsed_since_s = now.boot_s
 
     def _walkers(self, now: Instant) -> None:
         """Who has left my ground is handed off, so many at a time; who turned back in time stays."""
@@ -490,7 +489,7 @@ class Node:
             "links": len(parts.links),
             "uptime_s": round(now.boot_s - self._started_s, 1),
             "directory": len(parts.people.directory),
-            "objects": parts.objects.status(),
+            "objects": parts.objects.status() | {"pending": len(parts.pending)},
             "ownership": parts.ownership.status(now),
             "moderation": parts.moderation.status(),
             "taken_back": parts.notices.status(),

@@ -31,6 +31,7 @@ from p2pworld.world.ownership import (
     Ownership,
 )
 from p2pworld.world.pace import Pacer
+from p2pworld.world.pending import Pending
 from p2pworld.world.people import People
 from p2pworld.world.phase import CityClock
 from p2pworld.world.places import NO_PLACES, Places
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from p2pworld.crypto.keys import Signer
     from p2pworld.errors import Refusal
     from p2pworld.ids import Incarnation
-    from p2pworld.messages import Instant, Pose, SaveRecord
+    from p2pworld.messages import Instant, Pose, SaveRecord, WorldObject
     from p2pworld.wire.frames import DensityFrame
     from p2pworld.world.citymap import CityMap
 
@@ -84,6 +85,7 @@ class NodeConfig:
     roots: frozenset[bytes] = frozenset()  # the keys that grants begin at: moderators', and those of roles
     grants: tuple[Grant, ...] = ()  # this node's own
     balance: BalanceOptions | None = None  # None: it never wishes that ground be moved, also as the steward
+    name: str = ""  # what its operator calls it
 
 
 class _Counting(Protocol):
@@ -132,7 +134,7 @@ class Parts:
         )
         self.objects = Objects(self.who, journal)
         self.moving = Moving(self.objects)
-        self.steward = Steward(config.balance)
+        self.steward = Steward(config.balance, config.name)
         self.draining = False  # on its own account: it gives all its ground away and then leaves the map
         self.showing = Showing(self.out)
         self.pacer = Pacer()
@@ -166,6 +168,7 @@ class Parts:
         self.people.papers.voids = self.notices.voids
         self.moderation = Moderation(config.roots, self.out, records, now.wall_ms)
         self.moderation.voids = self.notices.voids
+        self.pending = Pending(self.out, records)
         self.people.bars = self.moderation.barred
         self.index = RegionIndex(self.city, self.who)
         self.asked: dict[int, list[int]] = {}  # avatars that neighbours were asked about: who wants to know
@@ -212,6 +215,11 @@ class Parts:
         near = math.dist(best.position_cm, (east_cm, north_cm)) <= _PLACE_CM
         return best.name_en if near else None
 
+    def shown(self, cell: int) -> Mapping[bytes, WorldObject] | None:
+        """The objects of a cell as clients here see them, pending ones too; None if nothing is known of it here."""
+        shown, pending = self.objects.shown(cell), self.pending.shown(cell, self.city)
+        return {**pending, **(shown or {})} if pending else shown
+
     def muted(self, avatar: int, east_cm: int, north_cm: int, now: Instant) -> Refusal | None:
         """Why this avatar may not be heard or read at this point, in words."""
         return self.moderation.muted_avatar(avatar, self.place_of(east_cm, north_cm), now.wall_ms)
@@ -221,6 +229,7 @@ class Parts:
         return (
             self.people,
             self.objects,
+            self.pending,
             self.moving,
             self.ownership,
             self.speech,

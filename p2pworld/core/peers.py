@@ -17,10 +17,14 @@ from p2pworld.messages import (
     Border,
     Came,
     Cancel,
+    CellAsk,
     CellDelta,
+    CellPart,
     CellRefused,
+    CellRoots,
     CellState,
     CellStored,
+    CellTwigs,
     Commit,
     CommitAck,
     CommitNak,
@@ -80,6 +84,7 @@ class Peers:
         self._pulse.link_up(peer, caps)
         self._ground.link_up(peer, caps)
         parts.friends.link_up(peer, caps)
+        parts.objects.link_up(peer, caps)
         self._links_made += 1
         parts.links[peer] = self._links_made
         parts.moderation.linked(peer)
@@ -93,6 +98,7 @@ class Peers:
         self._pulse.link_down(peer)
         self._ground.link_down(peer)
         parts.friends.link_down(peer)
+        parts.objects.link_down(peer, parts.out)
         parts.notices.link_down(peer)
         if number is not None:
             parts.ghost_ttl_s.pop(number, None)
@@ -147,11 +153,13 @@ class Peers:
                 parts.objects.from_holder(peer, message, parts.city, parts.out, now)
             case CellStored() | CellRefused():
                 parts.objects.from_standby(peer, message, parts.out, now)
-                self._tending.tell_changes()
+                self._tending.tell_changes(now)
+            case CellRoots() | CellAsk() | CellTwigs() | CellPart():
+                parts.objects.compare(peer, message, parts.city, parts.out, now)
             case ActFor():
                 self._acting.passed_on(peer, message, now)
             case ActDone():
-                self._acting.answered(peer, message)
+                self._acting.answered(peer, message, now)
             case WhoAsk():
                 parts.out.sends.append(ToPeer(peer, WhoTell(*parts.people.who(message.ids, now))))
             case Spoken():

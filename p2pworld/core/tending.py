@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from p2pworld.errors import Refusal
@@ -11,6 +12,7 @@ from p2pworld.messages import (
     Correct,
     Instant,
     Notice,
+    Objects,
     Pose,
     ToClient,
     Told,
@@ -24,6 +26,7 @@ from p2pworld.world.programme import Bell
 if TYPE_CHECKING:
     from p2pworld.core.parts import Parts
     from p2pworld.ids import Incarnation
+    from p2pworld.messages import WorldObject
     from p2pworld.revocation import Notice as RevocationNotice
     from p2pworld.world.moderation import Sanction
 
@@ -77,19 +80,40 @@ class Tending:
             for row in entered.tolist():
                 if (conn := int(parts.crowd.conn[row])) >= 0:
                     parts.showing.enter(conn, int(parts.cell_of[row]))
-        parts.showing.tick(parts.objects.shown)
-        self.tell_changes()
+        parts.showing.tick(parts.shown)
+        self.tell_changes(now)
 
-    def tell_changes(self) -> None:
-        """Changes of objects that became durable, to everybody who stands in their cell."""
+    def tell_changes(self, now: Instant) -> None:
+        """Changes of objects that became durable, or are kept here, to everybody who stands in their cell.
+
+        A bell is heard beyond it: a stroke of one that a place has declared is told to all in the place, since ground
+        that is crowded is cut, and the bell then hangs in a small part of it.
+        """
         parts = self._parts
         changes = parts.objects.drain_changes()
+        for looks, there in parts.pending.take_news():
+            cell = parts.city.leaf_at(looks.east_cm, looks.north_cm)
+            durable = (parts.objects.shown(cell) or {}).get(looks.id)
+            shown = durable or (looks if there else None)
+            changes.append((cell, Objects(cell, (shown,)) if shown else Objects(cell, (), (looks.id,))))
         if not changes:
             return
         rows = parts.crowd.rows(MINE)
         for cell, message in changes:
-            conns = parts.crowd.conn[rows[parts.cell_of[rows] == cell]]
+            within = rows[parts.cell_of[rows] == cell]
+            conns = parts.crowd.conn[within]
             parts.out.sends.extend(ToClient(conn, message) for conn in conns[conns >= 0].tolist())
+            for thing in message.objects:
+                if thing.kind == "bell" and (told := self._stroke(thing)) is not None:
+                    parts.tellings.tell(told, parts.links.keys(), now, parts.crowd.id[within].tolist())
+
+    def _stroke(self, bell: WorldObject) -> Told | None:
+        """What those are told who do not see this bell; None if no place has declared it."""
+        place = self._parts.config.places.at(bell.east_cm, bell.north_cm)
+        if place is None or (declared := bell_of(place)) is None or declared[0] != bell.id:
+            return None
+        name = hashlib.sha256(b"p2pworld stroke" + bell.id + bell.count.to_bytes(8, "big")).digest()[:16]
+        return Told(name, place.id, "stroke", str(bell.count))
 
     def obey(self, data: bytes, now: Instant, came_from: Incarnation | None) -> Sanction | Refusal:
         """A moderator's order, from its issuer (`came_from` None) or a neighbour: kept, passed on, obeyed."""
@@ -100,7 +124,7 @@ class Tending:
         if (barred := parts.moderation.barred(taken.subject, now.wall_ms)) is not None:
             parts.people.expel(avatar_id(taken.subject), Bye(barred.reason, barred.sentence))
         if taken.action == "expunge":
-            parts.objects.expunge(taken.subject, parts.out, now)
+            self._expunge(taken.subject, now)
         return taken
 
     def take_back(
@@ -139,7 +163,11 @@ class Tending:
                 self._show_out(row, place, why)
         if self._due(_EXPUNGE_EVERY_S, "expunge", now):
             for object_id in parts.moderation.expunged(now.wall_ms):
-                parts.objects.expunge(object_id, parts.out, now)
+                self._expunge(object_id, now)
+
+    def _expunge(self, object_id: bytes, now: Instant) -> None:
+        self._parts.objects.expunge(object_id, self._parts.out, now)
+        self._parts.pending.expunge(object_id, "A moderator has taken this down for good.")
 
     def _show_out(self, row: int, place: str, why: Refusal) -> None:
         """Put an avatar at the first landmark that is not in the place it has to leave."""

@@ -3,6 +3,7 @@
 All are pure: no sockets, files, clocks or randomness; the time is passed in.
 """
 
+from .anti_entropy import CellTree, Comparison, Part, defer
 from .clock import CausalContext, Dot, HybridClock, Replica, Stamp, admissible
 from .counter import PNCounter
 from .lattice import Lattice
@@ -14,6 +15,8 @@ from .register import Register
 
 __all__ = [
     "CausalContext",
+    "CellTree",
+    "Comparison",
     "Dot",
     "HybridClock",
     "Lattice",
@@ -22,9 +25,11 @@ __all__ = [
     "ObjectCell",
     "ObjectRecord",
     "PNCounter",
+    "Part",
     "Register",
     "Replica",
     "Stamp",
     "Value",
     "admissible",
+    "defer",
 ]

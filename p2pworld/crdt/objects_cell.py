@@ -51,7 +51,7 @@ from .plain import (
 from .register import Register
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from .clock import CausalContext, Dot, Replica, Stamp
     from .plain import Value
@@ -183,6 +183,10 @@ class ObjectCell:
         """What each change of an object left that no other change has seen: several where states have just met."""
         entries = self._objects.entries(object_id)
         return tuple(record for _, record in sorted(entries.items(), key=_dot_of))
+
+    def entries(self, object_id: bytes) -> dict[Dot, ObjectRecord]:
+        """What each change of an object left that no other change has seen, by its dot."""
+        return self._objects.entries(object_id)
 
     def divided(self) -> set[bytes]:
         """The objects that have several versions."""
@@ -317,16 +321,62 @@ class ObjectCell:
         """Whether `other` has heard of every change this has."""
         return self._expunged <= other._expunged and self._objects.leq(other._objects)
 
+    # ---- in parts
+
+    def part(self, object_ids: Iterable[bytes], expunged: Iterable[bytes] = ()) -> Self:
+        """These objects and expunged ids alone, as far as they are here, and of the context what names them."""
+        objects: ORMap[bytes, ObjectRecord] = ORMap()
+        for object_id in object_ids:
+            objects.replace(object_id, self._objects.entries(object_id))
+        return self._of(objects, self._expunged & set(expunged))
+
+    def amended(
+        self,
+        objects: Mapping[bytes, Mapping[Dot, ObjectRecord]],
+        context: CausalContext,
+        expunged: Iterable[bytes] = (),
+    ) -> Self:
+        """A copy in which these objects are what is given, and nothing else is known than `context`, what is live, and
+        what was expunged before or is now. It is no merge: what is not given of an object is gone."""
+        twin = self.copy()
+        twin._expunged.update(expunged)
+        twin._objects.context = context.copy()
+        for object_id in objects.keys() | twin._objects.keys_among(twin._expunged):
+            entries = {} if object_id in twin._expunged else objects[object_id]
+            for changed in twin._objects.replace(object_id, entries) | {object_id}:
+                twin._digests.pop(changed, None)
+        return twin
+
     # ---- its plain form
+
+    def object_digest(self, object_id: bytes) -> bytes:
+        """The SHA-256 of one object that is here, all its entries and their dots."""
+        known = self._digests.get(object_id)
+        if known is None:
+            known = self._digests[object_id] = self._hashed(object_id)
+        return known
+
+    def _hashed(self, object_id: bytes) -> bytes:
+        entries = self._objects.entries(object_id)
+        plain = [[dot, record.to_plain()] for dot, record in sorted(entries.items(), key=_dot_of)]
+        return hashlib.sha256(encode(plain)).digest()
+
+    def rehash(self, nth: int, of: int) -> set[bytes]:
+        """Hash one `nth` part `of` so many anew; the ids of objects that are not what they were when last hashed.
+
+        Nothing but a change through this class may change an object, so what is named here went wrong in memory.
+        """
+        wrong = set()
+        for object_id in [one for one in self._digests if one[-1] % of == nth]:
+            now = self._hashed(object_id)
+            if now != self._digests[object_id]:
+                wrong.add(object_id)
+                self._digests[object_id] = now
+        return wrong
 
     def digest(self) -> bytes:
         """The SHA-256 of the state, equal exactly where states are, however they came about."""
-        for object_id in self._objects:
-            if object_id not in self._digests:
-                entries = self._objects.entries(object_id)
-                plain = [[dot, record.to_plain()] for dot, record in sorted(entries.items(), key=_dot_of)]
-                self._digests[object_id] = hashlib.sha256(encode(plain)).digest()
-        objects = [[object_id, self._digests[object_id]] for object_id in sorted(self._objects)]
+        objects = [[object_id, self.object_digest(object_id)] for object_id in sorted(self._objects)]
         return hashlib.sha256(encode([self.context.to_plain(), objects, sorted(self._expunged)])).digest()
 
     def to_plain(self) -> dict[str, object]:

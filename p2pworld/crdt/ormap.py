@@ -29,7 +29,7 @@ from .lattice import Lattice, join
 from .plain import COUNT_MAX, encode, malformed, read_int, read_list, read_parts, read_row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Hashable, Iterator, Mapping, Sequence
 
 __all__ = ["ENTRIES_PER_KEY_MAX", "ORMap"]
 
@@ -109,6 +109,21 @@ class ORMap(Generic[K, V]):
         for dot in dots:
             self._drop(dot)
         return dots
+
+    def replace(self, key: K, entries: Mapping[Dot, V]) -> set[K]:
+        """Let exactly these be the entries of a key, whatever was there; their dots are heard of. It is no merge.
+
+        Returns the other keys that lost an entry, since its dot is one of these.
+        """
+        self.forget(key)
+        robbed: set[K] = set()
+        for dot, value in entries.items():
+            if dot in self._live:
+                robbed.add(self._live[dot][0])
+                self._drop(dot)
+            self._put(dot, key, value)
+            self.context.add(dot)
+        return robbed
 
     def _put(self, dot: Dot, key: K, value: V) -> None:
         self._live[dot] = (key, value)

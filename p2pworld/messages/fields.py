@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
+from p2pworld.limits import NODE_NAME_CHARACTERS_MAX
+
 __all__ = [
     "CHAIN_MAX",
     "PROTOCOL",
@@ -21,11 +23,14 @@ __all__ = [
     "Centimetres",
     "Chain",
     "Code",
+    "Digest",
     "Grant",
     "Instant",
     "Key",
+    "NodeName",
     "Nonce",
     "ObjectId",
+    "Path",
     "Pose",
     "Profile",
     "Range",
@@ -73,8 +78,11 @@ Signature = Annotated[bytes, Size(64, 64)]
 Ticket = Annotated[bytes, Size(16, 16)]
 Birth = Annotated[bytes, Size(16, 16)]
 ObjectId = Annotated[bytes, Size(16, 16)]
+Digest = Annotated[bytes, Size(16, 16)]
+Path = Annotated[str, Size(0, 33)]  # in the tree over a cell's objects
 Code = Annotated[str, Size(1, 40)]
 Role = Annotated[str, Size(0, 40)]
+NodeName = Annotated[str, Size(0, NODE_NAME_CHARACTERS_MAX)]
 Speech = Annotated[str, Size(1, 300)]
 Sentence = Annotated[str, Size(0, 300)]
 Url = Annotated[str, Size(1, 200)]

@@ -15,7 +15,10 @@ from p2pworld.messages.fields import (
     Birth,
     CellCode,
     Code,
+    Digest,
     Key,
+    NodeName,
+    Path,
     Pose,
     Profile,
     Range,
@@ -33,6 +36,7 @@ from p2pworld.messages.play import (
 )
 
 __all__ = [
+    "AUDIT",
     "GROUND",
     "LINK_MESSAGES",
     "PULSE",
@@ -46,10 +50,15 @@ __all__ = [
     "Border",
     "Came",
     "Cancel",
+    "CellAsk",
     "CellDelta",
+    "CellPart",
     "CellRefused",
+    "CellRoot",
+    "CellRoots",
     "CellState",
     "CellStored",
+    "CellTwigs",
     "Commit",
     "CommitAck",
     "CommitNak",
@@ -68,6 +77,7 @@ __all__ = [
     "Seek",
     "Spoken",
     "Told",
+    "Twig",
     "WhoAsk",
     "WhoTell",
 ]
@@ -77,6 +87,7 @@ GROUND: Final = "ground"  # the capability to hear Regions, and to read a map of
 PULSE: Final = "pulse"  # the capability to hear Phase and Load
 REVOKE: Final = "revoke"  # the capability to hear Revoked
 SEEK: Final = "seek"  # the capability to hear Seek, Found and Came
+AUDIT: Final = "audit"  # the capability to hear CellRoots, CellAsk, CellTwigs and CellPart
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,11 +235,12 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Regions:
-    """To the steward: how many people of the sender stand in each of these leaves of the map."""
+    """How many people of the sender stand in each of these leaves of the map, and what its operator calls it."""
 
     KIND: ClassVar[int] = 0x13
     cells: Annotated[tuple[CellCode, ...], Size(0, REGIONS_TOLD_MAX)]
     people: Annotated[tuple[U32, ...], Size(0, REGIONS_TOLD_MAX)]
+    name: NodeName = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +307,8 @@ class CellRefused:
 class ActFor:
     """To the holder of the ground that an act is about: do it for this avatar of mine; `pose` is where it was asked.
 
-    `granted`: it has shown a grant that lets it strike the bell at any time.
+    `granted`: it has shown a grant that lets it strike the bell at any time. `at_ms`: it was kept since then; 0: it was
+    not.
     """
 
     KIND: ClassVar[int] = 0x34
@@ -305,6 +318,7 @@ class ActFor:
     act: Act
     pose: Pose
     granted: bool = False
+    at_ms: U53 = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +331,72 @@ class ActDone:
     n: U32
     done: Done
     name: Annotated[bytes, Size(0, 16)] = b""
+
+
+@dataclass(frozen=True, slots=True)
+class CellRoot:
+    """The digest over all of a cell's objects as they are with change `n` under `epoch`."""
+
+    cell: CellCode
+    epoch: Annotated[int, Range(0, 2**63 - 1)]
+    n: U53
+    root: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class CellRoots:
+    """Holder to standby: this is what these cells are; who has something else asks where it differs."""
+
+    KIND: ClassVar[int] = 0x36
+    roots: Annotated[tuple[CellRoot, ...], Size(1, 256)]
+
+
+@dataclass(frozen=True, slots=True)
+class CellAsk:
+    """To the holder: what are the children of these paths of the cell's tree, and what is below these leaves?
+
+    As of change `n` under `epoch`. Both 0, with the one path "": as it is now; the answer says which change that is.
+    """
+
+    KIND: ClassVar[int] = 0x37
+    cell: CellCode
+    epoch: Annotated[int, Range(0, 2**63 - 1)]
+    n: U53
+    paths: Annotated[tuple[Path, ...], Size(0, 16)] = ()
+    leaves: Annotated[tuple[Path, ...], Size(0, 64)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Twig:
+    """A node of a cell's tree: its path, how many items are below, their digest."""
+
+    path: Path
+    items: U32
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True)
+class CellTwigs:
+    """All children of `paths`, with anything below them."""
+
+    KIND: ClassVar[int] = 0x38
+    cell: CellCode
+    epoch: Annotated[int, Range(0, 2**63 - 1)]
+    n: U53
+    paths: Annotated[tuple[Path, ...], Size(1, 16)]
+    twigs: Annotated[tuple[Twig, ...], Size(0, 256)] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CellPart:
+    """Everything below `leaves`."""
+
+    KIND: ClassVar[int] = 0x39
+    cell: CellCode
+    epoch: Annotated[int, Range(0, 2**63 - 1)]
+    n: U53
+    leaves: Annotated[tuple[Path, ...], Size(1, 64)]
+    part: Annotated[bytes, Size(0, 1 << 24)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -419,11 +499,13 @@ LinkMessage = (
     Prepare | SeatReady | SeatRefused | Attached | Commit | CommitAck | CommitNak | Cancel | Border | DirectoryPut
     | DirectoryNews | CellDelta | CellState | CellStored | CellRefused | WhoAsk | WhoTell | Spoken | Beaten
     | Sanctioned | ActFor | ActDone | Told | Phase | Load | Regions | Seek | Found | Came | Revoked
+    | CellRoots | CellAsk | CellTwigs | CellPart
 )  # fmt: skip
 LINK_MESSAGES: tuple[type, ...] = (
     Prepare, SeatReady, SeatRefused, Attached, Commit, CommitAck, CommitNak, Cancel, Border, DirectoryPut,
     DirectoryNews, CellDelta, CellState, CellStored, CellRefused, WhoAsk, WhoTell, Spoken, Beaten,
-    Sanctioned, ActFor, ActDone, Told, Phase, Load, Regions, Seek, Found, Came, Revoked,
+    Sanctioned, ActFor, ActDone, Told, Phase, Load, Regions, Seek, Found, Came, Revoked, CellRoots, CellAsk,
+    CellTwigs, CellPart,
 )  # fmt: skip
 
 

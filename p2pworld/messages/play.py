@@ -96,7 +96,10 @@ class SignedHello:
 
 @dataclass(frozen=True, slots=True)
 class WorldObject:
-    """One object as a client sees it: `kind` is `lantern` (with a wish), `note` or `bell` (with a count)."""
+    """One object as a client sees it: `kind` is `lantern` (with a wish), `note` or `bell` (with a count).
+
+    `pending`: the node that shows it keeps it until it can be made durable; others do not see it yet.
+    """
 
     id: ObjectId
     kind: Code
@@ -106,6 +109,7 @@ class WorldObject:
     by: Annotated[int, Range(0, 2**53 - 1)] = 0
     count: U53 = 0
     at_ms: U53 = 0
+    pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +243,8 @@ class Act:
 
     A retry with the same `n` under the same login does nothing twice. `name`, the client's own random name for the act,
     makes that so under a later login too. `east_cm`, `north_cm` is where it was first asked for, and stays so in each
-    retry, wherever the avatar is by then; both 0: where the avatar is.
+    retry, wherever the avatar is by then; both 0: where the avatar is. `keep`: if nobody can make it durable now, let
+    the node I am at keep it, and do it when somebody can.
     """
 
     KIND: ClassVar[int] = 0x46
@@ -250,11 +255,15 @@ class Act:
     name: Annotated[bytes, Size(0, 16)] = b""
     east_cm: Centimetres = 0
     north_cm: Centimetres = 0
+    keep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The answer to ACT `n`: `durable` is `standby` or `disk`, or empty with the `reason` why it was refused."""
+    """The answer to ACT `n`: `durable` is `standby` or `disk`, or empty with the `reason` why it was refused.
+
+    `pending`: it is kept on this node's disk, and another answer follows when it is done or refused.
+    """
 
     KIND: ClassVar[int] = 0x4E
     n: U32

@@ -37,6 +37,7 @@ __all__ = [
     "perform",
     "reconcile",
     "replica_of",
+    "unfit",
     "view",
 ]
 
@@ -52,7 +53,7 @@ class Asked:
     """An act, who asked for it under which login, and where the avatar stood.
 
     `bell` is the bell that the place there declares, its id and position; the cell's own otherwise. `via` is the node
-    that passed it on, None if its own client asked.
+    that passed it on, None if its own client asked. `at_ms` is when it was done, if it was kept since; 0: now.
     """
 
     avatar: int
@@ -61,6 +62,7 @@ class Asked:
     pose: Pose
     bell: tuple[bytes, tuple[int, int]] | None = None
     via: Incarnation | None = None
+    at_ms: int = 0
 
     @property
     def key(self) -> bytes:
@@ -97,8 +99,9 @@ def bell_id(cell: int) -> bytes:
     return hashlib.sha256(b"p2pworld bell" + cell.to_bytes(8, "big")).digest()[:16]
 
 
-def _slot_id(cell: int, slot: int) -> bytes:
-    return hashlib.sha256(b"p2pworld rings" + cell.to_bytes(8, "big") + slot.to_bytes(2, "big")).digest()[:16]
+def _slot_id(slot: int) -> bytes:
+    """The same in every cell: a ring is remembered through splits and merges of the ground it was done on."""
+    return hashlib.sha256(b"p2pworld rings" + slot.to_bytes(2, "big")).digest()[:16]
 
 
 def perform(
@@ -111,14 +114,20 @@ def perform(
     match asked.message.verb:
         case "hang":
             return _put_up("lantern", state, asked, owned, replica, clock, now_ms)
-        case "note" if not asked.message.text:
-            return Refusal("text", "There is nothing to read in it.")
         case "note":
             return _put_up("note", state, asked, owned, replica, clock, now_ms)
         case "ring":
             return _ring(cell, state, asked, replica, clock, now_ms)
         case _:
             return Refusal("verb", "This city does not know how to do that.")
+
+
+def unfit(act: Act) -> Refusal | None:
+    """Why what is to be put up cannot be, wherever it is."""
+    if act.verb == "note" and not act.text:
+        return Refusal("text", "There is nothing to read in it.")
+    fault = line_fault(act.text, _TEXT_CHARACTERS_MAX) if act.text else None
+    return Refusal("text", fault) if fault else None
 
 
 def _put_up(
@@ -136,8 +145,8 @@ def _put_up(
         return Performed(made, None)
     if state.is_expunged(made):
         return Refusal("expunged", f"This {kind} was taken down for good.")
-    if (text := asked.message.text) and (fault := line_fault(text, _TEXT_CHARACTERS_MAX)):
-        return Refusal("text", fault)
+    if (refusal := unfit(asked.message)) is not None:
+        return refusal
     if owned >= OBJECTS_PER_AVATAR:
         return Refusal("yours_full", f"You have put up {OBJECTS_PER_AVATAR} things here; that is the most.")
     if len(state) >= LANTERNS_PER_CELL:
@@ -146,7 +155,7 @@ def _put_up(
         "kind": kind,
         "text": asked.message.text,
         "by": asked.avatar,
-        "at_ms": now_ms,
+        "at_ms": min(asked.at_ms, now_ms) or now_ms,
         "east_cm": asked.pose.east_cm,
         "north_cm": asked.pose.north_cm,
     }
@@ -158,11 +167,12 @@ def _ring(
 ) -> Performed | Refusal:
     own, (east_cm, north_cm) = asked.bell or (bell_id(cell), cell.centre_cm)
     bell = own if asked.bell else asked.message.target or own
-    slot = _slot_id(cell, asked.avatar % ACT_SLOTS)
+    slot = _slot_id(asked.avatar % ACT_SLOTS)
     ring = asked.key[:8] + hashlib.sha256(replica[0] + replica[1].to_bytes(8, "big")).digest()[:4] + bell[:4]
     kept, rung = state.get(slot), _rings(state, slot)
-    if any(one[:8] == ring[:8] for one in rung):
-        return Performed(bell, None)
+    before = next((one for one in rung if one[:8] == ring[:8]), None)
+    if before is not None:
+        return Performed(_bell_of(state, before) or bell, None)
     known = state.get(bell)
     if known is None and bell != own:
         return Refusal("no_target", "There is no such bell here.")
@@ -186,6 +196,11 @@ def _ring(
     return Performed(bell, delta)
 
 
+def _bell_of(state: ObjectCell, ring: bytes) -> bytes | None:
+    """The id of the bell that a remembered ring struck, if it is still there."""
+    return next((one for one in state if one[:4] == ring[12:]), None)
+
+
 def _rings(state: ObjectCell, slot: bytes) -> list[bytes]:
     """The rings remembered in a slot, each once, also where states that did not know of each other met."""
     lists = [version.fields.get("rings") for version in state.versions(slot)]
@@ -204,24 +219,18 @@ def _remember(
     return state.put(replica, slot, {"rings": b"".join(rings[-RINGS_PER_SLOT:])}, clock.tick(now_ms))
 
 
-def reconcile(cell: int, state: ObjectCell, replica: Replica, clock: HybridClock, now_ms: int) -> ObjectCell:
+def reconcile(state: ObjectCell, replica: Replica, clock: HybridClock, now_ms: int) -> ObjectCell:
     """Where states that did not know of each other met in `state`, take away what both counted; returns the delta."""
     delta = ObjectCell()
     divided = state.divided()
-    met = (
-        [slot for number in range(ACT_SLOTS) if (slot := _slot_id(cell, number)) in divided]
-        if divided
-        else []
-    )
+    met = [slot for number in range(ACT_SLOTS) if (slot := _slot_id(number)) in divided] if divided else []
     if (newest := state.newest_stamp()) is not None:
         clock.observe(newest, now_ms)  # what is written from now on replaces all that met
     for slot in met:
         first: dict[bytes, bytes] = {}
         for ring in _rings(state, slot):
-            if first.setdefault(ring[:8], ring) != ring:
-                bell = next((one for one in state if one[:4] == ring[12:]), None)
-                if bell is not None:
-                    delta.merge_in(state.add_to_counter(replica, bell, "rings", -1))
+            if first.setdefault(ring[:8], ring) != ring and (bell := _bell_of(state, ring)) is not None:
+                delta.merge_in(state.add_to_counter(replica, bell, "rings", -1))
         delta.merge_in(_remember(state, slot, list(first.values()), replica, clock, now_ms))
     return delta
 

@@ -28,7 +28,17 @@ from p2pworld.messages import (
     ToPeer,
 )
 from p2pworld.world.acts import Asked, owner, perform, reconcile, view
-from p2pworld.world.object_records import DELTA_BYTES_MAX, Batch, Follower, Gift, Held, Op, Record, Station
+from p2pworld.world.object_records import (
+    DELTA_BYTES_MAX,
+    KEPT,
+    Batch,
+    Follower,
+    Gift,
+    Held,
+    Op,
+    Record,
+    Station,
+)
 
 if TYPE_CHECKING:
     from p2pworld.ids import Incarnation
@@ -58,6 +68,9 @@ class Holder:
 
     def __init__(self, station: Station, records: dict[int, Record]) -> None:
         self.wants_drop: set[tuple[int, Incarnation]] = set()
+        self.late_s: dict[
+            Incarnation, float
+        ] = {}  # when it last owed an answer for too long, or could not keep a cell
         self.pending = 0
         self._station = station
         self._records = records
@@ -112,6 +125,8 @@ class Holder:
         if asked.via is not None:
             told = ActDone(asked.avatar, asked.login_ms, act.n, done, act.name)
             out.sends.append(ToPeer(asked.via, told))
+        elif conn == KEPT:
+            self._station.kept.append((asked, done))
         elif conn >= 0:
             out.sends.append(ToClient(conn, done))
 
@@ -166,9 +181,7 @@ class Holder:
                 if not item.state.leq(batch.state):
                     self._part(record, batch)
                     batch.changed |= batch.state.merge_in(item.state)
-                    batch.changed |= set(
-                        reconcile(record.cell, batch.state, held.replica, held.clock, now.wall_ms)
-                    )
+                    batch.changed |= set(reconcile(batch.state, held.replica, held.clock, now.wall_ms))
                     whole = True
             else:
                 avatar = item.asked.avatar
@@ -317,11 +330,13 @@ class Holder:
         ):  # it has not read our map yet: it is sent the state again, until it is late
             follower.in_step = False
             self._owing.add(record.cell)
-        elif follower.required:
-            follower.failed = True
-            self.wants_drop.add((record.cell, peer))
         else:
-            del held.followers[peer]
+            self.late_s[peer] = now_s
+            if follower.required:
+                follower.failed = True
+                self.wants_drop.add((record.cell, peer))
+            else:
+                del held.followers[peer]
 
     def tick(self, out: Outbox, now_s: float) -> None:
         """Send again what is not answered; who owes an answer for too long is to be dropped."""
@@ -340,6 +355,7 @@ class Holder:
             if follower.asked_s is None:
                 follower.asked_s = now_s
             if now_s - follower.asked_s >= DROP_AFTER_S:
+                self.late_s[peer] = now_s
                 if not follower.required:
                     self._station.counters["candidate-slow"] += 1
                     del held.followers[peer]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from p2pworld.crdt import HybridClock, ObjectCell, Replica
 from p2pworld.geometry import Cell
 from p2pworld.ids import Incarnation
-from p2pworld.messages import CellDelta, CellState, ToPeer, WorldObject
+from p2pworld.messages import CellDelta, CellRoot, CellState, Done, ToPeer, WorldObject
 from p2pworld.world.acts import Asked
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DELTAS_MAX",
     "DELTA_BYTES_MAX",
+    "KEPT",
     "Batch",
     "Follower",
     "Gift",
@@ -35,6 +36,7 @@ __all__ = [
 # A journal is read back in the time of one whole state and at most this much more.
 DELTAS_MAX: Final = 256
 DELTA_BYTES_MAX: Final = 1 << 20
+KEPT: Final = -2  # in the place of a play socket: the act was kept here, and its answer is for who keeps it
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ class Record:
 
     `inbox` are a holder's messages, decoded too, that wait for the disk, `tail` the (epoch, n) that the last of them,
     or `writing`, or the disk reaches. `deltas` and `delta_bytes` measure the journal since its last whole state.
+    `audit` is a digest of the holder's to be compared with, `comparing` the holder with whose copy it is compared now.
     """
 
     cell: Cell
@@ -148,6 +151,14 @@ class Record:
     tail: tuple[int, int] = (0, 0)
     deltas: int = 0
     delta_bytes: int = 0
+    audit: CellRoot | None = None
+    comparing: Incarnation | None = None
+
+    def unfollow(self) -> None:
+        """Listen to no holder any more, and forget what the last one said that is not being written."""
+        self.holder = self.audit = self.comparing = None
+        self.inbox.clear()
+        self.inbox_bytes = 0
 
     @property
     def long_journal(self) -> bool:
@@ -157,12 +168,14 @@ class Record:
 
 @dataclass(slots=True)
 class Station:
-    """What both sides share: who this is, who is linked, what was begun to be written since the last Ready, counts."""
+    """What both sides share: who this is, who is linked, what was begun to be written since the last Ready, counts; and
+    answers to acts that were kept here."""
 
     me: Incarnation
     linked: frozenset[Incarnation] = frozenset()
     begun: list[Record] = field(default_factory=list)
     counters: Counter[str] = field(default_factory=Counter)
+    kept: list[tuple[Asked, Done]] = field(default_factory=list)
 
     def write(self, record: Record, batch: Batch, writes: list[Write], out: Outbox) -> None:
         """Begin to write a batch; there must be none on its way."""

@@ -9,46 +9,52 @@ is confirmed; it sends and writes nothing itself. Promises:
 - What is on a disk comes back: whoever gets a cell merges all it has of that ground, also from before a split or a
   merge, and whoever has objects of a cell that another holds gives them to it.
 
-Roles follow the city map (`apply_map`). `object_holder` is the holder's side, `object_keeper` the standby's. The core
-calls `leaving` for each Ready with writes, and `advance` when the disk has answered for it.
+Roles follow the city map (`apply_map`). `object_holder` is the holder's side, `object_keeper` the standby's;
+`object_audit` finds what parts the two unseen, `object_giving` gives away what others hold. The core calls `leaving`
+for each Ready with writes, and `advance` when the disk has answered for it.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.crdt import HybridClock, ObjectCell, admissible
 from p2pworld.errors import Refusal, RemoteError
 from p2pworld.geometry import Cell
-from p2pworld.ids import Incarnation
 from p2pworld.limits import CLOCK_SKEW_MS, OBJECTS_PER_CELL
 from p2pworld.messages import (
     Act,
+    CellAsk,
     CellDelta,
+    CellPart,
     CellRefused,
+    CellRoots,
     CellState,
     CellStored,
+    CellTwigs,
     Done,
     Instant,
     Pose,
+    SaveState,
     ToPeer,
     WriteFailed,
     Wrote,
 )
 from p2pworld.messages import Objects as ObjectsMessage
 from p2pworld.world.acts import Asked, reconcile, replica_of
+from p2pworld.world.object_audit import Audit
+from p2pworld.world.object_giving import NOTHING, Giving
 from p2pworld.world.object_holder import Holder
 from p2pworld.world.object_keeper import Keeper
-from p2pworld.world.object_records import Gift, Held, Record, SavedCell, Station
+from p2pworld.world.object_records import DELTAS_MAX, Gift, Held, Record, SavedCell, Station
 from p2pworld.world.outbox import Outbox
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import Collection, Mapping
 
-    from p2pworld.ids import Login
+    from p2pworld.ids import Incarnation, Login
     from p2pworld.messages import WorldObject
     from p2pworld.world.citymap import CityMap, Holding
 
@@ -56,17 +62,7 @@ __all__ = ["Objects", "SavedCell"]
 
 _CHUNK: Final = 64  # objects of one message to a client
 _BASE_RETRY_S: Final = 5.0  # between attempts to save a cell just got to a disk that refuses
-_GIFT_RETRY_S: Final = 5.0
-_GIFTS_PER_TICK: Final = 16
-_NOTHING: Final = ObjectCell().to_bytes()
-
-
-@dataclass(slots=True)
-class _Giving:
-    """A known cell to be given to the holder of its ground; `sent_s` when it last was."""
-
-    holder: Incarnation
-    sent_s: float | None = None
+_SPARED_S: Final = 10.0  # a node that did not keep up is asked again to stand by after this, if others can
 
 
 class Objects:
@@ -79,9 +75,9 @@ class Objects:
         self._records: dict[int, Record] = {}
         self._holder = Holder(self._station, self._records)
         self._keeper = Keeper(self._station)
+        self._giving = Giving(self._station, self._known)
+        self._audit = Audit(self._station, self._records, self._keeper, self._giving.compared)
         self._sent: dict[int, list[Record]] = {}  # by the number of the Ready
-        self._giving: dict[tuple[Cell, Cell], _Giving] = {}  # (known cell, leaf of the map)
-        self._given: set[tuple[Cell, Cell]] = set()
         self._stamp = 0
         self._retry_s = math.inf  # when cells of mine that are not saved are tried again
 
@@ -94,6 +90,10 @@ class Objects:
     def wants_drop(self) -> frozenset[tuple[int, Incarnation]]:
         """(cell, standby) pairs that the map should no longer list: too slow, or unable to keep the cell."""
         return frozenset(self._holder.wants_drop)
+
+    def keeps_up(self, peer: Incarnation, now: Instant) -> bool:
+        """Whether a node has been neither too slow nor unable to keep a cell of late: others are to be tried first."""
+        return now.boot_s - self._holder.late_s.get(peer, -math.inf) >= _SPARED_S
 
     # ---- roles
 
@@ -109,6 +109,8 @@ class Objects:
     ) -> None:
         """Take the roles that a map gives; also to be called when a link comes or goes."""
         self._station.me, self._station.linked = me, frozenset(linked)
+        late_s = self._holder.late_s
+        self._holder.late_s = {peer: at_s for peer, at_s in late_s.items() if peer in linked}
         self._stamp = city_map.stamp
         guarded = set(city_map.standby_cells(me))
         for record in list(self._records.values()):
@@ -121,9 +123,7 @@ class Objects:
                 continue
             follows = holding is not None and holding.holder is not None and holding.holder == record.holder
             if not follows:
-                record.holder = None
-                record.inbox.clear()
-                record.inbox_bytes = 0
+                record.unfollow()
             mine = holding is not None and holding.holder == me
             if not (follows or mine or record.cell in guarded):
                 self._shelve(record, out)
@@ -134,17 +134,18 @@ class Objects:
                 held_record = self._hold(cell, holding, out)
             self._holder.list_standbys(held_record, holding.standbys, city_map.stamp)
             self._holder.settle(held_record, out)
-        self._plan_gifts(city_map)
+        self._giving.plan(city_map)
 
     def _hold(self, cell: Cell, holding: Holding, out: Outbox) -> Record:
         """Become the holder of a cell, with all this node has of its ground."""
         record = self._record(cell)
+        record.state = record.state.copy()  # what was told of it to others stays as it was
         for state, n in self._related(cell):
             record.state.merge_in(state)
             record.n = max(record.n, n)
         replica = replica_of(self._station.me, cell, holding.epoch)
         held = record.held = Held(holding.epoch, replica, HybridClock(replica))
-        reconcile(cell, record.state, replica, held.clock, 0)
+        reconcile(record.state, replica, held.clock, 0)
         self._holder.show(record, set(record.state))
         self._holder.pump(record, out, _NEVER)
         return record
@@ -178,15 +179,13 @@ class Objects:
         """Neither hold nor follow a cell any longer; what is being written is waited for."""
         if record.held is not None:
             self._holder.release(record, out)
-        record.holder = None
-        record.inbox.clear()
-        record.inbox_bytes = 0
+        record.unfollow()
         if record.writing is None:
             del self._records[record.cell]
             packed = record.state.to_bytes()
-            if packed != _NOTHING:
+            if packed != NOTHING:
                 self._known[record.cell] = SavedCell(record.epoch, record.n, packed)
-            self._given = {pair for pair in self._given if pair[0] != record.cell}
+            self._giving.forget(record.cell)
 
     # ---- ground that is about to change
 
@@ -211,35 +210,6 @@ class Objects:
             return False
         return all(f.acked >= record.n and not f.failed for f in held.followers.values() if f.required)
 
-    # ---- giving back
-
-    def _plan_gifts(self, city_map: CityMap) -> None:
-        planned: dict[tuple[Cell, Cell], _Giving] = {}
-        for cell, saved in self._known.items():
-            if saved.state == _NOTHING or city_map.version == 0:
-                continue
-            around = city_map.leaf_around(cell)
-            for leaf in (around,) if around is not None else city_map.leaves_in(cell):
-                holder = city_map.cells[leaf].holder
-                pair = (cell, leaf)
-                if holder is None or holder == self._station.me or pair in self._given:
-                    continue
-                before = self._giving.get(pair)
-                planned[pair] = before if before and before.holder == holder else _Giving(holder)
-        self._giving = planned
-
-    def _give(self, out: Outbox, now_s: float) -> None:
-        left = _GIFTS_PER_TICK
-        for (cell, leaf), giving in self._giving.items():
-            if left == 0:
-                return
-            due = giving.sent_s is None or now_s - giving.sent_s >= _GIFT_RETRY_S
-            saved = self._known.get(cell)
-            if saved is not None and due and giving.holder in self._station.linked:
-                giving.sent_s = now_s
-                left -= 1
-                out.sends.append(ToPeer(giving.holder, CellState(leaf, saved.epoch, saved.n, saved.state)))
-
     # ---- acts
 
     def act(
@@ -255,13 +225,21 @@ class Objects:
         now: Instant,
         bell: tuple[bytes, tuple[int, int]] | None = None,
         via: Incarnation | None = None,
+        at_ms: int = 0,
     ) -> None:
         """Do an act asked for in `cell`, at `pose`; the answer, `Done`, comes when it is durable or refused.
 
         `bell` is the declared bell that a `ring` strikes, its id and position. `via` is the node that passed the act
-        on and gets the answer, in an `ActDone`; else it goes to `conn`.
+        on and gets the answer, in an `ActDone`; else it goes to `conn`, or to `take_kept` if that is `KEPT`. `at_ms` is
+        when an act that was kept was asked for.
         """
-        self._holder.act(conn, Asked(avatar, login.ms, message, pose, bell, via), cell, lapsed, out, now)
+        asked = Asked(avatar, login.ms, message, pose, bell, via, at_ms)
+        self._holder.act(conn, asked, cell, lapsed, out, now)
+
+    def take_kept(self) -> list[tuple[Asked, Done]]:
+        """The answers to acts that were kept here, since the last call."""
+        kept, self._station.kept = self._station.kept, []
+        return kept
 
     def answer(self, conn: int, asked: Asked, done: Done | Refusal, out: Outbox) -> None:
         """Answer an act that changes no object, or is declined before it comes here, the way `act` answers."""
@@ -337,14 +315,35 @@ class Objects:
             else:
                 self._holder.refused(record, peer, message, out, now.boot_s)
             return
-        for (cell, leaf), giving in list(self._giving.items()):
-            saved = self._known.get(cell)
-            if leaf != message.cell or giving.holder != peer or saved is None:
-                continue
-            if isinstance(message, CellStored) and (saved.epoch, saved.n) == (message.epoch, message.n):
-                self._given.add((cell, leaf))
-                del self._giving[cell, leaf]
-                self.counters["cell-given"] += 1
+        if isinstance(message, CellStored):
+            self._giving.stored(peer, message)
+
+    def link_up(self, peer: Incarnation, caps: tuple[str, ...]) -> None:
+        """A node is linked that understands these."""
+        self._audit.link_up(peer, caps)
+
+    def link_down(self, peer: Incarnation, out: Outbox) -> None:
+        """A node is linked no more."""
+        self._audit.link_down(peer, out)
+
+    def compare(
+        self,
+        peer: Incarnation,
+        message: CellRoots | CellAsk | CellTwigs | CellPart,
+        city_map: CityMap,
+        out: Outbox,
+        now: Instant,
+    ) -> None:
+        """A digest, question or answer between two copies of a cell that should be equal."""
+        match message:
+            case _ if not city_map.is_listed(peer):
+                self.counters["audit-unlisted"] += 1
+            case CellRoots():
+                self._audit.roots(peer, message, out, now.boot_s)
+            case CellAsk():
+                self._audit.asked(peer, message, out, now.boot_s)
+            case CellTwigs() | CellPart():
+                self._audit.told(peer, message, out)
 
     def offer(self, cell: Cell, to: Incarnation, out: Outbox, now: Instant) -> None:
         """Send a held cell to a node that may become its standby, and its changes from then on; safe to repeat."""
@@ -383,7 +382,8 @@ class Objects:
     def tick(self, out: Outbox, now: Instant) -> None:
         """Send again what was not answered, and try again to save what was not saved."""
         self._holder.tick(out, now.boot_s)
-        self._give(out, now.boot_s)
+        self._audit.tick(out, now.boot_s)
+        self._giving.tick(self._audit, out, now.boot_s)
         if now.boot_s >= self._retry_s:
             self._retry_s = math.inf
             for record in self._records.values():
@@ -421,8 +421,9 @@ class Objects:
         if (
             held is not None and not mine
         ):  # written in an earlier role: it may be confirmed, so it must not be lost
+            record.state = record.state.copy()
             changed = record.state.merge_in(batch.state)
-            changed |= set(reconcile(record.cell, record.state, held.replica, held.clock, now.wall_ms))
+            changed |= set(reconcile(record.state, held.replica, held.clock, now.wall_ms))
             record.n = max(record.n, batch.n)
             held.based = False
             self._holder.show(record, changed)
@@ -435,6 +436,7 @@ class Objects:
         elif held is not None:
             self._holder.pump(record, out, now)
         elif record.holder is not None:
+            self._audit.reached(record, out, now.boot_s)
             self._keeper.pump(record, out)
         else:
             self._shelve(record, out)
@@ -451,6 +453,19 @@ class Objects:
             self._keeper.failed(record, batch, "lapsed" if reason == "lapsed" else "disk", out)
         else:
             self._shelve(record, out)
+
+    def rewrite(self, cell: int, out: Outbox, now: Instant) -> None:
+        """Write all of a cell again: what the disk has of it is damaged."""
+        self.counters["cell-rewritten"] += 1
+        record, known = self._records.get(cell), self._known.get(Cell(cell))
+        if known is not None:
+            out.writes.append(SaveState(Cell(cell), known.epoch, known.n, known.state))
+        elif record is not None:
+            record.deltas = DELTAS_MAX  # the next write is of the whole state
+            if record.held is not None:
+                self._holder.pump(record, out, now)
+            else:
+                self._keeper.pump(record, out)
 
     # ---- to clients
 

@@ -224,6 +224,39 @@ class Ownership:
         """What the node wants of the map, in place of what it wanted before; proposed from the next tick on."""
         self._proposals.wants = wants
 
+    def step_back(self) -> None:
+        """Nobody hears this node any more: begin a new incarnation, whose registration ends this one's lease at once.
+
+        It takes no ground and changes none until somebody is heard.
+        """
+        self._proposals.apart = True
+        if self.who.number:
+            self.counters["stepped-back"] += 1
+            self._ends = self.who.number
+            self._end()
+
+    @property
+    def apart(self) -> bool:
+        """Whether this node has stepped back, and has heard nobody since."""
+        return self._proposals.apart
+
+    def others_live(self, since_s: float) -> bool:
+        """Whether another member's lease has been seen to be renewed after this moment."""
+        return any(
+            self._judge.renewed_after(m.who, since_s)
+            for m in self.city.members.values()
+            if m.node != self.who.node
+        )
+
+    def heard(self) -> None:
+        """Somebody hears this node, or is heard by it."""
+        self._proposals.apart = False
+
+    @property
+    def outrun(self) -> bool:
+        """Whether somebody has spoken under a newer map than could be read here."""
+        return self._hinted > self.city.version
+
     def shun(self, nodes: frozenset[bytes]) -> None:
         """These nodes may not take part any more: their leases are ended, and then they are taken off like the dead."""
         self._proposals.shun(nodes - {self.who.node})

@@ -96,7 +96,10 @@ class _Shunned:
 
 
 class Proposals:
-    """The choice of the next proposal. `superseded` is set once a newer incarnation of this node stands in the map."""
+    """The choice of the next proposal. `superseded` is set once a newer incarnation of this node stands in the map.
+
+    A node that is `apart`, heard by nobody, joins the city and proposes nothing else.
+    """
 
     def __init__(
         self,
@@ -110,6 +113,7 @@ class Proposals:
         self.who = Incarnation(node, 0)
         self.wants = NO_WANTS
         self.superseded = False
+        self.apart = False
         self.counters: Counter[str] = Counter()
         self.dead_since_s: dict[Incarnation, float] = {}
         self._city = EMPTY
@@ -174,6 +178,8 @@ class Proposals:
         """The most urgent change of the map that is this node's to propose now."""
         if not self._city.is_listed(self.who):
             return self._join()
+        if self.apart:
+            return None
         return (
             self._fail_over(now_s)
             or self._drain()
@@ -216,7 +222,7 @@ class Proposals:
             self.counters[f"refused-{joined.reason}"] += 1
             self.superseded = joined.reason == "superseded"
             return None
-        mine = self._claimable(joined)
+        mine = [] if self.apart else self._claimable(joined)
         taken = claim(joined, self.who, mine) if mine else joined
         return Propose(joined if isinstance(taken, Refusal) else taken, self._city.version, victim)
 

@@ -1,9 +1,10 @@
 """The steward: one node of the city that looks how its people are spread, and wishes ground to be moved accordingly.
 
-Every node tells the steward once a second who stands where on its ground. The steward is the first of the living nodes
-in the order of their keys; everybody finds out alone. Two may believe it for a while: what they wish goes through the
-compare-and-swap of the map, and holders carry out what the map says, so that they can waste proposals and do no harm.
-A wish is proposed when two rounds in a row want the like of it, and is taken back when it stays undone.
+Every node tells the others once a second who stands where on its ground: whoever becomes the steward knows it already,
+and any node can show the whole city to those who watch. The steward is the first of the living nodes in the order of
+their keys; everybody finds out alone. Two may believe it for a while: what they wish goes through the compare-and-swap
+of the map, and holders carry out what the map says, so that they can waste proposals and do no harm. A wish is proposed
+when two rounds in a row want the like of it, and is taken back when it stays undone.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.geometry import Cell
-from p2pworld.ids import Incarnation
-from p2pworld.limits import REGIONS_TOLD_MAX
+from p2pworld.limits import NODE_NAME_CHARACTERS_MAX, REGIONS_TOLD_MAX
 from p2pworld.messages import Regions
 from p2pworld.world.balance import BalanceOptions, plan
 from p2pworld.world.citymap import Wish
@@ -23,6 +23,7 @@ from p2pworld.world.citymap import Wish
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from p2pworld.ids import Incarnation
     from p2pworld.world.citymap import CityMap
 
 __all__ = ["Counsel", "Steward"]
@@ -35,20 +36,24 @@ _UNDONE_S: Final = 30.0  # a wish that its holder could not carry out for so lon
 
 @dataclass(frozen=True, slots=True)
 class Counsel:
-    """What one round came to: a report for another steward, or the wishes of this one."""
+    """What one round came to: a report for the others, and the wishes of the steward."""
 
-    steward: Incarnation | None = None
-    report: Regions | None = None
+    report: Regions
     wishes: Mapping[Cell, Wish | None] | None = None
     upgrade: bool = False
 
 
 class Steward:
-    """One node's part in it, as the steward or as one who tells. Without `options` it wishes nothing."""
+    """One node's part in it, as the steward or as one who tells. Without `options` it wishes nothing.
 
-    def __init__(self, options: BalanceOptions | None) -> None:
+    `name` is what its operator calls the node.
+    """
+
+    def __init__(self, options: BalanceOptions | None, name: str = "") -> None:
         self._options = options
+        self._name = name[:NODE_NAME_CHARACTERS_MAX]
         self._reports: dict[Incarnation, tuple[float, Mapping[Cell, int]]] = {}
+        self._names: dict[Incarnation, str] = {}
         self._round_s = 0.0
         self._since_s: float | None = None  # when this node began to be the steward
         self._before: frozenset[tuple[Incarnation | None, object]] = frozenset()  # what the last round wanted
@@ -58,10 +63,21 @@ class Steward:
         """Another node tells who stands where."""
         counts = {Cell(cell): people for cell, people in zip(regions.cells, regions.people, strict=False)}
         self._reports[peer] = now_s, counts
+        self._names[peer] = regions.name
 
     def lost(self, peer: Incarnation) -> None:
         """The link to a node is gone, and with it what it told."""
         self._reports.pop(peer, None)
+        self._names.pop(peer, None)
+
+    def name_of(self, peer: Incarnation) -> str:
+        """What the operator of a linked node calls it; empty if it has not told."""
+        return self._names.get(peer, "")
+
+    def people_of(self, peer: Incarnation, now_s: float) -> Mapping[Cell, int] | None:
+        """Who stands where on the ground of a linked node, as it told within the last seconds."""
+        told_s, counts = self._reports.get(peer, (-_REPORT_TTL_S, None))
+        return counts if now_s - told_s < _REPORT_TTL_S else None
 
     def tick(
         self,
@@ -79,24 +95,25 @@ class Steward:
         if now_s - self._round_s < _ROUND_S:
             return None
         self._round_s = now_s
+        counts = people()
+        most = sorted(counts, key=lambda cell: (-counts[cell], cell))[:REGIONS_TOLD_MAX]
+        report = Regions(tuple(most), tuple(counts[cell] for cell in most), self._name)
         living = [who for who in able if city.is_listed(who) and who not in dead]
         steward = min((who for who in (me, *living) if city.is_listed(who)), default=None)
         if steward != me:
             self._since_s, self._before = None, frozenset()
-            counts = people()
-            most = sorted(counts, key=lambda cell: (-counts[cell], cell))[:REGIONS_TOLD_MAX]
-            return Counsel(steward, Regions(tuple(most), tuple(counts[cell] for cell in most)))
+            return Counsel(report)
         self._since_s = now_s if self._since_s is None else self._since_s
         if self._options is None or now_s - self._since_s < _NEW_S:
-            return Counsel()
-        told = {w: counts for w, (s, counts) in self._reports.items() if now_s - s < _REPORT_TTL_S}
-        nodes = [me, *(who for who in living if who in told)]
-        everybody = Counter(people())
-        for who in nodes[1:]:
-            everybody.update(told[who])
+            return Counsel(report)
+        nodes, everybody = [me], Counter(counts)
+        for who in living:
+            if (told := self.people_of(who, now_s)) is not None:
+                nodes.append(who)
+                everybody.update(told)
         upgrade = city.format == 1 and len(living) + 1 == len(city.members)
         wishes = self._steady(city, plan(city, everybody, nodes, self._options)) | self._undone(city, now_s)
-        return Counsel(wishes=wishes, upgrade=upgrade)
+        return Counsel(report, wishes, upgrade)
 
     def _steady(self, city: CityMap, wanted: Mapping[Cell, Wish | None]) -> dict[Cell, Wish | None]:
         """What the round before wanted the like of: of the same holder, in the same way."""

@@ -51,12 +51,14 @@ class Tellings:
         self._places, self._crowd, self._out = places, crowd, out
         self._kept: dict[bytes, _Telling] = {}  # in the order of `at_s`
 
-    def tell(self, told: Told, links: Collection[Incarnation], now: Instant) -> None:
-        """Tell it on every node, this one first."""
-        if self.heard(told, now):
+    def tell(
+        self, told: Told, links: Collection[Incarnation], now: Instant, know: Collection[int] = ()
+    ) -> None:
+        """Tell it on every node, this one first; the avatars that `know` it here already are not told."""
+        if self.heard(told, now, know):
             self._out.sends.extend(ToPeer(peer, told) for peer in sorted(links))
 
-    def heard(self, told: Told, now: Instant) -> bool:
+    def heard(self, told: Told, now: Instant, know: Collection[int] = ()) -> bool:
         """Tell it to the people of this node who are there; False if they have been told before."""
         telling = self._keep(told.name, now)
         if telling.told is not None:
@@ -66,6 +68,7 @@ class Tellings:
             self.counters["told-nowhere"] += 1
             return False
         telling.told = told
+        telling.avatars.update(know)
         self._pass_on(telling, self._rows_in(told.place))
         return True
 

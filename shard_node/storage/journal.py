@@ -19,7 +19,8 @@ __all__ = ["Journal", "StorageFailed"]
 
 
 class StorageFailed(Exception):
-    """The disk did not do it, for `reason`: `full`, `io`, `busy`, `corrupt`, `newer`, `foreign` or `closed`."""
+    """The disk did not do it, for `reason`: `full`, `io`, `busy`, `corrupt`, `newer`, `foreign`, `exists`, `none` or
+    `closed`."""
 
     def __init__(self, reason: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -48,6 +49,14 @@ class Journal(Protocol):
 
         Raises:
             StorageFailed: none of them is in the journal.
+        """
+
+    async def scrub(self, after: int) -> tuple[int, bool]:
+        """Look at the next cell after the number `after` as it is on the disk: its number, 0 if there is none left, and
+        whether all of it is what was written.
+
+        Raises:
+            StorageFailed: it cannot be read at all.
         """
 
     async def close(self) -> None:

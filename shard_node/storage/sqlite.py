@@ -30,10 +30,20 @@ if TYPE_CHECKING:
 
     from p2pworld.messages import Write
 
-__all__ = ["FORMAT", "SqliteJournal", "failure"]
+__all__ = [
+    "APPLICATION",
+    "FORMAT",
+    "JOURNAL_NAME",
+    "SqliteJournal",
+    "checksum_of",
+    "checksum_of_record",
+    "failure",
+    "write_new",
+]
 
+JOURNAL_NAME: Final = "journal.sqlite"  # in a node's data directory
 FORMAT: Final = 2
-_APPLICATION: Final = 0x70325057  # "p2PW" in the file's header: no other program's database is touched
+APPLICATION: Final = 0x70325057  # "p2PW" in the file's header: no other program's database is touched
 _BUSY_MS: Final = 2_000  # an operator's tool may be reading
 _CHECKSUM_BYTES: Final = 8
 _T = TypeVar("_T")
@@ -83,6 +93,10 @@ class SqliteJournal:
     async def append(self, writes: Sequence[Write]) -> None:
         """Make all of `writes` durable as one; see `Journal`. A caller that is cancelled waits for the outcome."""
         await self._run(lambda connection: _append(connection, writes))
+
+    async def scrub(self, after: int) -> tuple[int, bool]:
+        """Look at one cell as it is on the disk now; see `Journal`."""
+        return await self._run(lambda connection: _scrub(connection, after))
 
     async def close(self) -> None:
         """Let go of the file, its write-ahead log emptied into it."""
@@ -145,7 +159,7 @@ def _connect(path: Path, pages_max: int | None) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection, path: Path, pages_max: int | None) -> None:
     application = connection.execute("PRAGMA application_id").fetchone()[0]
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if application != _APPLICATION and (application or tables):
+    if application != APPLICATION and (application or tables):
         raise StorageFailed("foreign", f"The file {path} is a database of another program.")
     version = 0
     if "format" in tables:
@@ -167,7 +181,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, pages_max: int | None) 
         raise StorageFailed("corrupt", f"The journal {path} is damaged: {fault}.")
     if version < FORMAT:
         connection.execute("BEGIN IMMEDIATE")
-        connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION}")
         for step in _STEPS[version:]:
             for statement in step:
                 connection.execute(statement)
@@ -175,7 +189,8 @@ def _prepare(connection: sqlite3.Connection, path: Path, pages_max: int | None) 
         connection.execute("COMMIT")
 
 
-def _checksum(kind: bytes, cell: int, epoch: int, n: int, body: bytes) -> bytes:
+def checksum_of(kind: bytes, cell: int, epoch: int, n: int, body: bytes) -> bytes:
+    """The checksum of a row of `state` or `delta`, over all it says."""
     head = b"%s %d %d %d " % (kind, cell, epoch, n)
     return hashlib.blake2b(head + body, digest_size=_CHECKSUM_BYTES).digest()
 
@@ -185,18 +200,49 @@ def _append(connection: sqlite3.Connection, writes: Sequence[Write]) -> None:
     for write in writes:
         match write:
             case SaveDelta(cell, epoch, n, body):
-                row = (int(cell), epoch, n, body, _checksum(b"delta", cell, epoch, n, body))
+                row = (int(cell), epoch, n, body, checksum_of(b"delta", cell, epoch, n, body))
                 connection.execute("INSERT OR REPLACE INTO delta VALUES (?, ?, ?, ?, ?)", row)
             case SaveState(cell, epoch, n, body):
-                row = (int(cell), epoch, n, body, _checksum(b"state", cell, epoch, n, body))
+                row = (int(cell), epoch, n, body, checksum_of(b"state", cell, epoch, n, body))
                 connection.execute("DELETE FROM delta WHERE cell = ?", (int(cell),))
                 connection.execute("INSERT OR REPLACE INTO state VALUES (?, ?, ?, ?, ?)", row)
             case SaveRecord(kind, name, b""):
                 connection.execute("DELETE FROM record WHERE kind = ? AND id = ?", (kind, name))
             case SaveRecord(kind, name, body):
-                kept = (kind, name, body, _record_checksum(kind, name, body))
+                kept = (kind, name, body, checksum_of_record(kind, name, body))
                 connection.execute("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?)", kept)
     connection.execute("COMMIT")
+
+
+def write_new(path: Path, writes: Sequence[Write]) -> None:
+    """Make a journal at `path`, where none is, that holds these writes, in one file and durably.
+
+    Raises:
+        StorageFailed: it cannot be written.
+    """
+    connection = _connect(path, None)
+    try:
+        _guarded(lambda made: _append(made, writes), connection, path)
+        _guarded(lambda made: made.execute("PRAGMA journal_mode = DELETE"), connection, path)
+    finally:
+        connection.close()
+
+
+def _scrub(connection: sqlite3.Connection, after: int) -> tuple[int, bool]:
+    (cell,) = connection.execute(
+        "SELECT min(cell) FROM (SELECT cell FROM state UNION SELECT cell FROM delta) WHERE cell > ?", (after,)
+    ).fetchone()
+    if cell is None:
+        return 0, True
+    kinds = ((b"state", "state"), (b"delta", "delta"))
+    sound = all(
+        type(body) is bytes and checksum == checksum_of(kind, cell, epoch, n, body)
+        for kind, table in kinds
+        for epoch, n, body, checksum in connection.execute(
+            f"SELECT epoch, n, body, checksum FROM {table} WHERE cell = ?", (cell,)
+        )
+    )
+    return cell, sound
 
 
 def _recover(connection: sqlite3.Connection) -> dict[int, SavedCell]:
@@ -213,7 +259,8 @@ def _recover(connection: sqlite3.Connection) -> dict[int, SavedCell]:
     return {cell: SavedCell(epoch, n, state.to_bytes()) for cell, (epoch, n, state) in cells.items()}
 
 
-def _record_checksum(kind: str, name: bytes, body: bytes) -> bytes:
+def checksum_of_record(kind: str, name: bytes, body: bytes) -> bytes:
+    """The checksum of a row of `record`, over all it says."""
     head = b"record %s %d " % (kind.encode(), len(name))
     return hashlib.blake2b(head + name + body, digest_size=_CHECKSUM_BYTES).digest()
 
@@ -221,14 +268,16 @@ def _record_checksum(kind: str, name: bytes, body: bytes) -> bytes:
 def _records(connection: sqlite3.Connection) -> tuple[SaveRecord, ...]:
     found = []
     for kind, name, body, checksum in connection.execute("SELECT * FROM record ORDER BY kind, id"):
-        if checksum != _record_checksum(kind, name, body):
+        if [type(kind), type(name), type(body)] != [str, bytes, bytes]:
+            raise StorageFailed("corrupt", "A record in the journal is damaged.")
+        if checksum != checksum_of_record(kind, name, body):
             raise StorageFailed("corrupt", f"The {kind} {name.hex()} in the journal is damaged.")
         found.append(SaveRecord(kind, name, body))
     return tuple(found)
 
 
 def _checked(kind: bytes, cell: int, epoch: int, n: int, body: bytes, checksum: bytes) -> ObjectCell:
-    if checksum != _checksum(kind, cell, epoch, n, body):
+    if type(body) is not bytes or checksum != checksum_of(kind, cell, epoch, n, body):
         raise StorageFailed("corrupt", f"The {kind.decode()} {n} of cell {cell} in the journal is damaged.")
     try:
         return ObjectCell.from_bytes(body)

@@ -9,8 +9,7 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Protocol
 
-from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client import generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
@@ -18,13 +17,13 @@ from starlette.routing import Route
 
 from shard_node.logs import correlation
 from shard_node.web.city import city
+from shard_node.web.metrics import Figures, registry
 from shard_node.web.page import BUILT, Guard, page_routes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from prometheus_client import Metric
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -34,7 +33,7 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 TEXT_FORMAT = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class StatusSource(Protocol):
+class StatusSource(Figures, Protocol):
     """What a node says of itself (`shard_node.status`)."""
 
     def health(self) -> Mapping[str, object]: ...
@@ -44,41 +43,6 @@ class StatusSource(Protocol):
     def regions(self) -> Mapping[str, object]: ...
 
     def places(self) -> tuple[str, bytes]: ...
-
-    def counters(self) -> Iterator[tuple[str, str, int]]: ...
-
-    def gauges(self) -> Mapping[str, float]: ...
-
-    def cpu_s(self) -> Mapping[str, float]: ...
-
-    def late(self) -> tuple[list[tuple[str, float]], float]: ...
-
-
-class _Collector:
-    """Reads the figures when Prometheus asks."""
-
-    def __init__(self, source: StatusSource) -> None:
-        self._source = source
-
-    def collect(self) -> Iterator[Metric]:
-        counted = CounterMetricFamily(
-            "p2pworld_events", "What happened here, by part and by what it was.", labels=["part", "what"]
-        )
-        for part, what, count in self._source.counters():
-            counted.add_metric([part, what], count)
-        yield counted
-        spent = CounterMetricFamily(
-            "p2pworld_cpu_seconds", "Seconds of CPU of the node's loop, by stage.", labels=["stage"]
-        )
-        for stage, seconds in self._source.cpu_s().items():
-            spent.add_metric([stage], seconds)
-        yield spent
-        buckets, sum_s = self._source.late()
-        yield HistogramMetricFamily(
-            "p2pworld_play_late_seconds", "How late play sockets were read.", buckets=buckets, sum_value=sum_s
-        )
-        for name, value in self._source.gauges().items():
-            yield GaugeMetricFamily(f"p2pworld_{name}", f"The node's {name}.", value)
 
 
 class _Correlate:
@@ -122,15 +86,14 @@ async def _failed(request: Request, error: Exception) -> Response:
 
 def make_app(source: StatusSource, page: Path = BUILT, more: Sequence[Route] = ()) -> Starlette:
     """The application over one source of status; `page` is the folder of the built page, `more` are routes besides."""
-    registry = CollectorRegistry()
-    registry.register(_Collector(source))
+    figures = registry(source)
 
     async def healthz(request: Request) -> Response:
         health = source.health()
         return JSONResponse(health, status_code=200 if health["ok"] else 503)
 
     async def metrics(request: Request) -> Response:
-        return Response(generate_latest(registry), media_type=TEXT_FORMAT)
+        return Response(generate_latest(figures), media_type=TEXT_FORMAT)
 
     async def nodes(request: Request) -> Response:
         return JSONResponse(source.nodes())

@@ -12,6 +12,7 @@ from hypercorn.utils import wrap_app
 
 if TYPE_CHECKING:
     import socket
+    import ssl
 
     from hypercorn.typing import Framework
     from starlette.applications import Starlette
@@ -21,19 +22,32 @@ __all__ = ["serve_web"]
 HEAD_BYTES_MAX: Final = 16_384
 KEEP_ALIVE_S: Final = 5
 READ_S: Final = 10
+HANDSHAKE_S: Final = 5
 GRACE_S: Final = 1.0
 BACKLOG: Final = 128
+
+
+class _Config(Config):
+    """Hypercorn's configuration, with a context of TLS that was made elsewhere."""
+
+    tls: ssl.SSLContext | None = None
+
+    def create_ssl_context(self) -> ssl.SSLContext | None:
+        return self.tls
 
 
 async def serve_web(
     app: Starlette,
     listener: socket.socket,
     stop: trio.Event,
+    tls: ssl.SSLContext | None = None,
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Answers requests until `stop`, then lets those under way end for a second."""
+    """Answers requests until `stop`, then lets those under way end for a second; https with `tls`."""
     listener.listen(BACKLOG)
-    config = Config()
+    config = _Config()
+    config.tls = tls
+    config.ssl_handshake_timeout = HANDSHAKE_S
     config.accesslog = None
     config.errorlog = logging.getLogger(__name__)
     config.include_server_header = False
@@ -44,7 +58,7 @@ async def serve_web(
     await worker_serve(
         wrap_app(cast("Framework", app), config.wsgi_max_body_size, "asgi"),
         config,
-        sockets=Sockets([], [listener], []),
+        sockets=Sockets([listener], [], []) if tls else Sockets([], [listener], []),
         shutdown_trigger=stop.wait,
         task_status=task_status,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -179,6 +180,58 @@ def handoff(clients: int, rounds: int, json_file: Path | None) -> None:
     with tempfile.TemporaryDirectory(prefix="p2pworld-handoff-") as place:
         try:
             figures = run_handoffs(clients, rounds, Path(place), _say)
+        except BenchFailed as error:
+            raise click.ClickException(str(error)) from None
+    _told(figures, json_file)
+
+
+@bench.command()
+@click.option("--kills", default=30, show_default=True, type=click.IntRange(1, 1_000), help="Blows.")
+@click.option(
+    "--people", default=200, show_default=True, type=click.IntRange(1, 2_000), help="In the region struck."
+)
+@click.option("--engine", default="sqlite", show_default=True, type=click.Choice(["sqlite", "etcd"]))
+@click.option(
+    "--how",
+    default="kill",
+    show_default=True,
+    type=click.Choice(["kill", "blackhole"]),
+    help="kill -9, or all cables pulled.",
+)
+@click.option("--ttl-s", type=click.FloatRange(0.5, 60.0), help="The city's lease time; else the default.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file.")
+def failover(
+    kills: int, people: int, engine: str, how: str, ttl_s: float | None, json_file: Path | None
+) -> None:
+    """A region of people whose node is struck, again and again, on a network of its own."""
+    from simulations.fabric import inside, why_not
+    from simulations.processes import python_environment
+
+    if why := why_not():
+        raise click.ClickException(f"this takes network namespaces, and this machine has none: {why}")
+    command = inside("-m", "simulations.bench.failover.run", "--kills", str(kills), "--people", str(people))
+    command += ["--engine", engine, "--how", how, *(("--ttl-s", str(ttl_s)) if ttl_s else ())]
+    ran = subprocess.run(command, stdout=subprocess.PIPE, env=python_environment(), check=False)
+    if ran.returncode:
+        raise click.exceptions.Exit(1)
+    _told(json.loads(ran.stdout), json_file)
+
+
+@bench.command()
+@click.option(
+    "--people", default=300, show_default=True, type=click.IntRange(1, 2_000), help="Who walk about."
+)
+@click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(1.0, 3_600.0))
+@click.option("--ttl-s", type=click.FloatRange(0.5, 60.0), help="The city's lease time; else the default.")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file.")
+def leases(people: int, seconds: float, ttl_s: float | None, json_file: Path | None) -> None:
+    """How near a city under load comes to losing its leases, though nobody dies."""
+    from simulations.bench.crowd.run import BenchFailed
+    from simulations.bench.leases import run_leases
+
+    with tempfile.TemporaryDirectory(prefix="p2pworld-leases-") as place:
+        try:
+            figures = run_leases(people, seconds, ttl_s, Path(place))
         except BenchFailed as error:
             raise click.ClickException(str(error)) from None
     _told(figures, json_file)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from client.asking import ACTS_MAX
-from client.session import HELD_WAIT_S, JOIN_S, SILENCE_S, ClientAt, Close, Open, Say, Session
+from client.session import HELD_WAIT_S, JOIN_S, SILENCE_S, SILENCE_TICKS, ClientAt, Close, Open, Say, Session
 from p2pworld.crypto.keys import (
     NodeKeys,
     PersonKeys,
@@ -102,6 +102,14 @@ class Stage:
 
     def moved(self, conn: int, url: str = URL_B) -> list[str]:
         return self.say(conn, Moved(NODES[url].public, url, b"t" * 16))
+
+    def hears(self, conn: int, seconds: int) -> list[str]:
+        """So much time passes, with a frame on `conn` each second."""
+        told = []
+        for _ in range(seconds):
+            self.session.heard(conn, 0, self.now_s)
+            told += [line for line in self.later(1) if line != self.session.at.name]
+        return [*told, self.session.at.name]
 
     def later(self, seconds: float) -> list[str]:
         self.now_s += seconds
@@ -273,12 +281,20 @@ def test_a_node_that_sends_us_away_is_tried_last(inside: Stage, code: str) -> No
 
 
 def test_a_silent_node_is_left(inside: Stage) -> None:
-    inside.later(SILENCE_S - 0.5)
+    silence_s = SILENCE_S + SILENCE_TICKS * inside.session.tick_ms / 1000
+    inside.later(silence_s - 0.1)
     inside.session.heard(1, 1_000, inside.now_s)
-    assert inside.later(SILENCE_S - 0.5) == ["PLAYING"]
-    assert inside.later(1) == ["close 1", "OUT"]
+    assert inside.later(silence_s - 0.1) == ["PLAYING"]
+    assert inside.later(0.2) == ["close 1", "OUT"]
     assert inside.session.trouble[0] == "silence"
     assert inside.later(1) == [f"open 2 {URL_B}", "JOINING"]
+
+
+def test_a_node_that_has_said_that_its_tick_is_long_may_be_silent_for_longer(inside: Stage) -> None:
+    inside.session.heard(1, 1_000, inside.now_s)
+    inside.say(1, Notice("pace", tick_ms=500))
+    assert inside.later(SILENCE_S + SILENCE_TICKS * 0.5 - 0.1) == ["PLAYING"]
+    assert inside.later(0.2) == ["close 1", "OUT"]
 
 
 def test_a_join_that_takes_too_long_is_tried_elsewhere_and_ever_more_slowly(stage: Stage) -> None:
@@ -388,11 +404,9 @@ def test_a_longer_tick_is_followed_until_the_next_welcome(inside: Stage) -> None
 def test_an_act_is_asked_for_until_it_is_answered_also_under_the_next_login(inside: Stage) -> None:
     n = inside.session.act("hang", inside.now_s, "wish")
     assert inside.lines() == ["say 1 Act", "PLAYING"]
-    inside.session.heard(1, 0, inside.now_s)
-    assert inside.later(2) == ["say 1 Act", "PLAYING"]
+    assert inside.hears(1, 2) == ["say 1 Act", "PLAYING"]
     inside.say(1, Done(n, reason="busy"))  # a reason that passes
-    inside.session.heard(1, 0, inside.now_s)
-    assert inside.later(2) == ["say 1 Act", "PLAYING"]
+    assert inside.hears(1, 2) == ["say 1 Act", "PLAYING"]
     inside.lose(1)
     inside.later(0)
     inside.challenge(2)
@@ -401,8 +415,7 @@ def test_an_act_is_asked_for_until_it_is_answered_also_under_the_next_login(insi
     assert len(set(asked)) == 1
     assert len(asked[0].name) == 16
     inside.say(2, Done(n, durable="standby", id=b"o" * 16))
-    inside.session.heard(2, 0, inside.now_s)
-    assert inside.later(2) == ["PLAYING"]
+    assert inside.hears(2, 2) == ["PLAYING"]
     assert inside.session.acts_open == 0
 
 
@@ -427,6 +440,17 @@ def test_an_act_refused_for_good_is_not_asked_for_again(inside: Stage) -> None:
     inside.lines()
     inside.say(1, Done(n, reason="yours_full"))
     assert inside.session.acts_open == 0
+
+
+def test_what_a_node_keeps_is_not_asked_for_again(inside: Stage) -> None:
+    n = inside.session.act("hang", inside.now_s, "wish", keep=True)
+    assert inside.lines() == ["say 1 Act", "PLAYING"]
+    assert [message.keep for message in inside.said if isinstance(message, Act)] == [True]
+    inside.say(1, Done(n, durable="pending", id=b"o" * 16))
+    assert inside.session.acts_open == 0
+    assert inside.hears(1, 2) == ["PLAYING"]
+    inside.say(1, Done(n, durable="standby", id=b"o" * 16))
+    assert inside.session.playing
 
 
 def test_acts_have_a_bound(inside: Stage) -> None:

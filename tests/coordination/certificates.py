@@ -39,11 +39,13 @@ class Authority:
         signed = builder.sign(self._key, hashes.SHA256())
         self.cert.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
-    def issue(self, name: str, common_name: bool = True) -> Pair:
-        """A certificate for servers at 127.0.0.1 and for clients, whose CommonName is `name` if it has one."""
+    def issue(self, name: str, common_name: bool = True, hosts: tuple[str, ...] = ()) -> Pair:
+        """A certificate for servers at 127.0.0.1, or at `hosts`, and for clients; its CommonName is `name` if any."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)] if common_name else [])
-        here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+        names: list[x509.GeneralName] = [x509.DNSName(host) for host in hosts]
+        names = names or [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        here = x509.SubjectAlternativeName(names)
         both = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
         builder = self._builder(subject, key.public_key())
         builder = builder.add_extension(here, critical=not common_name).add_extension(both, critical=False)

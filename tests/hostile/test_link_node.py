@@ -331,7 +331,7 @@ async def test_hostile_links_end_only_themselves(tmp_path: Path) -> None:
             told = await counters(siege.node) - before
             return (
                 told["links", "accept_failed"] >= HALF_OPEN
-                and (await gauges(siege.node))["p2pworld_links_up"] == 1
+                and (await gauges(siege.node))["p2pworld_links"] == 1
             )
 
         await answered(let_go, ENDS_S, "the end of all hostile links")

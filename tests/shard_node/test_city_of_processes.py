@@ -28,6 +28,7 @@ from p2pworld.crypto.keys import PersonKeys
 from p2pworld.geometry import Cell
 from p2pworld.messages import Bye, Notice, Pose, Profile, Said
 from shard_node.declared import read
+from shard_node.storage.fsck import survey
 from simulations.processes import City, NodeProcess, python_environment
 
 if TYPE_CHECKING:
@@ -268,6 +269,30 @@ async def test_after_kill_9_everybody_is_back_and_every_acknowledged_lantern_han
         assert_nobody_lost_or_doubled(swarm)
 
 
+def test_a_running_node_s_disk_is_copied_and_looked_through_and_nobody_replaces_it(
+    city: City, tmp_path: Path
+) -> None:
+    node, copy = city.nodes[0], tmp_path / "copy"
+
+    def disk(verb: str, *more: str) -> tuple[int, str]:
+        ran = subprocess.run(
+            [sys.executable, "-m", "shard_node.cli", "disk", verb, "--config", str(node.config), *more],
+            env=python_environment(),
+            capture_output=True,
+            text=True,
+            timeout=AT_MOST_S,
+            check=False,
+        )
+        return ran.returncode, ran.stdout + ran.stderr
+
+    code, said = disk("backup", str(copy))
+    assert code == 0, said
+    assert survey(copy).faults == []
+    code, said = disk("restore", str(copy), "--aside")
+    assert code == 2
+    assert "Another process runs on the directory" in said
+
+
 async def test_a_node_stopped_beyond_its_lease_is_refused_says_so_and_rejoins(city: City) -> None:
     stopped, witness = city.nodes[2], city.nodes[0]
     incarnation = stopped.ask_json("/healthz")["incarnation"]
@@ -327,10 +352,13 @@ async def test_an_operator_moves_splits_and_merges_ground_while_people_walk_and_
     city: City,
 ) -> None:
     wait_ready(city)
-    giver, taker = city.nodes[1], city.nodes[2]
+    giver = next(
+        node for node in city.nodes if cells_of(node, city.nodes[0])
+    )  # who was away may have none yet
+    taker = next(node for node in city.nodes if node is not giver)
     cell = cells_of(giver, city.nodes[0])[0]
     with trio.fail_after(4 * AT_MOST_S):
-        async with person(city, 500, cell, node=1) as host:
+        async with person(city, 500, cell) as host:
             await host.enter()
             lantern = await host.act("hang", "moved along")
             assert lantern.durable == "standby"

@@ -89,7 +89,7 @@ def test_a_good_one_is_understood(folder: Path) -> None:
     )
     assert str(config.link) == "[::1]:7801"
     assert config.claims == (Cell.from_quadkey("1203"), Cell.from_quadkey("1210"))
-    assert (config.tick_ms, config.ttl_s, config.tls, config.log) == (100, 3.0, None, LogConfig())
+    assert (config.tick_ms, config.ttl_s, config.tls, config.log) == (100, 2.0, None, LogConfig())
 
 
 @pytest.mark.parametrize(
@@ -123,6 +123,11 @@ def test_a_good_one_is_understood(folder: Path) -> None:
         ("[city]", 'city = "x"\n[towns]', "is not a known"),
         ("[city]", '[log]\nlevel = "loud"\n[city]', "log.level is 'loud': use one of debug"),
         ("[city]", '[tls]\nplay_cert = "cert.pem"\n[city]', "tls.play_key is missing"),
+        (
+            "[city]",
+            '[tls]\nplay_cert = "cert.pem"\nplay_key = "node.pem"\nweb = true\n[advertise]\nweb_url = "http://a"\n[city]',
+            "that begins with https://",
+        ),
         ("[city]", '[advertise]\nplay_url = "http://x"\n[city]', "advertise.play_url is 'http://x'"),
         ("[city]", '[advertise]\nlink_url = "x:1"\n[city]', "that begins with tls://"),
         ("[coordination]", '[coordination]\nengine = "zookeeper"', "coordination.engine is 'zookeeper'"),

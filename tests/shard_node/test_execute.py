@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import sqlite3
+from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -118,6 +119,29 @@ async def test_on_a_full_disk_what_fits_is_durable_and_the_rest_is_told(tmp_path
         await executor.until_written()
         assert executor.node.answers[-1] == Wrote(3)
         assert executor.writes_failing == ""
+        nursery.cancel_scope.cancel()
+
+
+async def test_what_the_disk_garbled_while_the_node_ran_is_found_and_written_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shard_node.execute.SCRUB_EVERY_S", 0.0)
+    cell, rewritten = int(Cell.at(0, 0, 9)), trio.Event()
+    async with executing(tmp_path) as executor, trio.open_nursery() as nursery:
+        nursery.start_soon(executor._persist_on)
+        executor._execute(persist(1))
+        await executor.until_written()
+
+        def rewrite(which: int, at: Instant) -> None:
+            assert which == cell
+            rewritten.set()
+
+        monkeypatch.setattr(executor.node, "rewrite", rewrite)
+        nursery.start_soon(executor._scrub_on)
+        with closing(sqlite3.connect(tmp_path / "journal", isolation_level=None)) as connection:
+            connection.execute("UPDATE state SET body = x'00'")
+        await rewritten.wait()
+        assert executor.counters["scrub_damaged"] > 0
         nursery.cancel_scope.cancel()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shard_node.stages import LATE_S, Lateness, Stages
+from shard_node.stages import LATE_S, Histogram, Stages
 
 
 class Work:
@@ -47,9 +47,12 @@ def test_a_stage_ends_with_the_error_that_left_it() -> None:
 
 @given(st.lists(st.floats(0, 5), max_size=30))
 def test_each_wake_up_is_in_the_first_bucket_that_holds_it(late_s: list[float]) -> None:
-    late = Lateness()
+    late = Histogram()
     for each_s in late_s:
-        late.woke(each_s)
+        late.took(each_s)
     for i, bound_s in enumerate(LATE_S):
         assert sum(late.counts[: i + 1]) == sum(each_s <= bound_s for each_s in late_s)
     assert sum(late.counts) == len(late_s)
+    rising = [count for _, count in late.buckets()]
+    assert rising == sorted(rising)
+    assert late.buckets()[-1] == ("+Inf", len(late_s))

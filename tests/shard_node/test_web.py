@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import trio
 from prometheus_client.parser import text_string_to_metric_families
 
+from shard_node.stages import Histogram
 from shard_node.web.app import make_app
+from shard_node.web.metrics import EVENTS
 from shard_node.web.serve import serve_web
 
 if TYPE_CHECKING:
@@ -23,10 +25,13 @@ class Source:
     """A source of status whose health can be changed."""
 
     def __init__(self) -> None:
-        self.reasons: list[str] = []
+        self.unwell: list[str] = []
 
     def health(self) -> dict[str, object]:
-        return {"ok": not self.reasons, "reasons": self.reasons}
+        return {"ok": not self.unwell, "reasons": self.unwell}
+
+    def reasons(self) -> dict[str, bool]:
+        return {"lapsed": True, "map_stale": False}
 
     def nodes(self) -> dict[str, object]:
         return {"nodes": []}
@@ -46,8 +51,15 @@ class Source:
     def cpu_s(self) -> dict[str, float]:
         return {"rest": 1.5, "send": 0.25}
 
-    def late(self) -> tuple[list[tuple[str, float]], float]:
-        return [("0.001", 5.0), ("+Inf", 7.0)], 0.5
+    def build(self) -> dict[str, str]:
+        return {"version": "9.9"}
+
+    def histograms(self) -> Iterator[tuple[str, dict[str, str], Histogram]]:
+        for request, count in (("renew", 2), ("read", 1)):
+            took = Histogram((0.1, 1.0))
+            for _ in range(count):
+                took.took(0.25)
+            yield "store_seconds", {"request": request}, took
 
 
 class Answer:
@@ -89,7 +101,7 @@ async def test_health_is_200_or_503_with_reasons() -> None:
     async with serving(source) as url:
         good = await get(f"{url}/healthz")
         assert (good.status, good.json()) == (200, {"ok": True, "reasons": []})
-        source.reasons.append("lapsed")
+        source.unwell.append("lapsed")
         bad = await get(f"{url}/healthz")
         assert (bad.status, bad.json()["reasons"]) == (503, ["lapsed"])
 
@@ -99,13 +111,21 @@ async def test_metrics_are_what_prometheus_reads() -> None:
         answer = await get(f"{url}/metrics")
         assert answer.headers["content-type"].startswith("text/plain")
         families = {family.name: family for family in text_string_to_metric_families(answer.body.decode())}
-        (counted,) = families["p2pworld_events"].samples
-        assert (counted.labels, counted.value) == ({"part": "play", "what": 'odd "name"'}, 7)
+        counted = {tuple(event.labels.values()): event.value for event in families["p2pworld_events"].samples}
+        assert counted == {**dict.fromkeys(EVENTS, 0), ("play", 'odd "name"'): 7}
         assert families["p2pworld_clients"].samples[0].value == 3
         spent = {sample.labels["stage"]: sample.value for sample in families["p2pworld_cpu_seconds"].samples}
         assert spent == {"rest": 1.5, "send": 0.25}
-        late = {sample.name: sample.value for sample in families["p2pworld_play_late_seconds"].samples}
-        assert (late["p2pworld_play_late_seconds_count"], late["p2pworld_play_late_seconds_sum"]) == (7, 0.5)
+        took = {
+            (sample.name.rpartition("_")[2], sample.labels["request"], sample.labels.get("le")): sample.value
+            for sample in families["p2pworld_store_seconds"].samples
+        }
+        assert (took["count", "renew", None], took["sum", "renew", None]) == (2, 0.5)
+        assert [took["bucket", "read", bound] for bound in ("0.1", "1.0", "+Inf")] == [0, 1, 1]
+        assert families["p2pworld_build_info"].samples[0].labels == {"version": "9.9"}
+        reasons = {sample.labels["reason"]: sample.value for sample in families["p2pworld_unhealthy"].samples}
+        assert reasons == {"lapsed": 1, "map_stale": 0}
+        assert families["process_open_fds"].samples[0].value > 0
 
 
 async def test_errors_are_json_and_requests_have_names() -> None:

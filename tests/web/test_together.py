@@ -9,6 +9,8 @@ import base64
 import json
 import math
 import re
+import subprocess
+import sys
 import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
@@ -17,12 +19,13 @@ import pytest
 
 from p2pworld.crypto.keys import Signer
 from p2pworld.errors import LocalError
-from p2pworld.geometry import Cell
+from p2pworld.geometry import Cell, to_wgs84
 from p2pworld.grants import sign_grant
 from p2pworld.seoul.landmarks import landmark
 from p2pworld.world.moderation import pack_asking, sign_asking
 from p2pworld.world.vehicles import BUSES, DWELL_MS, HEADWAY_MS, STOPS, place
 from shard_node.web.moderation import SCHEME
+from simulations.processes import python_environment
 from tests.web.conftest import Troubles, open_browser
 from tests.web.hostile_strings import WORST
 from tests.web.visit import Person, read, served_city, wait_for
@@ -302,6 +305,30 @@ def test_the_bell_rings_in_a_rehearsal(kim: Person, troubles: Troubles) -> None:
     kim.press("b")
     kim.is_told("종을 쳤어요.")
     wait_for(kim.page, f"w.objects.some(one => one.kind === 'bell' && one.count > {before})")
+    assert troubles.seen == []
+
+
+def test_the_layer_of_regions_tells_who_carries_what_and_what_happens(
+    kim: Person, city: City, troubles: Troubles
+) -> None:
+    kim.press("g")
+    layer = kim.page.get_by_role("region", name="구역과 노드")
+    for node in city.nodes:
+        layer.get_by_text(node.name, exact=True).wait_for()
+    switch = kim.button("구역 경계와 담당 노드 보기")
+    assert switch.get_attribute("aria-pressed") == "true"
+    east_cm, north_cm = PLAZA_CM
+    latitude, longitude = to_wgs84(east_cm, north_cm)
+    split = ["regions", "split", f"{latitude},{longitude}", "--config", str(city.nodes[0].config)]
+    subprocess.run(
+        [sys.executable, "-m", "shard_node.cli", *split], check=True, env=python_environment(), timeout=60
+    )
+    happened = layer.get_by_role("log")
+    happened.get_by_text("서울광장 구역이 넷으로 나뉘었어요.").wait_for()
+    assert happened.get_attribute("aria-live") == "polite"
+    kim.press("g")
+    layer.wait_for(state="hidden")
+    assert switch.get_attribute("aria-pressed") == "false"
     assert troubles.seen == []
 
 

@@ -45,7 +45,17 @@ from p2pworld.messages import (
 from p2pworld.wire.codec import decode_batch, decode_play, encode_batch, encode_play
 from p2pworld.wire.frames import POSE_DTYPE
 from p2pworld.world.citymap import CityMap, Holding, Member
-from p2pworld.world.ownership import MapRead, Propose, Proposed, ReadMap, Register, Registered, Renew, Renewed
+from p2pworld.world.ownership import (
+    MapRead,
+    Propose,
+    Proposed,
+    ReadMap,
+    Register,
+    Registered,
+    Renew,
+    Renewed,
+    StoreFailed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -201,6 +211,7 @@ class Cores:
         }
         self.city = CityMap(1, 0, members, cells, {})
         self.later: deque[Callable[[], None]] = deque()
+        self.unreachable: set[int] = set()  # houses that the store does not answer
         self.players: list[Player] = []
         self.renewed = 0
         for _ in range(5):
@@ -280,7 +291,8 @@ class Cores:
             case Persist():
                 self._persist(house, effect)
             case AskStore():
-                answer = self._answer(house, effect.request)
+                down = house.number in self.unreachable
+                answer = StoreFailed(effect.request, "down") if down else self._answer(house, effect.request)
                 self.later.append(lambda: house.node.step(answer, self.clock(house)))
 
     def _persist(self, house: House, effect: Persist) -> None:

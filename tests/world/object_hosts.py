@@ -14,9 +14,13 @@ from p2pworld.geometry import Cell
 from p2pworld.ids import Incarnation, Login
 from p2pworld.messages import (
     Act,
+    CellAsk,
     CellDelta,
+    CellPart,
+    CellRoots,
     CellState,
     CellStored,
+    CellTwigs,
     Done,
     Instant,
     LinkMessage,
@@ -117,6 +121,8 @@ class Host:
     def see(self, city_map: CityMap) -> None:
         """Read a map, linked with everybody."""
         self.map = city_map
+        for peer in self.city.linked(self):
+            self.machine.link_up(peer, self.city.caps)
         self.machine.apply_map(city_map, self.who, self.city.linked(self), self.out)
         self.drain()
 
@@ -141,6 +147,8 @@ class Host:
         """A message arrives over the link from a peer."""
         if isinstance(message, CellDelta | CellState):
             self.machine.from_holder(peer.who, message, self.map, self.out, self.city.now)
+        elif isinstance(message, CellRoots | CellAsk | CellTwigs | CellPart):
+            self.machine.compare(peer.who, message, self.map, self.out, self.city.now)
         else:
             assert isinstance(message, CellStored | Refused)
             self.machine.from_standby(peer.who, message, self.out, self.city.now)
@@ -216,6 +224,7 @@ class City:
     """Hosts, the messages between them, and the time."""
 
     def __init__(self, names: str = "AB") -> None:
+        self.caps: tuple[str, ...] = ()  # what links say that they understand
         self.now = Instant(100.0, 1_700_000_000_000)
         self.mail: list[tuple[Host, Incarnation, LinkMessage]] = []
         self.cut: set[bytes] = set()

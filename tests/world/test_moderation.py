@@ -14,7 +14,7 @@ from p2pworld.crypto.keys import Signer, sign_say
 from p2pworld.errors import LocalError, Refusal
 from p2pworld.geometry import Cell
 from p2pworld.grants import Grant, sign_grant
-from p2pworld.ids import Incarnation
+from p2pworld.ids import Incarnation, Login
 from p2pworld.limits import REPORT_KEPT_MS, REPORTS_PER_MINUTE, SANCTION_LONGEST_MS
 from p2pworld.messages import (
     Act,
@@ -543,13 +543,26 @@ def test_an_object_is_taken_down_for_good_wherever_it_is(city: Cores) -> None:
     assert all(mine not in message.gone for message in here.of(Objects))
 
 
-def test_an_object_that_comes_after_the_order_is_taken_down_when_it_is_seen(city: Cores) -> None:
+def test_an_object_that_comes_after_the_order_is_refused(city: Cores) -> None:
     here, _ = two(city)
     assert here.login is not None
     hang = Act(next(SPEECH), "hang", "a rude wish")
     lantern_id = Asked(here.avatar, here.login.ms, hang, here.pose).key
     order(city, "expunge", lantern_id)
     here.say(hang)
+    city.tick(60)
+    assert here.of(Done)[-1].reason == "expunged"
+    assert all(message.objects == () for message in here.of(Objects))
+
+
+def test_an_object_that_comes_with_a_copy_after_the_order_is_taken_down_when_it_is_seen(city: Cores) -> None:
+    here, _ = two(city)
+    node, login = city.houses[0].node, Login(1_000, bytes(16))
+    hang = Act(1, "hang", "a rude wish")
+    lantern_id = Asked(77, login.ms, hang, here.pose).key
+    order(city, "expunge", lantern_id)
+    cell = node.city_map.leaf_at(here.pose.east_cm, here.pose.north_cm)
+    node.parts.objects.act(77, login, -1, hang, here.pose, cell, False, node.parts.out, city.now)
     city.tick(60)
     assert [o.id for message in here.of(Objects) for o in message.objects] == [lantern_id]
     assert here.of(Objects)[-1].gone == (lantern_id,)

@@ -177,6 +177,9 @@ def test_a_standby_with_a_full_disk_is_dropped_before_anything_is_confirmed_with
     assert a.answers() == [(1, "disk", "")]
     assert a.machine.wants_drop == frozenset()
     assert not city.faults
+    assert not a.machine.keeps_up(b.who, city.now)  # others are to be asked first, for a while
+    city.pass_s(10.1)
+    assert a.machine.keeps_up(b.who, city.now)
 
 
 def test_a_standby_whose_disk_has_room_again_can_come_back() -> None:
@@ -202,8 +205,10 @@ def test_a_slow_standby_is_sent_it_again_then_dropped_unless_it_answers() -> Non
     city.pass_s(1.0)
     assert [type(message) for _, _, message in city.mail] == [CellState]
     city.mail.clear()
+    assert a.machine.keeps_up(b.who, city.now)
     city.pass_s(1.1)
     assert a.machine.wants_drop == {(PLACE, b.who)}
+    assert not a.machine.keeps_up(b.who, city.now)
     assert a.answers() == []
     city.settle()
     assert a.answers() == [(1, "standby", "")]

@@ -423,6 +423,22 @@ def test_an_orderly_end_is_followed_at_once() -> None:
     assert len(leaver.asked) == asked
 
 
+def test_whoever_steps_back_is_replaced_at_once_and_takes_no_ground_until_it_hears_somebody() -> None:
+    world = city_of("ab")
+    lost, seat = world.holding("a"), world.seats["a"]
+    before = seat.machine.who
+    seat.machine.step_back()
+    assert world.holding("a") == set()
+    assert world.run_until(lambda: lost <= world.holding("b"), 2.0) < 1.0
+    assert world.store.leases[before].ended
+    held = world.stop("b")
+    world.run(1.2 * TTL_S + 20.0)
+    assert world.store.city.is_listed(seat.machine.who)  # it is there to be linked with
+    assert world.store.city.holder_of(next(iter(lost))) == held  # and clears nobody's ground
+    seat.machine.heard()
+    world.run_until(lambda: world.all_held(), 10.0)
+
+
 def test_ground_without_a_standby_is_cleared_by_order_and_taken_by_rank() -> None:
     world = city_of("abc", standbys=False)
     lost = world.holding("a")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from p2pworld.crdt import HybridClock, ObjectCell
 from p2pworld.geometry import Cell
 from p2pworld.ids import Incarnation
@@ -15,21 +17,23 @@ NOW_MS = 1_700_000_000_000
 class Holder:
     """One holder of the cell, whose clock is `ahead_ms` ahead."""
 
-    def __init__(self, number: int, state: ObjectCell, ahead_ms: int = 0) -> None:
+    def __init__(self, number: int, state: ObjectCell, ahead_ms: int = 0, place: Cell = PLACE) -> None:
         who = Incarnation(bytes([number]) * 32, 1)
-        self.replica, self.state, self.now_ms = replica_of(who, PLACE, number), state, NOW_MS + ahead_ms
+        self.place = place
+        self.replica, self.state, self.now_ms = replica_of(who, place, number), state, NOW_MS + ahead_ms
         self.clock = HybridClock(self.replica)
         self.reconcile()
 
     def ring(self, n: int, avatar: int = 7) -> bool:
         """Whether it was counted."""
         asked = Asked(avatar, 5, Act(n, "ring"), Pose(*PLACE.centre_cm))
-        done = perform(PLACE, self.state, asked, 0, self.replica, self.clock, self.now_ms)
+        done = perform(self.place, self.state, asked, 0, self.replica, self.clock, self.now_ms)
         assert isinstance(done, Performed)
+        assert done.delta is not None or done.object_id in self.state
         return done.delta is not None
 
     def reconcile(self) -> ObjectCell:
-        return reconcile(PLACE, self.state, self.replica, self.clock, self.now_ms)
+        return reconcile(self.state, self.replica, self.clock, self.now_ms)
 
     @property
     def rings(self) -> int:
@@ -89,3 +93,31 @@ def test_a_slot_remembers_so_many_rings() -> None:
         assert one.ring(n)
     assert not one.ring(1)
     assert one.ring(0)  # forgotten
+
+
+def test_a_ring_is_remembered_through_a_split_and_a_merge_of_its_ground() -> None:
+    whole = Holder(1, ObjectCell())
+    assert whole.ring(1)
+    parts = [Holder(n, whole.state.copy(), place=part) for n, part in enumerate(PLACE.children(), 2)]
+    assert not any(part.ring(1) for part in parts)
+    assert parts[0].ring(2)
+    merged = Holder(9, parts[0].state.copy())
+    for part in parts[1:]:
+        merged.state.merge_in(part.state)
+    assert merged.reconcile() == ObjectCell()
+    assert not any(merged.ring(n) for n in (1, 2))
+    assert merged.rings == 1  # the other rings are of the bells of the parts
+
+
+@pytest.mark.parametrize("after", [PLACE.children()[3], PLACE.parent()])
+def test_a_ring_is_remembered_when_the_ground_is_cut_or_merged(after: Cell) -> None:
+    """The bell of a place stays the same one; whoever plays a programme again after a cut strikes it no second time."""
+    bell = (b"bell of the place", PLACE.centre_cm)
+    first = Holder(1, ObjectCell())
+    asked = Asked(7, 5, Act(1, "ring"), Pose(*PLACE.centre_cm), (bell[0][:16], bell[1]))
+    struck = perform(PLACE, first.state, asked, 0, first.replica, first.clock, first.now_ms)
+    assert isinstance(struck, Performed)
+    assert struck.delta is not None
+    second = Holder(2, first.state.copy())
+    again = perform(after, second.state, asked, 0, second.replica, second.clock, second.now_ms)
+    assert again == Performed(bell[0][:16], None)

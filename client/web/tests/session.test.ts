@@ -6,9 +6,16 @@ import grants from "../../../tests/vectors/grants.json";
 import { join, toHex } from "../src/net/bytes";
 import { readChain } from "../src/net/grants";
 import { type Signer, signerOfSeed } from "../src/net/keys";
-import { encodeMessage, Kind, type NodeMessage, type Pose, type Welcome } from "../src/net/messages";
+import {
+  type Done,
+  encodeMessage,
+  Kind,
+  type NodeMessage,
+  type Pose,
+  type Welcome,
+} from "../src/net/messages";
 import { type Fields, unpack } from "../src/net/msgpack";
-import { JOIN_MS, Session, SILENCE_MS } from "../src/net/session";
+import { JOIN_MS, Session, SILENCE_MS, SILENCE_TICKS } from "../src/net/session";
 import { birthOf, verifyChallenge } from "../src/net/sign";
 
 const POSE: Fields = { east_cm: 3_379_000, north_cm: 3_230_000 };
@@ -27,6 +34,7 @@ class Stage {
   readonly welcomes: { welcome: Welcome; fresh: boolean }[] = [];
   readonly corrections: string[] = [];
   readonly heard: NodeMessage[] = [];
+  readonly settled: Done[] = [];
   readonly session: Session;
   private nonces = 0;
   readonly nonceOf = new Map<number, Uint8Array>();
@@ -48,6 +56,7 @@ class Stage {
       corrected: (_pose: Pose, reason: string) => this.corrections.push(reason),
       said: (message: NodeMessage) => this.heard.push(message),
       login: () => {},
+      settled: (done: Done) => this.settled.push(done),
     };
     const profile = { name: "김서울", look: "", kind: "person" };
     this.session = new Session(person, profile, urls, new Uint8Array(16), shell, owner, null, lastLoginMs);
@@ -219,14 +228,15 @@ test("a seat at another node than promised is not taken", async () => {
   assert.deepEqual(stage.done(), [`open 2 ${B}`, "close 2"]);
 });
 
-test("silence of three seconds is a loss; the next login is larger and says what it continues", async () => {
+test("silence of a second and four ticks is a loss; the next login is larger and says what it continues", async () => {
   const stage = new Stage();
   await stage.play();
   const { session } = stage;
   const first = session.login;
-  stage.pass(SILENCE_MS - 100);
+  const silenceMs = SILENCE_MS + SILENCE_TICKS * session.tickMs;
+  stage.pass(silenceMs - 100);
   session.heard(1, 77);
-  stage.pass(SILENCE_MS - 100);
+  stage.pass(silenceMs - 100);
   assert.equal(session.at, "PLAYING");
   stage.pass(200);
   assert.equal(session.at, "JOINING", "another node is tried at once");
@@ -312,6 +322,25 @@ test("an act is asked again until it is answered, under one number, across a new
   await stage.say(2, Kind.DONE, { n: first.n, durable: "standby", id: new Uint8Array(16) });
   assert.equal((await done).durable, "standby");
   await stage.say(2, Kind.DONE, { n: first.n, durable: "standby" });
+});
+
+test("what a node keeps is answered at once, and once more when it is safe", async () => {
+  const stage = new Stage();
+  await stage.play();
+  const done = stage.session.ask(Kind.ACT, { verb: "hang", text: "새해 복", keep: true });
+  const { n, keep } = stage.last(1, Kind.ACT);
+  assert.equal(keep, true);
+  await stage.say(1, Kind.DONE, { n, durable: "pending", id: new Uint8Array(16) });
+  assert.equal((await done).durable, "pending");
+  const sent = stage.sent.length;
+  stage.session.heard(1, 1);
+  stage.pass(2500);
+  assert.equal(stage.sent.length, sent); // it is not asked for again
+  for (let i = 0; i < 2; i++) await stage.say(1, Kind.DONE, { n, durable: "standby" });
+  assert.deepEqual(
+    stage.settled.map((one) => one.durable),
+    ["standby"],
+  );
 });
 
 test("an act stays where it was first asked for", async () => {

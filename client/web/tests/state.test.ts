@@ -453,6 +453,7 @@ test("objects are those of the regions told of", () => {
     by: 7,
     count: 0,
     at_ms: 5,
+    pending: n === 2,
   });
   things.told(5, [lantern(1), lantern(2)], [], true);
   things.told(6, [lantern(2)], [], true); // the region was divided

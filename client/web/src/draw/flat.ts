@@ -6,26 +6,17 @@ import { paintGround } from "./ground";
 import { Labels } from "./labels";
 import { People } from "./people";
 import { lightPlaces, paintPlaces } from "./places";
-import type { Hit, RegionShape, Renderer, Scene } from "./renderer";
+import { RegionLayer } from "./regions";
+import type { Hit, Renderer, Scene } from "./renderer";
 import { Things } from "./things";
 import { Tiles } from "./tiles";
-
-const NODE_COLOURS = [
-  "#397664",
-  "#b5483d",
-  "#4f599f",
-  "#b07a1e",
-  "#7d4a86",
-  "#2f7f9c",
-  "#7a7a2e",
-  "#a8466f",
-] as const;
 
 export class FlatRenderer implements Renderer {
   private readonly ink: CanvasRenderingContext2D;
   private readonly people = new People();
   private readonly labels = new Labels();
   private readonly things = new Things();
+  private readonly regions = new RegionLayer();
   private readonly tiles: Tiles;
   private readonly backdrop: Backdrop;
   private scene: Scene | null = null;
@@ -84,7 +75,8 @@ export class FlatRenderer implements Renderer {
     this.things.below(ink, scene, ratio, nowMs);
     this.things.objects(ink, scene, ratio, nowMs);
     if (!crowd || scene.city === null) this.people.draw(ink, scene, ratio, nowMs);
-    if (scene.regions !== null) this.regions(scene, scene.regions);
+    if (scene.regions !== null)
+      this.regions.draw(ink, scene.regions, camera, ratio, scene.light.glow > 0.5, scene.still, nowMs);
     this.labels.draw(ink, scene, this.people, ratio, nowMs);
   }
 
@@ -110,43 +102,4 @@ export class FlatRenderer implements Renderer {
     }
     return found;
   }
-
-  private regions(scene: Scene, regions: readonly RegionShape[]): void {
-    const { camera } = scene;
-    const ink = this.ink;
-    const ratio = this.ratio;
-    for (const region of regions) {
-      const x = camera.x(region.west) * ratio;
-      const y = camera.y(region.north) * ratio;
-      const width = (region.east - region.west) * camera.scale * ratio;
-      const height = (region.north - region.south) * camera.scale * ratio;
-      if (x > this.canvas.width || y > this.canvas.height || x + width < 0 || y + height < 0) continue;
-      const colour = region.holder === null ? "#5a5a5a" : nodeColour(region.holder);
-      ink.globalAlpha = 0.1;
-      ink.fillStyle = colour;
-      ink.fillRect(x, y, width, height);
-      ink.globalAlpha = 0.85;
-      ink.strokeStyle = colour;
-      ink.lineWidth = 1.5 * ratio;
-      ink.strokeRect(x + ratio, y + ratio, width - 2 * ratio, height - 2 * ratio);
-      ink.globalAlpha = 1;
-      if (width > 90 * ratio && region.holder !== null) {
-        const left = Math.max(x, 0);
-        const top = Math.max(y, 0);
-        const right = Math.min(x + width, this.canvas.width);
-        const bottom = Math.min(y + height, this.canvas.height);
-        this.labels.node(
-          ink,
-          region.holder.slice(0, 8),
-          (left + right) / 2 / ratio,
-          (top + bottom) / 2 / ratio,
-        );
-      }
-    }
-  }
-}
-
-/** The colour of a node on the map. */
-function nodeColour(holder: string): string {
-  return NODE_COLOURS[Number.parseInt(holder.slice(0, 4), 16) % NODE_COLOURS.length];
 }

@@ -29,8 +29,7 @@ type Style =
   | "room"
   | "hill"
   | "stop"
-  | "water"
-  | "node";
+  | "water";
 
 interface Written {
   readonly canvas: OffscreenCanvas;
@@ -78,8 +77,6 @@ function mannerOf(style: Style, night: boolean): Manner {
       return manner(`italic 14px ${SERIF}`, night ? "#bcd8ea" : "#47727f", "halo", "rgba(255,255,255,0)", 4);
     case "stop":
       return manner(`11px ${FONT}`, night ? "#f5d9d0" : "#8d3b33", "halo", halo);
-    case "node":
-      return manner(`600 12px ${FONT}`, "#fff", "pill", "rgba(40,52,92,0.82)");
     case "bubble":
       return manner(`14px ${FONT}`, "#26241f", "bubble", "rgba(255,253,246,0.96)");
     case "me":
@@ -221,11 +218,6 @@ export class Labels {
     }
     if (scale > 0.35)
       for (const stop of city.stops.slice(0, -1)) at("stop", named(stop.name), stop.east, stop.north, -9);
-  }
-
-  /** Names of nodes over their regions. */
-  node(ink: CanvasRenderingContext2D, text: string, x: number, y: number): void {
-    this.place(ink, "node", text, x, y, false, false);
   }
 
   private place(

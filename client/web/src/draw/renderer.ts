@@ -5,16 +5,7 @@ import type { WorldView } from "../state/world";
 import type { Camera } from "./camera";
 import type { City } from "./city";
 import type { Light } from "./light";
-
-/** A region of the city map, for the layer that shows who carries what. */
-export interface RegionShape {
-  readonly west: number;
-  readonly south: number;
-  readonly east: number;
-  readonly north: number;
-  /** Hex of the node's key, or null when nobody holds it. */
-  readonly holder: string | null;
-}
+import type { Picture } from "./regions";
 
 /** Something that spreads as a ring from a point: a drum beat, a stroke of the bell. */
 export interface Pulse {
@@ -49,7 +40,7 @@ export interface Scene {
   readonly bubbles: ReadonlyMap<number, Bubble>;
   readonly pulses: readonly Pulse[];
   readonly buses: readonly BusShape[];
-  readonly regions: readonly RegionShape[] | null;
+  readonly regions: Picture | null;
   /** People not shown to this person. */
   readonly hidden: ReadonlySet<number>;
   readonly friends: ReadonlySet<number>;

@@ -5,6 +5,7 @@ import { disc, inkOf, rgba, sheet } from "./brush";
 import type { Scene } from "./renderer";
 
 const GLOW_PX = 96;
+const PENDING_ALPHA = 0.45; // and without its light
 const BUS_RED = "#c23b36";
 const SOUND_MS = { beat: 700, bell: 4200 } as const;
 
@@ -96,11 +97,13 @@ export class Things {
         const sway = scene.still ? 0 : Math.sin(nowMs / 900 + object.east) * 0.06 * size;
         const kind = object.id[0] % this.lanterns.length;
         const canvas = this.lanterns[kind];
+        ink.globalAlpha = object.pending ? PENDING_ALPHA : 1;
         ink.drawImage(
           canvas,
           Math.round(x * ratio - canvas.width / 2 + sway),
           Math.round(y * ratio - canvas.height / 2),
         );
+        ink.globalAlpha = 1;
       } else if (object.kind === "note") {
         ink.fillStyle = "#fbf3d6";
         ink.fillRect(x * ratio - 3 * ratio, y * ratio - 3 * ratio, 6 * ratio, 6 * ratio);
@@ -113,7 +116,7 @@ export class Things {
     const wide = Math.max(10, Math.min(120, camera.scale * 9)) * ratio;
     ink.globalCompositeOperation = "lighter";
     for (const [object, x, y] of near) {
-      if (object.kind !== "lantern") continue;
+      if (object.kind !== "lantern" || object.pending) continue;
       const flicker = scene.still ? 1 : 0.9 + 0.1 * Math.sin(nowMs / 310 + object.north);
       ink.globalAlpha = lit * 0.62 * flicker;
       ink.drawImage(this.glow, x * ratio - wide / 2, y * ratio - wide / 2, wide, wide);

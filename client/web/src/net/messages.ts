@@ -57,6 +57,7 @@ export interface WireObject {
   readonly by: number;
   readonly count: number;
   readonly at_ms: number;
+  readonly pending: boolean;
 }
 
 export interface Challenge {
@@ -252,6 +253,7 @@ const object = map<WireObject>({
   by: whole(0, SAFE, 0),
   count: whole(0, SAFE, 0),
   at_ms: whole(0, SAFE, 0),
+  pending: flag(false),
 });
 
 const READERS: { readonly [kind: number]: Read<unknown> } = {

@@ -30,7 +30,9 @@ import { type At, NO_CONN, type Sockets, START, type Step, step } from "./table"
 export const JOIN_MS = 3000; // from connecting to WELCOME
 export const HELD_WAIT_MS = 2000;
 export const SEAT_MS = 6000; // a seat that is neither committed nor given up after this long is given up here
-export const SILENCE_MS = 3000; // a node that owns an avatar sends it a frame every tick
+// A node that owns an avatar sends it a frame every tick: this and so many ticks without any, and it is given up.
+export const SILENCE_MS = 1000;
+export const SILENCE_TICKS = 4;
 const ASK_AGAIN_MS = 2000;
 const ASKED_MAX = 32; // not yet answered
 const URLS_MAX = 16;
@@ -60,6 +62,8 @@ export interface Owner {
   said(message: NodeMessage): void;
   /** A login of this device is the largest known: keep it. */
   login(ms: number): void;
+  /** What came of something that was answered as pending. */
+  settled(done: Done): void;
 }
 
 interface Socket {
@@ -108,6 +112,7 @@ export class Session {
   private after: Login | null = null;
   private readonly own: Login[] = [];
   private readonly asked = new Map<number, Asked>();
+  private readonly pending = new Set<number>(); // what the node keeps, and will answer once more
   private askedMade = 0;
   private urls: string[];
 
@@ -268,7 +273,11 @@ export class Session {
         this.bye(conn, socket, message.body);
         break;
       default:
-        if (conn === this.main) this.owner.said(message);
+        if (conn !== this.main) break;
+        if (message.kind === Kind.NOTICE && message.body.code === "pace" && message.body.tick_ms > 0) {
+          this.tickMs = message.body.tick_ms;
+        }
+        this.owner.said(message);
     }
   }
 
@@ -286,7 +295,7 @@ export class Session {
     } else if (this.at === "HELD" && now >= this.sinceMs + HELD_WAIT_MS) {
       this.setTrouble("timeout", "The seat was not committed in time.");
       this.step({ on: "TIMER" });
-    } else if (this.playing && now >= this.heardMs + SILENCE_MS) {
+    } else if (this.playing && now >= this.silentAtMs()) {
       this.setTrouble("silence", "The node fell silent.");
       this.tryOthersFirst(this.url);
       this.lost(this.main);
@@ -361,11 +370,21 @@ export class Session {
 
   private done(done: Done): void {
     const asked = this.asked.get(done.n);
-    if (!asked) return;
+    if (!asked) {
+      if (this.pending.delete(done.n)) this.owner.settled(done);
+      return;
+    }
     if (PASSES.has(done.reason)) {
       asked.againMs = this.shell.now() + ASK_AGAIN_MS;
     } else {
       this.asked.delete(done.n);
+      if (done.durable === "pending") {
+        this.pending.add(done.n);
+        for (const oldest of this.pending) {
+          if (this.pending.size <= ASKED_MAX) break;
+          this.pending.delete(oldest);
+        }
+      }
       asked.answer(done);
     }
     this.setDeadline();
@@ -444,6 +463,11 @@ export class Session {
     return longest * (0.5 + spread / 2);
   }
 
+  /** When the node played on will have been silent for too long. */
+  private silentAtMs(): number {
+    return this.heardMs + SILENCE_MS + SILENCE_TICKS * this.tickMs;
+  }
+
   /** Brings `posesTo` and the deadline in line with the sockets. */
   private follow(): void {
     const steers = this.playing || this.at === "HELD";
@@ -468,7 +492,7 @@ export class Session {
         this.deadlineMs = Number.POSITIVE_INFINITY;
         break;
       default: {
-        let deadline = this.heardMs + SILENCE_MS;
+        let deadline = this.silentAtMs();
         if (this.at === "BOTH") deadline = Math.min(deadline, this.heldOpenedMs() + SEAT_MS);
         for (const { againMs } of this.asked.values()) deadline = Math.min(deadline, againMs);
         this.deadlineMs = deadline;

@@ -51,6 +51,7 @@ const TEXT_MAX = 300;
 const LOOK_MAX = 64;
 const RESENT_MAX = 256;
 /** Reasons of a correction that takes one elsewhere, as one asked; others put one back. */
+const KEPT = new Set(["hang", "note"]); // may wait at the node until the city is whole again
 const TAKEN = new Set(["go", "board", "off"]);
 
 /** What a browser is to a world. */
@@ -133,6 +134,7 @@ export class LiveWorld implements World {
         changed: () => this.changed(),
         welcomed: (welcome, fresh) => this.welcomed(welcome, fresh),
         corrected: (pose, reason) => this.corrected(pose, reason),
+        settled: (done) => this.emit("settled", toDone(done)),
         said: (message) => this.said(message),
         login: (ms) => around.keep("lastLogin", ms),
       },
@@ -255,7 +257,13 @@ export class LiveWorld implements World {
   }
 
   act(verb: string, text = "", target?: Uint8Array): Promise<Done> {
-    const fields: Fields = { verb, text: text || undefined, target: target?.length ? target : undefined };
+    const keep = KEPT.has(verb) || undefined;
+    const fields: Fields = {
+      verb,
+      text: text || undefined,
+      target: target?.length ? target : undefined,
+      keep,
+    };
     return this.asked(Kind.ACT, fields);
   }
 
@@ -535,8 +543,7 @@ export class LiveWorld implements World {
   }
 
   private async asked(kind: number, fields: Fields): Promise<Done> {
-    const done: WireDone = await this.session.ask(kind, fields);
-    const answer: Done = { ...done, durable: done.durable as Done["durable"] };
+    const answer = toDone(await this.session.ask(kind, fields));
     this.emit("done", answer);
     return answer;
   }
@@ -607,6 +614,10 @@ function fitting(profile: Profile, otherwise: string): Profile {
   const look = String(profile.look ?? "").replaceAll("\0", "");
   const fits = Array.from(look).length <= LOOK_MAX;
   return { name: name.trim() || otherwise, look: fits ? look : "", kind: "person" };
+}
+
+function toDone(done: WireDone): Done {
+  return { ...done, durable: done.durable as Done["durable"] };
 }
 
 function heard(said: WireSaid): Said {

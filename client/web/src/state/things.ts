@@ -31,6 +31,7 @@ export class Things {
         by: object.by,
         count: object.count,
         atMs: object.at_ms,
+        pending: object.pending,
       });
     }
     for (const id of gone) {

@@ -51,6 +51,8 @@ export interface WorldObject {
   readonly by: number;
   readonly count: number;
   readonly atMs: number;
+  /** Only the node here has it yet, and keeps it until the city is whole again. */
+  readonly pending: boolean;
 }
 
 /** The crowd that is not drawn one by one: `people[i]` stand in `cells[i]` (column + row·2^level) for i < count. */
@@ -143,7 +145,7 @@ export interface SaidRaw {
 /** The answer to an act or a report; not done when `durable` is empty: `reason` and `sentence` say why. */
 export interface Done {
   readonly n: number;
-  readonly durable: "" | "standby" | "disk";
+  readonly durable: "" | "standby" | "disk" | "pending";
   readonly id: Uint8Array;
   readonly reason: string;
   readonly sentence: string;
@@ -157,6 +159,8 @@ export interface Events {
   /** The node moved one back: `reason` is reach, wall, outside, closed, go … */
   correct: { readonly reason: string };
   done: Done;
+  /** What came of something that was `pending`. */
+  settled: Done;
   /** `objects` of the view changed. */
   objects: null;
   link: Link;

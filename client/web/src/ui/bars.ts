@@ -20,6 +20,7 @@ export interface Deeds {
   zoom(factor: number): void;
   wholeCity(): void;
   toMe(): void;
+  showRegions(): void;
 }
 
 /** Panels, as buttons. */
@@ -27,11 +28,14 @@ export function fillTools(bar: HTMLElement, deeds: Deeds): void {
   bar.setAttribute("aria-label", say("world"));
   const tool = (name: PanelName, path: string, key: Key, keys = ""): HTMLElement =>
     iconButton(path, say(key), () => deeds.toggle(name), keys);
+  const layer = iconButton(ICON.regions, say("showRegions"), () => deeds.showRegions(), "G");
+  layer.dataset.layer = "";
   bar.replaceChildren(
     tool("search", ICON.search, "search", "/"),
     tool("who", ICON.people, "who", "H"),
     tool("today", ICON.today, "today", "T"),
     tool("look", ICON.me, "profile", "P"),
+    layer,
     tool("words", ICON.words, "words", "V"),
     tool("settings", ICON.settings, "settings", "O"),
     tool("help", ICON.help, "help", "?"),
@@ -97,6 +101,7 @@ export function pressed(event: KeyboardEvent, deeds: Deeds): boolean {
     KeyV: () => deeds.toggle("words"),
     KeyO: () => deeds.toggle("settings"),
     KeyM: () => deeds.toMe(),
+    KeyG: () => deeds.showRegions(),
     KeyF: () => deeds.beat(0),
     KeyJ: () => deeds.beat(1),
   };

@@ -145,6 +145,7 @@ export class Doing {
   private async once(there: Promise<boolean>, good: Key, verb: string, text = ""): Promise<void> {
     if (!(await there)) return;
     const done = await this.page.world.act(verb, text);
-    this.page.toast(done.durable === "" ? told(done.reason, done.sentence) : say(good));
+    if (done.durable === "") this.page.toast(told(done.reason, done.sentence));
+    else this.page.toast(say(done.durable === "pending" ? "kept" : good));
   }
 }

@@ -17,7 +17,7 @@ export class Sounding {
   readonly heard: Said[] = [];
   readonly bubbles = new Map<number, Bubble>();
   pulses: Pulse[] = [];
-  /** How often each bell had been struck. */
+  /** How often each bell had been struck, by where it hangs. */
   private readonly bells = new Map<string, number>();
 
   constructor(private readonly page: Page) {
@@ -70,12 +70,24 @@ export class Sounding {
   private rung(): void {
     for (const object of this.page.view.objects.values()) {
       if (object.kind !== "bell") continue;
-      const before = this.bells.get(object.key);
-      this.bells.set(object.key, object.count);
-      if (before === undefined || object.count <= before) continue;
-      const at = { east: object.east, north: object.north };
-      this.pulse({ ...at, atMs: this.page.view.serverTime(), kind: "bell", voice: 0 });
-      this.page.sound.bell(0, this.loudness(at, HEARD_M.bell));
+      this.strike({ east: object.east, north: object.north }, object.count, false);
     }
+  }
+
+  /** The bell of the place where one is was struck, on ground that one does not see. */
+  struck(count: number): void {
+    const line = this.page.placeHere()?.features.find((feature) => feature.kind === "bell")?.line;
+    if (line !== undefined && Number.isSafeInteger(count))
+      this.strike({ east: line[0], north: line[1] }, count, true);
+  }
+
+  /** What is seen for the first time need not have been struck just now; what one is told of was. */
+  private strike(at: Point, count: number, now: boolean): void {
+    const where = `${Math.round(at.east)} ${Math.round(at.north)}`;
+    const before = this.bells.get(where) ?? (now ? 0 : count);
+    this.bells.set(where, Math.max(before, count));
+    if (count <= before) return;
+    this.pulse({ ...at, atMs: this.page.view.serverTime(), kind: "bell", voice: 0 });
+    this.page.sound.bell(0, this.loudness(at, HEARD_M.bell));
   }
 }

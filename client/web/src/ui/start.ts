@@ -7,7 +7,7 @@ import { lightAt } from "../draw/light";
 import { lookOf, writeLook } from "../draw/look";
 import { Minimap } from "../draw/minimap";
 import { Pace } from "../draw/pace";
-import type { RegionShape, Renderer } from "../draw/renderer";
+import type { Renderer } from "../draw/renderer";
 import type { Place, Programme } from "../state/places";
 import { type Said, STAND, type World } from "../state/world";
 import { language, onLanguage, say, told } from "../words";
@@ -16,12 +16,13 @@ import { Chat } from "./chat";
 import { ask, elsewhere, suggestions, welcome } from "./dialogs";
 import { Doing } from "./doing";
 import { el } from "./dom";
-import { fetchCity, fetchRegions } from "./fetched";
+import { fetchCity } from "./fetched";
 import { goTo } from "./going";
 import { Head } from "./head";
 import { Input } from "./input";
 import { GWANGHWAMUN, type Page, type PanelName } from "./page";
 import { Panels } from "./panels";
+import { Regions } from "./regions";
 import { keepSettings, Remembered, readSettings } from "./settings";
 import { Sound } from "./sound";
 import { Sounding } from "./sounding";
@@ -35,7 +36,6 @@ const ROOM = 34;
 const WHOLE_CITY = 0.021;
 const HUD_MS = 400;
 const WHO_MS = 700;
-const REGIONS_MS = 5000;
 const BOARD_MS = 1500;
 /** Below this scale nobody is named. */
 const NAMED_FROM = 0.1;
@@ -70,13 +70,12 @@ class Shell implements Page, Deeds {
   private readonly actions = el("div", { class: "actions", attributes: { role: "toolbar" } });
   private readonly zooms = el("div", { class: "zooms" });
   private readonly main = el("main", { id: "city", attributes: { tabindex: "-1" } });
-  private regions: RegionShape[] | null = null;
+  private readonly regions: Regions;
   private hidden = new Set<number>();
   private friends = new Set<number>();
   private lastMs = 0;
   private hudAt = 0;
   private whoAt = 0;
-  private regionsAt = 0;
   private inRoom = false;
   private boardAt = 0;
   private frame = 0;
@@ -92,6 +91,7 @@ class Shell implements Page, Deeds {
     this.chat = new Chat(this);
     this.sounding = new Sounding(this);
     this.doing = new Doing(this);
+    this.regions = new Regions(this, () => this.showRegions());
     this.input = new Input(this.canvas, world, this.camera, {
       press: (x, y) => this.press(x, y),
       key: (event) => pressed(event, this),
@@ -106,7 +106,7 @@ class Shell implements Page, Deeds {
     this.main.append(this.canvas, this.head.status, this.head.toasts);
     const side = el("div", { class: "corner" }, this.minimapCanvas, this.zooms);
     this.main.append(this.actions, side, this.head.spoken);
-    page.append(skip, this.head.box, this.main, this.tools, this.chat.box, this.panels.box);
+    page.append(skip, this.head.box, this.main, this.regions.box, this.tools, this.chat.box, this.panels.box);
     skip.addEventListener("click", (event) => {
       event.preventDefault();
       this.chat.focus();
@@ -124,6 +124,8 @@ class Shell implements Page, Deeds {
       fillActions(this.actions, this);
       fillZooms(this.zooms, this);
       this.chat.words();
+      this.regions.words();
+      this.pressRegions();
       this.renderer.renew();
       this.renew();
     };
@@ -151,7 +153,13 @@ class Shell implements Page, Deeds {
 
   private listen(): void {
     const { world } = this;
-    world.on("notice", ({ code, sentence }) => this.toast(told(code, sentence)));
+    world.on("notice", ({ code, sentence }) => {
+      if (code === "stroke") this.sounding.struck(Number(sentence));
+      else this.toast(told(code, sentence));
+    });
+    world.on("settled", (done) =>
+      this.toast(done.durable === "" ? told(done.reason, done.sentence) : say("keptSafe")),
+    );
     world.on("trouble", ({ code, sentence }) => this.toast(told(code, sentence)));
     world.on("arrived", ({ how }) => {
       if (how === "no way") this.toast(say("noWay"));
@@ -191,7 +199,7 @@ class Shell implements Page, Deeds {
         bubbles: this.sounding.bubbles,
         pulses: this.sounding.pulses,
         buses: this.city?.buses.at(view.serverTime()) ?? [],
-        regions: this.settings.regions ? this.regions : null,
+        regions: this.regions.shown,
         hidden: this.hidden,
         friends: this.friends,
         selected: this.selected,
@@ -231,12 +239,7 @@ class Shell implements Page, Deeds {
       this.whoAt = now + WHO_MS;
       if (this.camera.scale >= NAMED_FROM) this.world.who(toAskAbout(this));
     }
-    if (this.settings.regions && now > this.regionsAt) {
-      this.regionsAt = now + REGIONS_MS;
-      void fetchRegions().then((regions) => {
-        if (regions !== null && this.settings.regions) this.regions = regions;
-      });
-    }
+    this.regions.tick(now, night);
     this.head.describe(now);
   }
 
@@ -338,8 +341,18 @@ class Shell implements Page, Deeds {
     const root = document.documentElement.classList;
     root.toggle("still", this.settings.reduceMotion);
     root.toggle("large", this.settings.large);
-    if (!this.settings.regions) this.regions = null;
-    this.regionsAt = 0;
+    this.regions.tick(performance.now(), root.contains("night"));
+    this.pressRegions();
+  }
+
+  showRegions(): void {
+    this.settings.regions = !this.settings.regions;
+    this.changed();
+  }
+
+  /** The button of the layer tells whether it is on. */
+  private pressRegions(): void {
+    this.tools.querySelector("[data-layer]")?.setAttribute("aria-pressed", String(this.settings.regions));
   }
 
   get heard(): readonly Said[] {

@@ -48,6 +48,10 @@ export const CODES = {
     "여기는 자리가 없어요. 조금 더 걸어가 보세요.",
     "There is no more room here. Walk on a little and try there.",
   ),
+  pending_full: told(
+    "도시가 다시 이어질 때까지 더는 맡아 둘 수 없어요. 나중에 다시 해 주세요.",
+    "No more can wait here until the city is whole again. Please try again then.",
+  ),
   expunged: told("운영자가 내린 것이에요.", "A moderator took this down for good."),
   far: told("더 가까이 가야 할 수 있어요.", "You are too far away for that. Go nearer."),
   no_target: told("여기에는 그런 종이 없어요.", "There is no such bell here."),

@@ -41,7 +41,8 @@ export function board(sheet: Sheet): void {
       void page.ask(say("pinNote"), "", say("note"), say("pinNote"), 200).then((text) => {
         if (text === null) return;
         void page.world.act("note", text).then((done) => {
-          page.toast(done.durable === "" ? told(done.reason, done.sentence) : say("pinned"));
+          if (done.durable === "") page.toast(told(done.reason, done.sentence));
+          else page.toast(say(done.durable === "pending" ? "kept" : "pinned"));
           if (sheet.shown === "board") sheet.open("board");
         });
       });

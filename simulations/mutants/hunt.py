@@ -1,0 +1,246 @@
+"""Hunting one mutant: which cities it is let loose in, and what else is tried where no city shows it.
+
+A hunt is a list of attempts. Most are seeds of `HUNTING_CITY`, a small city in which much goes wrong at once: three
+nodes, nine people on cells of 32 m, half a minute of faults and twenty seconds to recover. The last are the tests of
+the module itself: the exhaustive search over the handoff tables, and the properties and scenarios of each table, which
+reach what no whole city does within ten seeds (a bound, an answer that only an operator gets). A mutant is caught by
+the first attempt that ends otherwise than it would without the mutant: a broken promise, an exception, a failed test,
+or no end at all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import sys
+import time
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from simulations.cluster import CityOptions
+from simulations.faults import PRESETS
+from simulations.mutants.generate import SCOPE
+from simulations.mutants.place import put_in_place
+from simulations.workload import WalkOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import FrameType
+
+    from _typeshed import TraceFunction
+
+    from simulations.mutants.generate import Mutant
+
+__all__ = [
+    "HUNTING_CITY",
+    "HUNTING_FAULTS",
+    "HUNTING_MINUTES",
+    "Attempt",
+    "Ending",
+    "Lines",
+    "attempt",
+    "attempts",
+    "survey",
+]
+
+HUNTING_MINUTES: Final = 50 / 60
+HUNTING_FAULTS: Final = replace(
+    PRESETS["heavy"],
+    crash_every_s=9.0,
+    crash_in_handoff_every_s=4.0,
+    down_s=(0.2, 2.0),
+    pause_every_s=8.0,
+    pause_s=(0.3, 6.0),
+    partition_every_s=8.0,
+    link_cut_every_s=4.0,
+    store_cut_every_s=12.0,
+    store_out_every_s=15.0,
+    client_cut_every_s=2.5,
+    client_stall_every_s=5.0,
+    disk_full_every_s=12.0,
+    disk_slow_every_s=12.0,
+    disk_lost=0.5,
+)
+HUNTING_CITY: Final = CityOptions(
+    nodes=3,
+    spares=0,
+    people=9,
+    second_devices=4,
+    level=11,
+    columns=3,
+    rows=2,
+    tick_ms=250,
+    ttl_s=2.0,
+    balance=None,
+    walk=WalkOptions(hang_per_s=0.12, ring_per_s=0.12, switch_per_s=0.05, quit_per_s=0.01),
+)
+_ROOT: Final = Path(__file__).resolve().parents[2]
+_TESTS: Final = {  # what holds each module without a city around it; paths and words for pytest's -k
+    "p2pworld.world.handoff.tables": ("tests/handoff/test_scenarios.py", "tests/handoff/test_exhaustive.py"),
+    "p2pworld.world.handoff.person": ("tests/handoff/test_scenarios.py", "tests/handoff/test_exhaustive.py"),
+    "p2pworld.world.citymap.steps": ("tests/world/test_citymap.py",),
+    "p2pworld.world.ownership": ("tests/world/test_ownership.py",),
+    "p2pworld.world.proposals": ("tests/world/test_ownership.py",),
+    "p2pworld.membership": ("tests/test_membership.py", "tests/world/test_ownership.py"),
+    "p2pworld.world.objects": ("tests/world/test_objects.py", "tests/world/test_rings.py"),
+    "p2pworld.world.object_holder": ("tests/world/test_objects.py", "tests/world/test_rings.py"),
+    "p2pworld.world.object_keeper": ("tests/world/test_objects.py", "tests/world/test_rings.py"),
+    "p2pworld.world.acts": ("tests/world/test_objects.py", "tests/world/test_rings.py"),
+    "p2pworld.crdt.ormap": ("tests/crdt",),
+    "p2pworld.crdt.objects_cell": ("tests/crdt",),
+    "p2pworld.crdt.clock": ("tests/crdt",),
+    "p2pworld.crdt.counter": ("tests/crdt",),
+    "p2pworld.crdt.register": ("tests/crdt",),
+}
+_TABLES: Final = tuple(ground.module for ground in SCOPE)
+_SEARCH: Final = "not without_this_guard and not most_acts and not story_is_told and not searched_for"
+_CORE_S_MAX: Final = {"seed": 8, "tests": 90}  # of one attempt, many times what it takes without a mutant
+_BYTES_MAX: Final = 4 << 30
+_FAILED: Final = 1  # what pytest ends with where a test failed
+
+
+class Attempt(NamedTuple):
+    """One way to find a mutant out: a seed of the hunting city, or (seed None) the tests of its module."""
+
+    seed: int | None
+
+    @property
+    def kind(self) -> str:
+        """In one word."""
+        return "tests" if self.seed is None else "seed"
+
+
+class Ending(NamedTuple):
+    """What an attempt came to: why it ended otherwise than it should, empty if it did not, and what it cost."""
+
+    why: str
+    core_s: float
+
+
+Lines = dict[str, frozenset[int]]  # of each module, those that were run
+
+
+def attempts(mutant: Mutant, seeds: Mapping[int, Lines | None], first: Attempt | None) -> list[Attempt]:
+    """All attempts at a mutant in order, the likeliest first. A seed known never to come near it is no attempt."""
+    planned = [Attempt(seed) for seed, lines in seeds.items() if _is_met(mutant, lines)]
+    if mutant.module in _TESTS and (_ROOT / "tests").is_dir():
+        planned.append(Attempt(None))
+    if first is not None and first in planned:
+        planned.remove(first)
+        planned.insert(0, first)
+    return planned
+
+
+def _is_met(mutant: Mutant, lines: Lines | None) -> bool:
+    first, last = mutant.lines
+    return first == 0 or lines is None or any(line in lines[mutant.module] for line in range(first, last + 1))
+
+
+def survey(seed: int) -> tuple[str, Lines]:
+    """One city without any mutant: what broke in it, which should be nothing, and the lines that were run."""
+    files = {str(find_spec(module).origin): module for module in _TABLES}  # type: ignore[union-attr]
+    seen: dict[str, set[int]] = {module: set() for module in _TABLES}
+
+    def enter(frame: FrameType, what: str, more: Any) -> TraceFunction | None:
+        module = files.get(frame.f_code.co_filename)
+        if module is None:
+            return None
+        lines = seen[module]
+
+        def at(frame: FrameType, what: str, more: Any) -> TraceFunction:
+            lines.add(frame.f_lineno)
+            return at
+
+        return at
+
+    sys.settrace(enter)
+    try:
+        why = _live(seed)
+    finally:
+        sys.settrace(None)
+    return why, {module: frozenset(lines) for module, lines in seen.items()}
+
+
+def attempt(mutant: Mutant | None, one: Attempt, module: str = "") -> Ending:
+    """Let a mutant loose in a process of its own and see how that ends; without one, how it should end."""
+    if one.seed is not None:
+        seed = one.seed
+        return _apart(mutant, _CORE_S_MAX["seed"], afresh=False, do=lambda: _live(seed))
+    paths = _TESTS[mutant.module if mutant else module]
+    return _apart(mutant, _CORE_S_MAX["tests"], afresh=True, do=lambda: _test(paths))
+
+
+def _live(seed: int) -> str:
+    """One city from its founding to its end, or to the first broken promise."""
+    from simulations.cluster import City  # the mutant's, if it was imported anew
+
+    city = City(seed, HUNTING_MINUTES, HUNTING_FAULTS, HUNTING_CITY)
+    found = city.run(to_first=True).violations
+    return f"{found[0].time_s:g} s, {found[0].rule}: {found[0].sentence}" if found else ""
+
+
+def _test(paths: tuple[str, ...]) -> str:
+    """The tests there, to the first that fails."""
+    import pytest
+
+    os.chdir(_ROOT)
+    os.environ["HYPOTHESIS_PROFILE"] = "ci"  # the same examples each time
+    found: list[str] = []
+
+    class Watch:
+        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+            if report.failed:
+                found.append(report.nodeid)
+
+    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-k", _SEARCH, *paths], plugins=[Watch()])
+    if found:
+        return f"test {found[0]} fails"
+    return "" if code == 0 else f"the tests end with {int(code)}"
+
+
+def _apart(mutant: Mutant | None, core_s_max: int, *, afresh: bool, do: Callable[[], str]) -> Ending:
+    """Do it in a fork, with the mutant in its place; it is ended by an exception, or when it has used up its time."""
+    reads, writes = os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            os.close(reads)
+            _bound(core_s_max)
+            silence = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(silence, 1)
+            os.dup2(silence, 2)
+            ending = _do(mutant, afresh, do)
+            with os.fdopen(writes, "wb") as pipe:
+                pipe.write(json.dumps(ending).encode())
+            code = 0
+        finally:
+            os._exit(code)
+    os.close(writes)
+    with os.fdopen(reads, "rb") as pipe:
+        told = pipe.read()
+    _, status = os.waitpid(child, 0)
+    if told:
+        return Ending(*json.loads(told))
+    if os.WIFSIGNALED(status):
+        return Ending(f"no end within {core_s_max} s of processor time", core_s_max)
+    return Ending("an exception ended its process", 0.0)
+
+
+def _do(mutant: Mutant | None, afresh: bool, do: Callable[[], str]) -> Ending:
+    began_s = time.process_time()
+    if mutant is not None:
+        put_in_place(mutant, afresh=afresh)
+    return Ending(do(), time.process_time() - began_s)
+
+
+def _bound(core_s_max: int) -> None:
+    """This process ends by itself: nothing else tells an endless loop from a slow city."""
+    signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+    resource.setrlimit(resource.RLIMIT_CPU, (core_s_max, core_s_max + 1))
+    resource.setrlimit(resource.RLIMIT_DATA, (_BYTES_MAX, _BYTES_MAX))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
