@@ -38,7 +38,9 @@ __all__ = [
     "STORE_ANSWER_BYTES_MAX",
     "LOG_SIZE_MAX", "LOG_ENTRY_BYTES_MAX", "PROOF_HASHES_MAX", "KEY_NAME_BYTES_MAX", "NOTE_SIGNATURES_MAX",
     "NOTE_BYTES_MAX", "CHECKPOINT_TEXT_BYTES_MAX", "RECEIPT_EXTRA_BYTES_MAX", "RECEIPT_BYTES_MAX",
-    "WITNESS_BODY_BYTES_MAX",
+    "WITNESS_BODY_BYTES_MAX", "WITNESS_TRIES_MAX", "WITNESS_WAITING_MAX", "WITNESS_BODY_S",
+    "WITNESS_LOGS_MAX", "WITNESS_FORKS_MAX", "POLICY_BYTES_MAX",
+    "VERIFY_FAULTS_MAX", "VERIFY_FILES_MAX", "VERIFY_EPOCHS_MAX",
     "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX", "CIVIC_CLOCK_MINUTES",
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S",
     "CIVIC_READ_MAX", "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
@@ -254,6 +256,19 @@ RECEIPT_EXTRA_BYTES_MAX: Final = 49_152  # 65 536 in base64
 # extra data, 63 hashes of 45 B, a checkpoint with its signatures, and 128 B for the words between
 RECEIPT_BYTES_MAX: Final = 65_536 + 63 * 45 + 65_536 + 128
 WITNESS_BODY_BYTES_MAX: Final = 65_536 + 63 * 45 + 32  # a checkpoint, a proof, and the old size
+WITNESS_TRIES_MAX: Final = 8  # decisions anew for one request, when others for the same log came between
+WITNESS_WAITING_MAX: Final = 256  # requests at once: 68 kB each, 18 MB; a second of flushes of 4 ms
+WITNESS_BODY_S: Final = 10.0  # for a body to come: 68 kB at 7 kB/s
+WITNESS_LOGS_MAX: Final = 1_024  # each with its checkpoint of up to 65 kB: 67 MB on the disk
+WITNESS_FORKS_MAX: Final = (
+    16  # files kept of one log, 131 kB each: one is proof enough, more tell how it went
+)
+POLICY_BYTES_MAX: Final = 65_536  # 32 witnesses, some hundred logs, and comments
+VERIFY_FAULTS_MAX: Final = 100  # told of one log: where more is wrong, the whole of it is
+VERIFY_FILES_MAX: Final = 4_096  # named on one command line: 166 kB each at most, 680 MB
+VERIFY_EPOCHS_MAX: Final = (
+    4_096  # tried for a submission whose epoch is not known: one hash and one proof each, 0.1 s
+)
 
 # ---- civic transactions
 CIVIC_LEAF_BYTES_MAX: Final = 4_096  # 16 public fields of 200 B: a full bundle of 256 has 1 MB

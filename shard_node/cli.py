@@ -44,6 +44,12 @@ COMMANDS: Final = {
         "Look at the regions of the city, and move, split, merge or pin them.",
     ),
     "drain": ("shard_node.region_commands:drain", "Have a node give all its ground away."),
+    "verify": (
+        "client.verify_command:verify",
+        "Check logs, receipts, checkpoints and leaves, offline.",
+    ),
+    "audit": ("client.audit_command:audit", "Copy a log, and watch what it tells over time."),
+    "witness": ("shard_node.witness_commands:witness", "Sign checkpoints of logs as a witness."),
     "doctor": (
         "shard_node.commands:doctor",
         "Look at a node's configuration and machine, and say what is wrong.",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from p2pworld.revocation import Notice
     from shard_node.config import Config
 
-__all__ = ["keys"]
+__all__ = ["keys", "write_new"]
 
 DAY_MS: Final = 86_400_000
 BACKDATED_MS: Final = 3_600_000  # machines' clocks differ; a grant made now holds everywhere at once
@@ -46,7 +46,7 @@ def keys() -> None:
     """Make and show keys and grants. Files are made for their owner's eyes only, and never overwritten."""
 
 
-def _write_new(path: Path, text: str) -> None:
+def write_new(path: Path, text: str) -> None:
     """Writes a file that was not there, readable by its owner only.
 
     Raises ConfigError.
@@ -86,7 +86,7 @@ def _make_key(path: Path) -> None:
     from p2pworld.crypto.keys import NodeKeys
 
     signer = NodeKeys.from_seed(os.urandom(32))
-    _write_new(path, signer.to_pem())
+    write_new(path, signer.to_pem())
     click.echo(signer.public.hex())
 
 
@@ -147,7 +147,7 @@ def grant(
         )
     except LocalError as error:
         raise ConfigError(f"no grant was made: {error}.") from None
-    _write_new(path, "".join(grant_to_text(one) + "\n" for one in (*above, signed)))
+    write_new(path, "".join(grant_to_text(one) + "\n" for one in (*above, signed)))
     click.echo(f"{role} over {' '.join(scope)} for {days} days")
 
 
@@ -179,8 +179,8 @@ def rotate(path: Path, config_path: Path) -> None:
     except LocalError as error:
         raise ConfigError(f"no next key was made: {error}.") from None
     grant_path = path.with_name(path.name + ".grant")
-    _write_new(path, after.to_pem())
-    _write_new(grant_path, "".join(grant_to_text(one) + "\n" for one in passed_on))
+    write_new(path, after.to_pem())
+    write_new(grant_path, "".join(grant_to_text(one) + "\n" for one in passed_on))
     click.echo(after.public.hex())
     click.echo(
         f"Set node.key_file to {path} and node.grant_file to {grant_path}, start the node anew, and destroy "
@@ -227,7 +227,7 @@ def revoke(
         text = notice_to_text(signed)
     except LocalError as error:
         raise ConfigError(f"nothing was taken back: {error}.") from None
-    _write_new(path, text + "\n")
+    write_new(path, text + "\n")
     what = "one grant of" if one is not None else "all grants by this issuer to"
     click.echo(f"takes back {what} {whom.hex()}; tell the city with `p2pworld keys publish {path}`")
 

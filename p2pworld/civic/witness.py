@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
 __all__ = [
+    "FORK_LINE",
     "AddCheckpoint",
     "Answer",
     "Fork",
@@ -41,9 +42,11 @@ __all__ = [
     "Seen",
     "Witness",
     "parse_add_checkpoint",
+    "parse_fork",
     "read_cosignatures",
 ]
 
+FORK_LINE: Final = "p2pworld log fork v1"
 _OLD: Final = "old "
 _TEXT: Final = "text/plain; charset=utf-8"
 _SIZE: Final = "text/x.tlog.size"
@@ -108,6 +111,24 @@ class Fork:
 
     first: bytes
     second: bytes
+
+    def to_bytes(self) -> bytes:
+        """Both notes as one file: what it is, the length of the first, an empty line, the notes."""
+        return f"{FORK_LINE}\n{len(self.first)}\n\n".encode() + self.first + self.second
+
+
+def parse_fork(data: bytes) -> Fork:
+    """The two notes in such a file; whether they prove anything, their signatures tell.
+
+    Raises:
+        RemoteError: it is no such file (`fork-form`).
+    """
+    head, gap, rest = data.partition(b"\n\n")
+    first, _, length = head.decode("ascii", "replace").partition("\n")
+    count = parse_count(length)
+    if first != FORK_LINE or not gap or count is None or not 0 < count < len(rest):
+        raise RemoteError("fork-form", f"the proof of a fork begins with the line {FORK_LINE} and a length")
+    return Fork(rest[:count], rest[count:])
 
 
 @dataclass(frozen=True, slots=True)

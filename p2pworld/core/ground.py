@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from p2pworld.geometry import Cell
 from p2pworld.messages import GROUND, ToPeer
-from p2pworld.world.citymap import WishKind
 from p2pworld.world.crowd import MINE
 from p2pworld.world.moving import evacuation
 from p2pworld.world.proposals import Wants
@@ -128,11 +127,10 @@ class Ground:
         able = [peer for peer in able if parts.objects.keeps_up(peer, now)] or able
         for cell in city.cells_of(parts.who):
             holding = city.cells[cell]
-            target = holding.wish.to if holding.wish and holding.wish.kind is WishKind.MOVE else None
             staying = [standby for standby in holding.standbys if city.takes(standby)]
             if staying:
-                for standby in holding.standbys:
-                    if standby != staying[0] and standby.node != target:
+                for standby in holding.standbys if holding.wish is None else ():
+                    if standby != staying[0]:
                         drop[standby].add(cell)
                 continue
             if not able:

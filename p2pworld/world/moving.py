@@ -80,8 +80,15 @@ class Moving:
             else:
                 self._objects.offer(cell, to, out, now)
         wanted |= cuts - targets.keys()
-        for parent in parents:
-            wanted.update(parent.children())
+        for parent in sorted(parents):
+            lacking = _lacks_guard(city, parent, reachable)
+            if not lacking:
+                wanted.update(parent.children())
+            for cell, guard in lacking.items():
+                if self._objects.synced_with(cell, guard):
+                    add[guard].add(cell)
+                else:
+                    self._objects.offer(cell, guard, out, now)
         self._freeze(city, me, wanted, giving, out, now)
         ready = {cell for cell in self._frozen_s if cell in wanted and self._objects.settled(cell)}
         give: defaultdict[Incarnation, set[Cell]] = defaultdict(set)
@@ -134,6 +141,20 @@ def evacuation(
         standbys = [s for s in city.cells[cell].standbys if s in others]
         found[cell] = standbys[0] if standbys else min(others, key=lambda who: (city.rank(cell, who), who))
     return found
+
+
+def _lacks_guard(
+    city: CityMap, parent: Cell, reachable: Callable[[Incarnation], bool]
+) -> dict[Cell, Incarnation]:
+    """Which children a standby must follow first, so that their parent is not without one; nothing if one has all."""
+    lists = [city.cells[part].standbys for part in parent.children()]
+    if any(all(standby in others for others in lists) for standby in lists[0]):
+        return {}
+    guards = Counter(standby for standbys in lists for standby in standbys if reachable(standby))
+    if not guards:
+        return {}
+    guard = min(guards, key=lambda who: (-guards[who], who))
+    return {part: guard for part in parent.children() if guard not in city.cells[part].standbys}
 
 
 def _wished_moves(city: CityMap, me: Incarnation) -> dict[Cell, Incarnation]:
