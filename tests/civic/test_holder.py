@@ -10,6 +10,8 @@ import pytest
 import trio
 import trio.testing
 
+from client.policy import policy_of_keys
+from client.verify import Status, verify_paths
 from p2pworld.civic.log import Stage
 from p2pworld.civic.steps import Cosigned
 from p2pworld.errors import Refusal
@@ -61,6 +63,20 @@ async def test_a_thousand_are_filed_and_the_holder_changes_in_the_middle(tmp_pat
     assert isinstance(other, Refusal)
     assert other.reason == "civic-replay"
     assert len(read_log(tmp_path)) == FILED
+    verify_as_anybody_does(tmp_path, again)
+
+
+def verify_as_anybody_does(directory: Path, answers: dict[int, Receipt | Refusal]) -> None:
+    """The folder, every leaf in it, and a few of the receipts, by the program that journalists are given."""
+    paths = [directory / "log"]
+    for number in (0, 500, FILED - 1):
+        receipt = answers[number]
+        assert not isinstance(receipt, Refusal)
+        paths.append(directory / f"{number}.receipt")
+        paths[-1].write_bytes(receipt.to_bytes())
+    report = verify_paths(paths, policy_of_keys([LOG.key], 0), leaves=True)
+    assert [finding.status for finding in report.findings] == [Status.OK] * 4, report
+    assert report.fork is None
 
 
 async def test_what_is_not_well_filed_is_refused_at_once(tmp_path: Path) -> None:
