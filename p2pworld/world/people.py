@@ -197,12 +197,14 @@ class People:
 
     def map_changed(self, city: CityMap, ended: Collection[Incarnation], now: Instant) -> None:
         """A newer city map: handoffs to incarnations that are no longer listed have no destination now."""
-        self.city = city
+        old, self.city = self.city, city
         for peer in ended:
             for avatar in [a for a, p in self._persons.items() if p.row.to == peer]:
                 self._on(avatar, NodeEnded(peer), now)
-        for avatar in self._refresh:
-            self._tell_homes(avatar, now)
+        if {m.who for m in old.members.values()} != {m.who for m in city.members.values()}:
+            for avatar in self._refresh:  # the homes of many have changed
+                if self.person(avatar).row.at.owns:
+                    self._tell_homes(avatar, now)
 
     # ------------------------------------------------------------------------------------------- play sockets
 
