@@ -1,7 +1,8 @@
 """What one transaction of the store decides: who is in the log already, who comes in, at which place.
 
 It is decided from rows read inside that transaction, so two batches never decide from the same past. A transaction that
-is known by its key gets the place it has; under that key other content is refused; all others become leaves, in order.
+is known by its key is told what it was told before, be that a place or a refusal; under that key other content is
+refused; all others become leaves, in order.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ __all__ = ["Known", "Plan", "plan_batch"]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The row of a transaction's key: what was filed under it, and where it stands in the log."""
+    """The row of a transaction's key: what was filed under it, and its place in the log or why it has none."""
 
     fingerprint: bytes
-    index: int
+    outcome: int | Refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ def plan_batch(
             row = learned[key] = Known(fingerprint, size + len(entries))
             entries.append(submission.leaf(epoch).to_bytes())
         if row.fingerprint == fingerprint:
-            outcomes.append(row.index)
+            outcomes.append(row.outcome)
         else:
             outcomes.append(Refusal("civic-replay", "something else was filed under this key"))
     return Plan(tuple(entries), learned, tuple(outcomes))

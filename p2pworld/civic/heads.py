@@ -8,14 +8,17 @@ crash, and a log that went on from it could sign a fork. Then it must stay as it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from p2pworld.errors import Refusal
+from p2pworld.errors import Refusal, RemoteError
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.tiles import Edge
 
-__all__ = ["Heads", "Record", "compare"]
+__all__ = ["Heads", "Record", "compare", "parse_record"]
+
+_EPOCH = re.compile(r"epoch (0|[1-9][0-9]{0,15})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,26 @@ class Record:
     size: int
     root: bytes
     epoch: int
+
+    def to_bytes(self) -> bytes:
+        """The record as it is stored: a checkpoint's text, with the epoch as one more line."""
+        return Checkpoint(self.origin, self.size, self.root, (f"epoch {self.epoch}",)).text.encode()
+
+
+def parse_record(data: bytes) -> Record:
+    """The record that is stored as `data`.
+
+    Raises:
+        RemoteError: no checkpoint (`Checkpoint.parse`'s reasons), or without an epoch (`record-form`).
+    """
+    try:
+        checkpoint = Checkpoint.parse(data.decode())
+    except UnicodeDecodeError:
+        raise RemoteError("record-form", "a log's record is text") from None
+    found = [_EPOCH.fullmatch(line) for line in checkpoint.extensions]
+    if len(found) != 1 or found[0] is None:
+        raise RemoteError("record-form", "a log's record is a checkpoint and the holder's epoch")
+    return Record(checkpoint.origin, checkpoint.size, checkpoint.root, int(found[0].group(1)))
 
 
 @dataclass(frozen=True, slots=True)

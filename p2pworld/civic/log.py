@@ -58,9 +58,9 @@ if TYPE_CHECKING:
     from p2pworld.merkle.note import NoteSigner
     from p2pworld.merkle.tiles import Written
 
-__all__ = ["LogHolder", "Stage"]
+__all__ = ["MOVED", "LogHolder", "Stage"]
 
-_MOVED: Final = Refusal("civic-moved", "another node holds this log now")
+MOVED: Final = Refusal("civic-moved", "another node holds this log now")
 _BUSY: Final = Refusal("civic-busy", "too many are waiting for this log; try again in a moment")
 _READ_ONLY: Final = Refusal("civic-read-only", "this log takes nothing until it has been looked at")
 
@@ -120,9 +120,19 @@ class LogHolder:
         return self._edge.size
 
     @property
+    def waiting(self) -> int:
+        """How many submissions are in no batch yet."""
+        return len(self._waiting)
+
+    @property
     def deadline(self) -> float | None:
         """When `tick` is to be called at the latest."""
         return min((at for at in (self._again_at, self._ask_at) if at is not None), default=None)
+
+    @property
+    def closed(self) -> Refusal | None:
+        """Why nothing is taken any more, or None."""
+        return {Stage.DEPOSED: MOVED, Stage.READ_ONLY: _READ_ONLY}.get(self.stage)
 
     # ---- what comes from outside
 
@@ -133,7 +143,7 @@ class LogHolder:
 
     def submit(self, request: int, submission: Submission, now_minute: int) -> list[Effect]:
         """A request, to be answered by `Accept` or `Refuse`, now or later."""
-        refusal = self._closed() or check_submission(submission, self._stream, self._types, now_minute)
+        refusal = self.closed or check_submission(submission, self._stream, self._types, now_minute)
         if refusal is None and len(self._waiting) >= CIVIC_QUEUE_MAX:
             refusal = _BUSY
         if refusal:
@@ -155,9 +165,11 @@ class LogHolder:
         if self._step is None or result.ticket != self._ticket or self._again_at is not None:
             return []
         match self.stage, result:
-            case (Stage.COMMITTING, Missed() | Failed()):
+            case (Stage.COMMITTING, Missed()):
                 return self._fence()
             case (_, Failed()):
+                if self.stage is Stage.COMMITTING:
+                    self._fence()  # which is the step that is tried then: a disk that is full stays so for a while
                 self._again_at = now + CIVIC_RETRY_S
                 return []
             case (Stage.FENCING, Fenced()):
@@ -274,13 +286,10 @@ class LogHolder:
 
     # ---- the end
 
-    def _closed(self) -> Refusal | None:
-        return {Stage.DEPOSED: _MOVED, Stage.READ_ONLY: _READ_ONLY}.get(self.stage)
-
     def _close(self, stage: Stage) -> list[Effect]:
         """Takes nothing any more; what may have come through is not answered with more than this."""
         self.stage, self._step, self._again_at, self._ask_at, self._asked = stage, None, None, None, None
-        refusal = self._closed()
+        refusal = self.closed
         assert refusal is not None
         waiting = [*self._batch, *self._waiting]
         self._batch, self._outcomes = [], ()

@@ -37,6 +37,7 @@ __all__ = [
     "Refuse",
     "Republish",
     "Result",
+    "Step",
 ]
 
 

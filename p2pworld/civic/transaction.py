@@ -55,6 +55,7 @@ __all__ = [
     "file_transaction",
     "open_sealed",
     "parse_leaf",
+    "parse_sealed",
     "parse_submission",
     "rewrap",
     "verify_filing",
@@ -135,6 +136,10 @@ class Sealed:
     blob: Annotated[bytes, Size(1, CIVIC_SEALED_BYTES_MAX)]
     wraps: Annotated[tuple[Wrap, ...], Size(1, 8)]
 
+    def to_bytes(self) -> bytes:
+        """What is sealed, as a store keeps it."""
+        return canonical(_SEALED.write(self))
+
 
 @dataclass(frozen=True, slots=True)
 class Private:
@@ -181,6 +186,7 @@ class _Said:
 _FILING = Schema(Filing)
 _LEAF = Schema(Leaf)
 _PRIVATE = Schema(Private)
+_SEALED = Schema(Sealed)
 _SAID = Schema(_Said)
 _SUBMISSION = Schema(Submission)
 
@@ -211,6 +217,15 @@ def parse_leaf(entry: bytes) -> Leaf:
     if leaf.to_bytes() != entry:
         raise RemoteError("leaf-canonical", "a leaf that is not written in the one way there is")
     return leaf
+
+
+def parse_sealed(data: bytes) -> Sealed:
+    """What a store has kept as `data`.
+
+    Raises:
+        RemoteError: malformed (`wire.codec`'s reasons).
+    """
+    return _SEALED.read(unpack_map(data))
 
 
 def parse_submission(data: bytes) -> Submission:

@@ -9,6 +9,7 @@ from shard_node.coordination.interface import (
     Lease,
     OutcomeUnknown,
     Proposed,
+    Records,
     Registration,
     Snapshot,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "Lease",
     "OutcomeUnknown",
     "Proposed",
+    "Records",
     "Registration",
     "Snapshot",
     "SqliteCoordination",

@@ -22,7 +22,7 @@ import trio
 
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.ids import Incarnation
-from p2pworld.limits import NOTICES_MAX
+from p2pworld.limits import NOTICES_MAX, RECORDS_MAX
 from p2pworld.membership import Lease
 from p2pworld.world.citymap import EMPTY, CityMap, decode
 from shard_node.coordination import rules
@@ -219,10 +219,7 @@ class EtcdCoordination:
     async def post(self, name: bytes, notice: bytes) -> bool:
         """See `Coordination.post`."""
         until_s, key = self._until_s(), self._key("notice", name.hex())
-        count = _range(self._key("notice", ""))
-        count["request_range"]["count_only"] = True
-        answer = await self._transact(until_s, [], [count])
-        if int(_read_json(lambda: answer["responses"][0]["response_range"].get("count", 0))) >= NOTICES_MAX:
+        if await self._count("notice", until_s) >= NOTICES_MAX:
             return False
         await self._transact(until_s, [_same(key, [])], [_put(key, notice)])
         return True
@@ -230,6 +227,24 @@ class EtcdCoordination:
     async def take_down(self, name: bytes) -> None:
         """See `Coordination.take_down`."""
         await self._transact(self._until_s(), [], [_delete(self._key("notice", name.hex()))])
+
+    async def read_record(self, name: str) -> bytes | None:
+        """See `Records.read_record`."""
+        found = _keys(await self._transact(self._until_s(), [], [_get(self._record_key(name))]), 0)
+        return found[0].value if found else None
+
+    async def put_record(self, name: str, before: bytes | None, record: bytes) -> bytes | None:
+        """See `Records.put_record`."""
+        rules.check_record(record)
+        until_s, key = self._until_s(), self._record_key(name)
+        if before is None and await self._count("record", until_s) >= RECORDS_MAX:
+            raise rules.too_many_records(self._where)
+        compare = _same(key, []) if before is None else _value_is(key, before)
+        done = await self._transact(until_s, [compare], [_put(key, record)], [_get(key)], once=True)
+        if done.get("succeeded"):
+            return record
+        found = _keys(done, 0)
+        return found[0].value if found else None
 
     async def close(self) -> None:
         """See `Coordination.close`."""
@@ -239,6 +254,13 @@ class EtcdCoordination:
 
     def _until_s(self) -> float:
         return trio.current_time() + self._call_s
+
+    async def _count(self, kind: str, until_s: float) -> int:
+        """How many keys there are of a kind."""
+        count = _range(self._key(kind, ""))
+        count["request_range"]["count_only"] = True
+        answer = await self._transact(until_s, [], [count])
+        return int(_read_json(lambda: answer["responses"][0]["response_range"].get("count", 0)))
 
     def _look_at_map(self) -> list[Json]:
         return [_get(self._key("schema")), _get(self._key("head")), _get(self._key("map"))]
@@ -359,6 +381,9 @@ class EtcdCoordination:
 
     def _lease_key(self, who: Incarnation) -> bytes:
         return self._key("lease", who.node.hex(), f"{who.number:016x}")
+
+    def _record_key(self, name: str) -> bytes:
+        return self._key("record", name.encode().hex())
 
     def _same_schema(self) -> Json:
         return _value_is(self._key("schema"), str(SCHEMA).encode())

@@ -24,6 +24,7 @@ __all__ = [
     "Lease",
     "OutcomeUnknown",
     "Proposed",
+    "Records",
     "Registration",
     "Snapshot",
 ]
@@ -162,4 +163,25 @@ class Coordination(Protocol):
 
     async def close(self) -> None:
         """Let go of the store; calls after it raise CoordinationDown `closed`."""
+        ...
+
+
+class Records(Protocol):
+    """One small record for each civic log, beside the map: what its holder must have written before it signs.
+
+    Every call is linearizable, ends within a bounded time, and may raise CoordinationDown.
+    """
+
+    async def read_record(self, name: str) -> bytes | None:
+        """The record of this name, or None."""
+        ...
+
+    async def put_record(self, name: str, before: bytes | None, record: bytes) -> bytes | None:
+        """Durably: make `record` the record of this name if it is `before` now; the one that is there afterwards.
+
+        Raises:
+            OutcomeUnknown: it may have been written; the same call again tells.
+            CoordinationDown: also `full`, if it would be one more than `RECORDS_MAX`.
+            LocalError: it is longer than `RECORD_BYTES_MAX`.
+        """
         ...

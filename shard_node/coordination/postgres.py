@@ -19,7 +19,7 @@ import trio
 
 from p2pworld.errors import RemoteError
 from p2pworld.ids import Incarnation
-from p2pworld.limits import NOTICES_MAX
+from p2pworld.limits import NOTICES_MAX, RECORDS_MAX
 from p2pworld.membership import Lease
 from p2pworld.world.citymap import EMPTY, CityMap, decode
 from shard_node.coordination import rules
@@ -63,6 +63,7 @@ CREATE TABLE IF NOT EXISTS p2pworld.notice (
     number bigserial PRIMARY KEY, name bytea UNIQUE NOT NULL, body bytea NOT NULL
 )
 """
+_RECORDS: Final = "CREATE TABLE IF NOT EXISTS p2pworld.record (name text PRIMARY KEY, form bytea NOT NULL)"
 SCHEMA: Final = len(_STEPS)  # newer is refused
 
 T = TypeVar("T")
@@ -250,6 +251,35 @@ class PostgresCoordination:
 
         await self._lane.run(_if_made(work, None))
 
+    async def read_record(self, name: str) -> bytes | None:
+        """See `Records.read_record`."""
+        return await self._lane.run(lambda db: _record(db, name))
+
+    async def put_record(self, name: str, before: bytes | None, record: bytes) -> bytes | None:
+        """See `Records.put_record`."""
+        rules.check_record(record)
+
+        def work(db: Db) -> bytes | None:
+            if before is not None:
+                if _has_records(db):
+                    db.execute(
+                        "UPDATE p2pworld.record SET form = %s WHERE name = %s AND form = %s",
+                        [record, name, before],
+                    )
+                return _record(db, name)
+            # one after another, as for the board
+            db.execute("SELECT pg_advisory_xact_lock(%s)", [_CITY_LOCK])
+            db.execute(_RECORDS)
+            there = _record(db, name)
+            if there is None:
+                (count,) = db.execute("SELECT count(*) FROM p2pworld.record").fetchone() or (0,)
+                if count >= RECORDS_MAX:
+                    raise rules.too_many_records("PostgreSQL")
+                db.execute("INSERT INTO p2pworld.record VALUES (%s, %s)", [name, record])
+            return there or record
+
+        return await self._write(work, proposing=True)
+
     async def close(self) -> None:
         """See `Coordination.close`; it is done even if the caller is being cancelled."""
         with trio.CancelScope(shield=True):
@@ -299,6 +329,7 @@ class PostgresCoordination:
         return self._decoded[1]
 
 
+_REPLICA: Final = "this PostgreSQL is a replica, which may be behind: name the primary"
 _STATE: Final = "pg_is_in_recovery(), s.schema, s.version"
 
 
@@ -312,7 +343,7 @@ def _version(rows: list[Any]) -> int:
         raise CoordinationDown("not_a_store", "the schema p2pworld in PostgreSQL belongs to another program")
     replica, schema, version = rows[0][:3]
     if replica:
-        raise CoordinationDown("io", "this PostgreSQL is a replica, which may be behind: name the primary")
+        raise CoordinationDown("io", _REPLICA)
     _check_schema(schema)
     return int(version)
 
@@ -338,6 +369,19 @@ def _if_made(call: Callable[[Db], T], otherwise: T) -> Callable[[Db], T]:
             return otherwise
 
     return called
+
+
+def _has_records(db: Db) -> bool:
+    return db.execute("SELECT to_regclass('p2pworld.record') IS NOT NULL").fetchone() == (True,)
+
+
+def _record(db: Db, name: str) -> bytes | None:
+    if db.execute("SELECT pg_is_in_recovery()").fetchone() == (True,):
+        raise CoordinationDown("io", _REPLICA)
+    if not _has_records(db):
+        return None
+    row = db.execute("SELECT form FROM p2pworld.record WHERE name = %s", [name]).fetchone()
+    return bytes(row[0]) if row else None
 
 
 def _has_tables(db: Db) -> bool:

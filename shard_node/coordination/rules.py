@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.errors import LocalError
+from p2pworld.limits import RECORD_BYTES_MAX, RECORDS_MAX
 from p2pworld.world.citymap import CityMap, encode, first_of
 from shard_node.coordination.interface import CoordinationDown
 
@@ -22,11 +23,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LEASES_PER_NODE",
+    "check_record",
     "check_registration",
     "checked_form",
     "forgettable",
     "newly_listed",
     "next_number",
+    "too_many_records",
     "unreadable_map",
     "why_refused",
 ]
@@ -107,6 +110,21 @@ def why_refused(
 def newly_listed(city: CityMap, before: CityMap) -> list[Incarnation]:
     """The incarnations that `city` lists and `before` did not."""
     return [member.who for member in city.members.values() if not before.is_listed(member.who)]
+
+
+def check_record(record: bytes) -> None:
+    """Prove that a civic log's record is small.
+
+    Raises:
+        LocalError: it is longer than `RECORD_BYTES_MAX`.
+    """
+    if len(record) > RECORD_BYTES_MAX:
+        raise LocalError(f"a record of {len(record)} bytes, where {RECORD_BYTES_MAX} are allowed")
+
+
+def too_many_records(where: object) -> CoordinationDown:
+    """What to raise for one civic log more than there may be."""
+    return CoordinationDown("full", f"the coordination store {where} holds {RECORDS_MAX} logs already")
 
 
 def unreadable_map(where: object, error: RemoteError) -> CoordinationDown:

@@ -15,7 +15,7 @@ import trio
 
 from p2pworld.errors import RemoteError
 from p2pworld.ids import Incarnation
-from p2pworld.limits import NOTICES_MAX
+from p2pworld.limits import NOTICES_MAX, RECORDS_MAX
 from p2pworld.membership import Lease
 from p2pworld.world.citymap import EMPTY, CityMap, decode
 from shard_node.coordination import rules
@@ -55,6 +55,9 @@ CREATE TABLE IF NOT EXISTS notice (
     number INTEGER PRIMARY KEY AUTOINCREMENT, name BLOB UNIQUE NOT NULL, body BLOB NOT NULL
 ) STRICT
 """
+_RECORDS: Final = (
+    "CREATE TABLE IF NOT EXISTS record (name TEXT PRIMARY KEY, form BLOB NOT NULL) STRICT, WITHOUT ROWID"
+)
 
 T = TypeVar("T")
 
@@ -177,7 +180,7 @@ class SqliteCoordination:
         """See `Coordination.notices`."""
 
         def work(db: sqlite3.Connection) -> Board:
-            if not _has_board(db):
+            if not _has(db, "notice"):
                 return Board(0, None if known == 0 else {})
             db.execute("BEGIN")
             row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'notice'").fetchone()
@@ -206,10 +209,34 @@ class SqliteCoordination:
         """See `Coordination.take_down`."""
 
         def work(db: sqlite3.Connection) -> None:
-            if _has_board(db):
+            if _has(db, "notice"):
                 db.execute("DELETE FROM notice WHERE name = ?", [name])
 
         await self._write(work)
+
+    async def read_record(self, name: str) -> bytes | None:
+        """See `Records.read_record`."""
+
+        def work(db: sqlite3.Connection) -> bytes | None:
+            return _record(db, name) if _has(db, "record") else None
+
+        return await self._run(work)
+
+    async def put_record(self, name: str, before: bytes | None, record: bytes) -> bytes | None:
+        """See `Records.put_record`."""
+        rules.check_record(record)
+
+        def work(db: sqlite3.Connection) -> bytes | None:
+            db.execute(_RECORDS)
+            there = _record(db, name)
+            if there != before:
+                return there
+            if there is None and db.execute("SELECT count(*) FROM record").fetchone()[0] >= RECORDS_MAX:
+                raise rules.too_many_records(self._path)
+            db.execute("INSERT OR REPLACE INTO record VALUES (?, ?)", [name, record])
+            return record
+
+        return await self._write(work, proposing=True)
 
     async def close(self) -> None:
         """See `Coordination.close`; it is done even if the caller is being cancelled."""
@@ -295,8 +322,13 @@ def _version(db: sqlite3.Connection) -> int:
     return int(db.execute("SELECT coalesce(max(version), 0) FROM map").fetchone()[0])
 
 
-def _has_board(db: sqlite3.Connection) -> bool:
-    return db.execute("SELECT 1 FROM sqlite_master WHERE name = 'notice'").fetchone() is not None
+def _has(db: sqlite3.Connection, table: str) -> bool:
+    return db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [table]).fetchone() is not None
+
+
+def _record(db: sqlite3.Connection, name: str) -> bytes | None:
+    row = db.execute("SELECT form FROM record WHERE name = ?", [name]).fetchone()
+    return row[0] if row else None
 
 
 def _leases(db: sqlite3.Connection) -> dict[Incarnation, Lease]:

@@ -63,7 +63,7 @@ def backup(journal: Path, target: Path) -> Survey:
         part.rename(target)
         _flush(target.parent)
     except sqlite3.Error as error:
-        raise failure(error, journal) from error
+        raise failure(error, f"The journal {journal}") from error
     except OSError as error:
         raise StorageFailed("io", f"{target} cannot be written: {error.strerror}.") from error
     finally:

@@ -123,22 +123,22 @@ def _guarded(work: Callable[[sqlite3.Connection], _T], connection: sqlite3.Conne
             # some errors roll back by themselves; if this fails too, the transaction ends with the connection
             with suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-        raise failure(error, path) from error
+        raise failure(error, f"The journal {path}") from error
 
 
-def failure(error: sqlite3.Error, path: Path) -> StorageFailed:
-    """What an error of SQLite means for who runs the node."""
+def failure(error: sqlite3.Error, what: str) -> StorageFailed:
+    """What SQLite's error says of `what` (such as `The journal /var/lib/j`), as a reason and a sentence."""
     code = getattr(error, "sqlite_errorcode", None)
     primary = code & 0xFF if isinstance(code, int) else None
     match primary:
         case sqlite3.SQLITE_FULL:
-            return StorageFailed("full", f"There is no room left for the journal {path}.")
+            return StorageFailed("full", f"{what} has no room left.")
         case sqlite3.SQLITE_CORRUPT | sqlite3.SQLITE_NOTADB:
-            return StorageFailed("corrupt", f"The journal {path} is damaged: {error}.")
+            return StorageFailed("corrupt", f"{what} is damaged: {error}.")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
-            return StorageFailed("busy", f"Another program is writing to the journal {path}.")
+            return StorageFailed("busy", f"{what} is being written to by another program.")
         case _:
-            return StorageFailed("io", f"The journal {path} cannot be used: {error}.")
+            return StorageFailed("io", f"{what} cannot be used: {error}.")
 
 
 def _connect(path: Path, pages_max: int | None) -> sqlite3.Connection:
@@ -147,7 +147,7 @@ def _connect(path: Path, pages_max: int | None) -> sqlite3.Connection:
             path, timeout=_BUSY_MS / 1000, isolation_level=None, check_same_thread=False
         )
     except sqlite3.Error as error:
-        raise failure(error, path) from error
+        raise failure(error, f"The journal {path}") from error
     try:
         _guarded(lambda made: _prepare(made, path, pages_max), connection, path)
     except BaseException:

@@ -12,6 +12,7 @@ from shard_node.coordination.etcd import EtcdCoordination
 from tests.coordination.conformance import *  # noqa: F403
 from tests.coordination.etcd_server import EtcdServer
 from tests.coordination.outages import *  # noqa: F403
+from tests.coordination.records import *  # noqa: F403
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -11,6 +11,7 @@ from shard_node.coordination.postgres import PostgresCoordination
 from tests.coordination.conformance import *  # noqa: F403
 from tests.coordination.outages import *  # noqa: F403
 from tests.coordination.postgres_server import PostgresServer
+from tests.coordination.records import *  # noqa: F403
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

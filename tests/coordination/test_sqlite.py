@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import resource
 import shutil
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,9 +17,11 @@ from shard_node.coordination.sqlite import HISTORY_KEPT, _prepare
 from tests.coordination.conformance import *  # noqa: F403
 from tests.coordination.conformance import OpenStore, cell, founded, made, newest, registered
 from tests.coordination.outages import *  # noqa: F403
+from tests.coordination.records import *  # noqa: F403
+from tests.disks import files_may_not_grow_beyond
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
     from pathlib import Path
 
 
@@ -187,17 +188,6 @@ async def test_a_path_that_cannot_be_opened_is_down(tmp_path: Path) -> None:
         await store.read(0)
     assert (caught.value.reason, caught.value.lasting) == ("io", False)
     await store.close()
-
-
-@contextmanager
-def files_may_not_grow_beyond(size_bytes: int) -> Iterator[None]:
-    """Let the kernel refuse this process's writes beyond a size, as a full disk does."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 async def test_a_commit_that_fails_is_unknown_and_the_next_read_tells(path: Path) -> None:

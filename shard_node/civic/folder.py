@@ -1,0 +1,176 @@
+"""The folder in which a log is published: tiles, entry bundles and the checkpoint, for any web server to serve.
+
+Every file is written beside its place, flushed and moved there whole, and its folder flushed; the checkpoint comes last
+and never goes back to a smaller size. So whoever reads a checkpoint finds every file that it speaks of, after a crash
+too. The narrower forms of a tile that has become full are taken away: the standard lets readers take the full one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from p2pworld.errors import RemoteError
+from p2pworld.limits import NOTE_BYTES_MAX
+from p2pworld.merkle.checkpoint import Checkpoint
+from p2pworld.merkle.note import parse_note
+from p2pworld.merkle.proof import inclusion_spans, prove
+from p2pworld.merkle.receipt import Receipt
+from p2pworld.merkle.tiles import TileHashes
+from shard_node.storage.journal import StorageFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from p2pworld.merkle.note import Note
+    from p2pworld.merkle.tiles import Tile, Written
+
+__all__ = ["CHECKPOINT", "WITNESSED", "PublishedLog"]
+
+CHECKPOINT: Final = "checkpoint"
+WITNESSED: Final = "checkpoint.witnessed"  # the last one that enough witnesses have signed
+_FLUSHERS: Final = 4  # threads; a batch writes two to six files
+_TILE_BYTES_MAX: Final = 256 * 65_537
+
+
+class PublishedLog:
+    """The folder at `path`, made when it is first written to. Its calls block; each may raise StorageFailed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._flushers = ThreadPoolExecutor(_FLUSHERS, "flush")
+
+    def note(self, name: str) -> Note | None:
+        """The checkpoint called `CHECKPOINT` or `WITNESSED`, no signature of it verified; None if there is none.
+
+        Raises:
+            StorageFailed: it cannot be read as one (`corrupt`).
+        """
+        data = self._read(name, NOTE_BYTES_MAX + 1)
+        if data is None:
+            return None
+        try:
+            note = parse_note(data)
+            Checkpoint.parse(note.text)
+        except RemoteError as error:
+            raise StorageFailed("corrupt", f"{self.path / name} is damaged: {error}.") from error
+        return note
+
+    def get(self, tile: Tile, /) -> bytes | None:
+        """The content of a tile; see `Tiles`."""
+        return self._read(tile.path, _TILE_BYTES_MAX)
+
+    def write(self, files: Iterable[Written]) -> None:
+        """Make these files durable and seen."""
+        folders: dict[Path, None] = {}
+        written: dict[Path, Path] = {}
+        with _named(self.path):
+            for file in files:
+                path = self.path / file.tile.path
+                folders |= dict.fromkeys((*_make_folder(path.parent), path.parent))
+                written[path] = _write_beside(path, file.data)
+            self._flush_all(written.values())
+            for path, beside in written.items():
+                os.replace(beside, path)
+            self._flush_all(folders)
+
+    def show(self, name: str, note: Note) -> None:
+        """Make this the note called `name`, unless that is of a larger size.
+
+        Raises:
+            StorageFailed: what is there cannot be read, so it may be larger (`corrupt`).
+        """
+        there = self.note(name)
+        if there is not None and _size(there) > _size(note):
+            return
+        with _named(self.path):
+            folders = _make_folder(self.path)
+            beside = _write_beside(self.path / name, note.to_bytes())
+            _flush(beside)
+            os.replace(beside, self.path / name)
+            for folder in (*folders, self.path):
+                _flush(folder)
+
+    def prune(self, files: Iterable[Written]) -> None:
+        """Take away the narrower forms of those of these tiles that are full."""
+        for file in files:
+            if file.tile.full:
+                shutil.rmtree(self.path / f"{file.tile.path}.p", ignore_errors=True)
+
+    def receipts(self, wanted: Iterable[tuple[int, Note]]) -> list[Receipt]:
+        """The receipt of each entry under the checkpoint beside it.
+
+        Raises:
+            StorageFailed: a tile is missing or damaged.
+        """
+        hashes: dict[int, TileHashes] = {}
+        made = []
+        for index, note in wanted:
+            size = _size(note)
+            read = hashes.setdefault(size, TileHashes(size, self))
+            try:
+                made.append(Receipt(index, prove(inclusion_spans(index, size), read), note))
+            except RemoteError as error:
+                raise StorageFailed(
+                    "corrupt", f"No receipt can be made from {self.path}: {error}."
+                ) from error
+        return made
+
+    def _flush_all(self, paths: Iterable[Path]) -> None:
+        """Flush these at the same time: a disk writes several for little more than one."""
+        for _ in self._flushers.map(_flush, paths):
+            pass
+
+    def _read(self, name: str, bytes_max: int) -> bytes | None:
+        with _named(self.path):
+            try:
+                with open(self.path / name, "rb") as file:
+                    return file.read(bytes_max)
+            except FileNotFoundError:
+                return None
+
+
+def _size(note: Note) -> int:
+    return Checkpoint.parse(note.text).size
+
+
+def _write_beside(path: Path, data: bytes) -> Path:
+    beside = path.with_name(f"{path.name}.new")
+    with open(beside, "wb") as file:
+        file.write(data)
+    return beside
+
+
+def _make_folder(folder: Path) -> list[Path]:
+    """Make this folder and those it lies in; the ones that are to be flushed so that it stays."""
+    changed = []
+    missing = folder
+    while not missing.is_dir():
+        missing = missing.parent
+        changed.append(missing)
+    if changed:
+        folder.mkdir(parents=True, exist_ok=True)
+    return changed
+
+
+def _flush(path: Path) -> None:
+    """Have the kernel write what this file or folder holds, whoever wrote it."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = "full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "io"
+        raise StorageFailed(reason, f"The log's folder {path} cannot be used: {error.strerror}.") from error

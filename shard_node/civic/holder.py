@@ -1,0 +1,356 @@
+"""The task that holds one log: it does what `LogHolder` says, in order, and brings back what came of it.
+
+One step is under way at a time: store, coordination record, folder. What is filed meanwhile gathers for the next batch;
+that is the group commit. Whoever files waits for the receipt, which is made when the checkpoint over the entry is
+published, or for a refusal. A step that fails is told to the meter and to the machine, which knows what to do. The
+task ends when the machine does (deposed, read-only); whatever waits then is told to ask elsewhere.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+
+from p2pworld.civic.batch import plan_batch
+from p2pworld.civic.heads import Heads, parse_record
+from p2pworld.civic.log import MOVED, LogHolder, Stage
+from p2pworld.civic.steps import (
+    Accept,
+    Alarm,
+    AskWitnesses,
+    Commit,
+    Committed,
+    Cosigned,
+    Failed,
+    Fence,
+    Fenced,
+    HeadsRead,
+    KeepWitnessed,
+    Missed,
+    Publish,
+    Published,
+    PutRecord,
+    ReadHeads,
+    RecordPut,
+    Refuse,
+    Republish,
+)
+from p2pworld.civic.transaction import TransactionType
+from p2pworld.errors import Refusal, RemoteError
+from p2pworld.limits import CIVIC_READ_MAX
+from p2pworld.merkle.checkpoint import Checkpoint
+from p2pworld.merkle.note import NoteSigner
+from p2pworld.merkle.receipt import Receipt
+from p2pworld.merkle.tiles import Edge
+from shard_node.civic.folder import CHECKPOINT, WITNESSED, PublishedLog
+from shard_node.civic.store import CivicStore, CommitUnknown, Row
+from shard_node.coordination.interface import CoordinationDown, OutcomeUnknown, Records
+from shard_node.storage.journal import StorageFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from p2pworld.civic.heads import Record
+    from p2pworld.civic.steps import Effect, Result, Step
+    from p2pworld.civic.transaction import Submission
+    from p2pworld.merkle.note import Note
+
+__all__ = ["CivicHolder", "CivicMeter", "LogConfig", "Places", "Witnesses"]
+
+
+class Witnesses(Protocol):
+    """Whoever asks the witnesses of a log."""
+
+    async def cosign(self, checkpoint: Note) -> Cosigned:
+        """The cosignatures that come within a bounded time, verified; none at all is an answer too."""
+
+
+class CivicMeter:
+    """What the holder counts, for somebody to show; each call is told at once."""
+
+    def took(self, stage: str, seconds: float) -> None:
+        """A stage (a step's name, `receipts` or `whole`: from filed to answered) took so long."""
+
+    def batch(self, submissions: int, entries: int) -> None:
+        """A batch is durable."""
+
+    def failed(self, stage: str, reason: str) -> None:
+        """A step did not happen, or nobody can tell."""
+
+    def alarm(self, refusal: Refusal) -> None:
+        """The log is read-only from now on, and people must look."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """Which log it is: its stream's name, who signs its checkpoints, what may be filed, how many witnesses it needs."""
+
+    stream: str
+    signers: tuple[NoteSigner, ...]
+    types: Mapping[str, TransactionType]
+    quorum: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where a log is: its store, its record, the folder it is published in."""
+
+    store: CivicStore
+    records: Records
+    folder: PublishedLog
+
+
+@dataclass(slots=True)
+class _Waiting:
+    since_s: float
+    answered: trio.Event
+    answer: Receipt | Refusal = MOVED
+
+
+class CivicHolder:
+    """One epoch of one log; `run` it once. `now_minute` tells Unix time in minutes."""
+
+    def __init__(
+        self,
+        log: LogConfig,
+        epoch: int,
+        places: Places,
+        now_minute: Callable[[], int],
+        meter: CivicMeter | None = None,
+        witnesses: Witnesses | None = None,
+    ) -> None:
+        self._log = log
+        self._places = places
+        self._now_minute = now_minute
+        self._meter = meter or CivicMeter()
+        self._witnesses = witnesses
+        self._machine = LogHolder(log.stream, epoch, log.signers, log.types, log.quorum if witnesses else 0)
+        self._effects: deque[Step | Accept | Alarm | AskWitnesses | KeepWitnessed] = deque()
+        self._wake = trio.Event()
+        self._requests = 0
+        self._waiting: dict[int, _Waiting] = {}
+        self._edges: dict[int, Edge] = {}  # at the sizes of the heads last read, to publish from
+        self._ended = False
+
+    @property
+    def stage(self) -> Stage:
+        """What the holder is doing."""
+        return self._machine.stage
+
+    @property
+    def size(self) -> int:
+        """How many entries there are, as far as the holder knows."""
+        return self._machine.size
+
+    @property
+    def queue(self) -> int:
+        """How many submissions wait for a batch."""
+        return self._machine.waiting
+
+    async def file(self, submission: Submission) -> Receipt | Refusal:
+        """The receipt, once the submission is durable and published, or why there is none.
+
+        Whoever stops waiting knows nothing, and may file the same again.
+        """
+        if self._ended:
+            return self._machine.closed or MOVED
+        self._requests += 1
+        request = self._requests
+        waiting = self._waiting[request] = _Waiting(time.perf_counter(), trio.Event())
+        self._do(self._machine.submit(request, submission, self._now_minute()))
+        try:
+            await waiting.answered.wait()
+        finally:
+            self._waiting.pop(request, None)
+        return waiting.answer
+
+    async def run(self) -> Stage:
+        """Hold the log until somebody else does or people must look; the stage it ended in."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._do(self._machine.start())
+                while self._effects or not self._machine.closed:
+                    await self._next(nursery)
+                nursery.cancel_scope.cancel()  # who asks witnesses for a log that is not ours any more
+        finally:
+            self._ended = True
+            for waiting in self._waiting.values():
+                waiting.answer = self._machine.closed or MOVED
+                waiting.answered.set()
+        return self.stage
+
+    def _do(self, effects: Sequence[Effect]) -> None:
+        """Refusals are told at once; all else is done in order."""
+        for effect in effects:
+            if isinstance(effect, Refuse):
+                self._answer(effect.request, effect.refusal)
+            else:
+                self._effects.append(effect)
+        self._wake.set()
+
+    async def _next(self, nursery: trio.Nursery) -> None:
+        """Carries out the next effect, or waits until there is one."""
+        if not self._effects:
+            self._wake = trio.Event()
+            deadline = self._machine.deadline
+            with trio.move_on_at(float("inf") if deadline is None else deadline):
+                await self._wake.wait()
+            self._do(self._machine.tick(trio.current_time()))
+            return
+        match effect := self._effects.popleft():
+            case Accept():
+                await self._accept(effect)
+            case Alarm(refusal):
+                self._meter.alarm(refusal)
+            case AskWitnesses(checkpoint):
+                nursery.start_soon(self._ask, checkpoint)
+            case KeepWitnessed(checkpoint):
+                with self._told("KeepWitnessed"):
+                    await trio.to_thread.run_sync(self._places.folder.show, WITNESSED, checkpoint)
+            case _:
+                result = await self._carry_out(effect)
+                self._do(self._machine.step(result, trio.current_time()))
+                if isinstance(effect, Publish) and isinstance(result, Published):
+                    nursery.start_soon(self._prune, effect)  # nobody waits for it
+
+    # ---- steps
+
+    async def _carry_out(self, step: Step) -> Result:
+        """The step's result; `Failed` if it did not happen or nobody can tell."""
+        result: Result = Failed(step.ticket)
+        with self._told(type(step).__name__):
+            match step:
+                case Fence(ticket, epoch):
+                    row = await self._places.store.fence(self._log.stream, epoch)
+                    result = Fenced(ticket, row.epoch, row.fences)
+                case ReadHeads(ticket):
+                    result = HeadsRead(ticket, await self._heads())
+                case Commit():
+                    result = await self._commit(step)
+                case PutRecord():
+                    result = await self._put_record(step)
+                case Publish():
+                    await trio.to_thread.run_sync(self._publish, step)
+                    result = Published(step.ticket)
+                case Republish():
+                    await self._republish(step)
+                    result = Published(step.ticket)
+        return result
+
+    @contextmanager
+    def _told(self, name: str) -> Iterator[None]:
+        """Tells the meter how long it took, and what failed of what may."""
+        begun_s = time.perf_counter()
+        try:
+            yield
+        except (CommitUnknown, OutcomeUnknown):
+            self._meter.failed(name, "unknown")
+        except (StorageFailed, CoordinationDown) as error:
+            self._meter.failed(name, error.reason)
+        else:
+            self._meter.took(name, time.perf_counter() - begun_s)
+
+    async def _commit(self, step: Commit) -> Committed | Missed:
+        row = Row(step.epoch, step.fences, step.size)
+        plan = await self._places.store.commit(self._log.stream, row, step.submissions, plan_batch)
+        if plan is None:
+            return Missed(step.ticket)
+        self._meter.batch(len(step.submissions), len(plan.entries))
+        return Committed(step.ticket, plan.entries, plan.outcomes)
+
+    async def _put_record(self, step: PutRecord) -> RecordPut:
+        before = step.before.to_bytes() if step.before else None
+        name = self._log.signers[0].key.name
+        found = await self._places.records.put_record(name, before, step.record.to_bytes())
+        return RecordPut(step.ticket, _record(found))
+
+    def _publish(self, step: Publish) -> None:
+        folder = self._places.folder
+        folder.write(step.files)
+        folder.show(CHECKPOINT, step.checkpoint)
+
+    async def _prune(self, step: Publish) -> None:
+        full = [file for file in step.files if file.tile.full]
+        if full:
+            await trio.to_thread.run_sync(self._places.folder.prune, full)
+
+    async def _heads(self) -> Heads:
+        """Everything the log is known by; the edge and the roots are made of the store's entries, read one and all."""
+        places = self._places
+        record = _record(await places.records.read_record(self._log.signers[0].key.name))
+        published = _head(await trio.to_thread.run_sync(places.folder.note, CHECKPOINT))
+        witnessed = _head(await trio.to_thread.run_sync(places.folder.note, WITNESSED))
+        row = await places.store.row(self._log.stream)
+        size = row.size if row else 0
+        edge, self._edges = Edge(), {0: Edge()}
+        heads = {head.size for head in (record, published, witnessed) if head}
+        for stop in sorted({size, *(head for head in heads if head <= size)}):
+            edge = await self._grown(edge, stop)
+            self._edges[stop] = edge
+        roots = {head: self._edges[head].root() for head in heads if head <= size}
+        return Heads(edge, roots, record, published, witnessed)
+
+    async def _republish(self, step: Republish) -> None:
+        await self._grown(self._edges[step.since], step.size, write=True)
+        await trio.to_thread.run_sync(self._places.folder.show, CHECKPOINT, step.checkpoint)
+
+    async def _grown(self, edge: Edge, size: int, *, write: bool = False) -> Edge:
+        """The edge after the store's entries up to `size`, every new file written if they are to be."""
+        while edge.size < size:
+            end = min(size, edge.size + CIVIC_READ_MAX)
+            entries = await self._places.store.entries(self._log.stream, edge.size, end)
+            edge, files = await trio.to_thread.run_sync(edge.append, entries)
+            if write:
+                wanted = [file for file in files if file.tile.full or end == size]
+                await trio.to_thread.run_sync(self._places.folder.write, wanted)
+        return edge
+
+    # ---- what is told
+
+    async def _ask(self, checkpoint: Note) -> None:
+        assert self._witnesses is not None
+        cosigned = await self._witnesses.cosign(checkpoint)
+        self._do(self._machine.cosigned(cosigned, trio.current_time()))
+
+    async def _accept(self, first: Accept) -> None:
+        """Answers this and all the acceptances right behind it: their proofs share most of their hashes."""
+        accepts = [first]
+        while self._effects and isinstance(self._effects[0], Accept):
+            accept = self._effects.popleft()
+            assert isinstance(accept, Accept)
+            accepts.append(accept)
+        wanted = [(accept.index, accept.checkpoint) for accept in accepts]
+        receipts: Sequence[Receipt | Refusal] = [_UNPROVEN] * len(accepts)
+        with self._told("receipts"):
+            receipts = await trio.to_thread.run_sync(self._places.folder.receipts, wanted)
+        for accept, receipt in zip(accepts, receipts, strict=True):
+            self._answer(accept.request, receipt)
+
+    def _answer(self, request: int, answer: Receipt | Refusal) -> None:
+        waiting = self._waiting.get(request)
+        if waiting is not None:  # else whoever asked has stopped waiting
+            self._meter.took("whole", time.perf_counter() - waiting.since_s)
+            waiting.answer = answer
+            waiting.answered.set()
+
+
+_UNPROVEN = Refusal("civic-unproven", "it is in the log, but its receipt cannot be made just now; ask again")
+
+
+def _head(note: Note | None) -> Checkpoint | None:
+    return Checkpoint.parse(note.text) if note else None
+
+
+def _record(data: bytes | None) -> Record | None:
+    if data is None:
+        return None
+    try:
+        return parse_record(data)
+    except RemoteError as error:
+        raise CoordinationDown("corrupt", f"the record of a civic log cannot be read: {error}") from error

@@ -1,0 +1,88 @@
+"""What a store of civic logs promises, whatever keeps it.
+
+A store holds, for each stream, a row (epoch, fences, size), the log's entries, what was answered under each
+transaction's key, and what is sealed for the office. It decides nothing by itself: `commit` runs the plan of the pure
+batch over rows that one transaction has read, and only if the stream's row is still the one that the caller knows.
+
+What fails is told by a `StorageFailed`: nothing has changed. `CommitUnknown` is the one exception: it may have changed,
+all of it or nothing, and only who fences again and reads can tell. Whatever a row says is checked against the checksum
+it carries before it is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from p2pworld.civic.batch import Known, Plan
+from p2pworld.civic.transaction import Submission
+
+if TYPE_CHECKING:
+    from p2pworld.civic.transaction import Sealed
+
+__all__ = ["CivicStore", "CommitUnknown", "Fault", "MakePlan", "Row"]
+
+MakePlan = Callable[[int, int, Sequence[Submission], Mapping[bytes, Known]], Plan]  # as `plan_batch`
+
+
+class CommitUnknown(Exception):
+    """A transaction may or may not have become durable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A stream as the store has it: who may write, how often that was fenced, and how many entries there are."""
+
+    epoch: int
+    fences: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that a check has found: where it is, and what is wrong there."""
+
+    place: str
+    sentence: str
+
+
+class CivicStore(Protocol):
+    """The streams of one store. Each call ends within a bounded time and may raise StorageFailed."""
+
+    async def fence(self, stream: str, epoch: int) -> Row:
+        """Durably: if the stream's epoch is at most `epoch`, make it that and count one fence more; the row then.
+
+        A stream that is not there yet begins here, empty, in epoch 0.
+
+        Raises:
+            CommitUnknown: it may have been fenced.
+        """
+
+    async def row(self, stream: str) -> Row | None:
+        """The stream's row, or None if it was never fenced."""
+
+    async def entries(self, stream: str, begin: int, end: int) -> list[bytes]:
+        """Entries [begin, end) of the log, at most `CIVIC_READ_MAX` of them.
+
+        Raises:
+            LocalError: so many are not given, or not there.
+        """
+
+    async def commit(
+        self, stream: str, row: Row, submissions: Sequence[Submission], plan: MakePlan
+    ) -> Plan | None:
+        """One durable transaction: if the stream's row is `row`, write what `plan` says of these; else None.
+
+        Raises:
+            CommitUnknown: it may have become durable, all of it.
+        """
+
+    async def sealed(self, stream: str, index: int) -> Sealed | None:
+        """What was sealed with entry `index`, or None if there is nothing."""
+
+    async def check(self) -> list[Fault]:
+        """Reads every row there is, and says what is not as it was written, at most `CIVIC_FAULTS_MAX` things."""
+
+    async def close(self) -> None:
+        """Let go of the store; idempotent. Calls after it raise StorageFailed `closed`."""

@@ -1,0 +1,177 @@
+"""How many transactions a log takes in a second of one core, in one process and on this machine's disk, as JSON.
+
+    python -m simulations.bench.civic [--count 10000] [--open 512] [--directory DIR]
+
+From a submission's bytes to its receipt: read, checked, committed, recorded, signed, published, proven. Every one has a
+key of its own, and so many are `open` at a time. `in_process_tx_per_s_core` counts the CPU of all the process's threads
+(the time that it waits for the disk is not in it, `tx_per_s` has that too); clients, sockets and replies are not here.
+`fsyncs` counts what this program asks for: one for each commit and each file and folder of the publication.
+`restart_us_per_entry` is what the next holder needs to read the log it takes over, before it takes anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections import Counter, deque
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from p2pworld.civic.log import Stage
+from p2pworld.civic.transaction import SUGGESTION, Secrets, file_transaction, parse_submission
+from p2pworld.crypto.keys import Signer
+from p2pworld.crypto.seal import sealing_public
+from p2pworld.errors import Refusal
+from p2pworld.merkle.note import NoteSigner
+from shard_node.civic.folder import PublishedLog
+from shard_node.civic.holder import CivicHolder, CivicMeter, LogConfig, Places
+from shard_node.civic.sqlite import SqliteCivicStore
+from shard_node.coordination import SqliteCoordination
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["main", "measure"]
+
+STREAM: Final = "jongno"
+TEXT: Final = "가로등이 어두워 밤에 다니기 무섭습니다. 더 밝게 해 주세요. " * 4
+
+
+class _Meter(CivicMeter):
+    """Seconds and steps by stage, and the size of each batch."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin again."""
+        self.seconds: Counter[str] = Counter()
+        self.steps: Counter[str] = Counter()
+        self.batches: list[int] = []
+
+    def took(self, stage: str, seconds: float) -> None:
+        self.seconds[stage] += seconds  # type: ignore[assignment]
+        self.steps[stage] += 1
+
+    def batch(self, submissions: int, entries: int) -> None:
+        self.batches.append(submissions)
+
+
+class _CountedFolder(PublishedLog):
+    """The folder, its flushes counted: of each file, of its folder once, of the checkpoint and its folder."""
+
+    flushes = 0
+
+    def write(self, files: Iterable[Any]) -> None:
+        files = list(files)
+        self.flushes += len(files) + len({(self.path / file.tile.path).parent for file in files})
+        super().write(files)
+
+    def show(self, name: str, note: Any) -> None:
+        self.flushes += 2
+        super().show(name, note)
+
+
+def filed(count: int, minute: int) -> list[bytes]:
+    """So many submissions as they come from so many devices."""
+    office, person = sealing_public(os.urandom(32)), Signer.from_seed(os.urandom(32))
+    return [
+        file_transaction(
+            SUGGESTION,
+            STREAM,
+            minute,
+            {"topic": "streetlights"},
+            {"text": TEXT},
+            person,
+            [office],
+            Secrets(os.urandom(32), os.urandom(32), os.urandom(32)),
+        ).to_bytes()
+        for _ in range(count)
+    ]
+
+
+async def measure(directory: Path, count: int, opened: int) -> dict[str, Any]:
+    """The figures of one run in a new log below `directory`."""
+    minute = int(time.time()) // 60
+    waiting, latencies_ms = deque(filed(count + 1, minute)), []
+    meter, folder = _Meter(), _CountedFolder(directory / "log")
+    store = SqliteCivicStore(directory / "civic.sqlite")
+    records = SqliteCoordination(directory / "coordination.sqlite")
+    signer = NoteSigner("seoul.example/bench", Signer.from_seed(os.urandom(32)))
+    config = LogConfig(STREAM, (signer,), {SUGGESTION.name: SUGGESTION})
+    holder = CivicHolder(config, 1, Places(store, records, folder), lambda: minute, meter)
+
+    async def client() -> None:
+        while waiting:
+            data, begun_s = waiting.popleft(), time.perf_counter()
+            answer = await holder.file(parse_submission(data))
+            assert not isinstance(answer, Refusal), answer
+            answer.to_bytes()
+            latencies_ms.append((time.perf_counter() - begun_s) * 1_000)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(holder.run)
+        await holder.file(parse_submission(waiting.popleft()))  # the log is made, and ready
+        meter.clear()
+        folder.flushes = 0
+        begun_s, cpu_s = time.perf_counter(), time.process_time()
+        async with trio.open_nursery() as clients:
+            for _ in range(opened):
+                clients.start_soon(client)
+        wall_s, cpu_s = time.perf_counter() - begun_s, time.process_time() - cpu_s
+        nursery.cancel_scope.cancel()
+    again_s = await _restarted(CivicHolder(config, 2, Places(store, records, folder), lambda: minute))
+    await store.close()
+    await records.close()
+    cuts = statistics.quantiles(latencies_ms, n=100)
+    commits = meter.steps["Commit"] + meter.steps["PutRecord"]
+    return {
+        "store": "sqlite",
+        "count": count,
+        "open": opened,
+        "in_process_tx_per_s_core": round(count / cpu_s),
+        "tx_per_s": round(count / wall_s),
+        "latency_ms": {"p50": round(cuts[49], 1), "p99": round(cuts[98], 1)},
+        "batch": round(statistics.mean(meter.batches), 1),
+        "fsyncs": commits + folder.flushes,
+        "restart_us_per_entry": round(again_s / count * 1e6, 1),
+        "stage_ms": {
+            name: round(1_000 * seconds / meter.steps[name], 2) for name, seconds in meter.seconds.items()
+        },
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+
+
+async def _restarted(holder: CivicHolder) -> float:
+    """Seconds of CPU until this holder of the same log is ready."""
+    cpu_s = time.process_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(holder.run)
+        while holder.stage is not Stage.IDLE:  # noqa: ASYNC110
+            await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    return time.process_time() - cpu_s
+
+
+def main() -> None:
+    """Measure once, and print it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--open", type=int, default=512, dest="opened")
+    parser.add_argument("--directory", type=Path, help="on the disk to be measured")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.directory) as directory:
+        print(json.dumps(trio.run(measure, Path(directory), options.count, options.opened)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,227 @@
+"""What every civic store must do, as tests that take connections to one store.
+
+A store's own test module imports all of these (`from tests.civic.conformance import *`) and gives the fixture
+`open_store`: each await of it is one more connection to the same store, as another process would open it.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+
+import pytest
+import trio
+
+from p2pworld.civic.batch import Known, Plan, plan_batch
+from p2pworld.civic.transaction import Submission, parse_leaf
+from p2pworld.errors import LocalError, Refusal
+from p2pworld.limits import CIVIC_READ_MAX
+from shard_node.civic.store import CivicStore, Row
+from shard_node.storage.journal import StorageFailed
+from tests.civic.log_world import STREAM, submission
+from tests.civic.memory_store import MemoryStore
+
+__all__ = [
+    "test_a_batch_of_retries_changes_nothing",
+    "test_a_batch_that_cannot_be_planned_leaves_nothing_behind",
+    "test_a_closed_store_says_so",
+    "test_a_fence_stops_every_older_writer",
+    "test_a_new_stream_begins_with_its_first_fence",
+    "test_a_refusal_is_remembered_as_an_acceptance_is",
+    "test_a_store_does_what_the_model_does",
+    "test_an_older_epoch_cannot_fence",
+    "test_entries_are_given_in_bounded_pieces",
+    "test_of_two_writers_of_one_row_one_writes",
+    "test_streams_do_not_mix",
+    "test_the_whole_batch_is_there_for_the_next_process",
+    "test_who_is_cancelled_leaves_all_or_nothing",
+]
+
+OpenStore = Callable[[], Awaitable[CivicStore]]
+
+
+def batch(*numbers: int) -> list[Submission]:
+    return [submission(number) for number in numbers]
+
+
+async def filed(store: CivicStore, row: Row, *numbers: int) -> Row:
+    """The row after these were committed, which must succeed."""
+    plan = await store.commit(STREAM, row, batch(*numbers), plan_batch)
+    assert plan is not None
+    return replace(row, size=row.size + len(plan.entries))
+
+
+async def test_a_new_stream_begins_with_its_first_fence(open_store: OpenStore) -> None:
+    store, other = await open_store(), await open_store()
+    assert await store.row(STREAM) is None
+    assert await store.commit(STREAM, Row(0, 0, 0), batch(0), plan_batch) is None
+    assert await store.fence(STREAM, 3) == Row(3, 1, 0) == await other.row(STREAM)
+    assert await store.entries(STREAM, 0, 0) == []
+    assert await store.check() == []
+
+
+async def test_the_whole_batch_is_there_for_the_next_process(open_store: OpenStore) -> None:
+    store = await open_store()
+    row = await store.fence(STREAM, 1)
+    repeated = [*batch(0, 1, 0), submission(1, "other")]
+    plan = await store.commit(STREAM, row, repeated, plan_batch)
+    assert plan is not None
+    assert plan.outcomes[:3] == (0, 1, 0)
+    assert await filed(store, Row(1, 1, 2), 2) == Row(1, 1, 3)
+    await store.close()
+    again = await open_store()
+    assert await again.row(STREAM) == Row(1, 1, 3)
+    leaves = [parse_leaf(entry) for entry in await again.entries(STREAM, 0, 3)]
+    assert leaves == [submission(number).leaf(1) for number in range(3)]
+    assert [await again.sealed(STREAM, at) for at in range(4)] == [*[s.sealed for s in batch(0, 1, 2)], None]
+    assert await again.check() == []
+
+
+async def test_a_batch_of_retries_changes_nothing(open_store: OpenStore) -> None:
+    store = await open_store()
+    row = await filed(store, await store.fence(STREAM, 1), 0, 1)
+    again = [submission(1), submission(0, "other"), submission(0)]
+    for through in (store, await open_store()):
+        plan = await through.commit(STREAM, row, again, plan_batch)
+        assert plan is not None
+        assert (plan.entries, plan.outcomes[0], plan.outcomes[2]) == ((), 1, 0)
+        assert isinstance(plan.outcomes[1], Refusal)
+        assert await through.row(STREAM) == row
+
+
+async def test_a_refusal_is_remembered_as_an_acceptance_is(open_store: OpenStore) -> None:
+    refusal = Refusal("slot-taken", "그 시간은 이미 예약되었습니다\nand a second line")
+
+    def refuse(size: int, epoch: int, filed: Sequence[Submission], known: Mapping[bytes, Known]) -> Plan:
+        assert not known
+        learned = {each.filing.key: Known(each.fingerprint, refusal) for each in filed}
+        return Plan((), learned, (refusal,) * len(filed))
+
+    store = await open_store()
+    row = await store.fence(STREAM, 1)
+    assert await store.commit(STREAM, row, batch(0), refuse) is not None
+    plan = await (await open_store()).commit(STREAM, row, batch(0, 1), plan_batch)
+    assert plan is not None
+    assert plan.outcomes == (refusal, 0)
+    assert await store.check() == []
+
+
+async def test_a_fence_stops_every_older_writer(open_store: OpenStore) -> None:
+    old, new = await open_store(), await open_store()
+    row = await filed(old, await old.fence(STREAM, 1), 0)
+    assert await new.fence(STREAM, 2) == Row(2, 1 + row.fences, 1)
+    assert await old.commit(STREAM, row, batch(1), plan_batch) is None
+    assert await old.row(STREAM) == Row(2, 2, 1)
+    fenced = await new.fence(STREAM, 2)  # of its own epoch: what it may have on its way cannot come through
+    assert await new.commit(STREAM, Row(2, 2, 1), batch(1), plan_batch) is None
+    assert await filed(new, fenced, 1) == Row(2, 3, 2)
+
+
+async def test_an_older_epoch_cannot_fence(open_store: OpenStore) -> None:
+    store = await open_store()
+    row = await store.fence(STREAM, 5)
+    assert await store.fence(STREAM, 4) == row == await store.row(STREAM)
+
+
+async def test_of_two_writers_of_one_row_one_writes(open_store: OpenStore) -> None:
+    one, two = await open_store(), await open_store()
+    row = await one.fence(STREAM, 1)
+    plans = {}
+
+    async def write(through: CivicStore, number: int) -> None:
+        plans[number] = await through.commit(STREAM, row, batch(number), plan_batch)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write, one, 0)
+        nursery.start_soon(write, two, 1)
+    (winner,) = [number for number, plan in plans.items() if plan]
+    assert parse_leaf((await one.entries(STREAM, 0, 1))[0]) == submission(winner).leaf(1)
+
+
+async def test_streams_do_not_mix(open_store: OpenStore) -> None:
+    store = await open_store()
+    await filed(store, await store.fence(STREAM, 1), 0, 1)
+    row = await store.fence("중구", 7)
+    assert row == Row(7, 1, 0)
+    plan = await store.commit("중구", row, batch(1), plan_batch)
+    assert plan is not None
+    assert plan.outcomes == (0,)
+    assert await store.row(STREAM) == Row(1, 1, 2)
+    assert parse_leaf((await store.entries("중구", 0, 1))[0]).epoch == 7
+    assert await store.check() == []
+
+
+async def test_entries_are_given_in_bounded_pieces(open_store: OpenStore) -> None:
+    store = await open_store()
+    await filed(store, await store.fence(STREAM, 1), 0, 1, 2)
+    assert [parse_leaf(entry).filing for entry in await store.entries(STREAM, 1, 3)] == [
+        submission(1).filing,
+        submission(2).filing,
+    ]
+    for begin, end in ((0, 4), (2, 1), (-1, 1), (0, CIVIC_READ_MAX + 1)):
+        with pytest.raises(LocalError):
+            await store.entries(STREAM, begin, end)
+
+
+async def test_a_batch_that_cannot_be_planned_leaves_nothing_behind(open_store: OpenStore) -> None:
+    def fail(size: int, epoch: int, filed: Sequence[Submission], known: Mapping[bytes, Known]) -> Plan:
+        raise LocalError("too long")
+
+    store, other = await open_store(), await open_store()
+    row = await store.fence(STREAM, 1)
+    with pytest.raises(LocalError, match="too long"):
+        await store.commit(STREAM, row, batch(0), fail)
+    assert await other.fence(STREAM, 1) == Row(1, 2, 0)  # nothing holds it up
+    assert await store.row(STREAM) == Row(1, 2, 0)
+
+
+async def test_who_is_cancelled_leaves_all_or_nothing(open_store: OpenStore) -> None:
+    store, other = await open_store(), await open_store()
+    row = await store.fence(STREAM, 1)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await store.commit(STREAM, row, batch(0, 1), plan_batch)
+    fenced = await other.fence(STREAM, 2)
+    assert fenced.size in (0, 2)
+    assert len(await store.entries(STREAM, 0, fenced.size)) == fenced.size
+    assert await store.check() == []
+
+
+async def test_a_closed_store_says_so(open_store: OpenStore) -> None:
+    store = await open_store()
+    row = await store.fence(STREAM, 1)
+    await store.close()
+    await store.close()
+    for call in (store.fence(STREAM, 1), store.row(STREAM), store.check()):
+        with pytest.raises(StorageFailed) as caught:
+            await call
+        assert caught.value.reason == "closed"
+    with pytest.raises(StorageFailed):
+        await store.commit(STREAM, row, batch(0), plan_batch)
+
+
+async def test_a_store_does_what_the_model_does(open_store: OpenStore) -> None:
+    """Writers that know the row, or an older one, or none; at every step both must say the same."""
+    store, model = await open_store(), MemoryStore({})
+    drawn = random.Random(7)
+    rows = [Row(0, 0, 0)]
+    for _ in range(60):
+        stream, epoch = drawn.choice([STREAM, "서울"]), drawn.randrange(4)
+        if drawn.random() < 0.25:
+            fenced = await store.fence(stream, epoch)
+            assert fenced == await model.fence(stream, epoch)
+            rows.append(fenced)
+            continue
+        numbers = [drawn.randrange(30) for _ in range(drawn.randrange(1, 5))]
+        wanted = [submission(number, drawn.choice(["text", "text", "other"])) for number in numbers]
+        row = drawn.choice([await model.row(stream) or rows[0], drawn.choice(rows)])
+        assert await store.commit(stream, row, wanted, plan_batch) == await model.commit(
+            stream, row, wanted, plan_batch
+        )
+        now = await model.row(stream)
+        assert await store.row(stream) == now
+        if now:
+            assert await store.entries(stream, 0, now.size) == await model.entries(stream, 0, now.size)
+            rows.append(now)
+    assert await store.check() == []

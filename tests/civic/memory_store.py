@@ -1,0 +1,83 @@
+"""The model of a civic store: dictionaries, and a transaction that is a function call."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from p2pworld.civic.batch import Known
+from p2pworld.civic.transaction import Sealed
+from p2pworld.errors import LocalError
+from p2pworld.limits import CIVIC_READ_MAX
+from shard_node.civic.store import Row
+from shard_node.storage.journal import StorageFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from p2pworld.civic.batch import Plan
+    from p2pworld.civic.transaction import Submission
+    from shard_node.civic.store import Fault, MakePlan
+
+
+@dataclass
+class Stream:
+    """All that is kept of one stream."""
+
+    row: Row = field(default_factory=lambda: Row(0, 0, 0))
+    entries: list[bytes] = field(default_factory=list)
+    known: dict[bytes, Known] = field(default_factory=dict)
+    sealed: dict[int, Sealed] = field(default_factory=dict)
+
+
+class MemoryStore:
+    """A connection to `streams`, which outlive it."""
+
+    def __init__(self, streams: dict[str, Stream]) -> None:
+        self._streams = streams
+        self._closed = False
+
+    def _there(self, stream: str) -> Stream:
+        if self._closed:
+            raise StorageFailed("closed", "closed")
+        return self._streams.get(stream, Stream())
+
+    async def fence(self, stream: str, epoch: int) -> Row:
+        there = self._streams[stream] = self._there(stream)
+        if there.row.epoch <= epoch:
+            there.row = Row(epoch, there.row.fences + 1, there.row.size)
+        return there.row
+
+    async def row(self, stream: str) -> Row | None:
+        return self._there(stream).row if stream in self._streams else None
+
+    async def entries(self, stream: str, begin: int, end: int) -> list[bytes]:
+        if not 0 <= begin <= end <= min(begin + CIVIC_READ_MAX, self._there(stream).row.size):
+            raise LocalError("these are not given")
+        return self._there(stream).entries[begin:end]
+
+    async def commit(
+        self, stream: str, row: Row, submissions: Sequence[Submission], plan: MakePlan
+    ) -> Plan | None:
+        there = self._there(stream)
+        if there.row != row or stream not in self._streams:
+            return None
+        planned = plan(row.size, row.epoch, submissions, there.known)
+        for submission in reversed(submissions):
+            learned = planned.learned.get(submission.filing.key)
+            if learned and isinstance(learned.outcome, int) and submission.sealed:
+                there.sealed[learned.outcome] = submission.sealed
+        there.entries += planned.entries
+        there.known |= planned.learned
+        there.row = Row(row.epoch, row.fences, len(there.entries))
+        return planned
+
+    async def sealed(self, stream: str, index: int) -> Sealed | None:
+        return self._there(stream).sealed.get(index)
+
+    async def check(self) -> list[Fault]:
+        self._there("")
+        return []
+
+    async def close(self) -> None:
+        self._closed = True
