@@ -7,6 +7,7 @@ begins a new generation while no node runs (docs/operations.md).
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.errors import Refusal
@@ -55,7 +56,7 @@ class Upkeep:
     # ------------------------------------------------------------------------------------------------- come and go
 
     def join(self, fault: Fault) -> None:
-        """A spare machine comes; it leaves after a while."""
+        """A spare machine comes; after a while it leaves for good, its disk too, once all it had is with others."""
         if not fault.on or self._run.roster[fault.on[0]] in self._run.machines or self._closed:
             return
         machine = self._run.roster[fault.on[0]]
@@ -67,7 +68,7 @@ class Upkeep:
             self._run.machines.remove(machine)
             self._run.trace.say(self._run.agenda.now_s, f"{machine.name} has left the city")
 
-        self._run.agenda.after(fault.for_s, lambda: self._end(machine, go) if self._ordeal.active else None)
+        self._run.agenda.after(fault.for_s, lambda: self._end(machine, go, whole=True) if self._ordeal.active else None)
 
     def leave(self, fault: Fault) -> None:
         """A node is ended in order, and comes back after a while."""
@@ -107,20 +108,23 @@ class Upkeep:
         elif self._ordeal.active:
             self._run.agenda.after(_LOOK_S, lambda: self._when(ready, then))
 
-    def _end(self, machine: Machine, then: Callable[[], None]) -> None:
-        """End its process as SIGTERM does; `then` follows only if nothing else ends it before."""
+    def _end(self, machine: Machine, then: Callable[[], None], *, whole: bool = False) -> None:
+        """End its process as SIGTERM does, `whole`: however long it takes to give all away.
+
+        `then` follows only if nothing else ends it before.
+        """
         process = machine.process
         if process is None:
             return
         self._run.trace.say(self._run.agenda.now_s, f"{machine.name} drains")
         process.do(process.node.drain)
-        self._drain(machine, process, self._run.agenda.now_s + _DRAIN_S, then)
+        self._drain(machine, process, math.inf if whole else self._run.agenda.now_s + _DRAIN_S, then)
 
     def _drain(self, machine: Machine, process: Process, until_s: float, then: Callable[[], None]) -> None:
         now_s = self._run.agenda.now_s
         if machine.process is not process:
             return
-        late = now_s >= until_s or not self._ordeal.active
+        late = now_s >= until_s or (until_s < math.inf and not self._ordeal.active)
         if process.paused or not (late or process.node.drained):
             self._run.agenda.after(_LOOK_S, lambda: self._drain(machine, process, until_s, then))
             return
