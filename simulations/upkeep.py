@@ -68,7 +68,9 @@ class Upkeep:
             self._run.machines.remove(machine)
             self._run.trace.say(self._run.agenda.now_s, f"{machine.name} has left the city")
 
-        self._run.agenda.after(fault.for_s, lambda: self._end(machine, go, whole=True) if self._ordeal.active else None)
+        self._run.agenda.after(
+            fault.for_s, lambda: self._end(machine, go, whole=True) if self._ordeal.active else None
+        )
 
     def leave(self, fault: Fault) -> None:
         """A node is ended in order, and comes back after a while."""
