@@ -26,12 +26,12 @@ from p2pworld.messages import (
 from simulations.settled import OWNING, PLAYING, Settled
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from p2pworld.geometry import Cell
     from p2pworld.ids import Incarnation
     from p2pworld.messages import LinkMessage, Send
-    from p2pworld.world.citymap import CityMap
+    from p2pworld.world.citymap import CityMap, Holding
     from p2pworld.world.handoff import Person as Whereabouts
     from simulations.events import Agenda, Trace
     from simulations.machine import Machine, Process
@@ -136,6 +136,8 @@ class Checkers:
         self._names = {person.id: person.name for person in run.people}
         self._stamp = 0
         self._map_s = 0.0  # when the newest was stored
+        self._cells: Mapping[Cell, Holding] = {}  # of the map that stands
+        self._cell_s: dict[Cell, float] = {}  # since when each is held and guarded as it is
         self._in_s: dict[Device, float] = {}  # when each device was last seen to play
         self._prepared: dict[tuple[Process, int, int], int] = {}
         self._unanswered: dict[tuple[Process, Incarnation, int, bytes], float] = {}  # commits, and since when
@@ -371,6 +373,11 @@ class Checkers:
             self.violate("map", f"map {city.version} does not follow the one before")
         self._stamp = city.stamp
         self._map_s = self.run.agenda.now_s
+        self._cell_s = {
+            cell: self._cell_s[cell] if self._cells.get(cell) == holding else self._map_s
+            for cell, holding in city.cells.items()
+        }
+        self._cells = city.cells
 
     # ------------------------------------------------------------------------------------------------- with time
 
@@ -436,5 +443,12 @@ class Checkers:
 
     def _settled(self) -> Settled:
         return Settled(
-            self.run, self.violate, self._owners, self._shown_on, self._names, self._map_s, self._owned_s
+            self.run,
+            self.violate,
+            self._owners,
+            self._shown_on,
+            self._names,
+            self._map_s,
+            self._owned_s,
+            self._cell_s,
         )

@@ -76,9 +76,10 @@ class Settled:
         names: Mapping[int, str],
         map_s: float,
         owned_s: Mapping[tuple[int, Login], float],
+        cell_s: Mapping[Cell, float],
     ) -> None:
         self._run, self._violate, self._owners, self._told, self._names = run, violate, owners, told, names
-        self._map_s, self._owned_s = map_s, owned_s
+        self._map_s, self._owned_s, self._cell_s = map_s, owned_s, cell_s
         self._processes = [m.process for m in run.machines if m.process is not None]
 
     def look(self) -> None:
@@ -274,6 +275,8 @@ class Settled:
             safe |= _ids(own)
             if not holding.standbys and len(self._processes) > 1:
                 self._violate("standby", f"cell {cell} of {process.name} has no standby", process.name)
+            if self._run.agenda.now_s - self._cell_s[cell] < _FRESH_S:
+                continue  # it has only just come into these hands
             for standby in holding.standbys:
                 other = self._process(standby)
                 if other is not None and disks[standby].get(cell, b"") != own:

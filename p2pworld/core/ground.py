@@ -100,9 +100,9 @@ class Ground:
         return who in self._parts.links and who not in self._parts.ownership.believed_dead
 
     def _is_empty(self) -> bool:
-        """Whether nobody here needs this node any more: no ground, no people, no cell it alone guards."""
+        """Whether nobody needs this node any more: no ground, no people, no cell it alone guards, no object to give."""
         parts, city = self._parts, self._parts.city
-        if city.cells_of(parts.who) or len(parts.crowd.rows(MINE)):
+        if city.cells_of(parts.who) or len(parts.crowd.rows(MINE)) or parts.objects.owes:
             return False
         if city.takes(parts.who):  # the map cannot tell that it ends: nobody looks for another standby
             return True

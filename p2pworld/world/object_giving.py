@@ -47,6 +47,12 @@ class Giving:
         self._due: dict[tuple[Cell, Cell], _Gift] = {}  # (known cell, leaf of the map)
         self._given: dict[tuple[Cell, Cell], Incarnation] = {}
         self._numbers = 0
+        self._ownerless = False
+
+    @property
+    def owes(self) -> bool:
+        """Whether anything known here is not yet with whoever holds its ground, or nobody holds that."""
+        return bool(self._due) or self._ownerless
 
     def __len__(self) -> int:
         return len(self._due)
@@ -54,6 +60,7 @@ class Giving:
     def plan(self, city_map: CityMap) -> None:
         """What a map asks to be given to whom."""
         planned: dict[tuple[Cell, Cell], _Gift] = {}
+        self._ownerless = False
         for cell, saved in self._known.items():
             if saved.state == NOTHING or city_map.version == 0:
                 continue
@@ -61,6 +68,7 @@ class Giving:
             for leaf in (around,) if around is not None else city_map.leaves_in(cell):
                 holder = city_map.cells[leaf].holder
                 pair = (cell, leaf)
+                self._ownerless |= holder is None
                 if holder is None or holder == self._station.me or self._given.get(pair) == holder:
                     continue
                 before = self._due.get(pair)

@@ -187,6 +187,11 @@ class Objects:
                 self._known[record.cell] = SavedCell(record.epoch, record.n, packed)
             self._giving.forget(record.cell)
 
+    @property
+    def owes(self) -> bool:
+        """Whether objects known here are not yet with whoever holds their ground."""
+        return self._giving.owes
+
     # ---- ground that is about to change
 
     def freeze(self, cell: Cell) -> None:
