@@ -103,7 +103,10 @@ class _Calm:
     def disturbed(self) -> Iterator[tuple[str, str]]:
         """What has changed without anybody's wish, each once: a sentence, and who."""
         for machine, number in list(self._incarnations.items()):
-            if _number(machine) != number:
+            ends = machine.process is not None and machine.process.node.parts.draining
+            if machine not in self._run.machines or ends:
+                del self._incarnations[machine]
+            elif _number(machine) != number:
                 del self._incarnations[machine]
                 yield f"{machine.name} lost its lease though nothing went wrong", machine.name
         for device, login in list(self._logins.items()):

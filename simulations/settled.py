@@ -102,6 +102,8 @@ class Settled:
         fresh = run.agenda.now_s - self._map_s <= _READ_S
         for machine in run.machines:
             process = machine.process
+            if process is not None and process.node.parts.draining:
+                continue  # it is about to leave for good
             if process is None or process.now().boot_s >= process.lease_deadline_s:
                 self._violate("recovery", f"{machine.name} has no lease", machine.name)
             elif process.node.city_map.version != city.version and not fresh:
