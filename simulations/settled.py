@@ -81,6 +81,8 @@ class Settled:
         self._run, self._violate, self._owners, self._told, self._names = run, violate, owners, told, names
         self._map_s, self._owned_s, self._cell_s = map_s, owned_s, cell_s
         self._processes = [m.process for m in run.machines if m.process is not None]
+        # ground that has just changed hands takes the people on it along
+        self._calm = run.agenda.now_s - map_s >= _FRESH_S
 
     def look(self) -> None:
         """Note whatever is not in order."""
@@ -155,7 +157,7 @@ class Settled:
         if away_cm > _ASTRAY_CM:
             self._violate("place", f"{owner.name} has {device.name} {away_cm} cm from where it is", name)
         own = [cell for cell, holding in node.city_map.cells.items() if holding.holder == node.who]
-        if not any(_lies_in(has.east_cm, has.north_cm, cell, _BEYOND_CM) for cell in own):
+        if self._calm and not any(_lies_in(has.east_cm, has.north_cm, cell, _BEYOND_CM) for cell in own):
             self._violate("place", f"{owner.name} owns {device.name} on ground of another", name)
         if self._run.agenda.now_s - device.wanted_s < _FRESH_S:
             return  # it has only just come, and is still being shown around
@@ -184,7 +186,7 @@ class Settled:
         return sorted(listed, key=score)[:_HOMES]
 
     def _no_handoffs(self) -> None:
-        for process in self._processes:
+        for process in self._processes if self._calm else ():
             for avatar, person in process.persons():
                 if person.row.at.name in _OPEN_ROWS or person.seat.at.name != "EMPTY":
                     name = self._names.get(avatar, str(avatar))
