@@ -159,16 +159,19 @@ class Settled:
         own = [cell for cell, holding in node.city_map.cells.items() if holding.holder == node.who]
         if self._calm and not any(_lies_in(has.east_cm, has.north_cm, cell, _BEYOND_CM) for cell in own):
             self._violate("place", f"{owner.name} owns {device.name} on ground of another", name)
-        if self._run.agenda.now_s - device.wanted_s < _FRESH_S:
+        owned_s = self._owned_s[session.id, session.login]
+        if self._run.agenda.now_s - max(device.wanted_s, owned_s) < _FRESH_S:
             return  # it has only just come, and is still being shown around
         socket = owner.sockets.get(int(crowd.conn[row]))
         told = self._told.get(socket, set()) if socket is not None else set()
         for cell in own:
-            if _lies_in(has.east_cm, has.north_cm, cell) and (
-                missing := sum(one.id not in told for one in owner.objects_in(cell))
+            if (
+                self._calm
+                and _lies_in(has.east_cm, has.north_cm, cell)
+                and (missing := sum(one.id not in told for one in owner.objects_in(cell)))
             ):
                 self._violate("shown", f"{device.name} was never shown {missing} objects around it", name)
-        if self._run.agenda.now_s - self._owned_s[session.id, session.login] < _REFRESHED_S:
+        if self._run.agenda.now_s - owned_s < _REFRESHED_S:
             return  # the homes are told at once, but it is the refresh that is promised
         for home in self._homes(session.id):
             found = home.node.parts.people.directory.find(session.id)

@@ -49,7 +49,7 @@ ARGUED: Final[dict[str, str]] = {
         "`Ownership.hint` compares the versions again and takes no hint at the map it has"
     ),
     "core.peers.Peers.said: drop: parts.ownership.hint(said.batch.map_version)": _READS_ANYWAY,
-    "core.peers.Peers._peer_message: drop: self._tending.tell_changes()": _TOLD_SOON,
+    "core.peers.Peers._peer_message: drop: self._tending.tell_changes(now)": _TOLD_SOON,
     # ---- map
     "citymap.steps._next: without: [*cells] != [*city.cells]": (
         "it only saves sorting what stands in curve order already"
@@ -58,7 +58,7 @@ ARGUED: Final[dict[str, str]] = {
         "the cell would be entered with what its ground was, and is overwritten with its new holding in the next line"
     ),
     # ---- lease
-    "core.node.Node.advance: drop: self._tending.tell_changes()": _TOLD_SOON,
+    "core.node.Node.advance: drop: self._tending.tell_changes(now)": _TOLD_SOON,
     "core.node.Node._follow_ownership: drop: parts.people.lapsed = True": (
         "an ended incarnation has no number and no deadline, so the last line of the same function says the same"
     ),

@@ -316,7 +316,7 @@ async def test_a_newer_schema_is_refused_and_an_older_one_brought_up(
     ("statement", "reason"),
     [
         ("UPDATE p2pworld.map SET form = 'notes'", "corrupt"),
-        (r"UPDATE p2pworld.map SET form = '\x81a6666f726d617402'", "newer_schema"),
+        (r"UPDATE p2pworld.map SET form = '\x81a6666f726d617403'", "newer_schema"),
         ("DELETE FROM p2pworld.store", "not_a_store"),
         ("DROP TABLE p2pworld.lease CASCADE", "not_a_store"),
         ("DROP TABLE p2pworld.store", "not_a_store"),
