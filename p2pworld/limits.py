@@ -298,7 +298,7 @@ DRAIN_S: Final = (
     20.0  # for a node that ends: 160 regions and 500 people take 3 s; then its standbys take over
 )
 HANDOFFS_OPEN: Final = (
-    256  # at once, of one node: when ground moves with thousands, they follow as seats are found
+    32  # at once, of one node: when ground moves with a thousand people, each hardly notices
 )
 
 # ---- objects

@@ -152,7 +152,12 @@ def _blow(city: City, lan: Lan, crowd: _People, how: str, people: int) -> dict[s
 
 def _counted(city: City) -> int:
     """How many people the nodes own, each counting its own."""
-    return sum(region["people"] or 0 for node in city.nodes for region in _regions(node))
+    return sum(
+        region["people"] or 0
+        for node in city.nodes
+        for region in _regions(node)
+        if region["holder"] == node.keys.public.hex()
+    )
 
 
 def _etcd(stack: ExitStack, folder: Path, hosts: list[Host]) -> str:
