@@ -6,16 +6,15 @@ itself. It is answered when it is on this node's disk and on its way to all othe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-import trio
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
-from p2pworld.errors import Refusal, RemoteError
+from p2pworld.errors import Refusal
 from p2pworld.limits import NOTICE_BYTES_MAX
 from p2pworld.revocation import notice_end_ms, notice_id
-from shard_node.web.moderation import packed
+from shard_node.web.signed import read_packed, refused, when_kept
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -24,38 +23,20 @@ if TYPE_CHECKING:
 
 __all__ = ["membership_routes"]
 
-BODY_BYTES_MAX: Final = NOTICE_BYTES_MAX * 4 // 3 + 8  # the same in base64
-DURABLE_S: Final = 5.0  # so long the answer waits for the disk
-
 
 def membership_routes(executor: Executor) -> list[Route]:
     """The routes over one node."""
 
     async def notices(request: Request) -> Response:
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > BODY_BYTES_MAX:
-                return _error(413, "too_large", "A notice is at most 4 KiB.")
-        try:
-            data = packed(body)
-        except RemoteError as error:
-            return _error(400, error.reason, str(error))
+        data = await read_packed(request, NOTICE_BYTES_MAX, "A notice is at most 4 KiB.")
+        if isinstance(data, Response):
+            return data
         taken = executor.take_back(data)
         if isinstance(taken, Refusal):
-            return _error(400 if taken.reason == "malformed" else 403, taken.reason, taken.sentence)
-        with trio.move_on_after(DURABLE_S):
-            await executor.until_written()
-        durable = executor.ask_node(lambda node, now: node.has_notice(taken))
-        answer = {
-            "id": notice_id(taken).hex(),
-            "ends_ms": notice_end_ms(taken),
-            "durable": "disk" if durable else "",
-        }
-        return JSONResponse(answer, status_code=200 if durable else 202)
+            return refused(taken)
+        told = {"id": notice_id(taken).hex(), "ends_ms": notice_end_ms(taken)}
+        return await when_kept(
+            executor, lambda: executor.ask_node(lambda node, now: node.has_notice(taken)), told
+        )
 
     return [Route("/api/v1/notices", notices, methods=["POST"])]
-
-
-def _error(status: int, code: str, sentence: str) -> JSONResponse:
-    return JSONResponse({"error": code, "sentence": sentence}, status_code=status)

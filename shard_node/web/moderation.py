@@ -7,70 +7,52 @@ who shows a signed request in `Authorization: P2PWORLD <base64url>`; each is goo
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from typing import TYPE_CHECKING, Final
 
-import trio
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from p2pworld.errors import Refusal, RemoteError
 from p2pworld.limits import SANCTION_BYTES_MAX
 from p2pworld.world.moderation import Filed, ends_ms, read_asking, sanction_id
+from shard_node.web.signed import error, packed, read_packed, refused, when_kept
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from shard_node.execute import Executor
 
-__all__ = ["SCHEME", "moderation_routes", "packed"]
+__all__ = ["SCHEME", "moderation_routes"]
 
 SCHEME: Final = "P2PWORLD"
-BODY_BYTES_MAX: Final = SANCTION_BYTES_MAX * 4 // 3 + 8  # the same in base64
-DURABLE_S: Final = 5.0  # so long the answer waits for the disk
-_TEXT: Final = re.compile(rb"[A-Za-z0-9_-]+={0,2}\s*")
 
 
 def moderation_routes(executor: Executor) -> list[Route]:
     """The routes over one node."""
 
     async def orders(request: Request) -> Response:
-        body = b""
-        async for part in request.stream():
-            body += part
-            if len(body) > BODY_BYTES_MAX:
-                return _error(413, "too_large", "An order is at most 16 KiB.")
-        try:
-            data = packed(body)
-        except RemoteError as error:
-            return _error(400, error.reason, str(error))
+        data = await read_packed(request, SANCTION_BYTES_MAX, "An order is at most 16 KiB.")
+        if isinstance(data, Response):
+            return data
         taken = executor.ask_node(lambda node, now: node.order(data, now))
         if isinstance(taken, Refusal):
-            return _error(400 if taken.reason == "malformed" else 403, taken.reason, taken.sentence)
-        with trio.move_on_after(DURABLE_S):
-            await executor.until_written()
-        durable = executor.ask_node(lambda node, now: node.is_kept(taken))
-        answer = {
-            "id": sanction_id(taken).hex(),
-            "action": taken.action,
-            "ends_ms": ends_ms(taken),
-            "durable": "disk" if durable else "",
-        }
-        return JSONResponse(answer, status_code=200 if durable else 202)
+            return refused(taken)
+        told = {"id": sanction_id(taken).hex(), "action": taken.action, "ends_ms": ends_ms(taken)}
+        return await when_kept(
+            executor, lambda: executor.ask_node(lambda node, now: node.is_kept(taken)), told
+        )
 
     async def reports(request: Request) -> Response:
         scheme, _, text = request.headers.get("authorization", "").partition(" ")
         if scheme != SCHEME:
-            return _error(401, "unsigned", "Show a moderator's signed request.")
+            return error(401, "unsigned", "Show a moderator's signed request.")
         try:
             asking = read_asking(packed(text.encode()))
-        except RemoteError as error:
-            return _error(400, error.reason, str(error))
+        except RemoteError as fault:
+            return error(400, fault.reason, str(fault))
         shown = executor.ask_node(lambda node, now: node.reports(asking, now))
         if isinstance(shown, Refusal):
-            return _error(403, shown.reason, shown.sentence)
+            return error(403, shown.reason, shown.sentence)
         answer = {"reports": [_report(name, filed) for name, filed in shown]}
         return JSONResponse(answer, headers={"Cache-Control": "no-store"})
 
@@ -78,21 +60,6 @@ def moderation_routes(executor: Executor) -> list[Route]:
         Route("/api/v1/moderation/orders", orders, methods=["POST"]),
         Route("/api/v1/moderation/reports", reports, methods=["GET"]),
     ]
-
-
-def packed(body: bytes) -> bytes:
-    """The bytes of a body that may be base64url text: packed values begin with a byte that is no such letter.
-
-    Raises:
-        RemoteError: it looks like base64 and is not.
-    """
-    if not _TEXT.fullmatch(body):
-        return body
-    text = body.strip().rstrip(b"=")
-    try:
-        return base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
-    except binascii.Error:
-        raise RemoteError("malformed", "This is not base64url text.") from None
 
 
 def _report(name: bytes, filed: Filed) -> dict[str, object]:
@@ -115,7 +82,3 @@ def _report(name: bytes, filed: Filed) -> dict[str, object]:
             "sig": said.sig.hex(),
         },
     }
-
-
-def _error(status: int, code: str, sentence: str) -> JSONResponse:
-    return JSONResponse({"error": code, "sentence": sentence}, status_code=status)

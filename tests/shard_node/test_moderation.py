@@ -18,7 +18,7 @@ from p2pworld.grants import grant_to_text, sign_grant
 from p2pworld.messages import Challenge, Done, Notice, PlayMessage, Pose, Profile, Report, Said, Welcome
 from p2pworld.wire.codec import decode_play, encode_play
 from shard_node.cli import main
-from shard_node.web.moderation import packed
+from shard_node.web.signed import packed
 from tests.nodes import answered, health, running_city, serving, soon
 from tests.shard_node.playing import Client
 
