@@ -35,7 +35,7 @@ from shard_node.coordination.settings import ENGINES, StoreConfig
 from shard_node.doors import Network
 from shard_node.errors import ConfigError
 
-__all__ = ["Address", "Config", "ConfigError", "LogConfig", "TlsConfig", "load", "parse"]
+__all__ = ["Address", "Config", "ConfigError", "LogConfig", "Table", "TlsConfig", "load", "parse"]
 
 CONFIG_BYTES_MAX = 1 << 20
 LEVELS = ("debug", "info", "warning", "error")
@@ -105,7 +105,7 @@ class Config:
     zeroconf: bool = False
 
 
-class _Table:
+class Table:
     """One table of the file, emptied key by key, so that what is left over is unknown."""
 
     def __init__(self, name: str, values: object, base: Path) -> None:
@@ -254,7 +254,7 @@ def _claims(quadkeys: tuple[str, ...]) -> tuple[Cell, ...]:
     return tuple(cells)
 
 
-def _balance(table: _Table) -> BalanceOptions | None:
+def _balance(table: Table) -> BalanceOptions | None:
     plain = BalanceOptions()
     enabled = table.flag("enabled", True)
     easy = table.whole("people_easy", 1, CLIENTS_MAX, plain.people_easy)
@@ -267,7 +267,7 @@ def _balance(table: _Table) -> BalanceOptions | None:
     return BalanceOptions(people_easy=easy, people_calm=calm) if enabled else None
 
 
-def _store(table: _Table) -> StoreConfig:
+def _store(table: Table) -> StoreConfig:
     engine = table.one_of("engine", ENGINES, "sqlite")
     if engine == "sqlite":
         return StoreConfig(engine, path=table.path("path"))
@@ -310,7 +310,7 @@ def _store(table: _Table) -> StoreConfig:
     return store
 
 
-def _endpoints(table: _Table) -> tuple[Endpoint, ...]:
+def _endpoints(table: Table) -> tuple[Endpoint, ...]:
     texts = table.texts("endpoints", at_least=1)
     if len(texts) > ENDPOINTS_MAX:
         raise ConfigError(f"coordination.endpoints are more than {ENDPOINTS_MAX}: name some of them.")
@@ -328,7 +328,7 @@ def _endpoints(table: _Table) -> tuple[Endpoint, ...]:
     return tuple(found)
 
 
-def _dsn(table: _Table) -> str:
+def _dsn(table: Table) -> str:
     dsn = table.text("dsn")
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
@@ -368,10 +368,10 @@ def parse(text: str, base: Path) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"the configuration is not valid TOML: {error}.") from None
     tables = {
-        name: _Table(name, document.pop(name, {}), base)
+        name: Table(name, document.pop(name, {}), base)
         for name in ("node", "listen", "advertise", "coordination", "city", "balance", "discovery", "log")
     }
-    tls_table = _Table("tls", document.pop("tls"), base) if "tls" in document else None
+    tls_table = Table("tls", document.pop("tls"), base) if "tls" in document else None
     for key in document:
         raise ConfigError(f"{key} is not a known table: remove it or correct its spelling.")
     node, listen, advertise = tables["node"], tables["listen"], tables["advertise"]

@@ -17,7 +17,7 @@ from pathlib import Path
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import WITNESS_LOGS_MAX
 from p2pworld.merkle.note import COSIGNATURE, NoteSigner, VerifierKey
-from shard_node.config import FORMATS, LEVELS, Address, LogConfig, _Table
+from shard_node.config import FORMATS, LEVELS, Address, LogConfig, Table
 from shard_node.errors import ConfigError
 
 __all__ = ["WitnessConfig", "load_signers", "load_witness"]
@@ -51,8 +51,8 @@ def load_witness(path: Path) -> WitnessConfig:
         raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} is no TOML: {error}.") from None
-    table = _Table("witness", tables.pop("witness", {}), path.parent)
-    log_table = _Table("log", tables.pop("log", {}), path.parent)
+    table = Table("witness", tables.pop("witness", {}), path.parent)
+    log_table = Table("log", tables.pop("log", {}), path.parent)
     for name in tables:
         raise ConfigError(f"[{name}] is not a known table: remove it or correct its spelling.")
     config = WitnessConfig(

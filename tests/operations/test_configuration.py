@@ -110,12 +110,12 @@ def test_the_page_has_the_keys_that_are_read_and_no_others(
             self.note(key)
             return super().__contains__(key)
 
-    class Table(config._Table):
+    class Table(config.Table):
         def __init__(self, name: str, values: object, base: Path) -> None:
             super().__init__(name, values, base)
             self.values = Asked(self.values, lambda key: asked.add((name, key, engine)))
 
-    monkeypatch.setattr(config, "_Table", Table)
+    monkeypatch.setattr(config, "Table", Table)
     for engine in ENGINES:
         parse(document(engine), folder)
     told = {(key.table, key.name, engine) for key in KEYS for engine in key.engines}
