@@ -56,8 +56,7 @@ class Ground:
             return False
         if parts.ownership.retired or not city.is_listed(parts.who):
             return True
-        others = [m.who for m in city.members.values() if m.who != parts.who and city.takes(m.who)]
-        return parts.ownership.believed_dead.issuperset(others)
+        return parts.ownership.believed_dead.issuperset(city.takers_beside(parts.who))
 
     def tick(self, people: Callable[[], Mapping[Cell, int]], now: Instant) -> None:
         """Say what is wanted of the map now. `people` counts mine by the leaf they stand in."""
@@ -106,7 +105,7 @@ class Ground:
             return False
         if city.takes(parts.who):  # the map cannot tell that it ends: nobody looks for another standby
             return True
-        others = [m.who for m in city.members.values() if m.who != parts.who and city.takes(m.who)]
+        others = city.takers_beside(parts.who)
         guarded = (city.cells[cell] for cell in city.standby_cells(parts.who))
         return all(
             any(city.takes(standby) for standby in holding.standbys)
@@ -136,11 +135,9 @@ class Ground:
                 continue
             if not able:
                 continue
-            peer = min(able, key=lambda peer: (city.rank(cell, peer), peer))
-            if parts.objects.synced_with(cell, peer):
+            peer = city.first_in_turn(cell, able)
+            if parts.objects.brought_in_step(cell, peer, parts.out, now):
                 add[peer].add(cell)
-            else:
-                parts.objects.offer(cell, peer, parts.out, now)
         self._add = {peer: frozenset(cells) for peer, cells in add.items()}
         self._drop = {peer: frozenset(cells) for peer, cells in drop.items()}
 

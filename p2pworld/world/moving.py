@@ -75,20 +75,16 @@ class Moving:
         for cell, to in sorted(targets.items()):
             if to in city.cells[cell].standbys:
                 wanted.add(cell)
-            elif self._objects.synced_with(cell, to):
+            elif self._objects.brought_in_step(cell, to, out, now):
                 add[to].add(cell)
-            else:
-                self._objects.offer(cell, to, out, now)
         wanted |= cuts - targets.keys()
         for parent in sorted(parents):
             lacking = _lacks_guard(city, parent, reachable)
             if not lacking:
                 wanted.update(parent.children())
             for cell, guard in lacking.items():
-                if self._objects.synced_with(cell, guard):
+                if self._objects.brought_in_step(cell, guard, out, now):
                     add[guard].add(cell)
-                else:
-                    self._objects.offer(cell, guard, out, now)
         self._freeze(city, me, wanted, giving, out, now)
         ready = {cell for cell in self._frozen_s if cell in wanted and self._objects.settled(cell)}
         give: defaultdict[Incarnation, set[Cell]] = defaultdict(set)
@@ -133,13 +129,13 @@ def evacuation(
     city: CityMap, me: Incarnation, takes: Callable[[Incarnation], bool]
 ) -> dict[Cell, Incarnation]:
     """Where each of my cells goes if I give up all of them: to a standby that takes it, else to the next in order."""
-    others = [m.who for m in city.members.values() if m.who != me and city.takes(m.who) and takes(m.who)]
+    others = [who for who in city.takers_beside(me) if takes(who)]
     if not others:
         return {}
     found = {}
     for cell in city.cells_of(me):
         standbys = [s for s in city.cells[cell].standbys if s in others]
-        found[cell] = standbys[0] if standbys else min(others, key=lambda who: (city.rank(cell, who), who))
+        found[cell] = standbys[0] if standbys else city.first_in_turn(cell, others)
     return found
 
 

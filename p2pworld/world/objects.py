@@ -364,6 +364,13 @@ class Objects:
             return False
         return follower.acked >= record.n
 
+    def brought_in_step(self, cell: Cell, peer: Incarnation, out: Outbox, now: Instant) -> bool:
+        """Whether a node has all of a held cell; if not, it is offered the cell."""
+        if self.synced_with(cell, peer):
+            return True
+        self.offer(cell, peer, out, now)
+        return False
+
     def count_as_standby(self, cell: Cell, peer: Incarnation) -> None:
         """From now on acknowledgements need this node too: call it before the proposal to list it leaves.
 

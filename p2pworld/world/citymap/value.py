@@ -8,7 +8,7 @@ from __future__ import annotations
 import bisect
 import enum
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -169,6 +169,10 @@ class CityMap:
         member = self.member(who)
         return member is not None and not member.draining
 
+    def takers_beside(self, me: Incarnation) -> list[Incarnation]:
+        """The other members that may be given ground."""
+        return [member.who for member in self.members.values() if member.who != me and not member.draining]
+
     def is_listed(self, who: Incarnation) -> bool:
         """Whether this very incarnation is a member."""
         member = self.members.get(who.node)
@@ -257,6 +261,11 @@ class CityMap:
         if not self.is_listed(who):
             raise LocalError(f"node {who.node.hex()[:12]} in incarnation {who.number} is not in the city map")
         return self._ranked(b"p2pworld rank", cell).index(who.node)
+
+    def first_in_turn(self, cell: Cell, among: Collection[Incarnation]) -> Incarnation:
+        """Of some members, at least one, the one whose turn at a cell comes first (`rank`)."""
+        nodes = {who.node: who for who in among}
+        return next(nodes[node] for node in self._ranked(b"p2pworld rank", cell) if node in nodes)
 
     @cached_property
     def leaves(self) -> tuple[Cell, ...]:
