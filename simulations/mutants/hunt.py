@@ -19,7 +19,7 @@ import time
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
 from simulations.cluster import CityOptions
 from simulations.faults import PRESETS
@@ -98,15 +98,19 @@ _TESTS: Final = {  # what holds each module without a city around it; paths and 
 }
 _TABLES: Final = tuple(ground.module for ground in SCOPE)
 _SEARCH: Final = "not without_this_guard and not most_acts and not story_is_told and not searched_for"
-_CORE_S_MAX: Final = {"seed": 8, "tests": 90}  # of one attempt, many times what it takes without a mutant
+_CORE_S_MAX: Final = {
+    "seed": 8,
+    "tests": 90,
+    "test": 20,
+}  # of one attempt, many times what it takes without a mutant
 _BYTES_MAX: Final = 4 << 30
-_FAILED: Final = 1  # what pytest ends with where a test failed
 
 
 class Attempt(NamedTuple):
-    """One way to find a mutant out: a seed of the hunting city, or (seed None) the tests of its module."""
+    """One way to find a mutant out: a seed of the hunting city, or (seed None) tests: these, or all of its module."""
 
     seed: int | None
+    tests: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -115,29 +119,30 @@ class Attempt(NamedTuple):
 
 
 class Ending(NamedTuple):
-    """What an attempt came to: why it ended otherwise than it should, empty if it did not, and what it cost."""
+    """What an attempt came to: why it ended otherwise than it should, empty if it did not, and what it cost.
+
+    `test` is the one that told, if one did.
+    """
 
     why: str
     core_s: float
+    test: str = ""
 
 
 Lines = dict[str, frozenset[int]]  # of each module, those that were run
 
 
-def attempts(mutant: Mutant, seeds: Mapping[int, Lines | None], first: Attempt | None) -> list[Attempt]:
-    """All attempts at a mutant in order, the likeliest first. A seed known never to come near it is no attempt."""
+def attempts(mutant: Mutant, seeds: Mapping[int, Lines]) -> list[Attempt]:
+    """All attempts at a mutant in order. A seed that never comes near it, as its lines tell, is no attempt."""
     planned = [Attempt(seed) for seed, lines in seeds.items() if _is_met(mutant, lines)]
     if mutant.module in _TESTS and (_ROOT / "tests").is_dir():
         planned.append(Attempt(None))
-    if first is not None and first in planned:
-        planned.remove(first)
-        planned.insert(0, first)
     return planned
 
 
-def _is_met(mutant: Mutant, lines: Lines | None) -> bool:
+def _is_met(mutant: Mutant, lines: Lines) -> bool:
     first, last = mutant.lines
-    return first == 0 or lines is None or any(line in lines[mutant.module] for line in range(first, last + 1))
+    return first == 0 or any(line in lines[mutant.module] for line in range(first, last + 1))
 
 
 def survey(seed: int) -> tuple[str, Lines]:
@@ -169,9 +174,11 @@ def attempt(mutant: Mutant | None, one: Attempt, module: str = "") -> Ending:
     """Let a mutant loose in a process of its own and see how that ends; without one, how it should end."""
     if one.seed is not None:
         seed = one.seed
-        return _apart(mutant, _CORE_S_MAX["seed"], afresh=False, do=lambda: _live(seed))
-    paths = _TESTS[mutant.module if mutant else module]
-    return _apart(mutant, _CORE_S_MAX["tests"], afresh=True, do=lambda: _test(paths))
+        return _apart(mutant, _CORE_S_MAX["seed"], afresh=False, do=lambda tell: _live(seed))
+    known = one.tests
+    paths = known or _TESTS[mutant.module if mutant else module]
+    core_s_max = _CORE_S_MAX["test" if known and mutant else "tests"]
+    return _apart(mutant, core_s_max, afresh=True, do=lambda tell: _test(paths, bool(known), tell))
 
 
 def _live(seed: int) -> str:
@@ -183,27 +190,38 @@ def _live(seed: int) -> str:
     return f"{found[0].time_s:g} s, {found[0].rule}: {found[0].sentence}" if found else ""
 
 
-def _test(paths: tuple[str, ...]) -> str:
-    """The tests there, to the first that fails."""
+def _test(paths: tuple[str, ...], whole: bool, tell: Callable[[str], None]) -> str:
+    """The tests there to the first that fails, the `whole` of them or what is of use here; `tell` hears of each."""
     import pytest
 
     os.chdir(_ROOT)
-    os.environ["HYPOTHESIS_PROFILE"] = "ci"  # the same examples each time
+    os.environ["HYPOTHESIS_PROFILE"] = "hunt"
     found: list[str] = []
 
     class Watch:
+        def pytest_runtest_logstart(self, nodeid: str) -> None:
+            tell(nodeid)
+
         def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
             if report.failed:
                 found.append(report.nodeid)
 
-    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-k", _SEARCH, *paths], plugins=[Watch()])
+    chosen = () if whole else ("-k", _SEARCH)
+    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *chosen, *paths], plugins=[Watch()])
     if found:
         return f"test {found[0]} fails"
+    if code == pytest.ExitCode.USAGE_ERROR:
+        return ""  # there is no such test any more
     return "" if code == 0 else f"the tests end with {int(code)}"
 
 
-def _apart(mutant: Mutant | None, core_s_max: int, *, afresh: bool, do: Callable[[], str]) -> Ending:
-    """Do it in a fork, with the mutant in its place; it is ended by an exception, or when it has used up its time."""
+def _apart(
+    mutant: Mutant | None, core_s_max: int, *, afresh: bool, do: Callable[[Callable[[str], None]], str]
+) -> Ending:
+    """Do it in a fork, with the mutant in its place; it is ended by an exception, or when it has used up its time.
+
+    What it tells on its way are the names of tests, the last of which is the one it ends in.
+    """
     reads, writes = os.pipe()
     child = os.fork()
     if child == 0:
@@ -214,28 +232,36 @@ def _apart(mutant: Mutant | None, core_s_max: int, *, afresh: bool, do: Callable
             silence = os.open(os.devnull, os.O_WRONLY)
             os.dup2(silence, 1)
             os.dup2(silence, 2)
-            ending = _do(mutant, afresh, do)
-            with os.fdopen(writes, "wb") as pipe:
-                pipe.write(json.dumps(ending).encode())
+            with os.fdopen(writes, "w", encoding="utf-8") as pipe:
+                _do(mutant, afresh, do, pipe)
             code = 0
         finally:
             os._exit(code)
     os.close(writes)
-    with os.fdopen(reads, "rb") as pipe:
-        told = pipe.read()
+    with os.fdopen(reads, encoding="utf-8") as pipe:
+        told = [json.loads(line) for line in pipe]
     _, status = os.waitpid(child, 0)
-    if told:
-        return Ending(*json.loads(told))
+    test = next((one for one in reversed(told) if isinstance(one, str)), "")
+    if told and not isinstance(told[-1], str):
+        why, core_s = told[-1]
+        return Ending(why, core_s, test)
     if os.WIFSIGNALED(status):
-        return Ending(f"no end within {core_s_max} s of processor time", core_s_max)
-    return Ending("an exception ended its process", 0.0)
+        return Ending(f"no end within {core_s_max} s of processor time", core_s_max, test)
+    return Ending("an exception ended its process", 0.0, test)
 
 
-def _do(mutant: Mutant | None, afresh: bool, do: Callable[[], str]) -> Ending:
+def _do(
+    mutant: Mutant | None, afresh: bool, do: Callable[[Callable[[str], None]], str], pipe: TextIO
+) -> None:
     began_s = time.process_time()
+
+    def tell(told: str | tuple[str, float]) -> None:
+        print(json.dumps(told), file=pipe, flush=True)
+
     if mutant is not None:
         put_in_place(mutant, afresh=afresh)
-    return Ending(do(), time.process_time() - began_s)
+    why = do(tell)
+    tell((why, time.process_time() - began_s))
 
 
 def _bound(core_s_max: int) -> None:
