@@ -174,11 +174,14 @@ def attempt(mutant: Mutant | None, one: Attempt, module: str = "") -> Ending:
     """Let a mutant loose in a process of its own and see how that ends; without one, how it should end."""
     if one.seed is not None:
         seed = one.seed
-        return _apart(mutant, _CORE_S_MAX["seed"], afresh=False, do=lambda tell: _live(seed))
+        return _apart(mutant, _CORE_S_MAX["seed"], lambda tell: _live(seed))
+    import pytest  # noqa: F401  (before the fork, so that it is loaded once)
+    import trio  # noqa: F401
+
     known = one.tests
     paths = known or _TESTS[mutant.module if mutant else module]
     core_s_max = _CORE_S_MAX["test" if known and mutant else "tests"]
-    return _apart(mutant, core_s_max, afresh=True, do=lambda tell: _test(paths, bool(known), tell))
+    return _apart(mutant, core_s_max, lambda tell: _test(paths, bool(known), tell))
 
 
 def _live(seed: int) -> str:
@@ -215,9 +218,7 @@ def _test(paths: tuple[str, ...], whole: bool, tell: Callable[[str], None]) -> s
     return "" if code == 0 else f"the tests end with {int(code)}"
 
 
-def _apart(
-    mutant: Mutant | None, core_s_max: int, *, afresh: bool, do: Callable[[Callable[[str], None]], str]
-) -> Ending:
+def _apart(mutant: Mutant | None, core_s_max: int, do: Callable[[Callable[[str], None]], str]) -> Ending:
     """Do it in a fork, with the mutant in its place; it is ended by an exception, or when it has used up its time.
 
     What it tells on its way are the names of tests, the last of which is the one it ends in.
@@ -233,7 +234,7 @@ def _apart(
             os.dup2(silence, 1)
             os.dup2(silence, 2)
             with os.fdopen(writes, "w", encoding="utf-8") as pipe:
-                _do(mutant, afresh, do, pipe)
+                _do(mutant, do, pipe)
             code = 0
         finally:
             os._exit(code)
@@ -250,16 +251,14 @@ def _apart(
     return Ending("an exception ended its process", 0.0, test)
 
 
-def _do(
-    mutant: Mutant | None, afresh: bool, do: Callable[[Callable[[str], None]], str], pipe: TextIO
-) -> None:
+def _do(mutant: Mutant | None, do: Callable[[Callable[[str], None]], str], pipe: TextIO) -> None:
     began_s = time.process_time()
 
     def tell(told: str | tuple[str, float]) -> None:
         print(json.dumps(told), file=pipe, flush=True)
 
     if mutant is not None:
-        put_in_place(mutant, afresh=afresh)
+        put_in_place(mutant)
     why = do(tell)
     tell((why, time.process_time() - began_s))
 

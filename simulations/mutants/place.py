@@ -28,10 +28,10 @@ __all__ = ["put_in_place"]
 _OURS: Final = frozenset({"p2pworld", "client", "simulations", "shard_node", "tests"})
 
 
-def put_in_place(mutant: Mutant, *, afresh: bool = False) -> None:
-    """From here on this process runs the mutant; `afresh`: also whatever of it is copied when modules are imported."""
+def put_in_place(mutant: Mutant) -> None:
+    """From here on this process runs the mutant."""
     tree = mutated(mutant)
-    if not afresh and mutant.function and _exchanged(mutant, tree):
+    if mutant.function and _exchanged(mutant, tree):
         return
     _import_anew(mutant.module, tree)
 
