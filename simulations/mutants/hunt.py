@@ -16,8 +16,11 @@ import resource
 import signal
 import sys
 import time
+from contextlib import redirect_stdout
 from dataclasses import replace
+from functools import cache
 from importlib.util import find_spec
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
@@ -97,6 +100,7 @@ _TESTS: Final = {  # what holds each module without a city around it; paths and 
     "p2pworld.crdt.register": ("tests/crdt",),
 }
 _TABLES: Final = tuple(ground.module for ground in SCOPE)
+_QUIETLY: Final = ("-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
 _SEARCH: Final = "not without_this_guard and not most_acts and not story_is_told and not searched_for"
 _CORE_S_MAX: Final = {
     "seed": 8,
@@ -175,12 +179,11 @@ def attempt(mutant: Mutant | None, one: Attempt, module: str = "") -> Ending:
     if one.seed is not None:
         seed = one.seed
         return _apart(mutant, _CORE_S_MAX["seed"], lambda tell: _live(seed))
-    import pytest  # noqa: F401  (before the fork, so that it is loaded once)
-    import trio  # noqa: F401
-
     known = one.tests
     paths = known or _TESTS[mutant.module if mutant else module]
     core_s_max = _CORE_S_MAX["test" if known and mutant else "tests"]
+    for path in paths:
+        _loaded(path.partition("::")[0])
     return _apart(mutant, core_s_max, lambda tell: _test(paths, bool(known), tell))
 
 
@@ -197,8 +200,6 @@ def _test(paths: tuple[str, ...], whole: bool, tell: Callable[[str], None]) -> s
     """The tests there to the first that fails, the `whole` of them or what is of use here; `tell` hears of each."""
     import pytest
 
-    os.chdir(_ROOT)
-    os.environ["HYPOTHESIS_PROFILE"] = "hunt"
     found: list[str] = []
 
     class Watch:
@@ -210,12 +211,23 @@ def _test(paths: tuple[str, ...], whole: bool, tell: Callable[[str], None]) -> s
                 found.append(report.nodeid)
 
     chosen = () if whole else ("-k", _SEARCH)
-    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", *chosen, *paths], plugins=[Watch()])
+    code = pytest.main([*_QUIETLY, "-x", *chosen, *paths], plugins=[Watch()])
     if found:
         return f"test {found[0]} fails"
     if code == pytest.ExitCode.USAGE_ERROR:
         return ""  # there is no such test any more
     return "" if code == 0 else f"the tests end with {int(code)}"
+
+
+@cache
+def _loaded(path: str) -> None:
+    """Load these tests, and what runs them, once for all the forks to come: loading costs far more than most tests."""
+    import pytest
+
+    os.chdir(_ROOT)
+    os.environ["HYPOTHESIS_PROFILE"] = "hunt"
+    with redirect_stdout(StringIO()):
+        pytest.main([*_QUIETLY, "--collect-only", path])
 
 
 def _apart(mutant: Mutant | None, core_s_max: int, do: Callable[[Callable[[str], None]], str]) -> Ending:
