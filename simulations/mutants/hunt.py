@@ -82,22 +82,36 @@ HUNTING_CITY: Final = CityOptions(
     walk=WalkOptions(hang_per_s=0.12, ring_per_s=0.12, switch_per_s=0.05, quit_per_s=0.01),
 )
 _ROOT: Final = Path(__file__).resolve().parents[2]
-_TESTS: Final = {  # what holds each module without a city around it; paths and words for pytest's -k
-    "p2pworld.world.handoff.tables": ("tests/handoff/test_scenarios.py", "tests/handoff/test_exhaustive.py"),
-    "p2pworld.world.handoff.person": ("tests/handoff/test_scenarios.py", "tests/handoff/test_exhaustive.py"),
-    "p2pworld.world.citymap.steps": ("tests/world/test_citymap.py",),
-    "p2pworld.world.ownership": ("tests/world/test_ownership.py",),
-    "p2pworld.world.proposals": ("tests/world/test_ownership.py",),
-    "p2pworld.membership": ("tests/test_membership.py", "tests/world/test_ownership.py"),
-    "p2pworld.world.objects": ("tests/world/test_objects.py", "tests/world/test_rings.py"),
-    "p2pworld.world.object_holder": ("tests/world/test_objects.py", "tests/world/test_rings.py"),
-    "p2pworld.world.object_keeper": ("tests/world/test_objects.py", "tests/world/test_rings.py"),
-    "p2pworld.world.acts": ("tests/world/test_objects.py", "tests/world/test_rings.py"),
-    "p2pworld.crdt.ormap": ("tests/crdt",),
-    "p2pworld.crdt.objects_cell": ("tests/crdt",),
-    "p2pworld.crdt.clock": ("tests/crdt",),
-    "p2pworld.crdt.counter": ("tests/crdt",),
-    "p2pworld.crdt.register": ("tests/crdt",),
+_HANDOFF: Final = ("tests/handoff/test_scenarios.py", "tests/handoff/test_exhaustive.py")
+_MAP: Final = ("tests/world/test_citymap.py",)
+_OWNERSHIP: Final = ("tests/world/test_ownership.py",)
+_OBJECTS: Final = (
+    "tests/world/test_objects.py",
+    "tests/world/test_rings.py",
+    "tests/world/test_object_giving.py",
+    "tests/world/test_object_audit.py",
+)
+_CRDT: Final = ("tests/crdt",)
+_TESTS: Final = {  # what holds each module without a city around it
+    "p2pworld.world.handoff.tables": _HANDOFF,
+    "p2pworld.world.handoff.person": _HANDOFF,
+    "p2pworld.world.citymap.steps": _MAP,
+    "p2pworld.world.ownership": _OWNERSHIP,
+    "p2pworld.world.proposals": _OWNERSHIP,
+    "p2pworld.membership": ("tests/test_membership.py", *_OWNERSHIP),
+    "p2pworld.world.presence": ("tests/world/test_presence.py",),
+    "p2pworld.world.moving": ("tests/world/test_moving.py",),
+    "p2pworld.drive": ("tests/test_drive.py",),
+    "p2pworld.core.standing": ("tests/world/test_standing.py",),
+    "p2pworld.world.objects": _OBJECTS,
+    "p2pworld.world.object_holder": _OBJECTS,
+    "p2pworld.world.object_keeper": _OBJECTS,
+    "p2pworld.world.acts": _OBJECTS,
+    "p2pworld.crdt.ormap": _CRDT,
+    "p2pworld.crdt.objects_cell": _CRDT,
+    "p2pworld.crdt.clock": _CRDT,
+    "p2pworld.crdt.counter": _CRDT,
+    "p2pworld.crdt.register": _CRDT,
 }
 _TABLES: Final = tuple(ground.module for ground in SCOPE)
 _QUIETLY: Final = ("-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
