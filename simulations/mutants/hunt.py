@@ -26,11 +26,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
 from simulations.cluster import CityOptions
 from simulations.faults import PRESETS
-from simulations.mutants.generate import SCOPE
+from simulations.mutants.generate import SCOPE, mutated
 from simulations.mutants.place import put_in_place
 from simulations.workload import WalkOptions
 
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Callable, Mapping
     from types import FrameType
 
@@ -249,6 +250,7 @@ def _apart(mutant: Mutant | None, core_s_max: int, do: Callable[[Callable[[str],
 
     What it tells on its way are the names of tests, the last of which is the one it ends in.
     """
+    changed = None if mutant is None else (mutant, mutated(mutant))
     reads, writes = os.pipe()
     child = os.fork()
     if child == 0:
@@ -260,7 +262,7 @@ def _apart(mutant: Mutant | None, core_s_max: int, do: Callable[[Callable[[str],
             os.dup2(silence, 1)
             os.dup2(silence, 2)
             with os.fdopen(writes, "w", encoding="utf-8") as pipe:
-                _do(mutant, do, pipe)
+                _do(changed, do, pipe)
             code = 0
         finally:
             os._exit(code)
@@ -277,14 +279,16 @@ def _apart(mutant: Mutant | None, core_s_max: int, do: Callable[[Callable[[str],
     return Ending("an exception ended its process", 0.0, test)
 
 
-def _do(mutant: Mutant | None, do: Callable[[Callable[[str], None]], str], pipe: TextIO) -> None:
+def _do(
+    changed: tuple[Mutant, ast.Module] | None, do: Callable[[Callable[[str], None]], str], pipe: TextIO
+) -> None:
     began_s = time.process_time()
 
     def tell(told: str | tuple[str, float]) -> None:
         print(json.dumps(told), file=pipe, flush=True)
 
-    if mutant is not None:
-        put_in_place(mutant)
+    if changed is not None:
+        put_in_place(*changed)
     why = do(tell)
     tell((why, time.process_time() - began_s))
 
