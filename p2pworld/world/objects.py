@@ -203,7 +203,7 @@ class Objects:
     def thaw(self, cell: Cell, out: Outbox, now: Instant) -> None:
         """Go on in a frozen cell that is still held."""
         record = self._records.get(cell)
-        if record is not None and record.held is not None and record.held.frozen:
+        if record is not None and record.held is not None:
             record.held.frozen = False
             self._holder.pump(record, out, now)
 

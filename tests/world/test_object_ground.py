@@ -1,0 +1,313 @@
+"""Objects of ground that is frozen, divided, united, lost and taken: what waits, what comes along, what is given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from p2pworld.crdt import HybridClock, ObjectCell
+from p2pworld.ids import Incarnation
+from p2pworld.messages import Act, Pose
+from p2pworld.world.acts import Asked, Performed, perform, replica_of
+from p2pworld.world.citymap import (
+    CityMap,
+    Holding,
+    add_standby,
+    claim,
+    drop_standby,
+    fail_over,
+    hand_over,
+    join,
+    merge,
+    split,
+)
+from p2pworld.world.objects import Objects, SavedCell
+from p2pworld.world.outbox import Outbox
+from tests.world.object_hosts import EAST_CM, NORTH_CM, PLACE, City, Host
+from tests.world.test_objects import alone, enlist, pair, took
+
+if TYPE_CHECKING:
+    from p2pworld.geometry import Cell
+
+PART = next(part for part in PLACE.children() if part.contains_point(EAST_CM, NORTH_CM))
+REST = [part for part in PLACE.children() if part != PART]
+
+
+def texts(host: Host, cell: Cell) -> list[str]:
+    """What hangs in a cell, as a client that enters sees it."""
+    return sorted(one.text for one in (host.machine.shown(cell) or {}).values() if one.kind == "lantern")
+
+
+def hung(city: City, host: Host, *numbers: int, cell: Cell = PLACE) -> None:
+    """These lanterns are hung there, and durable."""
+    for n in numbers:
+        host.ask(n, cell=cell)
+        city.settle()
+
+
+def began_anew(city: City, host: Host) -> None:
+    """The process goes on under another incarnation, as after a lapse; its disk and memory are as they were."""
+    host.number += 1
+    host.who = Incarnation(host.node, host.number)
+    host.machine.begin(host.who)
+
+
+# ---- frozen
+
+
+def test_in_frozen_ground_acts_wait_until_it_is_thawed() -> None:
+    city, a, _ = pair()
+    a.machine.freeze(PLACE)
+    a.ask(1)
+    city.settle()
+    assert a.answers() == []
+    assert not a.persists
+    a.machine.thaw(PLACE, a.out, city.now)
+    a.drain()
+    city.settle()
+    assert a.answers() == [(1, "standby", "")]
+
+
+def test_frozen_ground_is_settled_once_all_that_was_begun_is_on_every_disk_that_counts() -> None:
+    city, a, _ = pair()
+    assert not a.machine.settled(PLACE), "it is not frozen"
+    a.ask(1)
+    a.machine.freeze(PLACE)
+    assert not a.machine.settled(PLACE), "it is being written"
+    a.persist()
+    assert not a.machine.settled(PLACE), "B has it not yet"
+    city.settle()
+    assert a.machine.settled(PLACE)
+    assert not a.machine.settled(REST[0]), "it is not held"
+    a.machine.thaw(PLACE, a.out, city.now)
+    assert not a.machine.settled(PLACE)
+
+
+def test_ground_whose_guard_has_failed_is_not_settled() -> None:
+    city, a, b = pair()
+    a.ask(1)
+    a.persist()
+    city.deliver()
+    b.persist(ok=False)
+    city.settle()
+    a.machine.freeze(PLACE)
+    assert a.machine.wants_drop
+    b_has_it = next(iter(a.machine._records.values())).held.followers[b.who]  # type: ignore[union-attr]
+    b_has_it.acked = 10**6  # whatever it had said before
+    assert not a.machine.settled(PLACE)
+
+
+def test_a_candidate_that_lags_does_not_hold_ground_up() -> None:
+    _, a, b = alone()
+    a.offer(b)
+    a.machine.freeze(PLACE)
+    assert a.machine.settled(PLACE)
+
+
+def test_ground_that_is_not_saved_yet_is_saved_though_it_is_frozen_and_settled_only_then() -> None:
+    a = City().hosts["A"]
+    a.see(CityMap(1, 0, {a.node: a.as_member}, {PLACE: Holding(a.who, 1)}, {}))
+    a.machine.freeze(PLACE)
+    assert not a.machine.settled(PLACE)
+    a.persist()
+    assert a.machine.settled(PLACE)
+
+
+# ---- divided and united
+
+
+def test_parts_show_what_hangs_on_their_ground_and_the_whole_shows_it_again() -> None:
+    city, a, b = pair()
+    hung(city, a, 1)
+    parted = took(split(a.map, PLACE))
+    city.see(parted)
+    city.settle()
+    assert texts(a, PART) == ["wish 1"]
+    assert [texts(a, part) for part in REST] == [[], [], []]
+    assert a.machine.shown(PLACE) is None
+    hung(city, a, 2, cell=PART)
+    city.see(took(merge(parted, PLACE)))
+    city.settle()
+    assert a.texts() == ["wish 1", "wish 2"]
+    assert a.disk.ids() == b.disk.ids() == set(a.machine.shown(PLACE) or {}), "on the guard's disk too"
+
+
+def test_a_process_that_finds_the_whole_on_its_disk_has_it_in_the_parts() -> None:
+    city, a, _ = alone()
+    hung(city, a, 1)
+    a.start()
+    city.see(took(split(took(join_again(a)), PLACE)))
+    city.settle()
+    assert texts(a, PART) == ["wish 1"]
+
+
+def join_again(host: Host) -> CityMap:
+    """The host's next incarnation is listed, and has its ground again."""
+    listed = took(join(host.map, host.as_member))
+    return took(claim(listed, host.who, [PLACE]))
+
+
+def test_a_process_that_finds_the_parts_on_its_disk_has_them_in_the_whole_and_nothing_of_other_ground() -> (
+    None
+):
+    city, a, _ = alone()
+    hung(city, a, 1)
+    city.see(took(split(a.map, PLACE)))
+    city.settle()
+    hung(city, a, 2, cell=PART)
+    journal = {cell: saved for cell, saved in a.disk.recover().items() if cell in PLACE.children()}
+    elsewhere = PLACE.siblings[0]
+    strange = ObjectCell()
+    far = Asked(1, 1, Act(9, "hang", "far"), Pose(*elsewhere.centre_cm))
+    replica = replica_of(a.who, elsewhere, 1)
+    perform(elsewhere, strange, far, 0, replica, HybridClock(replica), city.now.wall_ms)
+    machine = Objects(Incarnation(a.node, 2), {**journal, elsewhere: SavedCell(1, 1, strange.to_bytes())})
+    whole = CityMap(9, 0, {}, {PLACE: Holding(Incarnation(a.node, 2), 9)}, {})
+    machine.apply_map(whole, Incarnation(a.node, 2), [], out := Outbox())
+    assert len(machine.shown(PLACE) or {}) == 2
+    [write] = out.writes
+    assert len(ObjectCell.from_bytes(write.state)) == 2  # type: ignore[union-attr]
+
+
+def test_who_takes_a_part_over_while_the_whole_is_being_written_has_what_was_there() -> None:
+    city, a, b = pair()
+    hung(city, a, 1)
+    a.ask(2)
+    a.persist()
+    city.deliver()
+    assert b.persists, "B writes the second"
+    gone = took(fail_over(took(split(a.map, PLACE)), a.who, b.who))
+    b.see(gone)
+    assert texts(b, PART) == ["wish 1"]
+
+
+def test_a_ring_that_two_parts_of_the_past_counted_is_counted_once() -> None:
+    me = Incarnation(b"A" * 32, 1)
+    bell = b"b" * 16, (EAST_CM, NORTH_CM)
+    asked = Asked(7, 5, Act(1, "ring"), Pose(EAST_CM, NORTH_CM), bell)
+    journal = {}
+    for number, cell in enumerate((PLACE, PART), 1):
+        state, replica = ObjectCell(), replica_of(me, cell, number)
+        done = perform(cell, state, asked, 0, replica, HybridClock(replica), 1_700_000_000_000)
+        assert isinstance(done, Performed)
+        journal[int(cell)] = SavedCell(number, 1, state.to_bytes())
+    machine = Objects(me, journal)
+    machine.apply_map(CityMap(9, 0, {}, {PLACE: Holding(me, 9)}, {}), me, [], Outbox())
+    assert [one.count for one in (machine.shown(PLACE) or {}).values()] == [1]
+
+
+# ---- other hands
+
+
+def test_who_holds_ground_again_under_another_epoch_writes_under_that() -> None:
+    city, a, b = pair()
+    given = took(hand_over(a.map, [PLACE], a.who, b.who))
+    back = took(hand_over(given, [PLACE], b.who, a.who))
+    a.see(back)  # it never read the map in between
+    city.settle()
+    assert a.disk.states[PLACE].epoch == back.cells[PLACE].epoch
+
+
+def test_who_holds_ground_no_more_is_asked_elsewhere_and_has_nothing_pending() -> None:
+    city, a, b = pair()
+    a.ask(1)
+    city.see(took(hand_over(a.map, [PLACE], a.who, b.who)))
+    assert a.answers() == [(1, "", "moved")]
+    assert a.machine.status()["acts_pending"] == 0
+    assert a.machine.shown(PLACE) is None
+
+
+def test_a_new_incarnation_has_nothing_pending_and_nobody_to_drop() -> None:
+    city, a, b = pair()
+    a.ask(1)
+    a.persist()
+    city.deliver()
+    b.persist(ok=False)
+    city.settle()
+    a.ask(2)
+    assert a.machine.wants_drop
+    began_anew(city, a)
+    assert a.machine.status()["acts_pending"] == 0
+    assert a.machine.wants_drop == frozenset()
+    assert a.machine.shown(PLACE) is None
+
+
+@pytest.mark.parametrize("writing", [False, True], ids=["at rest", "while it writes"])
+def test_who_guards_ground_no_more_keeps_what_it_has_of_it_and_follows_nobody(writing: bool) -> None:
+    city, a, b = alone("ABC")
+    c = city.hosts["C"]
+    enlist(city, a, b)
+    hung(city, a, 1)
+    if writing:
+        a.ask(2)
+        a.persist()
+        city.deliver()
+        assert b.persists
+    without = took(drop_standby(a.map, [PLACE], a.who, b.who))
+    b.see(took(hand_over(took(add_standby(without, [PLACE], a.who, c.who)), [PLACE], a.who, c.who)))
+    while b.persists:
+        b.persist()
+    assert b.machine.digest(PLACE) is None
+    assert (b.machine.status()["followed"], b.machine.status()["known"]) == (0, 1)
+    b.see(b.map)
+    assert b.machine.owes
+
+
+def test_a_guard_waits_for_the_next_holder_with_what_it_has_and_gives_it_to_nobody() -> None:
+    city, a, b = alone("ABC")
+    c = city.hosts["C"]
+    enlist(city, a, b)
+    enlist(city, a, c)
+    hung(city, a, 1)
+    c.see(took(fail_over(a.map, a.who, b.who)))
+    assert not c.machine.owes
+    assert c.machine.digest(PLACE) is not None
+
+
+def test_what_was_given_once_is_given_again_when_there_is_more_of_it() -> None:
+    city, a, b = alone()
+    a_holds = a.map
+
+    def turns(city_map: CityMap, loser: Host, winner: Host) -> CityMap:
+        """The loser's lease ends, the winner takes its ground, and the loser comes back as another incarnation."""
+        city_map = took(fail_over(city_map, loser.who, winner.who))
+        city_map = took(claim(city_map, winner.who, [PLACE]))
+        began_anew(city, loser)
+        return took(join(city_map, loser.as_member))
+
+    hung(city, a, 1)
+    b_holds = turns(a_holds, a, b)
+    city.see(b_holds)
+    city.settle()
+    city.pass_s(1.0)
+    city.settle()
+    assert b.texts() == ["wish 1"], "A gave it"
+    a_holds = turns(b_holds, b, a)
+    city.see(a_holds)
+    city.settle()
+    hung(city, a, 2)
+    b_holds = turns(a_holds, a, b)
+    city.see(b_holds)
+    for _ in range(3):
+        city.settle()
+        city.pass_s(1.0)
+    city.settle()
+    assert b.texts() == ["wish 1", "wish 2"]
+
+
+def test_who_did_not_keep_up_may_try_again_after_a_new_link() -> None:
+    city, a, b = pair()
+    a.ask(1)
+    a.persist()
+    city.deliver()
+    b.persist(ok=False)
+    city.settle()
+    assert not a.machine.keeps_up(b.who, city.now)
+    a.see(a.map)
+    assert not a.machine.keeps_up(b.who, city.now), "the link is the same"
+    city.cut.add(b.node)
+    a.see(a.map)
+    city.cut.clear()
+    a.see(a.map)
+    assert a.machine.keeps_up(b.who, city.now)
