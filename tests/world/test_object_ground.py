@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from p2pworld.crdt import HybridClock, ObjectCell
+from p2pworld.errors import Refusal
 from p2pworld.ids import Incarnation
-from p2pworld.messages import Act, Pose
+from p2pworld.messages import Act, CellAsk, CellDelta, CellRefused, CellState, Pose, SaveState, ToPeer, Wrote
+from p2pworld.world import object_records, objects
 from p2pworld.world.acts import Asked, Performed, perform, replica_of
 from p2pworld.world.citymap import (
     CityMap,
@@ -86,16 +88,13 @@ def test_frozen_ground_is_settled_once_all_that_was_begun_is_on_every_disk_that_
 
 def test_ground_whose_guard_has_failed_is_not_settled() -> None:
     city, a, b = pair()
-    a.ask(1)
-    a.persist()
-    city.deliver()
-    b.persist(ok=False)
-    city.settle()
+    hung(city, a, 1)
     a.machine.freeze(PLACE)
-    assert a.machine.wants_drop
-    b_has_it = next(iter(a.machine._records.values())).held.followers[b.who]  # type: ignore[union-attr]
-    b_has_it.acked = 10**6  # whatever it had said before
+    assert a.machine.settled(PLACE)
+    assert a.machine.synced_with(PLACE, b.who)
+    a.hear(b, CellRefused(PLACE, a.map.cells[PLACE].epoch, "corrupt"))
     assert not a.machine.settled(PLACE)
+    assert not a.machine.synced_with(PLACE, b.who)
 
 
 def test_a_candidate_that_lags_does_not_hold_ground_up() -> None:
@@ -106,10 +105,14 @@ def test_a_candidate_that_lags_does_not_hold_ground_up() -> None:
 
 
 def test_ground_that_is_not_saved_yet_is_saved_though_it_is_frozen_and_settled_only_then() -> None:
-    a = City().hosts["A"]
+    city = City()
+    a = city.hosts["A"]
     a.see(CityMap(1, 0, {a.node: a.as_member}, {PLACE: Holding(a.who, 1)}, {}))
     a.machine.freeze(PLACE)
     assert not a.machine.settled(PLACE)
+    a.persist(ok=False)
+    assert not a.machine.settled(PLACE)
+    city.pass_s(6.0)
     a.persist()
     assert a.machine.settled(PLACE)
 
@@ -267,32 +270,31 @@ def test_a_guard_waits_for_the_next_holder_with_what_it_has_and_gives_it_to_nobo
 
 def test_what_was_given_once_is_given_again_when_there_is_more_of_it() -> None:
     city, a, b = alone()
-    a_holds = a.map
 
-    def turns(city_map: CityMap, loser: Host, winner: Host) -> CityMap:
-        """The loser's lease ends, the winner takes its ground, and the loser comes back as another incarnation."""
-        city_map = took(fail_over(city_map, loser.who, winner.who))
-        city_map = took(claim(city_map, winner.who, [PLACE]))
-        began_anew(city, loser)
-        return took(join(city_map, loser.as_member))
+    def lost_to_b(city_map: CityMap) -> CityMap:
+        """A's lease ends, B takes its ground, and A comes back as another incarnation."""
+        taken = took(claim(took(fail_over(city_map, a.who, b.who)), b.who, [PLACE]))
+        began_anew(city, a)
+        return took(join(taken, a.as_member))
+
+    def come_to_rest() -> None:
+        for _ in range(3):
+            city.settle()
+            city.pass_s(1.0)
+        city.settle()
 
     hung(city, a, 1)
-    b_holds = turns(a_holds, a, b)
-    city.see(b_holds)
-    city.settle()
-    city.pass_s(1.0)
-    city.settle()
+    city.see(lost_to_b(a.map))
+    come_to_rest()
     assert b.texts() == ["wish 1"], "A gave it"
-    a_holds = turns(b_holds, b, a)
-    city.see(a_holds)
+    assert not a.machine.owes
+    enlist(city, b, a)
+    city.see(took(hand_over(b.map, [PLACE], b.who, a.who)))
+    city.see(took(drop_standby(a.map, [PLACE], a.who, b.who)))
     city.settle()
     hung(city, a, 2)
-    b_holds = turns(a_holds, a, b)
-    city.see(b_holds)
-    for _ in range(3):
-        city.settle()
-        city.pass_s(1.0)
-    city.settle()
+    city.see(lost_to_b(a.map))
+    come_to_rest()
     assert b.texts() == ["wish 1", "wish 2"]
 
 
@@ -311,3 +313,214 @@ def test_who_did_not_keep_up_may_try_again_after_a_new_link() -> None:
     city.cut.clear()
     a.see(a.map)
     assert a.machine.keeps_up(b.who, city.now)
+
+
+def test_a_guard_that_waits_to_write_more_of_its_old_holder_writes_no_more_of_it() -> None:
+    city, a, b = alone("ABC")
+    c = city.hosts["C"]
+    enlist(city, a, c)
+    enlist(city, a, b)
+    for n in (1, 2):
+        a.ask(n)
+        a.persist()
+    for _, to, _ in list(city.mail):
+        city.deliver() if to == b.who else city.mail.pop(0)
+    assert len(b.persists) == 1, "the second waits for the first"
+    b.see(took(fail_over(a.map, a.who, c.who)))
+    b.persist()
+    assert not b.persists
+
+
+def test_a_new_incarnation_writes_no_more_of_what_the_one_before_had_heard() -> None:
+    city, a, b = pair()
+    for n in (1, 2):
+        a.ask(n)
+        a.persist()
+    for _ in range(2):
+        city.deliver()
+    assert len(b.persists) == 1
+    began_anew(city, b)
+    b.drain()
+    b.persist()
+    assert not b.persists
+
+
+def test_who_takes_the_whole_over_while_a_part_is_being_written_has_what_was_there() -> None:
+    city, a, b = pair()
+    city.see(took(split(a.map, PLACE)))
+    city.settle()
+    hung(city, a, 1, cell=PART)
+    a.ask(2, cell=PART)
+    a.persist()
+    city.deliver()
+    assert b.persists
+    b.see(took(fail_over(took(merge(a.map, PLACE)), a.who, b.who)))
+    assert b.texts() == ["wish 1"]
+
+
+def test_what_is_followed_of_other_ground_is_no_part_of_a_cell() -> None:
+    city, a, b = pair()
+    hung(city, a, 1)
+    city.see(took(claim(a.map, b.who, [PLACE.siblings[0]])))
+    [base] = [write for persist in b.persists for write in persist.writes]
+    assert isinstance(base, SaveState)
+    assert base.cell == PLACE.siblings[0]
+    assert len(ObjectCell.from_bytes(base.state)) == 0
+
+
+# ---- writes of an earlier role
+
+
+def test_whose_write_fails_after_it_took_over_saves_what_it_has() -> None:
+    city, a, b = pair()
+    hung(city, a, 1)
+    a.ask(2)
+    a.persist()
+    city.deliver()
+    b.see(took(fail_over(a.map, a.who, b.who)))
+    b.persist(ok=False)
+    assert b.persists, "its own ground"
+    b.persist()
+    assert b.texts() == ["wish 1"]
+    assert b.disk.states[PLACE].epoch == b.map.cells[PLACE].epoch
+
+
+def test_whose_write_fails_after_it_guards_no_more_follows_no_more() -> None:
+    city, a, b = alone("ABC")
+    enlist(city, a, b)
+    a.ask(1)
+    a.persist()
+    city.deliver()
+    b.see(took(claim(took(fail_over(took(drop_standby(a.map, [PLACE], a.who, b.who)), a.who, b.who)),
+                     city.hosts["C"].who, [PLACE])))  # fmt: skip
+    b.persist(ok=False)
+    assert b.machine.digest(PLACE) is None
+    assert b.machine.status()["followed"] == 0
+
+
+@pytest.mark.parametrize(("reason", "told"), [("lapsed", "lapsed"), ("full", "disk")])
+def test_what_the_lease_dropped_is_not_told_as_a_full_disk(reason: str, told: str) -> None:
+    city, a, b = pair()
+    a.ask(1)
+    a.persist()
+    city.deliver()
+    b.persist(ok=False, reason=reason)
+    assert [m.reason for _, _, m in city.mail if isinstance(m, CellRefused)] == [told]
+
+
+def test_an_answer_to_no_write_of_objects_tells_nothing_of_the_disk() -> None:
+    city, a, _ = alone()
+    a.machine.advance(Wrote(10**6), a.out, city.now)
+    assert not a.machine.disk_failed
+    a.ask(1)
+    a.persist(ok=False)
+    a.machine.advance(Wrote(10**6), a.out, city.now)
+    assert a.machine.disk_failed
+
+
+def test_a_journal_of_many_bytes_is_written_anew_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    city, a, b = pair()
+    monkeypatch.setattr(object_records, "DELTA_BYTES_MAX", 1_000)
+    hung(city, a, *range(1, 20))
+    for host in (a, b):
+        kept = sum(len(delta) for delta in host.disk.deltas[PLACE].values())
+        assert 0 < kept <= 1_000 + 400
+
+
+# ---- who is listened to
+
+
+def test_a_guard_says_of_no_follower_that_it_is_in_step() -> None:
+    city, a, b = pair()
+    assert not b.machine.synced_with(PLACE, a.who)
+    b.machine.count_as_standby(PLACE, a.who)
+    b.machine.discount_standby(PLACE, a.who, b.out)
+    hung(city, a, 1)
+    assert a.answers() == [(1, "standby", "")]
+
+
+def test_one_is_brought_in_step_once_and_is_then() -> None:
+    city, a, b = alone()
+    assert not a.machine.brought_in_step(PLACE, b.who, a.out, city.now)
+    a.drain()
+    assert [type(message) for _, _, message in city.mail] == [CellState]
+    city.settle()
+    assert a.machine.brought_in_step(PLACE, b.who, a.out, city.now)
+    a.drain()
+    assert not city.mail
+
+
+def test_a_holder_takes_whole_states_of_listed_nodes_and_nothing_else() -> None:
+    city, a, b = alone("ABC")
+    enlist(city, a, b)
+    gift = ObjectCell()
+    asked = Asked(5, 1, Act(1, "hang", "given"), Pose(EAST_CM, NORTH_CM))
+    replica = replica_of(b.who, PLACE, 1)
+    perform(PLACE, gift, asked, 0, replica, HybridClock(replica), city.now.wall_ms)
+    stranger = Incarnation(b"z" * 32, 1)
+    a.machine.from_holder(b.who, CellDelta(PLACE, 0, 1, gift.to_bytes()), a.map, a.out, city.now)
+    a.machine.from_holder(stranger, CellState(PLACE, 0, 1, gift.to_bytes()), a.map, a.out, city.now)
+    refused = [one.message for one in a.out.sends if isinstance(one, ToPeer)]
+    assert [type(message) for message in refused] == [CellRefused, CellRefused]
+    a.drain()
+    assert not a.persists
+    a.machine.from_holder(b.who, CellState(PLACE, 0, 1, gift.to_bytes()), a.map, a.out, city.now)
+    a.drain()
+    city.settle()
+    assert a.texts() == ["given"]
+
+
+def test_a_guard_listens_to_its_holder_alone_though_another_knows_the_epoch() -> None:
+    city, a, b = alone("ABC")
+    enlist(city, a, b)
+    delta = CellDelta(PLACE, a.map.cells[PLACE].epoch, 1, ObjectCell().to_bytes())
+    b.machine.from_holder(city.hosts["C"].who, delta, b.map, b.out, city.now)
+    b.drain()
+    assert b.machine.counters["cell-not-taken-epoch"] == 1
+    assert not b.persists
+
+
+def test_a_gift_that_would_overfill_the_cell_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    city, a, b = pair()
+    hung(city, a, 1)
+    monkeypatch.setattr(objects, "OBJECTS_PER_CELL", 0)
+    state = ObjectCell().to_bytes()
+    a.machine.from_holder(b.who, CellState(PLACE, 0, 1, state), a.map, a.out, city.now)
+    assert a.machine.counters["cell-not-taken-full"] == 1
+
+
+def test_strangers_are_told_nothing_of_what_is_here() -> None:
+    city, a, _ = pair()
+    hung(city, a, 1)
+    a.machine.compare(Incarnation(b"z" * 32, 1), CellAsk(PLACE, 0, 0, ("",), ()), a.map, a.out, city.now)
+    assert not a.out.sends
+
+
+# ---- what clients are told
+
+
+def test_clients_are_told_of_what_they_can_see_and_of_what_is_gone() -> None:
+    city, a, _ = pair()
+    a.ask(1, "ring")
+    city.settle()
+    [(_, news)] = a.machine.drain_changes()
+    assert [one.kind for one in news.objects] == ["bell"], "nothing of how rings are remembered"
+    assert news.gone == ()
+    assert a.machine.expunge(news.objects[0].id, a.out, city.now) == 0, "a bell stays"
+    hung(city, a, 2)
+    a.machine.drain_changes()
+    [lantern] = [one for one in (a.machine.shown(PLACE) or {}).values() if one.kind == "lantern"]
+    assert a.machine.expunge(lantern.id, a.out, city.now) == 1
+    a.drain()
+    city.settle()
+    [(_, news)] = a.machine.drain_changes()
+    assert (news.objects, news.gone) == ((), (lantern.id,))
+    assert a.rings() == 1
+
+
+def test_what_is_declined_elsewhere_is_answered_alike() -> None:
+    _, a, _ = alone()
+    asked = Asked(9, 1, Act(4, "hang"), Pose(EAST_CM, NORTH_CM))
+    a.machine.answer(1, asked, Refusal("wall", "Nothing can hang there."), a.out)
+    a.drain()
+    assert a.answers() == [(4, "", "wall")]
