@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,13 +12,17 @@ from p2pworld.errors import Refusal
 from p2pworld.geometry import Cell
 from p2pworld.ids import Incarnation
 from p2pworld.messages import Instant
-from p2pworld.world.citymap import EMPTY, CityMap, Member, genesis
+from p2pworld.world.citymap import EMPTY, CityMap, Member, add_standby, fail_over, genesis
 from p2pworld.world.ownership import (
     READ_EVERY_S,
     Began,
     Ended,
+    MapNews,
     MapRead,
     Ownership,
+    ProposalUnknown,
+    Propose,
+    Proposed,
     ReadMap,
     Register,
     Registered,
@@ -26,6 +31,7 @@ from p2pworld.world.ownership import (
     Request,
     StoreFailed,
 )
+from p2pworld.world.proposals import Wants
 
 TTL_S = 2.0
 HERE, THERE = Cell.from_quadkey("00"), Cell.from_quadkey("01")
@@ -171,7 +177,155 @@ def test_only_anothers_renewal_tells_that_another_lives(alone: Alone) -> None:
     assert not alone.machine.others_live(alone.now_s)
 
 
+# ---- proposals
+
+
+def proposing(alone: Alone) -> Propose:
+    """HERE is guarded by B, and is given to it: the proposal on its way."""
+    guarded = add_standby(founded(), [HERE], ME, OTHER)
+    assert not isinstance(guarded, Refusal)
+    alone.tick(READ_EVERY_S)
+    alone.read(guarded)
+    alone.machine.wants(Wants(give={OTHER: frozenset({HERE})}))
+    alone.tick()
+    proposal = alone.one(Propose)
+    assert isinstance(proposal, Propose)
+    return proposal
+
+
+def test_what_a_proposal_gives_up_is_named_until_its_outcome_is_known(alone: Alone) -> None:
+    proposal = proposing(alone)
+    assert alone.machine.giving == {HERE}
+    alone.machine.wants(Wants())
+    alone.answer(Proposed(True, proposal.map.version))
+    assert alone.machine.giving == frozenset()
+    assert alone.machine.city.holder_of(HERE) == OTHER
+
+
+def test_a_refused_proposal_gives_up_nothing_and_is_not_made_again_before_a_read(alone: Alone) -> None:
+    proposal = proposing(alone)
+    alone.answer(Proposed(False, proposal.expected_version))
+    assert alone.machine.giving == frozenset()
+    assert [type(request) for request in alone.asked if not isinstance(request, Renew)] == [ReadMap]
+    alone.read()
+    assert not any(isinstance(request, Propose) for request in alone.asked), "others have their turn"
+    alone.tick(READ_EVERY_S)
+    assert alone.one(Propose)
+
+
+def test_what_an_unknown_outcome_may_have_given_up_is_named_until_a_newer_map_is_read(alone: Alone) -> None:
+    proposal = proposing(alone)
+    alone.machine.wants(Wants())
+    alone.answer(ProposalUnknown())
+    assert alone.machine.giving == {HERE}
+    alone.read()
+    assert alone.machine.giving == {HERE}, "it may still be carried out"
+    alone.tick(READ_EVERY_S)
+    alone.read(proposal.map)
+    assert alone.machine.giving == frozenset()
+
+
+def test_after_an_unknown_outcome_a_newer_map_lets_it_propose_at_once(alone: Alone) -> None:
+    proposing(alone)
+    alone.answer(ProposalUnknown())
+    newer = add_standby(alone.machine.city, [THERE], OTHER, ME)
+    assert not isinstance(newer, Refusal)
+    alone.read(newer)
+    assert alone.one(Propose)
+
+
+def test_whoever_has_lost_its_lease_gives_up_nothing_and_proposes_nothing(alone: Alone) -> None:
+    proposing(alone)
+    alone.tick(TTL_S / 4)
+    alone.answer(Renewed(alone.one(Renew).token, False))
+    assert alone.machine.giving == frozenset()
+
+
+def test_nothing_is_proposed_after_the_deadline_though_nobody_has_said_that_the_lease_is_over(
+    alone: Alone,
+) -> None:
+    guarded = add_standby(founded(), [HERE], ME, OTHER)
+    assert not isinstance(guarded, Refusal)
+    alone.tick(READ_EVERY_S)
+    alone.now_s += TTL_S
+    alone.machine.wants(Wants(give={OTHER: frozenset({HERE})}))
+    alone.read(guarded)
+    assert not any(isinstance(request, Propose) for request in alone.asked)
+
+
+# ---- maps
+
+
+def test_a_map_of_another_version_than_the_store_says_is_not_taken(alone: Alone) -> None:
+    newer = add_standby(founded(), [HERE], ME, OTHER)
+    assert not isinstance(newer, Refusal)
+    alone.tick(READ_EVERY_S)
+    alone.one(ReadMap)
+    alone.answer(MapRead(newer.version + 1, newer, ()))
+    assert alone.machine.city == EMPTY or alone.machine.city.version < newer.version
+    assert alone.machine.who.number == 0, "nobody knows what else the store has forgotten"
+    assert not any(isinstance(request, ReadMap | Register) for request in alone.asked)
+    alone.tick(READ_EVERY_S)
+    assert alone.one(Register)
+
+
+def test_failures_are_retried_ever_later_and_soon_again_after_an_answer(alone: Alone) -> None:
+    def failed() -> float:
+        """After how long it asks again."""
+        alone.answer(StoreFailed(alone.one(ReadMap), "down"))
+        alone.asked.clear()
+        for hundredths in range(1, 200):
+            alone.tick(0.01)
+            if any(isinstance(request, ReadMap) for request in alone.asked):
+                return hundredths / 100
+        raise AssertionError("never")
+
+    alone.machine._ttl_s = 1e9  # the lease is not what this is about
+    alone.tick(READ_EVERY_S)
+    waits_s = [failed() for _ in range(4)]
+    assert waits_s == sorted(waits_s)
+    assert waits_s[0] < waits_s[-1]
+    alone.read()
+    alone.tick(READ_EVERY_S)
+    assert failed() == waits_s[0]
+
+
 # ---- the end
+
+
+def test_whoever_leaves_the_map_by_its_own_wish_is_done(alone: Alone) -> None:
+    gone = fail_over(founded(), ME, OTHER)
+    assert not isinstance(gone, Refusal)
+    alone.machine.wants(Wants(retire=True))
+    alone.tick(READ_EVERY_S)
+    alone.now_s += TTL_S / 4
+    alone.machine.tick(alone.now)  # a renewal that has not been taken yet
+    alone.machine.step(MapRead(gone.version, gone, ((ME, 0, False), (OTHER, 1, False))), alone.now)
+    assert alone.machine.retired
+    assert alone.machine.take_requests() == ()
+    assert Ended not in [type(one) for one in alone.machine.take_news()]
+
+
+def test_whoever_is_taken_off_the_map_against_its_wish_begins_anew(alone: Alone) -> None:
+    gone = fail_over(founded(), ME, OTHER)
+    assert not isinstance(gone, Refusal)
+    alone.tick(READ_EVERY_S)
+    alone.read(gone)
+    assert not alone.machine.retired
+    assert alone.news[-2:] == [Ended, MapNews]
+    assert alone.one(Register)
+
+
+def test_whoever_finds_a_later_incarnation_of_itself_on_the_map_begins_anew() -> None:
+    alone = Alone()
+    alone.tick()
+    alone.one(Register)
+    alone.answer(Registered(1))
+    later = genesis({replace(A, incarnation=2): [HERE], B: [THERE]})
+    assert not isinstance(later, Refusal)
+    alone.read(later)
+    assert Ended in alone.news
+    assert alone.machine.who.number == 0
 
 
 def test_whoever_leaves_asks_for_nothing_more_not_even_what_it_had_begun_to(alone: Alone) -> None:
