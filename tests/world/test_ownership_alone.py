@@ -11,12 +11,14 @@ import pytest
 from p2pworld.errors import Refusal
 from p2pworld.geometry import Cell
 from p2pworld.ids import Incarnation
+from p2pworld.limits import REVOKED_TURN_S
 from p2pworld.messages import Instant
 from p2pworld.world.citymap import EMPTY, CityMap, Member, add_standby, fail_over, genesis
 from p2pworld.world.ownership import (
     READ_EVERY_S,
     Began,
     Ended,
+    EndLease,
     MapNews,
     MapRead,
     Ownership,
@@ -162,6 +164,40 @@ def test_a_lease_that_the_store_has_ended_ends_the_incarnation(alone: Alone) -> 
     assert alone.one(Register)
 
 
+def test_a_renewal_that_is_answered_after_the_end_means_nothing(alone: Alone) -> None:
+    alone.tick(READ_EVERY_S)
+    alone.tick(TTL_S / 4)
+    renewal = alone.one(Renew)
+    alone.one(ReadMap)
+    alone.answer(MapRead(1, None, ((ME, 0, True), (OTHER, 1, False))))
+    assert alone.news[-1] is Ended
+    alone.answer(Renewed(renewal.token, True))
+    assert alone.machine.lapsed(alone.now)
+
+
+def test_a_new_incarnation_reads_before_it_proposes_or_ends_anybodys_lease(alone: Alone) -> None:
+    alone.machine.shun(frozenset({B.node}))
+    alone.tick(TTL_S / 4)
+    alone.answer(Renewed(alone.one(Renew).token, False))
+    alone.asked.clear()
+    alone.answer(MapRead(1, None, ()))
+    alone.tick(10 * REVOKED_TURN_S)
+    alone.asked.clear()
+    alone.answer(Registered(2))
+    alone.tick(2 * REVOKED_TURN_S)
+    assert {type(request) for request in alone.asked} <= {ReadMap, Renew}
+
+
+def test_the_lease_of_one_who_may_not_take_part_is_ended_when_it_is_time(alone: Alone) -> None:
+    alone.machine.shun(frozenset({B.node}))
+    for _ in range(round(2 * REVOKED_TURN_S / READ_EVERY_S)):
+        alone.tick(READ_EVERY_S)
+        if any(isinstance(request, Renew) for request in alone.asked):
+            alone.answer(Renewed(alone.one(Renew).token, True))
+        alone.read()
+    assert EndLease(OTHER) in alone.asked
+
+
 # ---- others
 
 
@@ -269,25 +305,42 @@ def test_a_map_of_another_version_than_the_store_says_is_not_taken(alone: Alone)
     assert alone.one(Register)
 
 
-def test_failures_are_retried_ever_later_and_soon_again_after_an_answer(alone: Alone) -> None:
-    def failed() -> float:
-        """After how long it asks again."""
-        alone.answer(StoreFailed(alone.one(ReadMap), "down"))
-        alone.asked.clear()
-        for hundredths in range(1, 200):
-            alone.tick(0.01)
-            if any(isinstance(request, ReadMap) for request in alone.asked):
-                return hundredths / 100
-        raise AssertionError("never")
+def waited(alone: Alone, kind: type[Request]) -> float:
+    """This request fails; after how long it is made again."""
+    alone.answer(StoreFailed(alone.one(kind), "down"))
+    for hundredths in range(1, 200):
+        alone.tick(0.01)
+        if any(isinstance(request, Renew) for request in alone.asked):
+            alone.answer(Renewed(alone.one(Renew).token, True))
+        if any(isinstance(request, kind) for request in alone.asked):
+            return hundredths / 100
+    raise AssertionError("never")
 
-    alone.machine._ttl_s = 1e9  # the lease is not what this is about
+
+def test_failures_are_retried_ever_later_and_soon_again_after_an_answer(alone: Alone) -> None:
     alone.tick(READ_EVERY_S)
-    waits_s = [failed() for _ in range(4)]
+    waits_s = [waited(alone, ReadMap) for _ in range(4)]
     assert waits_s == sorted(waits_s)
     assert waits_s[0] < waits_s[-1]
     alone.read()
     alone.tick(READ_EVERY_S)
-    assert failed() == waits_s[0]
+    assert waited(alone, ReadMap) == waits_s[0]
+
+
+def test_a_registration_and_a_proposal_that_are_answered_end_a_row_of_failures() -> None:
+    alone = Alone()
+    alone.tick()
+    soon_s, *_, late_s = (waited(alone, Register) for _ in range(4))
+    alone.answer(Registered(1))
+    assert waited(alone, ReadMap) == soon_s < late_s
+    alone.read(founded())
+    proposing(alone)
+    alone.asked.append(alone.machine._asked)  # type: ignore[arg-type]
+    for _ in range(3):
+        waited(alone, Propose)
+    alone.one(Propose)
+    alone.answer(Proposed(False, alone.machine.city.version))
+    assert waited(alone, ReadMap) == soon_s
 
 
 # ---- the end

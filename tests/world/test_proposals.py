@@ -92,6 +92,10 @@ def test_what_is_given_is_mine_and_guarded_by_who_gets_it() -> None:
     city = Node(founded()).proposed(give={B.who: frozenset({MINE, OURS, THEIRS})})
     assert city.holder_of(MINE) == B.who
     assert city.holder_of(OURS) == A.who
+    both = made(citymap.add_standby(founded(), [OURS], A.who, C.who))
+    given = Node(both).proposed(give={C.who: frozenset({OURS, THEIRS})})
+    assert given.holder_of(OURS) == C.who
+    assert given.holder_of(THEIRS) == B.who
 
 
 def test_nothing_is_given_to_the_dead() -> None:
@@ -182,6 +186,8 @@ def test_who_claims_nothing_founds_a_city_only_if_it_takes_what_is_left() -> Non
 def test_who_finds_a_later_incarnation_of_itself_has_been_superseded() -> None:
     later = made(citymap.genesis({member("a", 2): [MINE], B: []}))
     node = Node(later)
+    node.judge.observe([(Incarnation(A.node, 2), 1, False), (B.who, 1, False)], NOW_S + 0.1)
+    node.proposals.follow_dead(NOW_S + 0.1)
     assert node.next() is None
     assert node.proposals.superseded
 
@@ -214,6 +220,23 @@ def test_of_the_dead_the_lease_that_was_judged_is_named_and_none_where_the_store
     assert forgotten is not None
     assert forgotten.victim is None
     assert forgotten.map.holder_of(THEIRS) == A.who
+
+
+def test_of_ground_that_is_divided_it_claims_what_nobody_has_held() -> None:
+    parts = OURS.children()
+    some = made(citymap.genesis({A: [], B: parts[:1]}))
+    assert Node(some, claims=(OURS,)).proposed().cells_of(A.who) == parts[1:]
+    city = made(citymap.genesis({A: [], B: [THEIRS]}))
+    leaf = city.leaf_around(OURS)
+    assert leaf == OURS
+    divided = made(citymap.split(city, OURS))
+    assert Node(divided, claims=(OURS,)).proposed().cells_of(A.who) == (OURS,)
+
+
+def test_ground_of_the_dead_is_left_to_who_takes_orphans() -> None:
+    freed = made(citymap.fail_over(made(citymap.genesis({A: [], B: [THEIRS], C: [MINE]})), C.who, B.who))
+    assert Node(freed).next(NOW_S + 1_000.0) is None
+    assert Node(freed, take_orphans=True).proposed(NOW_S + 1_000.0).holder_of(MINE) == A.who
 
 
 # ---- turns
