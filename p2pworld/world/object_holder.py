@@ -390,8 +390,7 @@ class Holder:
     def settle(self, record: Record, out: Outbox) -> None:
         """Confirm every act that is on this disk and on those of all required followers."""
         held = record.held
-        if held is None:
-            return
+        assert held is not None
         required = [follower.acked for follower in held.followers.values() if follower.required]
         upto = min(required, default=record.n)
         durable = "standby" if required else "disk"

@@ -9,7 +9,7 @@ from p2pworld.ids import Login
 from p2pworld.messages import Act, ActDone, CellDelta, CellRefused, CellState, CellStored, Pose, SaveDelta
 from p2pworld.world import acts, object_holder, object_keeper, object_records
 from p2pworld.world.acts import Asked, Performed, perform, replica_of
-from p2pworld.world.citymap import CityMap, Holding, add_standby, claim
+from p2pworld.world.citymap import CityMap, Holding, add_standby, claim, split
 from p2pworld.world.object_records import KEPT
 from tests.world.object_hosts import EAST_CM, NORTH_CM, PLACE, City, Host
 from tests.world.test_objects import alone, pair, took
@@ -123,6 +123,33 @@ def test_a_journal_that_is_written_anew_is_sent_to_nobody(monkeypatch: pytest.Mo
         hang(city, a, n)
     assert city.sent["CellState"] == before
     assert a.answers()[-1] == (7, "standby", "")
+
+
+def test_who_is_not_linked_is_sent_nothing_and_no_candidate() -> None:
+    city, a, b = pair()
+    city.cut.add(b.node)
+    a.see(a.map)
+    before = city.sent.copy()
+    city.pass_s(1.0)
+    assert city.sent == before
+    city, a, b = alone()
+    a.offer(b)
+    city.cut.add(b.node)
+    a.see(a.map)
+    hang(city, a, 1)
+    assert city.sent["CellDelta"] == 0
+
+
+def test_what_is_not_answered_is_sent_again_after_a_while_and_not_at_each_tick() -> None:
+    city, a, b = pair()
+    a.ask(1)
+    a.persist()
+    city.mail.clear()
+    sent = []
+    for tenth in range(15):
+        city.pass_s(0.1)
+        sent += [tenth] * len(sent_to(city, b))
+    assert len(sent) == 2
 
 
 # ---- who is waited for, and how long
@@ -332,6 +359,43 @@ def test_a_guard_takes_so_many_bytes_while_it_writes_and_again_when_it_has_writt
     for n in range(6, 10):
         hang(city, a, n)
     assert a.machine.counters["cell-refused-gap"] == 2
+    assert a.disk.ids() == b.disk.ids()
+
+
+def test_a_whole_state_takes_the_place_of_the_changes_that_wait() -> None:
+    city, a, b = pair()
+    for n in (1, 2, 3):
+        a.ask(n)
+        a.persist()
+    for _ in range(3):
+        city.deliver()
+    city.pass_s(0.8)
+    city.settle()
+    assert a.answers()[-1] == (3, "standby", "")
+    assert b.machine._records[PLACE].inbox_bytes == 0
+    a.ask(4)
+    a.ask(5)
+    a.persist()
+    a.persist()
+    city.deliver()
+    city.deliver()
+    b.persist(ok=False)
+    assert b.machine._records[PLACE].inbox_bytes == 0
+    assert not b.machine._records[PLACE].inbox
+
+
+def test_a_guard_that_let_go_of_its_holder_takes_from_it_again_what_it_did_not_write() -> None:
+    city, a, b = pair()
+    for n in (1, 2):
+        a.ask(n)
+        a.persist()
+    for _ in range(2):
+        city.deliver()
+    b.see(took(split(a.map, PLACE)))
+    b.see(a.map)  # united again, under the same epoch
+    city.pass_s(1.0)
+    city.settle()
+    assert a.answers() == [(1, "standby", ""), (2, "standby", "")]
     assert a.disk.ids() == b.disk.ids()
 
 
