@@ -146,7 +146,7 @@ def test_what_is_not_answered_is_sent_again_after_a_while_and_not_at_each_tick()
     a.persist()
     city.mail.clear()
     sent = []
-    for tenth in range(15):
+    for tenth in range(18):
         city.pass_s(0.1)
         sent += [tenth] * len(sent_to(city, b))
     assert len(sent) == 2
