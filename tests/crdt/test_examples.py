@@ -135,6 +135,14 @@ def test_a_whole_state_takes_away_as_a_delta_does() -> None:
     assert here == made((Dot(B, 1), "y", FEW), (Dot(A, 2), "w", FEW), also=many)
 
 
+def test_a_small_delta_takes_nothing_away_that_it_has_itself() -> None:
+    entries = [(Dot(A, n), str(n), FEW) for n in range(1, 6)]
+    here = made(*entries)
+    assert here.merge_in(made(entries[2])) == set()
+    assert here == made(*entries)
+    assert here.merge_in(made(also=(Dot(A, 3),))) == {"3"}
+
+
 def test_two_values_under_one_dot_are_joined() -> None:
     """Only a faulty replica makes them, and even then all agree."""
     here, there = made((Dot(A, 1), "x", FEW)), made((Dot(A, 1), "x", MORE))

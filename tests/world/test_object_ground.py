@@ -368,7 +368,39 @@ def test_what_is_followed_of_other_ground_is_no_part_of_a_cell() -> None:
     assert len(ObjectCell.from_bytes(base.state)) == 0
 
 
+def test_what_was_told_of_a_copy_stays_as_it_was_when_more_comes_to_it() -> None:
+    city, a, b = pair()
+    hung(city, a, 1)
+    more, replica = ObjectCell(), replica_of(b.who, PART, 1)
+    asked = Asked(5, 1, Act(1, "hang", "more"), Pose(EAST_CM, NORTH_CM))
+    perform(PART, more, asked, 0, replica, HybridClock(replica), city.now.wall_ms)
+    b.machine._known[PART] = SavedCell(1, 1, more.to_bytes())
+    copy = b.machine._records[PLACE].state
+    before = copy.digest()
+    b.see(took(fail_over(a.map, a.who, b.who)))
+    assert b.texts() == ["more", "wish 1"]
+    assert copy.digest() == before
+
+
 # ---- writes of an earlier role
+
+
+@pytest.mark.parametrize("ok", [True, False], ids=["it ends well", "it fails"])
+def test_a_write_begun_before_the_ground_went_and_came_back_answers_nobody_twice(ok: bool) -> None:
+    city, a, b = pair()
+    hung(city, a, 1)
+    a.ask(2)
+    given = took(hand_over(a.map, [PLACE], a.who, b.who))
+    city.see(took(hand_over(given, [PLACE], b.who, a.who)))  # nobody read the map in between
+    copy = a.machine._records[PLACE].state
+    before = copy.digest()
+    a.persist(ok=ok)
+    assert copy.digest() == before
+    city.settle()
+    assert a.answers() == [(1, "standby", ""), (2, "", "moved")]
+    assert a.texts() == (["wish 1", "wish 2"] if ok else ["wish 1"]), "what is written is not thrown away"
+    assert a.disk.states[PLACE].epoch == a.map.cells[PLACE].epoch
+    assert a.machine.status()["acts_pending"] == 0
 
 
 def test_whose_write_fails_after_it_took_over_saves_what_it_has() -> None:
