@@ -127,6 +127,8 @@ def test_a_journal_that_is_written_anew_is_sent_to_nobody(monkeypatch: pytest.Mo
 
 def test_who_is_not_linked_is_sent_nothing_and_no_candidate() -> None:
     city, a, b = pair()
+    a.ask(1)
+    a.persist()
     city.cut.add(b.node)
     a.see(a.map)
     before = city.sent.copy()
@@ -369,9 +371,13 @@ def test_a_whole_state_takes_the_place_of_the_changes_that_wait() -> None:
         a.persist()
     for _ in range(3):
         city.deliver()
+    a.ask(9)
+    a.persist()
+    city.mail.clear()
     city.pass_s(0.8)
+    assert sum(isinstance(message, CellState) for _, _, message in city.mail) == 1
     city.settle()
-    assert a.answers()[-1] == (3, "standby", "")
+    assert a.answers()[-1] == (9, "standby", "")
     assert b.machine._records[PLACE].inbox_bytes == 0
     a.ask(4)
     a.ask(5)
@@ -394,6 +400,8 @@ def test_a_guard_that_let_go_of_its_holder_takes_from_it_again_what_it_did_not_w
     b.see(took(split(a.map, PLACE)))
     b.see(a.map)  # united again, under the same epoch
     city.pass_s(1.0)
+    [at] = [at for at, (_, _, message) in enumerate(city.mail) if isinstance(message, CellState)]
+    city.deliver(at)
     city.settle()
     assert a.answers() == [(1, "standby", ""), (2, "standby", "")]
     assert a.disk.ids() == b.disk.ids()
