@@ -15,7 +15,7 @@ What is made, of each function in `SCOPE`:
 | `drop` | one write left out: an assignment to a field or an item, a `del`, a call for its effect |
 | `row` | one `case`, one entry of a table, one rule of the handoff tables, one of its guards or acts left out |
 
-`SCOPE` is the tables: the modules that decide who owns whom, what, and until when, with what a node does when it may not
+`SCOPE` is the tables: the modules that decide who owns whom, what and until when, and what a node does that may not
 act. What feeds them events and carries out what they say is no table (`people`, the rest of `core`, the shells): it has
 no rules of its own to lose, and every message and write of the simulated city passes there. Changed guards (`<` for
 `<=`) are not made either: the question is whether each guard is needed, not whether another would do.
