@@ -22,7 +22,7 @@ from simulations.mutants.hunt import Attempt, attempt, attempts, survey
 from simulations.mutants.run import CAUGHT_AT, hunt
 
 NIGHTLY = bool(os.environ.get("P2PWORLD_NIGHTLY"))
-IN_CI = 24  # mutants, of half a second to a second of processor time each
+IN_CI = 16  # mutants, of half a second to a second of processor time each
 
 SOURCE = '''
 """Text."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from p2pworld.errors import Refusal
@@ -157,9 +158,7 @@ def test_the_steward_says_what_the_map_does_not_say_yet() -> None:
 
 
 def test_an_older_map_is_upgraded_when_the_steward_wishes_it() -> None:
-    old = CityMap(
-        *(getattr(founded(), name) for name in ("version", "generation", "members", "cells", "streams")), 1
-    )
+    old = replace(founded(), format=1)
     assert Node(old).next() is None
     assert Node(old).proposed(upgrade=True).format == 2
     assert Node(founded()).next(upgrade=True) is None
