@@ -9,7 +9,7 @@ refused, so that a slip of the pen never becomes a default. Relative paths are r
     [coordination]  engine = "sqlite", path
                     engine = "etcd", endpoints = ["http(s)://host:port", ...], prefix
                     engine = "postgresql", dsn = "host=... dbname=..."
-                    and for these two: user, password_file, ca_file, cert_file, key_file
+                    and for these two: user, password_file or password_env, ca_file, cert_file, key_file
     [city]          claim = ["quadkey", ...], tick_ms, ttl_s, take_orphans, drain_s, declared = "folder of places"
     [balance]       enabled, people_easy, people_calm
     [tls]           play_cert, play_key                 (PEM; play sockets become wss)
@@ -23,7 +23,7 @@ from __future__ import annotations
 import ipaddress
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from p2pworld.errors import LocalError
@@ -35,13 +35,24 @@ from shard_node.coordination.settings import ENGINES, StoreConfig
 from shard_node.doors import Network
 from shard_node.errors import ConfigError
 
-__all__ = ["Address", "Config", "ConfigError", "LogConfig", "Table", "TlsConfig", "load", "parse"]
+__all__ = [
+    "Address",
+    "Config",
+    "ConfigError",
+    "LogConfig",
+    "Table",
+    "TlsConfig",
+    "civic_store",
+    "load",
+    "parse",
+]
 
 CONFIG_BYTES_MAX = 1 << 20
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("json", "text")
 ENDPOINTS_MAX = 16
 SEEDS_MAX = 16
+COPIES_MAX = 16
 DSN_KEYS_ELSEWHERE = ("user", "password", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey")
 WILDCARD_HOSTS = ("", "0.0.0.0", "::")
 
@@ -271,42 +282,68 @@ def _store(table: Table) -> StoreConfig:
     engine = table.one_of("engine", ENGINES, "sqlite")
     if engine == "sqlite":
         return StoreConfig(engine, path=table.path("path"))
-    endpoints: tuple[Endpoint, ...] = ()
-    prefix = dsn = ""
-    if engine == "etcd":
-        endpoints, prefix = _endpoints(table), table.text("prefix", "p2pworld/")
-        if not prefix.isascii() or not prefix.endswith("/") or not prefix.isprintable() or len(prefix) > 200:
-            raise ConfigError(
-                f"coordination.prefix is {prefix!r}: write at most 200 letters that end in a slash, such as "
-                '"p2pworld/".'
-            )
-    else:
-        dsn = _dsn(table)
-    store = StoreConfig(
-        engine,
-        endpoints=endpoints,
-        prefix=prefix,
-        dsn=dsn,
+    if engine == "postgresql":
+        return _postgresql(table)
+    endpoints, prefix = _endpoints(table), table.text("prefix", "p2pworld/")
+    if not prefix.isascii() or not prefix.endswith("/") or not prefix.isprintable() or len(prefix) > 200:
+        raise ConfigError(
+            f"coordination.prefix is {prefix!r}: write at most 200 letters that end in a slash, such as "
+            '"p2pworld/".'
+        )
+    store = _shown(table, StoreConfig(engine, endpoints=endpoints, prefix=prefix))
+    if store.user and store.password_file is None and not store.password_env:
+        raise ConfigError("coordination.password_file is missing: a user and a password belong together.")
+    if (store.ca_file or store.cert_file) and not store.verified:
+        raise ConfigError(
+            "coordination.endpoints do not begin with https://, so no certificate is ever looked at."
+        )
+    return store
+
+
+def civic_store(value: object, base: Path) -> StoreConfig:
+    """What `[civic] store` says: the path of a SQLite file, or a table of a store in PostgreSQL, with its `copies`.
+
+    Raises ConfigError: it says neither.
+    """
+    if isinstance(value, str) and value:
+        return StoreConfig("sqlite", "civic.store", path=base / value)
+    if not isinstance(value, Mapping):
+        raise ConfigError(
+            'civic.store must be the path of a file, such as "civic.sqlite", or { dsn = "host=... dbname=..." }.'
+        )
+    table = Table("civic.store", value, base)
+    store = replace(_postgresql(table), copies=table.whole("copies", 1, COPIES_MAX, 1))
+    table.done()
+    return store
+
+
+def _postgresql(table: Table) -> StoreConfig:
+    store = _shown(table, StoreConfig("postgresql", table.name, dsn=_dsn(table)))
+    if store.cert_file and not store.verified:
+        raise ConfigError(
+            f"{table.key('ca_file')} is missing: a certificate is only shown to a store that proves itself."
+        )
+    return store
+
+
+def _shown(table: Table, store: StoreConfig) -> StoreConfig:
+    """With what is shown to the store, and what it has to show."""
+    store = replace(
+        store,
         user=table.text("user", ""),
         password_file=table.file("password_file"),
+        password_env=table.text("password_env", ""),
         ca_file=table.file("ca_file"),
         cert_file=table.file("cert_file"),
         key_file=table.file("key_file"),
     )
-    if (store.password_file is not None) > bool(store.user) or (
-        engine == "etcd" and bool(store.user) != (store.password_file is not None)
-    ):
-        missing = "password_file" if store.user else "user"
-        raise ConfigError(f"coordination.{missing} is missing: a user and a password belong together.")
+    if store.password_file is not None and store.password_env:
+        raise ConfigError(f"{table.key('password_env')} and password_file both say the password: keep one.")
+    if (store.password_file is not None or store.password_env) and not store.user:
+        raise ConfigError(f"{table.key('user')} is missing: a user and a password belong together.")
     if (store.cert_file is None) != (store.key_file is None):
         missing = "cert_file" if store.cert_file is None else "key_file"
-        raise ConfigError(f"coordination.{missing} is missing: a certificate and its key belong together.")
-    if (store.ca_file or store.cert_file) and not store.verified:
-        raise ConfigError(
-            "coordination.ca_file is missing: a certificate is only shown to a store that proves itself."
-            if engine == "postgresql"
-            else "coordination.endpoints do not begin with https://, so no certificate is ever looked at."
-        )
+        raise ConfigError(f"{table.key(missing)} is missing: a certificate and its key belong together.")
     return store
 
 
@@ -337,16 +374,16 @@ def _dsn(table: Table) -> str:
         keys = conninfo_to_dict(dsn).keys()
     except ProgrammingError:  # its text would show the whole line, and with it a password
         raise ConfigError(
-            'coordination.dsn is no connection string: write it as "host=db.example dbname=city".'
+            f'{table.key("dsn")} is no connection string: write it as "host=db.example dbname=city".'
         ) from None
     for key in DSN_KEYS_ELSEWHERE:
         if key in keys:
             raise ConfigError(
-                f"coordination.dsn holds {key}: use coordination.user, password_file, ca_file, cert_file and "
+                f"{table.key('dsn')} holds {key}: use {table.key('user')}, password_file, ca_file, cert_file and "
                 "key_file for that."
             )
     if "dbname" not in keys:
-        raise ConfigError('coordination.dsn names no database: add "dbname=..." to it.')
+        raise ConfigError(f'{table.key("dsn")} names no database: add "dbname=..." to it.')
     return dsn
 
 

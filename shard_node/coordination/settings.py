@@ -1,10 +1,12 @@
-"""Which coordination store a node uses and how it is opened: `[coordination]`, turned into an engine.
+"""Which store a node uses and how it is opened: `[coordination]`, turned into an engine.
 
-A password is read from its file when the store is opened; no setting and no error ever holds it.
+A civic store is set in the same way (`shard_node.civic.settings`). A password is read from its file, or taken from the
+environment, when the store is opened; no setting and no error ever holds it.
 """
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from shard_node.errors import ConfigError
 if TYPE_CHECKING:
     from shard_node.coordination.interface import Coordination
 
-__all__ = ["ENGINES", "PASSWORD_BYTES_MAX", "StoreConfig", "open_store"]
+__all__ = ["ENGINES", "PASSWORD_BYTES_MAX", "StoreConfig", "conninfo", "open_store"]
 
 ENGINES: Final = ("sqlite", "etcd", "postgresql")
 PASSWORD_BYTES_MAX: Final = 1_024
@@ -24,25 +26,29 @@ PASSWORD_BYTES_MAX: Final = 1_024
 
 @dataclass(frozen=True, slots=True)
 class StoreConfig:
-    """Where the store is: `path` for sqlite, `endpoints` and `prefix` for etcd, `dsn` for postgresql."""
+    """Where the store is: `path` for sqlite, `endpoints` and `prefix` for etcd, `dsn` for postgresql.
+
+    `table` is the configuration's that says so, and `copies` on how many disks a civic log's commit has to be.
+    """
 
     engine: str
+    table: str = "coordination"
     path: Path | None = None
     endpoints: tuple[Endpoint, ...] = ()
     prefix: str = ""
     dsn: str = ""
     user: str = ""
     password_file: Path | None = None
+    password_env: str = ""
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
+    copies: int = 1
 
     @property
     def key(self) -> str:
         """The key of the configuration that says where the store is."""
-        return {"sqlite": "coordination.path", "etcd": "coordination.endpoints"}.get(
-            self.engine, "coordination.dsn"
-        )
+        return f"{self.table}.{ {'sqlite': 'path', 'etcd': 'endpoints'}.get(self.engine, 'dsn') }"
 
     @property
     def verified(self) -> bool:
@@ -72,7 +78,7 @@ def open_store(settings: StoreConfig) -> Coordination:
         case "postgresql":
             from shard_node.coordination.postgres import PostgresCoordination
 
-            return PostgresCoordination(_conninfo(settings))
+            return PostgresCoordination(conninfo(settings))
         case _:
             from shard_node.coordination.sqlite import SqliteCoordination
 
@@ -81,6 +87,13 @@ def open_store(settings: StoreConfig) -> Coordination:
 
 
 def _password(settings: StoreConfig) -> str:
+    if settings.password_env:
+        password = os.environ.get(settings.password_env, "")
+        if not password or "\0" in password:
+            raise ConfigError(
+                f"{settings.table}.password_env names {settings.password_env}, which is not set where the node runs."
+            )
+        return password
     if settings.password_file is None:
         return ""
     try:
@@ -89,12 +102,12 @@ def _password(settings: StoreConfig) -> str:
         lines = data.decode("utf-8").splitlines()
     except OSError as error:
         raise ConfigError(
-            f"coordination.password_file cannot be read: {settings.password_file}: {error.strerror}."
+            f"{settings.table}.password_file cannot be read: {settings.password_file}: {error.strerror}."
         ) from None
     except UnicodeDecodeError:
         lines = []
     if len(data) > PASSWORD_BYTES_MAX or len(lines) != 1 or not lines[0] or "\0" in lines[0]:
-        raise ConfigError("coordination.password_file must hold the password on its only line.")
+        raise ConfigError(f"{settings.table}.password_file must hold the password on its only line.")
     return lines[0]
 
 
@@ -110,14 +123,17 @@ def _tls(settings: StoreConfig) -> ssl.SSLContext:
     return context
 
 
-def _conninfo(settings: StoreConfig) -> dict[str, str]:
-    """What libpq is told, as keywords."""
+def conninfo(settings: StoreConfig) -> dict[str, str]:
+    """What libpq is told of a store in PostgreSQL, as keywords.
+
+    Raises ConfigError: the password cannot be had.
+    """
     from psycopg.conninfo import conninfo_to_dict
 
     told = {key: str(value) for key, value in conninfo_to_dict(settings.dsn).items() if value is not None}
     if settings.user:
         told |= {"user": settings.user}
-    if settings.password_file is not None:
+    if settings.password_file is not None or settings.password_env:
         told |= {"password": _password(settings)}
     if settings.ca_file is not None:
         told |= {"sslmode": "verify-full", "sslrootcert": str(settings.ca_file)}
