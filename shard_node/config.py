@@ -14,6 +14,9 @@ refused, so that a slip of the pen never becomes a default. Relative paths are r
     [balance]       enabled, people_easy, people_calm
     [tls]           play_cert, play_key                 (PEM; play sockets become wss)
                     web = true                          (and the pages https, with the same certificate)
+    [civic]         origin, streams = ["city", ...], store = "file" | { dsn = "...", user, ..., copies },
+                    publish = "folder", key_file, quorum,
+                    [[civic.witness]] url, vkey, [[civic.office]] stream, name, key
     [discovery]     seeds = ["http(s)://host:port", ...], zeroconf = true | false
     [log]           level = "info", format = "json" | "text"
 """
@@ -30,22 +33,13 @@ from p2pworld.errors import LocalError
 from p2pworld.geometry import Cell
 from p2pworld.limits import CLIENTS_MAX, DRAIN_S, LEASE_TTL_S, TICK_MS
 from p2pworld.world.balance import BalanceOptions
+from shard_node.civic.settings import CivicConfig, parse_civic
 from shard_node.coordination.gateway import Endpoint
 from shard_node.coordination.settings import ENGINES, StoreConfig
 from shard_node.doors import Network
 from shard_node.errors import ConfigError
 
-__all__ = [
-    "Address",
-    "Config",
-    "ConfigError",
-    "LogConfig",
-    "Table",
-    "TlsConfig",
-    "civic_store",
-    "load",
-    "parse",
-]
+__all__ = ["Address", "Config", "ConfigError", "LogConfig", "Table", "TlsConfig", "load", "parse"]
 
 CONFIG_BYTES_MAX = 1 << 20
 LEVELS = ("debug", "info", "warning", "error")
@@ -114,6 +108,7 @@ class Config:
     log: LogConfig = LogConfig()
     seeds: tuple[str, ...] = ()
     zeroconf: bool = False
+    civic: CivicConfig | None = None
 
 
 class Table:
@@ -169,6 +164,17 @@ class Table:
                 f'{self.key(key)} is missing or empty: add {key} = ["..."] under [{self.name}].'
             )
         return tuple(value)
+
+    def tables(self, key: str, at_most: int) -> list[Table]:
+        value = self.values.pop(key, [])
+        if not isinstance(value, list) or len(value) > at_most:
+            raise ConfigError(f"{self.key(key)} must be at most {at_most} tables: write [[{self.key(key)}]].")
+        return [Table(self.key(key), item, self.base) for item in value]
+
+    def table(self, key: str) -> Table | None:
+        """The table of this name, if what is there is one."""
+        value = self.values.get(key)
+        return Table(self.key(key), self.values.pop(key), self.base) if isinstance(value, dict) else None
 
     def path(self, key: str, must_exist: bool = False) -> Path:
         path = self.base / self.text(key)
@@ -282,68 +288,61 @@ def _store(table: Table) -> StoreConfig:
     engine = table.one_of("engine", ENGINES, "sqlite")
     if engine == "sqlite":
         return StoreConfig(engine, path=table.path("path"))
-    if engine == "postgresql":
-        return _postgresql(table)
-    endpoints, prefix = _endpoints(table), table.text("prefix", "p2pworld/")
-    if not prefix.isascii() or not prefix.endswith("/") or not prefix.isprintable() or len(prefix) > 200:
-        raise ConfigError(
-            f"coordination.prefix is {prefix!r}: write at most 200 letters that end in a slash, such as "
-            '"p2pworld/".'
-        )
-    store = _shown(table, StoreConfig(engine, endpoints=endpoints, prefix=prefix))
-    if store.user and store.password_file is None and not store.password_env:
-        raise ConfigError("coordination.password_file is missing: a user and a password belong together.")
-    if (store.ca_file or store.cert_file) and not store.verified:
-        raise ConfigError(
-            "coordination.endpoints do not begin with https://, so no certificate is ever looked at."
-        )
-    return store
+    return _server(table, engine)
 
 
-def civic_store(value: object, base: Path) -> StoreConfig:
-    """What `[civic] store` says: the path of a SQLite file, or a table of a store in PostgreSQL, with its `copies`.
-
-    Raises ConfigError: it says neither.
-    """
-    if isinstance(value, str) and value:
-        return StoreConfig("sqlite", "civic.store", path=base / value)
-    if not isinstance(value, Mapping):
-        raise ConfigError(
-            'civic.store must be the path of a file, such as "civic.sqlite", or { dsn = "host=... dbname=..." }.'
-        )
-    table = Table("civic.store", value, base)
-    store = replace(_postgresql(table), copies=table.whole("copies", 1, COPIES_MAX, 1))
-    table.done()
-    return store
+def _civic(table: Table) -> CivicConfig:
+    server = table.table("store")
+    if server is None:
+        store = StoreConfig("sqlite", path=table.path("store"), table=table.name)
+    else:
+        copies = server.whole("copies", 1, COPIES_MAX, 1)
+        store = replace(_server(server, "postgresql"), copies=copies)
+        server.done()
+    return parse_civic(table, store)
 
 
-def _postgresql(table: Table) -> StoreConfig:
-    store = _shown(table, StoreConfig("postgresql", table.name, dsn=_dsn(table)))
-    if store.cert_file and not store.verified:
-        raise ConfigError(
-            f"{table.key('ca_file')} is missing: a certificate is only shown to a store that proves itself."
-        )
-    return store
-
-
-def _shown(table: Table, store: StoreConfig) -> StoreConfig:
-    """With what is shown to the store, and what it has to show."""
-    store = replace(
-        store,
+def _server(table: Table, engine: str) -> StoreConfig:
+    """A store that is asked over a network."""
+    endpoints: tuple[Endpoint, ...] = ()
+    prefix = dsn = ""
+    if engine == "etcd":
+        endpoints, prefix = _endpoints(table), table.text("prefix", "p2pworld/")
+        if not prefix.isascii() or not prefix.endswith("/") or not prefix.isprintable() or len(prefix) > 200:
+            raise ConfigError(
+                f"coordination.prefix is {prefix!r}: write at most 200 letters that end in a slash, such as "
+                '"p2pworld/".'
+            )
+    else:
+        dsn = _dsn(table)
+    store = StoreConfig(
+        engine,
+        endpoints=endpoints,
+        prefix=prefix,
+        dsn=dsn,
         user=table.text("user", ""),
         password_file=table.file("password_file"),
         password_env=table.text("password_env", ""),
         ca_file=table.file("ca_file"),
         cert_file=table.file("cert_file"),
         key_file=table.file("key_file"),
+        table=table.name,
     )
     if store.password_file is not None and store.password_env:
         raise ConfigError(f"{table.key('password_env')} and password_file both say the password: keep one.")
-    if (store.password_file is not None or store.password_env) and not store.user:
-        raise ConfigError(f"{table.key('user')} is missing: a user and a password belong together.")
+    has_password = store.password_file is not None or bool(store.password_env)
+    if has_password > bool(store.user) or (engine == "etcd" and bool(store.user) != has_password):
+        missing = "password_file" if store.user else "user"
+        raise ConfigError(f"{table.key(missing)} is missing: a user and a password belong together.")
     if (store.cert_file is None) != (store.key_file is None):
         missing = "cert_file" if store.cert_file is None else "key_file"
         raise ConfigError(f"{table.key(missing)} is missing: a certificate and its key belong together.")
+    if (store.ca_file or store.cert_file) and not store.verified:
+        raise ConfigError(
+            f"{table.key('ca_file')} is missing: a certificate is only shown to a store that proves itself."
+            if engine == "postgresql"
+            else "coordination.endpoints do not begin with https://, so no certificate is ever looked at."
+        )
     return store
 
 
@@ -409,6 +408,7 @@ def parse(text: str, base: Path) -> Config:
         for name in ("node", "listen", "advertise", "coordination", "city", "balance", "discovery", "log")
     }
     tls_table = Table("tls", document.pop("tls"), base) if "tls" in document else None
+    civic_table = Table("civic", document.pop("civic"), base) if "civic" in document else None
     for key in document:
         raise ConfigError(f"{key} is not a known table: remove it or correct its spelling.")
     node, listen, advertise = tables["node"], tables["listen"], tables["advertise"]
@@ -445,9 +445,11 @@ def parse(text: str, base: Path) -> Config:
         log=LogConfig(log.one_of("level", LEVELS, "info"), log.one_of("format", FORMATS, "text")),
         seeds=discovery.urls("seeds", ("http://", "https://"), SEEDS_MAX),
         zeroconf=discovery.flag("zeroconf", False),
+        civic=_civic(civic_table) if civic_table else None,
     )
-    for table in (*tables.values(), *([tls_table] if tls_table else [])):
-        table.done()
+    for table in (*tables.values(), tls_table, civic_table):
+        if table is not None:
+            table.done()
     _no_wildcard(config.play, "play", "play_url", config.play_url)
     _no_wildcard(config.link, "link", "link_url", config.link_url)
     _no_wildcard(config.web, "web", "web_url", config.web_url)

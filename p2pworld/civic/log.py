@@ -10,8 +10,9 @@ an accepted entry is there. What it cannot be sure of it does not answer; whoeve
 this holder or the next.
 
 A step that failed is tried again after a while. Nobody is kept waiting for long by what goes on failing: who waits is
-told that it is not known what became of it, and whoever comes is sent away, until all steps succeed again. Somebody with
-a newer epoch ends the holder (DEPOSED). What cannot come from a crash ends it loudly (READ_ONLY): see `heads.compare`.
+told that it is not known what became of it, and whoever comes is sent away, until all steps succeed again. Somebody
+with a newer epoch ends the holder (DEPOSED). What cannot come from a crash ends it loudly (READ_ONLY): see
+`heads.compare`.
 """
 
 from __future__ import annotations

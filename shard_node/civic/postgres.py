@@ -1,8 +1,8 @@
 """The civic store in PostgreSQL: for the streams of a data centre, whose holder may be any of its nodes.
 
 A batch is one transaction. It begins with an update of the stream's row that must hit it as the holder knows it, and so
-holds that row while it decides; a fence takes the same row. A commit is answered when it is on the primary's disk and on
-those of as many synchronous standbys as the server is told to wait for; `copies` says how many disks that is, and with
+holds that row while it decides; a fence takes the same row. A commit is answered when it is on the disk of the primary
+and of as many synchronous standbys as the server is told to wait for; `copies` says how many disks that is, and with
 fewer than `copies_min` nothing is written at all. When a COMMIT fails, is cancelled or is cut off, nobody knows its
 outcome: the connection is dropped. One that waits for a standby keeps the stream's row meanwhile, so the fence that has
 to come next waits too, and comes through only after it.
@@ -29,13 +29,13 @@ from p2pworld.civic.transaction import parse_sealed
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import CIVIC_READ_MAX
 from shard_node.civic.rows import (
-    answer_row,
     check_rows,
     checksum,
     entry_of,
     known_of,
     sealed_of,
     stream_of,
+    written,
 )
 from shard_node.civic.store import CommitUnknown, Row
 from shard_node.coordination.interface import CoordinationDown
@@ -46,7 +46,7 @@ from shard_node.storage.journal import StorageFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from p2pworld.civic.batch import Known, Plan
+    from p2pworld.civic.batch import Plan
     from p2pworld.civic.transaction import Sealed, Submission
     from shard_node.civic.store import Fault, MakePlan
 
@@ -57,7 +57,7 @@ _CHECK_S: Final = 3_600.0  # every row of a hundred million
 _SCRUB_S: Final = 60.0  # to write a part of what is sealed anew: 1 GB
 _SCRUB_LOCK_MS: Final = 100  # for who reads a part; others queue behind who waits for it
 _SCRUB_AGAIN_S: Final = 30.0
-_PARTS: Final = 64  # of what is sealed: of a million entries (1.2 GB) one part is 20 MB
+_PARTS: Final = 32  # of what is sealed: of a million entries (1.2 GB) one part is 40 MB
 _CIVIC_LOCK: Final = 0x70327066  # "p2pf", while the tables are made
 
 # No statistics of what is sealed: they are samples of it, and outlive it.
@@ -106,6 +106,12 @@ _COLUMNS: Final = {
     "answer": ("int8", "bytea", "bytea", "int8", "bytea", "bytea"),
     "sealed": ("int8", "int8", "bytea", "bytea"),
 }
+_ERASE: Final = """
+WITH erased AS (
+    UPDATE p2pworld_civic.sealed SET body = '', checksum = %s WHERE stream = %s AND number = %s RETURNING tableoid
+)
+INSERT INTO p2pworld_civic.trace (part) SELECT relname FROM erased JOIN pg_class ON pg_class.oid = erased.tableoid
+"""
 _WAITS: Final = """
 SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'SyncRep' LIMIT 1
 """
@@ -253,7 +259,7 @@ class PostgresCivicStore:
             db.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             db.execute("SET LOCAL statement_timeout = 0")
             db.execute("SET LOCAL search_path = p2pworld_civic")
-            faults = check_rows(_Rows(db))
+            faults = check_rows(_Rows(db), psycopg.InternalError)
             db.execute("ROLLBACK")
             return faults
 
@@ -316,15 +322,19 @@ class PostgresCivicStore:
 
 
 class _Rows:
-    """The tables of a transaction, for the check of all rows: in pieces, and with SQLite's sign for a value."""
+    """The tables of one transaction, read in pieces; once it has failed, nothing more is found."""
 
     def __init__(self, db: Db) -> None:
         self._db = db
+        self._queries = 0
 
-    def execute(self, query: str, parameters: Sequence[object] = ()) -> Iterator[Any]:
-        with self._db.cursor("rows", binary=True) as cursor:
+    def execute(self, query: str, values: Sequence[object] = (), /) -> Iterator[Any]:
+        if self._db.info.transaction_status is psycopg.pq.TransactionStatus.INERROR:
+            return
+        self._queries += 1
+        with self._db.cursor(f"rows_{self._queries}", binary=True) as cursor:
             cursor.itersize = CIVIC_READ_MAX
-            yield from cursor.execute(query.replace("?", "%s"), parameters)
+            yield from cursor.execute(query.replace("?", "%s"), values)
 
 
 def _standbys(names: str) -> int:
@@ -396,14 +406,14 @@ def _named(db: Db, number: int, indices: frozenset[int]) -> dict[int, bytes]:
 
 
 def _write(db: Db, number: int, size: int, submissions: Sequence[Submission], planned: Plan) -> None:
-    rows = written_rows(number, size, submissions, planned)
+    rows = written(number, size, submissions, planned)
     for table, columns in _COLUMNS.items():
         with db.cursor().copy(f"COPY p2pworld_civic.{table} FROM STDIN (FORMAT BINARY)") as copy:
             copy.set_types(columns)
             for row in rows[table]:
                 copy.write_row(row)
     for index in planned.erased:
-        db.execute(_ERASE, [b"", checksum(b"sealed", number, index, b""), number, index])
+        db.execute(_ERASE, [checksum(b"sealed", number, index, b""), number, index])
 
 
 def _left_of_traces(db: Db) -> bool:
@@ -421,3 +431,23 @@ def _left_of_traces(db: Db) -> bool:
         else:
             left = True
     return left
+
+
+def _written_anew(db: Db, part: str) -> bool:
+    """Whether a part of what is sealed now has no row in it that is dead; who still reads may need some."""
+    details: list[str] = []
+
+    def noticed(notice: psycopg.errors.Diagnostic) -> None:
+        details.append(notice.message_detail or "")
+
+    db.add_notice_handler(noticed)
+    try:
+        place = sql.Identifier(_TABLES.schema, part)
+        db.execute(sql.SQL("VACUUM (FULL, VERBOSE) {}").format(place))
+    except psycopg.errors.LockNotAvailable:
+        return False
+    finally:
+        db.remove_notice_handler(noticed)
+    # "0 dead row versions cannot be removed yet", in the server's language
+    dead = [int(found[0]) for detail in details if (found := re.search(r"\d+", detail))]
+    return bool(dead) and not any(dead)

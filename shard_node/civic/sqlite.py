@@ -27,25 +27,25 @@ from p2pworld.civic.transaction import parse_sealed
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import CIVIC_READ_MAX
 from shard_node.civic.rows import (
-    answer_row,
     check_rows,
     checksum,
     entry_of,
     known_of,
     sealed_of,
     stream_of,
+    written,
 )
-from shard_node.civic.store import CommitUnknown, Row
+from shard_node.civic.store import CommitUnknown, Fault, Row
 from shard_node.storage.journal import StorageFailed
 from shard_node.storage.sqlite import failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from p2pworld.civic.batch import Known, Plan
     from p2pworld.civic.transaction import Sealed, Submission
-    from shard_node.civic.store import Fault, MakePlan
+    from shard_node.civic.store import MakePlan
 
 __all__ = ["SCHEMA", "SqliteCivicStore"]
 
@@ -183,7 +183,14 @@ class SqliteCivicStore:
 
     async def check(self) -> list[Fault]:
         """See `CivicStore.check`."""
-        return await self._run(check_rows)
+
+        def work(db: sqlite3.Connection) -> list[Fault]:
+            db.execute("BEGIN")
+            faults = check_rows(db, sqlite3.DatabaseError, lambda: _structure(db))
+            db.execute("ROLLBACK")
+            return faults
+
+        return await self._run(work)
 
     async def close(self) -> None:
         """See `CivicStore.close`; it is done even if the caller is being cancelled."""
@@ -261,6 +268,12 @@ def _prepare(db: sqlite3.Connection, path: Path, pages_max: int | None) -> None:
         db.execute("COMMIT")
 
 
+def _structure(db: sqlite3.Connection) -> Iterator[Fault]:
+    for (said,) in db.execute("PRAGMA integrity_check"):
+        if said != "ok":
+            yield Fault("the structure of the file", str(said))
+
+
 def _commit(db: sqlite3.Connection) -> None:
     try:
         db.execute("COMMIT")
@@ -308,25 +321,10 @@ def _emptied(db: sqlite3.Connection) -> bool:
 def _write(
     db: sqlite3.Connection, number: int, size: int, submissions: Sequence[Submission], planned: Plan
 ) -> None:
-    entries = [
-        (number, at, leaf, checksum(b"entry", number, at, leaf))
-        for at, leaf in enumerate(planned.entries, size)
-    ]
-    db.executemany("INSERT INTO entry VALUES (?, ?, ?, ?)", entries)
-    answers = [answer_row(number, key, learned) for key, learned in planned.learned.items()]
-    db.executemany("INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?)", answers)
-    # where a transaction comes twice in one batch, the first is the one that was planned
-    first: dict[bytes, Submission] = {}
-    for submission in submissions:
-        first.setdefault(submission.filing.key, submission)
-    for key, learned in planned.learned.items():
-        sealed = first[key].sealed
-        if sealed is not None and isinstance(learned.outcome, int):
-            body = sealed.to_bytes()
-            if learned.outcome in planned.erased:
-                body = bytes(len(body))
-            row = (number, learned.outcome, body, checksum(b"sealed", number, learned.outcome, body))
-            db.execute("INSERT INTO sealed VALUES (?, ?, ?, ?)", row)
+    for table, rows in written(number, size, submissions, planned).items():
+        if rows:
+            places = ", ".join("?" * len(rows[0]))
+            db.executemany(f"INSERT INTO {table} VALUES ({places})", rows)
     for index in planned.erased:
         _erase(db, number, index)
 

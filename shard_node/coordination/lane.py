@@ -37,8 +37,9 @@ _DEFAULTS: Final = {
 }
 # no compiler: it takes 40 ms for the read of a few rows whose number the planner has not learnt yet
 _SESSION: Final = """
-SELECT set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local', 'remote_write')
-                  THEN 'on' ELSE current_setting('synchronous_commit') END, false),
+SELECT set_config('synchronous_commit',
+                  CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END,
+                  false),
        set_config('jit', 'off', false),
        set_config('lock_timeout', %(lock_ms)s, false),
        set_config('statement_timeout', %(server_ms)s, false),

@@ -1,7 +1,7 @@
-"""Which store a node uses and how it is opened: `[coordination]`, turned into an engine.
+"""Which coordination store a node uses and how it is opened: `[coordination]`, turned into an engine.
 
-A civic store is set in the same way (`shard_node.civic.settings`). A password is read from its file, or taken from the
-environment, when the store is opened; no setting and no error ever holds it.
+A password is read from its file, or taken from the environment, when the store is opened; no setting and no error ever
+holds it.
 """
 
 from __future__ import annotations
@@ -26,13 +26,9 @@ PASSWORD_BYTES_MAX: Final = 1_024
 
 @dataclass(frozen=True, slots=True)
 class StoreConfig:
-    """Where the store is: `path` for sqlite, `endpoints` and `prefix` for etcd, `dsn` for postgresql.
-
-    `table` is the configuration's that says so, and `copies` on how many disks a civic log's commit has to be.
-    """
+    """Where the store is: `path` for sqlite, `endpoints` and `prefix` for etcd, `dsn` for postgresql."""
 
     engine: str
-    table: str = "coordination"
     path: Path | None = None
     endpoints: tuple[Endpoint, ...] = ()
     prefix: str = ""
@@ -43,12 +39,13 @@ class StoreConfig:
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
-    copies: int = 1
+    table: str = "coordination"  # of the configuration, that says so
+    copies: int = 1  # on how many disks a civic log's commit has to be
 
     @property
     def key(self) -> str:
         """The key of the configuration that says where the store is."""
-        return f"{self.table}.{ {'sqlite': 'path', 'etcd': 'endpoints'}.get(self.engine, 'dsn') }"
+        return f"{self.table}.{ ({'sqlite': 'path', 'etcd': 'endpoints'}.get(self.engine, 'dsn')) }"
 
     @property
     def verified(self) -> bool:
@@ -112,10 +109,10 @@ def _password(settings: StoreConfig) -> str:
 
 
 def _tls(settings: StoreConfig) -> ssl.SSLContext:
-    about = "coordination.ca_file"
+    about = f"{settings.table}.ca_file"
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
-        about = "coordination.cert_file and key_file"
+        about = f"{settings.table}.cert_file and key_file"
         if settings.cert_file is not None:
             context.load_cert_chain(settings.cert_file, settings.key_file, password=lambda: "")
     except (OSError, ValueError) as error:

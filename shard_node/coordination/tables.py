@@ -1,4 +1,4 @@
-"""The tables of one schema in PostgreSQL: made by who writes first, brought from release to release, refused if foreign.
+"""The tables of one schema in PostgreSQL: made by who writes first, brought from release to release, never another's.
 
 A schema says in its table `store` which version it is of. Each step brings it from one version to the next, and a new
 schema goes through all of them; a newer release's is left as it is.

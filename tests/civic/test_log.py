@@ -169,9 +169,9 @@ def test_a_commit_that_failed_is_looked_for_behind_a_new_fence() -> None:
 def failing(holder: Holder, *kinds: type, until_s: float) -> None:
     """Lets the process act until then, or until it rests; every step of these kinds fails."""
     while holder.now < until_s:
-        if not (holder.effects and isinstance(holder.effects[0], kinds) and holder.fail(done=False)):
-            if not holder.act():
-                return
+        fails = bool(holder.effects) and isinstance(holder.effects[0], kinds)
+        if not (holder.fail(done=False) if fails else holder.act()):
+            return
 
 
 def test_who_waits_for_a_store_that_is_away_is_told_and_may_ask_again() -> None:
