@@ -86,9 +86,8 @@ CREATE TABLE p2pworld_civic.trace (number bigserial PRIMARY KEY, part name NOT N
 DO $$ BEGIN FOR part IN 0..{_PARTS - 1} LOOP
     EXECUTE format('CREATE TABLE p2pworld_civic.sealed_%s PARTITION OF p2pworld_civic.sealed '
                    'FOR VALUES WITH (MODULUS {_PARTS}, REMAINDER %s)', part, part);
-    EXECUTE format('ALTER TABLE p2pworld_civic.sealed_%s ALTER body SET STATISTICS 0, ALTER body SET STORAGE EXTERNAL',
-                   part);
 END LOOP; END $$;
+ALTER TABLE p2pworld_civic.sealed ALTER body SET STATISTICS 0, ALTER body SET STORAGE EXTERNAL;
 INSERT INTO p2pworld_civic.store VALUES (true, 0);
 """,
     ),
