@@ -140,6 +140,12 @@ class CivicHolder:
         self._waiting: dict[int, _Waiting] = {}
         self._edges: dict[int, Edge] = {}  # at the sizes of the heads last read, to publish from
         self._ended = False
+        self._trouble: Exception | None = None
+
+    @property
+    def trouble(self) -> Exception | None:
+        """What the last step failed with, to be said to whoever asks how it is; None if it succeeded."""
+        return self._trouble
 
     @property
     def stage(self) -> Stage:
@@ -252,11 +258,14 @@ class CivicHolder:
         begun_s = time.perf_counter()
         try:
             yield
-        except (CommitUnknown, OutcomeUnknown):
+        except (CommitUnknown, OutcomeUnknown) as error:
+            self._trouble = error
             self._meter.failed(name, "unknown")
         except (StorageFailed, CoordinationDown) as error:
+            self._trouble = error
             self._meter.failed(name, error.reason)
         else:
+            self._trouble = None
             self._meter.took(name, time.perf_counter() - begun_s)
 
     async def _commit(self, step: Commit) -> Committed | Missed:

@@ -237,7 +237,6 @@ async def test_a_cut_cable_holds_nobody_longer_than_a_call_may_take(
             for call in (
                 lambda: store.commit(STREAM, row, batch(1), plan_batch),
                 lambda: store.fence(STREAM, 1),  # which connects anew
-                lambda: store.entries(STREAM, 0, 1),
             ):
                 assert (await failure(call)).reason == "io"
         cable.mend()
