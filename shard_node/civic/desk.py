@@ -36,9 +36,9 @@ from p2pworld.errors import Refusal
 from p2pworld.limits import CIVIC_ASKERS_MAX, CIVIC_OPEN_MAX, CIVIC_WITNESSED_S
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
+from shard_node.civic.engines import open_civic_store
 from shard_node.civic.folder import WITNESSED, PublishedLog
 from shard_node.civic.holder import CivicHolder, CivicMeter, LogConfig, Places
-from shard_node.civic.opening import open_civic_store
 from shard_node.civic.settings import read_signers
 from shard_node.storage.journal import StorageFailed
 
@@ -137,6 +137,8 @@ class CivicDesk:
         self.counters: Counter[str] = Counter()
         self._config, self._records, self._tell, self._witnesses = config, records, tell, witnesses
         self._signers: dict[str, NoteSigner] = read_signers(config) if config else {}
+        streams = config.streams if config else ()
+        self._folders = {stream: PublishedLog(config.publish / stream) for stream in streams if config}
         self._store: CivicStore | None = None
         self._wanted: dict[str, Held] = {}
         self._logs: dict[str, _Log] = {}
@@ -181,9 +183,7 @@ class CivicDesk:
 
     def folder(self, stream: str) -> PublishedLog | None:
         """Where the log of a stream that this node may hold is published."""
-        if self._config is None or stream not in self._signers:
-            return None
-        return PublishedLog(self._config.publish / stream)
+        return self._folders.get(stream)
 
     @property
     def config(self) -> CivicConfig | None:
@@ -233,8 +233,8 @@ class CivicDesk:
 
     def _begin(self, held: Held) -> _Log:
         assert self._config is not None
-        folder = PublishedLog(self._config.publish / held.stream)
-        one = _Log(held, StreamMeter(held.stream, self.counters), folder, trio.CancelScope())
+        meter = StreamMeter(held.stream, self.counters)
+        one = _Log(held, meter, self._folders[held.stream], trio.CancelScope())
         if self._config.quorum and self._witnesses is not None:
             one.accepted = deque(maxlen=CIVIC_OPEN_MAX)
         return one

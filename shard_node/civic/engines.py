@@ -1,4 +1,4 @@
-"""Opens the store of a node's civic logs, whichever engine keeps it.
+"""The civic store that a configuration names, opened.
 
 A file belongs to one process: it is locked for as long as it is open, by a file beside it that nothing else opens. So
 whoever gets in knows that the process which had it before is gone, however that one ended, and with it whatever that
