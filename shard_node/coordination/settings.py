@@ -16,7 +16,7 @@ from shard_node.coordination.gateway import Endpoint
 from shard_node.errors import ConfigError
 
 if TYPE_CHECKING:
-    from shard_node.coordination.interface import Coordination
+    from shard_node.coordination.interface import CityStore
 
 __all__ = ["ENGINES", "PASSWORD_BYTES_MAX", "StoreConfig", "conninfo", "open_store"]
 
@@ -55,7 +55,7 @@ class StoreConfig:
         return any(endpoint.tls for endpoint in self.endpoints)
 
 
-def open_store(settings: StoreConfig) -> Coordination:
+def open_store(settings: StoreConfig) -> CityStore:
     """The store; it is not asked anything yet.
 
     Raises ConfigError: a file that the settings name cannot be used.

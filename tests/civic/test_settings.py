@@ -42,7 +42,9 @@ async def test_a_path_is_a_file_and_a_table_a_database(folder: Path, monkeypatch
     monkeypatch.setenv("CIVIC_PASSWORD", "hush-hush")
     plain = parse(document("sqlite"), folder).civic
     assert plain is not None
-    assert isinstance(open_civic_store(plain.store), SqliteCivicStore)
+    file = open_civic_store(plain.store)
+    assert isinstance(file, SqliteCivicStore)
+    await file.close()
     database = store_of(
         folder, dsn=DSN, user="city", password_env="CIVIC_PASSWORD", ca_file="any.pem", copies=2
     )
