@@ -153,6 +153,11 @@ class CivicHolder:
         return self._trouble
 
     @property
+    def copies(self) -> int:
+        """On how many disks an accepted entry is; 0 before anything was written."""
+        return self._places.store.copies
+
+    @property
     def stage(self) -> Stage:
         """What the holder is doing."""
         return self._machine.stage

@@ -140,12 +140,12 @@ class PostgresCivicStore:
         )
         self._scrub_at_s = 0.0
 
+    # ---- the interface
+
     @property
     def copies(self) -> int:
-        """On how many disks a commit is when it is answered, as the server said last; 0 before it was asked."""
+        """See `CivicStore.copies`; it is what the server said when it was last written to."""
         return self._copies
-
-    # ---- the interface
 
     async def fence(self, stream: str, epoch: int) -> Row:
         """See `CivicStore.fence`."""
