@@ -28,6 +28,7 @@ __all__ = [
     "check_rows",
     "checksum",
     "entry_of",
+    "erased_rows",
     "known_of",
     "sealed_of",
     "stream_of",
@@ -165,7 +166,7 @@ def _answers(db: sqlite3.Connection) -> Iterator[Fault]:
             yield Fault(f"an answer of stream {row[0]}", str(error))
 
 
-def _erased(db: sqlite3.Connection) -> Iterator[tuple[int, int]]:
+def erased_rows(db: sqlite3.Connection) -> Iterator[tuple[int, int]]:
     """Stream and number of every entry that another one, itself sound, has erased."""
     for row in db.execute("SELECT * FROM entry WHERE instr(leaf, ?)", [ERASED.name.encode()]):
         with suppress(StorageFailed, RemoteError):  # which the entries' own check tells
@@ -175,12 +176,12 @@ def _erased(db: sqlite3.Connection) -> Iterator[tuple[int, int]]:
 
 
 def _sealed(db: sqlite3.Connection) -> Iterator[Fault]:
-    erased = frozenset(_erased(db))
+    erased = frozenset(erased_rows(db))
     for row in db.execute("SELECT * FROM sealed ORDER BY stream, number"):
         place = f"what is sealed with entry {row[1]} of stream {row[0]}"
         try:
             body = sealed_of(*row)
-            there = parse_sealed(body).commitment if any(body) else b""
+            there = parse_sealed(body).commitment if any(body) else b""  # erased: zeros; lost: nothing
             entry = db.execute("SELECT * FROM entry WHERE stream = ? AND number = ?", row[:2]).fetchone()
             expected = parse_leaf(entry_of(*entry)).filing.sealed if entry else b"none"
         except (StorageFailed, RemoteError) as error:
@@ -188,5 +189,5 @@ def _sealed(db: sqlite3.Connection) -> Iterator[Fault]:
             continue
         if row[:2] in erased and there:
             yield Fault(place, "It is still there, and the log says that it is erased.")
-        elif row[:2] not in erased and there != expected:
+        elif row[:2] not in erased and body and there != expected:
             yield Fault(place, "It is not what the entry stands for.")
