@@ -138,6 +138,8 @@ def backup(store: Path, target: Path) -> Survey:
 def restore(source: Path, store: Path, logs: Mapping[str, LogCopy | None], aside: bool) -> Restored:
     """Put a copy in the store's place, without what its logs, or the store that is there, say is erased.
 
+    Until it is reconciled, a check finds fault with what is erased by no entry that it has itself.
+
     `logs` has the newest copy of each log, or None for one of which the caller takes it upon himself that there is
     none. What is in the store's place is moved aside if `aside` says so. The caller has the store's lock.
 
@@ -169,7 +171,7 @@ def restore(source: Path, store: Path, logs: Mapping[str, LogCopy | None], aside
                 number, _ = stream_row(db, name) or (0, None)
                 erased += sum(erase(db, number, index) for index in sorted(said))
             db.execute("COMMIT")
-        found = _unfaulted(part)
+        found = survey(part)
         flush(part)
         old = move_aside(store)
         part.rename(store)
@@ -274,20 +276,18 @@ def _sound(path: Path, named: Path) -> Survey:
     return found
 
 
-def _unfaulted(path: Path) -> Survey:
-    found = survey(path)
-    assert not found.faults, found.faults
-    return found
-
-
 def _erased_in(store: Path, stream: str) -> frozenset[int]:
-    """What the store that is in place, as far as it can be read, says is erased."""
+    """What the store that is in place, as far as it can be read, says is erased, or has erased itself."""
     if not store.is_file():
         return frozenset()
     try:
         with closing(_open_to_read(store)) as db:
             number, _ = stream_row(db, stream) or (0, None)
-            return frozenset(index for there, index in erased_rows(db) if there == number)
+            query = (
+                "SELECT number FROM sealed WHERE stream = ? AND body = zeroblob(length(body)) AND body > x''"
+            )
+            gone = frozenset(index for (index,) in db.execute(query, [number]))
+            return gone | frozenset(index for there, index in erased_rows(db) if there == number)
     except (sqlite3.Error, StorageFailed):
         return frozenset()  # it is damaged: that is why another is put in its place
 

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from shard_node.civic.store import CivicStore
     from shard_node.coordination.settings import StoreConfig
 
-__all__ = ["LockedCivicStore", "open_civic_store"]
+__all__ = ["LockedCivicStore", "lock_store", "open_civic_store"]
+
+
+def lock_store(path: Path) -> int:
+    """Take the lock of the store in the file at `path`; the descriptor to close when it is let go.
+
+    Raises:
+        StorageFailed: another process has it (`busy`), or its folder cannot be used (`io`).
+    """
+    return lock_file(path.with_name(f"{path.name}.lock"), f"the civic store {path}")
 
 
 class LockedCivicStore(SqliteCivicStore):
@@ -31,7 +40,7 @@ class LockedCivicStore(SqliteCivicStore):
     """
 
     def __init__(self, path: Path) -> None:
-        self._lock = lock_file(path.with_name(f"{path.name}.lock"), f"the civic store {path}")
+        self._lock = lock_store(path)
         super().__init__(path)
 
     async def close(self) -> None:

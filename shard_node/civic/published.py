@@ -7,6 +7,7 @@ copy, because the root over all the entries must be the signed one.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,12 +32,13 @@ __all__ = ["LogCopy", "read_copy"]
 @dataclass(frozen=True, slots=True)
 class LogCopy:
     """A folder whose entries are the ones that the log has signed: how many, their root, the roots at other sizes that
-    were asked for, and which entries others have erased."""
+    were asked for, the newest epoch of a leaf, and which entries others have erased."""
 
     path: Path
     size: int
     root: bytes
     roots: dict[int, bytes]
+    epoch: int
     erased: frozenset[int]
 
     def bundles(self, begin: int = 0) -> Iterator[tuple[int, list[bytes]]]:
@@ -62,7 +64,7 @@ def read_copy(path: Path, origin: str, keys: Collection[VerifierKey], sizes: Col
         checkpoint = open_checkpoint(note, origin, keys).checkpoint
     except RemoteError as error:
         raise StorageFailed("corrupt", f"{path / CHECKPOINT} is not signed by {origin}: {error}.") from error
-    tree, roots, erased = CompactRange(), {0: EMPTY_ROOT}, set()
+    tree, roots, epoch, erased = CompactRange(), {0: EMPTY_ROOT}, 0, set()
     wanted = sorted(size for size in sizes if size <= checkpoint.size)
     for begin, entries in _bundles(folder, checkpoint.size, 0):
         hashes = leaf_hashes(entries)
@@ -70,16 +72,21 @@ def read_copy(path: Path, origin: str, keys: Collection[VerifierKey], sizes: Col
             if begin < size <= begin + len(hashes):
                 roots[size] = tree.merge(CompactRange.of(begin, hashes[: size - begin])).root()
         tree = tree.merge(CompactRange.of(begin, hashes))
-        erased |= {asked for entry in entries if (asked := _erased_by(entry)) is not None}
+        for entry in entries:
+            with suppress(RemoteError):  # whatever is no leaf has erased nothing
+                leaf = parse_leaf(entry)
+                epoch = max(epoch, leaf.epoch)
+                if asked := asked_of(leaf.filing):
+                    erased.add(asked.index)
     if tree.root() != checkpoint.root:
         raise StorageFailed(
             "corrupt", f"The log in {path} is not the one that was signed: `p2pworld verify` says where."
         )
-    return LogCopy(path, checkpoint.size, checkpoint.root, roots, frozenset(erased))
+    return LogCopy(path, checkpoint.size, checkpoint.root, roots, epoch, frozenset(erased))
 
 
 def _bundles(folder: PublishedLog, size: int, begin: int) -> Iterator[tuple[int, list[bytes]]]:
-    for number in range(begin // TILE_WIDTH, -(-size // TILE_WIDTH)):
+    for number in range(begin // TILE_WIDTH, -(-size // TILE_WIDTH) if begin < size else 0):
         first = number * TILE_WIDTH
         tile = Tile(ENTRIES, number, min(TILE_WIDTH, size - first))
         data = folder.get(tile)
@@ -94,12 +101,3 @@ def _bundles(folder: PublishedLog, size: int, begin: int) -> Iterator[tuple[int,
             raise StorageFailed("corrupt", f"{folder.path / tile.path} is damaged: {error}.") from error
         skipped = max(begin - first, 0)
         yield first + skipped, entries[skipped:]
-
-
-def _erased_by(entry: bytes) -> int | None:
-    """What an entry has erased; None if it is no erasure, or no leaf at all."""
-    try:
-        asked = asked_of(parse_leaf(entry).filing)
-    except RemoteError:
-        return None
-    return asked.index if asked else None

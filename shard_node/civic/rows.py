@@ -189,5 +189,7 @@ def _sealed(db: sqlite3.Connection) -> Iterator[Fault]:
             continue
         if row[:2] in erased and there:
             yield Fault(place, "It is still there, and the log says that it is erased.")
-        elif row[:2] not in erased and body and there != expected:
+        elif row[:2] not in erased and body and not there:
+            yield Fault(place, "It is erased, and no entry that is here says so.")
+        elif there and there != expected:
             yield Fault(place, "It is not what the entry stands for.")
