@@ -249,12 +249,13 @@ def test_another_history_is_refused_everywhere(home: Path) -> None:
     other = other_history(home)
     shutil.copy(other / "civic.sqlite", home / "copy")
     before = (home / "civic.sqlite").read_bytes()
-    for verb, more in (
-        ("restore", [home / "copy", "--aside"]),
-        ("reconcile", ["--log", other / "log"]),
-        ("reconcile", ["--log", other / "log", "--record"]),
-    ):
-        code, said = civic(home, verb, *more)
+    tries: list[list[str | Path]] = [
+        ["restore", home / "copy", "--aside"],
+        ["reconcile", "--log", other / "log"],
+        ["reconcile", "--log", other / "log", "--record"],
+    ]
+    for verb, *more in tries:
+        code, said = civic(home, str(verb), *more)
         assert (code, "a fork" in said) == (2, True), said
     code, said = civic(home, "fsck", home / "copy")
     assert (code, "a fork" in said) == (4, True)
@@ -309,8 +310,8 @@ def test_a_store_that_a_node_has_is_left_alone(home: Path) -> None:
     civic(home, "backup", home / "copy")
     lock = lock_store(home / "civic.sqlite")
     try:
-        for verb, more in (("restore", [home / "copy", "--aside"]), ("reconcile", [])):
-            code, said = civic(home, verb, *more)
+        for command in (("restore", str(home / "copy"), "--aside"), ("reconcile",)):
+            code, said = civic(home, *command)
             assert (code, "Another process" in said) == (2, True)
     finally:
         os.close(lock)
