@@ -24,16 +24,15 @@ from p2pworld.civic.transaction import Leaf, Submission, parse_leaf
 from p2pworld.errors import RemoteError
 from p2pworld.limits import CIVIC_READ_MAX
 from p2pworld.merkle.tree import CompactRange, leaf_hashes
-from shard_node.civic.rows import answer_row, check_rows, entry_of, erased_rows, stream_of
+from shard_node.civic.rows import answer_row, checksum, entry_of, erased_rows, stream_of
 from shard_node.civic.store import Fault, Row
 from shard_node.civic.tables import (
     begin_stream,
+    check,
     empty_log,
     erase,
     prepare,
-    put_answers,
-    put_entries,
-    put_sealed,
+    put_rows,
     put_stream,
     refuse_foreign,
     stream_row,
@@ -96,7 +95,7 @@ def survey(path: Path) -> Survey:
     try:
         with closing(_open_to_read(path)) as db:
             refuse_foreign(db, path)
-            faults = check_rows(db)
+            faults = check(db)
             for row in db.execute("SELECT * FROM stream ORDER BY id"):
                 with suppress(StorageFailed, UnicodeDecodeError):  # which the check has told
                     entries[row[1].decode()] = stream_of(*row)[1].size
@@ -205,18 +204,13 @@ def reconcile(store: Path, stream: str, log: LogCopy) -> list[Lost]:
             number = number or begin_stream(db, stream)
             for begin, entries in log.bundles(row.size):
                 leaves = [parse_leaf(entry) for entry in entries]
-                put_entries(db, number, begin, entries)
-                put_answers(
-                    db,
-                    [
-                        answer_row(number, leaf.filing.key, _known(at, leaf))
-                        for at, leaf in enumerate(leaves, begin)
-                    ],
-                )
-                for index, leaf in enumerate(leaves, begin):
-                    if leaf.filing.sealed:
-                        put_sealed(db, number, index, b"")
-                        lost += [Lost(index, leaf)] if index not in log.erased else []
+                for table, rows in _brought_back(number, begin, entries, leaves).items():
+                    put_rows(db, table, rows)
+                lost += [
+                    Lost(index, leaf)
+                    for index, leaf in enumerate(leaves, begin)
+                    if leaf.filing.sealed and index not in log.erased
+                ]
                 epoch = max(row.epoch, *(leaf.epoch for leaf in leaves))
                 row = Row(epoch, row.fences, begin + len(entries))
             for index in sorted(log.erased):
@@ -315,5 +309,15 @@ def _root(db: sqlite3.Connection, number: int, size: int) -> bytes:
     return tree.root()
 
 
-def _known(index: int, leaf: Leaf) -> Known:
-    return Known(Submission(leaf.filing, leaf.sig).fingerprint, index)
+def _brought_back(
+    number: int, begin: int, entries: list[bytes], leaves: list[Leaf]
+) -> dict[str, list[tuple[object, ...]]]:
+    """The rows of entries that come from the log alone; of what is sealed there is nothing."""
+    rows: dict[str, list[tuple[object, ...]]] = {"entry": [], "answer": [], "sealed": []}
+    for index, (entry, leaf) in enumerate(zip(entries, leaves, strict=True), begin):
+        rows["entry"].append((number, index, entry, checksum(b"entry", number, index, entry)))
+        known = Known(Submission(leaf.filing, leaf.sig).fingerprint, index)
+        rows["answer"].append(answer_row(number, leaf.filing.key, known))
+        if leaf.filing.sealed:
+            rows["sealed"].append((number, index, b"", checksum(b"sealed", number, index, b"")))
+    return rows

@@ -23,11 +23,12 @@ from p2pworld.civic.batch import named_entries
 from p2pworld.civic.transaction import parse_sealed
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import CIVIC_READ_MAX
-from shard_node.civic.rows import check_rows, entry_of, sealed_of
+from shard_node.civic.rows import entry_of, sealed_of
 from shard_node.civic.store import CommitUnknown, Row
 from shard_node.civic.tables import (
     BUSY_S,
     begin_stream,
+    check,
     empty_log,
     entry_row,
     known_row,
@@ -158,7 +159,7 @@ class SqliteCivicStore:
 
     async def check(self) -> list[Fault]:
         """See `CivicStore.check`."""
-        return await self._run(check_rows)
+        return await self._run(check)
 
     async def close(self) -> None:
         """See `CivicStore.close`; it is done even if the caller is being cancelled."""

@@ -11,13 +11,15 @@ write-ahead log still holds of it is gone once that has been emptied into the fi
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from shard_node.civic.rows import answer_row, checksum, entry_of, known_of, stream_of
+from shard_node.civic.rows import check_rows, checksum, entry_of, known_of, stream_of, written
+from shard_node.civic.store import Fault
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from p2pworld.civic.batch import Known, Plan
@@ -28,14 +30,13 @@ __all__ = [
     "BUSY_S",
     "SCHEMA",
     "begin_stream",
+    "check",
     "empty_log",
     "entry_row",
     "erase",
     "known_row",
     "prepare",
-    "put_answers",
-    "put_entries",
-    "put_sealed",
+    "put_rows",
     "put_stream",
     "refuse_foreign",
     "stream_row",
@@ -150,44 +151,18 @@ def entry_row(db: sqlite3.Connection, number: int, index: int) -> bytes:
 def write(
     db: sqlite3.Connection, number: int, size: int, submissions: Sequence[Submission], planned: Plan
 ) -> None:
-    """Write all that a plan says of these, but for the stream's row."""
-    put_entries(db, number, size, planned.entries)
-    put_answers(db, [answer_row(number, key, learned) for key, learned in planned.learned.items()])
-    # where a transaction comes twice in one batch, the first is the one that was planned
-    first: dict[bytes, Submission] = {}
-    for submission in submissions:
-        first.setdefault(submission.filing.key, submission)
-    for key, learned in planned.learned.items():
-        sealed = first[key].sealed
-        if sealed is not None and isinstance(learned.outcome, int):
-            body = sealed.to_bytes()
-            put_sealed(
-                db,
-                number,
-                learned.outcome,
-                body if learned.outcome not in planned.erased else bytes(len(body)),
-            )
+    """Do all that a plan says of these, but for the stream's row."""
+    for table, rows in written(number, size, submissions, planned).items():
+        put_rows(db, table, rows)
     for index in planned.erased:
         erase(db, number, index)
 
 
-def put_entries(db: sqlite3.Connection, number: int, size: int, leaves: Sequence[bytes]) -> None:
-    """Write new entries, the first of them with the number `size`."""
-    entries = [
-        (number, at, leaf, checksum(b"entry", number, at, leaf)) for at, leaf in enumerate(leaves, size)
-    ]
-    db.executemany("INSERT INTO entry VALUES (?, ?, ?, ?)", entries)
-
-
-def put_answers(db: sqlite3.Connection, answers: Sequence[tuple[object, ...]]) -> None:
-    """Write what is answered from now on under new keys, as `answer_row` makes it."""
-    db.executemany("INSERT INTO answer VALUES (?, ?, ?, ?, ?, ?)", answers)
-
-
-def put_sealed(db: sqlite3.Connection, number: int, index: int, body: bytes) -> None:
-    """Write what is sealed with a new entry: zeros if it is erased already, nothing if it is lost."""
-    row = (number, index, body, checksum(b"sealed", number, index, body))
-    db.execute("INSERT INTO sealed VALUES (?, ?, ?, ?)", row)
+def put_rows(db: sqlite3.Connection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
+    """Add rows that are not there yet, each with its checksum."""
+    if rows:
+        places = ", ".join("?" * len(rows[0]))
+        db.executemany(f"INSERT INTO {table} VALUES ({places})", rows)
 
 
 def erase(db: sqlite3.Connection, number: int, index: int) -> bool:
@@ -213,3 +188,31 @@ def empty_log(db: sqlite3.Connection) -> bool:
     finally:
         db.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
     return not busy
+
+
+# ---- all of it
+
+
+def check(db: sqlite3.Connection) -> list[Fault]:
+    """What is not as it was written, in the file or in a row; at most `CIVIC_FAULTS_MAX` things."""
+    db.execute("BEGIN")
+    faults = check_rows(db, sqlite3.DatabaseError, lambda: _structure(db))
+    db.execute("ROLLBACK")
+    return faults
+
+
+def _structure(db: sqlite3.Connection) -> Iterator[Fault]:
+    for (said,) in db.execute("PRAGMA integrity_check"):
+        if said != "ok":
+            yield Fault("the structure of the file", str(said))
+    header = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
+    if header != [_APPLICATION_ID, SCHEMA]:
+        yield Fault("the header of the file", "It does not say that this is a civic store of this schema.")
+    with closing(sqlite3.connect(":memory:")) as new:
+        new.executescript(_TABLES)
+        if _schema(db) != _schema(new):
+            yield Fault("the schema of the file", "The tables are not those of a civic store.")
+
+
+def _schema(db: sqlite3.Connection) -> list[tuple[object, ...]]:
+    return db.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name").fetchall()

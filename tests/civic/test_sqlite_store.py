@@ -223,7 +223,10 @@ GARBLED = [
     ("DELETE FROM sealed WHERE number = 1", "entry 1 of stream 1"),
     ("DELETE FROM answer WHERE number = 1", "entry 1 of stream 1"),
     ("UPDATE answer SET number = 0 WHERE number = 1", "entry 1 of stream 1"),
-    ("UPDATE answer SET fingerprint = x'00' WHERE number = 1", "an answer of stream 1"),
+    (
+        "UPDATE answer SET fingerprint = x'00' WHERE number = 1",
+        f"the answer under key {submission(1).filing.key.hex()} of stream 1",
+    ),
     (
         "UPDATE sealed SET body = (SELECT body FROM sealed WHERE number = 0) WHERE number = 1",
         "sealed with entry 1",
