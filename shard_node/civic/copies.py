@@ -226,7 +226,7 @@ def reconcile(store: Path, stream: str, log: LogCopy) -> list[Lost]:
 
 
 def compare(store: Path, stream: str, log: LogCopy) -> Fault | None:
-    """What is wrong between a store and a copy of one of its logs, or None; either may be behind the other.
+    """What is wrong between a store and a copy of one of its logs, or None; the log may be behind, not the store.
 
     Raises:
         StorageFailed: the store cannot be read.
@@ -235,10 +235,15 @@ def compare(store: Path, stream: str, log: LogCopy) -> Fault | None:
         with closing(_open_to_read(store)) as db:
             db.execute("BEGIN")
             _refuse_fork(db, stream, log)
+            _, row = stream_row(db, stream) or (0, Row(0, 0, 0))
     except StorageFailed as error:
         return Fault(f"stream {stream}", str(error))
     except sqlite3.Error as error:
         raise failure(error, f"The civic store {store}") from error
+    if row.size < log.size:
+        return Fault(
+            f"stream {stream}", f"It has {row.size} entries, and {log.size} are published in {log.path}."
+        )
     return None
 
 

@@ -108,7 +108,9 @@ def test_a_backup_is_made_while_the_node_runs_and_is_sound(home: Path) -> None:
 
     trio.run(run)
     assert survey(home / "copy").entries == {STREAM: 5}
-    assert civic(home, "fsck", home / "copy")[0] == 0
+    code, said = civic(home, "fsck", home / "copy")
+    assert (code, "has 5 entries, and 7 are published" in said) == (4, True)
+    assert civic(home, "fsck")[0] == 0
     assert (home / "copy").stat().st_mode & 0o077 == 0
     code, said = civic(home, "backup", home / "copy")
     assert (code, "is there already" in said) == (2, True)
@@ -126,6 +128,29 @@ def test_a_damaged_store_is_not_copied(home: Path) -> None:
     code, said = civic(home, "fsck", "--json")
     assert json.loads(said)["entries"] == {STREAM: 2}
     assert json.loads(said)["faults"]
+
+
+def test_what_a_garbled_write_ahead_log_has_lost_is_noticed(home: Path) -> None:
+    """SQLite takes a frame that is not as it was written for the end of that file, and says nothing."""
+
+    async def run() -> None:
+        async with held(home, 1) as holder:
+            for number in range(3):
+                await holder.file(submission(number))
+            for end in ("", "-wal"):
+                shutil.copy(home / f"civic.sqlite{end}", home / f"copied{end}")
+
+    trio.run(run)
+    data, lost = (home / "copied-wal").read_bytes(), 0
+    for at in range(0, len(data), len(data) // 23):
+        for path in home.glob("civic.sqlite*"):
+            path.unlink()
+        shutil.copy(home / "copied", home / "civic.sqlite")
+        (home / "civic.sqlite-wal").write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+        code, said = civic(home, "fsck")
+        lost += code != 0
+        assert code == (0 if "jongno 3; 3 sealed" in said else 4), said
+    assert lost > 5
 
 
 # ---- restore
