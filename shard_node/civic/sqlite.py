@@ -319,14 +319,15 @@ def _write(
     first: dict[bytes, Submission] = {}
     for submission in submissions:
         first.setdefault(submission.filing.key, submission)
+    bodies = []
     for key, learned in planned.learned.items():
         sealed = first[key].sealed
         if sealed is not None and isinstance(learned.outcome, int):
             body = sealed.to_bytes()
             if learned.outcome in planned.erased:
                 body = bytes(len(body))
-            row = (number, learned.outcome, body, checksum(b"sealed", number, learned.outcome, body))
-            db.execute("INSERT INTO sealed VALUES (?, ?, ?, ?)", row)
+            bodies.append((number, learned.outcome, body, checksum(b"sealed", number, learned.outcome, body)))
+    db.executemany("INSERT INTO sealed VALUES (?, ?, ?, ?)", bodies)
     for index in planned.erased:
         _erase(db, number, index)
 
