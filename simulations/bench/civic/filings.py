@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +28,7 @@ from p2pworld.merkle.note import Note, NoteSigner
 from p2pworld.merkle.tiles import Edge
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 __all__ = ["STREAM", "filed", "filed_by_all_cores", "make_log"]
@@ -56,20 +58,30 @@ def filed(count: int, minute: int) -> list[bytes]:
     ]
 
 
+@contextmanager
+def _side_by_side(processes: int | None) -> Iterator[Callable[..., Iterable[list[bytes]]]]:
+    """`map`, by so many processes; by this one alone, if it is one, and by one a core if none are given."""
+    if processes == 1:
+        yield map
+        return
+    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
+        yield pool.map
+
+
 def filed_by_all_cores(count: int, minute: int) -> list[bytes]:
     """As `filed`."""
     pieces = [min(PIECE, count - begin) for begin in range(0, count, PIECE)]
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        return [one for piece in pool.map(filed, pieces, [minute] * len(pieces)) for one in piece]
+    with _side_by_side(None) as mapped:
+        return [one for piece in mapped(filed, pieces, [minute] * len(pieces)) for one in piece]
 
 
-def make_log(folder: Path, size: int) -> str:
+def make_log(folder: Path, size: int, processes: int | None = None) -> str:
     """A published log of so many suggestions in `folder`, as `p2pworld verify` reads it; its key's text."""
     signer = NoteSigner(ORIGIN, Signer.from_seed(os.urandom(32)))
     edge, partial = Edge(), set(Edge.needed(size))
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+    with _side_by_side(processes) as mapped:
         pieces = [(begin, min(begin + PIECE, size)) for begin in range(0, size, PIECE)]
-        for entries in pool.map(_leaves, *zip(*pieces, strict=True)):
+        for entries in mapped(_leaves, *zip(*pieces, strict=True)):
             edge, files = edge.append(entries)
             for file in files:
                 if not file.tile.full and file.tile not in partial:
