@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import enum
 from collections import defaultdict
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from client.leaf_words import leaf_facts, leaf_words
+from client.verify_leaves import leaf_checks
 from client.verify_log import Fault, LogFound, Wanted, read_log
 from p2pworld.civic.transaction import Submission, parse_leaf, parse_submission, verify_filing
 from p2pworld.civic.witness import FORK_LINE, Fork, parse_fork
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
 
     from client.policy import Policy
 
-__all__ = ["Finding", "Kind", "Report", "Status", "check_leaf", "verify_paths"]
+__all__ = ["Finding", "Kind", "Report", "Status", "verify_paths"]
 
 FILE_BYTES_MAX: Final = max(RECEIPT_BYTES_MAX, CIVIC_SUBMISSION_BYTES_MAX, 2 * NOTE_BYTES_MAX + 64)
 _RECEIPT_BEGIN: Final = b"c2sp.org/tlog-proof@"
@@ -116,17 +118,6 @@ def verify_paths(
     return bench.judge()
 
 
-def check_leaf(entry: bytes) -> None:
-    """Returns if the entry is a leaf that its transaction's own key signed.
-
-    Raises:
-        RemoteError: it is not (`parse_leaf`'s reasons, `civic-signature`).
-    """
-    leaf = parse_leaf(entry)
-    if not verify_filing(leaf.filing, leaf.sig):
-        raise RemoteError("civic-signature", "the transaction's key did not sign this leaf")
-
-
 class _Bench:
     """Everything that was given, first read one by one, then judged together."""
 
@@ -134,7 +125,7 @@ class _Bench:
         self, policy: Policy, leaves: bool, on_log: Callable[[str, int], Callable[[int], None]]
     ) -> None:
         self._policy = policy
-        self._check_entry = check_leaf if leaves else None
+        self._leaves_too = leaves
         self._on_log = on_log
         self._findings: list[Finding] = []
         self._signed: defaultdict[str, list[_Signed]] = defaultdict(list)  # by origin
@@ -275,13 +266,10 @@ class _Bench:
             for receipt, one in self._receipts
             if one.opened.checkpoint.origin == checkpoint.origin
         }
-        wanted = Wanted(
-            {one.opened.checkpoint.size for one in others},
-            indices,
-            self._check_entry,
-            self._on_log(str(path), checkpoint.size),
-        )
-        found = read_log(path, checkpoint.size, checkpoint.root, wanted)
+        sizes, size = {one.opened.checkpoint.size for one in others}, checkpoint.size
+        with leaf_checks(size) if self._leaves_too else nullcontext() as check:
+            wanted = Wanted(sizes, indices, check, self._on_log(str(path), size))
+            found = read_log(path, size, checkpoint.root, wanted)
         finding.faults += found.faults
         finding.facts |= {
             "bytes_read": found.bytes_read,
@@ -292,7 +280,7 @@ class _Bench:
         if not found.faults:
             finding.sentences.append("Every entry and every tile is what was signed.")
         for one in others:
-            _compare_with_folder(one, found, checkpoint.size)
+            _compare_with_folder(one, found, size)
         return found
 
     def _find_fork(self) -> Fork | None:

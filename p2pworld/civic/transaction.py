@@ -32,8 +32,7 @@ from p2pworld.limits import (
     CIVIC_SUBMISSION_BYTES_MAX,
 )
 from p2pworld.messages.fields import U16, U32, U53, Code, Key, Nonce, Signature, Size
-from p2pworld.wire.codec import canonical, unpack_map
-from p2pworld.wire.schema import Schema
+from p2pworld.wire.codec import Canonical, unpack_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -84,8 +83,15 @@ class Field:
 Fields = Annotated[tuple[Field, ...], Size(0, 32)]
 
 
+class _Stated:
+    """A place beside the fields for the bytes that were made of them."""
+
+    __slots__ = ("_statement",)
+    _statement: bytes
+
+
 @dataclass(frozen=True, slots=True)
-class Filing:
+class Filing(_Stated):
     """What the transaction's own key signs. `minute` is of Unix time; `via` is a gateway's key where one signed for
     somebody who could not; `sealed` is empty where nothing is."""
 
@@ -98,8 +104,12 @@ class Filing:
     via: Annotated[bytes, Size(0, 32)] = b""
 
     def statement(self) -> bytes:
-        """The bytes that are signed."""
-        return _FILING_NAME + canonical(_FILING.write(self))
+        """The bytes that are signed; made once, because who takes a filing verifies it by them and then names it."""
+        try:
+            return self._statement
+        except AttributeError:
+            object.__setattr__(self, "_statement", _FILING_NAME + _FILING.pack(self))
+            return self._statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +127,7 @@ class Leaf:
         Raises:
             LocalError: too long.
         """
-        data = canonical(_LEAF.write(self))
+        data = _LEAF.pack(self)
         if len(data) > CIVIC_LEAF_BYTES_MAX:
             raise LocalError(f"a leaf of {len(data)} bytes, where {CIVIC_LEAF_BYTES_MAX} are allowed")
         return data
@@ -149,7 +159,7 @@ class Sealed:
 
     def to_bytes(self) -> bytes:
         """What is sealed, as a store keeps it."""
-        return canonical(_SEALED.write(self))
+        return _SEALED.pack(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +190,7 @@ class Submission:
 
     def to_bytes(self) -> bytes:
         """The submission as it travels."""
-        return canonical(_SUBMISSION.write(self))
+        return _SUBMISSION.pack(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,15 +201,15 @@ class _Said:
     fields: Fields
 
     def statement(self) -> bytes:
-        return _IDENTITY_NAME + canonical(_SAID.write(replace(self, filing=replace(self.filing, sealed=b""))))
+        return _IDENTITY_NAME + _SAID.pack(replace(self, filing=replace(self.filing, sealed=b"")))
 
 
-_FILING = Schema(Filing)
-_LEAF = Schema(Leaf)
-_PRIVATE = Schema(Private)
-_SEALED = Schema(Sealed)
-_SAID = Schema(_Said)
-_SUBMISSION = Schema(Submission)
+_FILING = Canonical(Filing)
+_LEAF = Canonical(Leaf)
+_PRIVATE = Canonical(Private)
+_SEALED = Canonical(Sealed)
+_SAID = Canonical(_Said)
+_SUBMISSION = Canonical(Submission)
 
 
 def wraps_hash(wraps: Iterable[Wrap]) -> bytes:
@@ -358,7 +368,7 @@ def file_transaction(
     open_filing = Filing(declared.name, stream, signer.public, minute, fields)
     hidden = tuple(Field(name, value) for name, value in private.items())
     sig = identity.sign(_Said(open_filing, hidden).statement())
-    blob = lock(secrets.blob_key, canonical(_PRIVATE.write(Private(identity.public, hidden, sig))))
+    blob = lock(secrets.blob_key, _PRIVATE.pack(Private(identity.public, hidden, sig)))
     if len(blob) > CIVIC_SEALED_BYTES_MAX:
         raise LocalError(f"{len(blob)} bytes to be sealed, where {CIVIC_SEALED_BYTES_MAX} are allowed")
     wraps = tuple(_wrap(office, secrets) for office in offices)
