@@ -233,6 +233,7 @@ def compare(store: Path, stream: str, log: LogCopy) -> Fault | None:
     """
     try:
         with closing(_open_to_read(store)) as db:
+            refuse_foreign(db, store)
             db.execute("BEGIN")
             _refuse_fork(db, stream, log)
             _, row = stream_row(db, stream) or (0, Row(0, 0, 0))
@@ -259,6 +260,7 @@ def _copy(source: Path, part: Path) -> None:
     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
         with closing(_open_to_read(source)) as there, closing(sqlite3.connect(part)) as copy:
+            refuse_foreign(there, source)
             there.backup(copy)  # in one step, so of one moment
             copy.execute("PRAGMA journal_mode = DELETE")  # one file, that needs nothing beside it
     except sqlite3.Error as error:
@@ -281,6 +283,7 @@ def _erased_in(store: Path, stream: str) -> frozenset[int]:
         return frozenset()
     try:
         with closing(_open_to_read(store)) as db:
+            refuse_foreign(db, store)
             number, _ = stream_row(db, stream) or (0, None)
             query = (
                 "SELECT number FROM sealed WHERE stream = ? AND body = zeroblob(length(body)) AND body > x''"

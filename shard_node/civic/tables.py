@@ -88,12 +88,18 @@ def prepare(db: sqlite3.Connection, path: Path, pages_max: int | None) -> None:
 def refuse_foreign(db: sqlite3.Connection, path: Path) -> bool:
     """Returns if the file may be opened by this program: whether it is a store, rather than empty.
 
+    To be called first on each connection, because it is where the file's schema is read.
+
     Raises:
-        StorageFailed: it is another program's (`foreign`), or a newer release's (`newer`).
+        StorageFailed: it is another program's (`foreign`), a newer release's (`newer`), or damaged (`corrupt`).
     """
+    db.text_factory = bytes  # what is garbled may be no text any more
     (application_id,) = db.execute("PRAGMA application_id").fetchone()
     (schema,) = db.execute("PRAGMA user_version").fetchone()
-    (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    try:
+        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except UnicodeDecodeError as error:  # the module fails over SQLite's own message, which quotes the schema
+        raise StorageFailed("corrupt", f"The civic store {path} has a damaged schema.") from error
     if (application_id, schema, tables) == (0, 0, 0):
         return False
     if application_id != _APPLICATION_ID:
@@ -203,12 +209,13 @@ def check(db: sqlite3.Connection) -> list[Fault]:
 
 def _structure(db: sqlite3.Connection) -> Iterator[Fault]:
     for (said,) in db.execute("PRAGMA integrity_check"):
-        if said != "ok":
-            yield Fault("the structure of the file", str(said))
+        if said != b"ok":
+            yield Fault("the structure of the file", said.decode("utf-8", "replace"))
     header = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
     if header != [_APPLICATION_ID, SCHEMA]:
         yield Fault("the header of the file", "It does not say that this is a civic store of this schema.")
     with closing(sqlite3.connect(":memory:")) as new:
+        new.text_factory = bytes
         new.executescript(_TABLES)
         if _schema(db) != _schema(new):
             yield Fault("the schema of the file", "The tables are not those of a civic store.")

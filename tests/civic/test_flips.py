@@ -65,6 +65,7 @@ def store_bytes(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 def opened(data: bytes) -> sqlite3.Connection:
     db = sqlite3.connect(":memory:", isolation_level=None)
+    db.text_factory = bytes
     db.deserialize(data)
     return db
 
@@ -97,7 +98,7 @@ def test_a_changed_value_is_found_with_its_place(store_bytes: bytes, table: str)
     columns = TABLES[table]
     with closing(opened(store_bytes)) as db:
         assert check(db) == []
-        assert [each[1] for each in db.execute(f"PRAGMA table_info({table})")] == list(columns)
+        assert [each[1].decode() for each in db.execute(f"PRAGMA table_info({table})")] == list(columns)
         rows = [dict(zip(columns, row, strict=True)) for row in db.execute(f"SELECT * FROM {table}")]
     tried = set()
     for row in rows:
