@@ -40,7 +40,7 @@ __all__ = [
     "NOTE_BYTES_MAX", "CHECKPOINT_TEXT_BYTES_MAX", "RECEIPT_EXTRA_BYTES_MAX", "RECEIPT_BYTES_MAX",
     "WITNESS_BODY_BYTES_MAX", "WITNESS_TRIES_MAX", "WITNESS_WAITING_MAX", "WITNESS_BODY_S",
     "WITNESS_LOGS_MAX", "WITNESS_FORKS_MAX", "POLICY_BYTES_MAX",
-    "VERIFY_FAULTS_MAX", "VERIFY_FILES_MAX", "VERIFY_EPOCHS_MAX",
+    "VERIFY_FAULTS_MAX", "VERIFY_FILES_MAX", "VERIFY_EPOCHS_MAX", "VERIFY_AHEAD_BYTES", "VERIFY_MENTIONS_MAX",
     "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX", "CIVIC_CLOCK_MINUTES",
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S", "CIVIC_PATIENCE_S",
     "CIVIC_READ_MAX", "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
@@ -273,6 +273,9 @@ VERIFY_FILES_MAX: Final = 4_096  # named on one command line: 166 kB each at mos
 VERIFY_EPOCHS_MAX: Final = (
     4_096  # tried for a submission whose epoch is not known: one hash and one proof each, 0.1 s
 )
+# of bundles whose leaves are still being checked: 240 of usual leaves, four for each of 60 cores
+VERIFY_AHEAD_BYTES: Final = 16 << 20
+VERIFY_MENTIONS_MAX: Final = 65_536  # erasures of one log that are told of: 600 bytes each, 40 MB
 
 # ---- civic transactions
 CIVIC_LEAF_BYTES_MAX: Final = 4_096  # 16 public fields of 200 B: a full bundle of 256 has 1 MB

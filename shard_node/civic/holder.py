@@ -336,12 +336,13 @@ class CivicHolder:
 
     async def _grown(self, edge: Edge, size: int, *, write: bool = False) -> Edge:
         """The edge after the store's entries up to `size`, every new file written if they are to be."""
+        partial = set(Edge.needed(size))  # which may have got their last hash long before the last entry
         while edge.size < size:
             end = min(size, edge.size + CIVIC_READ_MAX)
             entries = await self._places.store.entries(self._log.stream, edge.size, end)
             edge, files = await trio.to_thread.run_sync(edge.append, entries)
             if write:
-                wanted = [file for file in files if file.tile.full or end == size]
+                wanted = [file for file in files if file.tile.full or file.tile in partial]
                 await trio.to_thread.run_sync(self._places.folder.write, wanted)
         return edge
 

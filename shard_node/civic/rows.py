@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Rows",
+    "answer_row",
     "check_rows",
     "checksum",
     "entry_of",
+    "erased_rows",
     "known_of",
     "sealed_of",
     "stream_of",
@@ -98,13 +100,17 @@ def known_of(
     stream: int, key: bytes, fingerprint: bytes, number: int | None, refusal: bytes | None, kept: bytes
 ) -> Known:
     """What a row answers; raises as `stream_of`."""
-    place = f"the answer under key {key.hex() if isinstance(key, bytes) else key} of stream {stream}"
+    place = f"the answer under key {_hex(key)} of stream {stream}"
     _checked(place, b"answer", stream, key, fingerprint, number, refusal, kept)
     if refusal is None:
         assert number is not None
         return Known(fingerprint, number)
     reason, _, sentence = refusal.decode().partition("\n")
     return Known(fingerprint, Refusal(reason, sentence))
+
+
+def _hex(key: Said) -> str:
+    return key.hex() if isinstance(key, bytes) else str(key)
 
 
 def written(
@@ -202,10 +208,10 @@ def _answers(rows: Rows) -> Iterator[Fault]:
         try:
             known_of(*row)
         except StorageFailed as error:
-            yield Fault(f"an answer of stream {row[0]}", str(error))
+            yield Fault(f"the answer under key {_hex(row[1])} of stream {row[0]}", str(error))
 
 
-def _erased(rows: Rows) -> Iterator[tuple[int, int]]:
+def erased_rows(rows: Rows) -> Iterator[tuple[int, int]]:
     """Stream and number of every entry that another one, itself sound, has erased."""
     name = ERASED.name.encode()
     for row in rows.execute("SELECT stream, number, leaf, checksum FROM entry"):
@@ -217,7 +223,7 @@ def _erased(rows: Rows) -> Iterator[tuple[int, int]]:
 
 
 def _sealed(rows: Rows) -> Iterator[Fault]:
-    erased = frozenset(_erased(rows))
+    erased = frozenset(erased_rows(rows))
     query = """
     SELECT s.stream, s.number, s.body, s.checksum, e.leaf, e.checksum FROM sealed s
     LEFT JOIN entry e ON e.stream = s.stream AND e.number = s.number
@@ -228,12 +234,14 @@ def _sealed(rows: Rows) -> Iterator[Fault]:
         place = f"what is sealed with entry {at[1]} of stream {at[0]}"
         try:
             body = sealed_of(*row)
-            there = parse_sealed(body).commitment if any(body) else b""
+            there = parse_sealed(body).commitment if any(body) else b""  # erased: zeros; lost: nothing
             expected = parse_leaf(entry_of(*at, leaf, kept)).filing.sealed if kept is not None else b"none"
         except (StorageFailed, RemoteError) as error:
             yield Fault(place, str(error))
             continue
         if at in erased and there:
             yield Fault(place, "It is still there, and the log says that it is erased.")
-        elif at not in erased and there != expected:
+        elif at not in erased and body and not there:
+            yield Fault(place, "It is erased, and no entry that is here says so.")
+        elif there and there != expected:
             yield Fault(place, "It is not what the entry stands for.")

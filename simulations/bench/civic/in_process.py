@@ -1,6 +1,7 @@
 """How many transactions a log takes in a second of one core, in one process and on this machine's disk, as JSON.
 
-    python -m simulations.bench.civic [--count 10000] [--open 512] [--directory DIR] [--postgresql DSN]
+    python -m simulations.bench.civic.in_process [--count 10000] [--open 512] [--directory DIR]
+           [--postgresql DSN]
 
 From a submission's bytes to its receipt: read, checked, committed, recorded, signed, published, proven. Every one has a
 key of its own, and so many are `open` at a time. `in_process_tx_per_s_core` counts the CPU of all the process's threads
@@ -20,14 +21,13 @@ import tempfile
 import time
 from collections import Counter, deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from p2pworld.civic.log import Stage
-from p2pworld.civic.transaction import SUGGESTION, Secrets, file_transaction, parse_submission
+from p2pworld.civic.transaction import SUGGESTION, parse_submission
 from p2pworld.crypto.keys import Signer
-from p2pworld.crypto.seal import sealing_public
 from p2pworld.errors import Refusal
 from p2pworld.merkle.note import NoteSigner
 from shard_node.civic.folder import PublishedLog
@@ -35,6 +35,7 @@ from shard_node.civic.holder import CivicHolder, CivicMeter, LogConfig, Places
 from shard_node.civic.postgres import PostgresCivicStore
 from shard_node.civic.sqlite import SqliteCivicStore
 from shard_node.coordination import SqliteCoordination
+from simulations.bench.civic.filings import STREAM, filed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
     from shard_node.civic.store import CivicStore
 
 __all__ = ["main", "measure"]
-
-STREAM: Final = "jongno"
-TEXT: Final = "가로등이 어두워 밤에 다니기 무섭습니다. 더 밝게 해 주세요. " * 4
 
 
 class _Meter(CivicMeter):
@@ -80,24 +78,6 @@ class _CountedFolder(PublishedLog):
     def show(self, name: str, note: Any) -> None:
         self.flushes += 2
         super().show(name, note)
-
-
-def filed(count: int, minute: int) -> list[bytes]:
-    """So many submissions as they come from so many devices."""
-    office, person = sealing_public(os.urandom(32)), Signer.from_seed(os.urandom(32))
-    return [
-        file_transaction(
-            SUGGESTION,
-            STREAM,
-            minute,
-            {"topic": "streetlights"},
-            {"text": TEXT},
-            person,
-            [office],
-            Secrets(os.urandom(32), os.urandom(32), os.urandom(32)),
-        ).to_bytes()
-        for _ in range(count)
-    ]
 
 
 async def measure(directory: Path, count: int, opened: int, dsn: str = "") -> dict[str, Any]:
