@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +11,14 @@ import trio
 from psycopg.conninfo import make_conninfo
 
 from p2pworld.civic.batch import plan_batch
-from p2pworld.civic.log import Stage
 from shard_node.civic import postgres as engine
+from shard_node.civic import postgres_tables
 from shard_node.civic.postgres import PostgresCivicStore
 from shard_node.civic.store import CommitUnknown, Row
 from shard_node.storage.journal import StorageFailed
 from tests.cable import laid
 from tests.civic.conformance import *  # noqa: F403
 from tests.civic.conformance import batch, desk_plan, filed
-from tests.civic.kept import Counts, file_all, held, holder_of, keep_in_postgres, places, read_log
 from tests.civic.log_world import DESK, STREAM, erasure, submission
 
 if TYPE_CHECKING:
@@ -289,7 +287,7 @@ GARBLED = [
     ("DELETE FROM sealed WHERE number = 1", "entry 1 of stream"),
     ("DELETE FROM answer WHERE number = 1", "entry 1 of stream"),
     ("UPDATE answer SET number = 0 WHERE number = 1", "entry 1 of stream"),
-    (r"UPDATE answer SET fingerprint = '\x00' WHERE number = 1", "an answer of stream"),
+    (r"UPDATE answer SET fingerprint = '\x00' WHERE number = 1", "the answer under key"),
     (
         "UPDATE sealed SET body = (SELECT body FROM sealed WHERE number = 0) WHERE number = 1",
         "sealed with entry 1",
@@ -444,8 +442,8 @@ async def test_what_is_no_store_of_this_release_is_left_alone(
     old = open_with()
     row = await filed(old, await old.fence(STREAM, 1), 0)
     with monkeypatch.context() as newer:
-        steps = (*engine._TABLES.steps, "ALTER TABLE p2pworld_civic.store ADD note text")
-        newer.setattr(engine, "_TABLES", replace(engine._TABLES, steps=steps))
+        steps = (*postgres_tables.TABLES.steps, "ALTER TABLE p2pworld_civic.store ADD note text")
+        newer.setattr(engine, "TABLES", replace(postgres_tables.TABLES, steps=steps))
         assert await open_with().row(STREAM) == row
     try:
         for call in (
@@ -476,35 +474,3 @@ async def test_many_begin_at_once(open_with: OpenWith, postgres: PostgresServer)
             nursery.start_soon(begin, number)
     assert sorted(row.fences for row in rows) == [1] * 4 + [2] * 4
     assert await open_with().check() == []
-
-
-# ---- the operator's backup
-
-
-async def test_a_store_restored_from_an_older_dump_is_not_written_to(
-    tmp_path: Path, postgres: PostgresServer
-) -> None:
-    postgres.execute("DROP DATABASE IF EXISTS dumped WITH (FORCE)")
-    postgres.execute("CREATE DATABASE dumped")
-    keep_in_postgres(tmp_path, postgres.conninfo("dumped"))
-    async with held(tmp_path, 1) as holder:
-        await file_all(holder, range(5))
-    told = make_conninfo(**postgres.conninfo("dumped"))
-    dump = tmp_path / "civic.dump"
-
-    def run(program: str, *arguments: str) -> None:
-        subprocess.run([str(postgres.programs / program), *arguments], check=True, timeout=AT_MOST_S)
-
-    run("pg_dump", "--format=custom", f"--file={dump}", told)
-    async with held(tmp_path, 2) as holder:
-        await file_all(holder, range(5, 9))
-    postgres.execute("DROP DATABASE dumped WITH (FORCE)")
-    postgres.execute("CREATE DATABASE dumped")
-    run("pg_restore", f"--dbname={told}", str(dump))
-    where, meter = places(tmp_path), Counts()
-    assert await where.store.check() == []  # it is whole, and old
-    assert await holder_of(where, 3, meter=meter).run() is Stage.READ_ONLY
-    assert meter.alarms == ["log-behind"]
-    assert await where.store.row(STREAM) == Row(3, 2, 5)
-    assert len(read_log(tmp_path)) == 9
-    await where.store.close()
