@@ -21,12 +21,15 @@ __all__ = [
     "seal",
     "seal_with",
     "sealing_public",
+    "secret_of_text",
+    "secret_text",
     "unlock",
     "unseal",
 ]
 
 OVERHEAD_BYTES = 48
 LOCK_OVERHEAD_BYTES = 16
+_SECRET_LINE = "p2pworld sealing secret"  # so that no signing key is taken for one
 _ONLY_NONCE = bytes(SecretBox.NONCE_SIZE)  # a key locks one thing only, so there is nothing to tell apart
 
 
@@ -37,6 +40,27 @@ def sealing_public(secret: bytes) -> bytes:
         LocalError: not 32 bytes.
     """
     return bytes(_private(secret).public_key)
+
+
+def secret_text(secret: bytes) -> str:
+    """What is written into a file that keeps this secret."""
+    return f"{_SECRET_LINE}\n{secret.hex()}\n"
+
+
+def secret_of_text(text: str) -> bytes:
+    """The 32-byte secret in such a file.
+
+    Raises:
+        LocalError: there is none.
+    """
+    line, _, digits = text.strip().partition("\n")
+    try:
+        secret = bytes.fromhex(digits)
+    except ValueError:
+        secret = b""
+    if line.strip() != _SECRET_LINE or len(secret) != 32:
+        raise LocalError("this is no sealing secret: make one with `p2pworld keys office`")
+    return secret
 
 
 def seal(public: bytes, data: bytes) -> bytes:
