@@ -248,15 +248,14 @@ def rewrap(config_path: Path, stream: str, old_path: Path, new_text: str) -> Non
 
     Copies of the store that were made before open with the old key: exit code 4 names what could not be changed.
     """
-    from p2pworld.crypto.seal import secret_of_text
+    from p2pworld.crypto.seal import seal, secret_of_text
     from p2pworld.errors import LocalError
     from shard_node.civic.rotation import rewrap_store
 
     _, store = _kept(config_path)
     try:
         secret, new = secret_of_text(old_path.read_text("utf-8")), bytes.fromhex(new_text)
-        if len(new) != 32:
-            raise LocalError("--new is the 64 hex digits of a public sealing key")
+        seal(new, b"")  # refuses what is no key
     except (LocalError, ValueError, OSError) as error:
         raise ConfigError(f"The office's keys cannot be used: {error}.") from None
     with _said(), _alone(store):

@@ -26,7 +26,7 @@ from shard_node.civic.tables import put_sealed
 from shard_node.cli import main
 from shard_node.storage.journal import StorageFailed
 from tests.civic.kept import check_receipts, file_all, held, holder_of, places, read_log
-from tests.civic.log_world import DESK, STREAM, TYPES, erasure, submission
+from tests.civic.log_world import DESK, OFFICE, STREAM, TYPES, erasure, submission
 from tests.merkle.signed import LOG, ORIGIN
 from tests.shard_node.test_config import GOOD
 
@@ -417,8 +417,12 @@ def test_a_wrap_that_does_not_open_is_named(home: Path) -> None:
     with closing(sqlite3.connect(home / "civic.sqlite")) as db, db:
         put_sealed(db, 1, 0, replace(kept, wraps=(wrap,)).to_bytes())
     (home / "office.key").write_text(secret_text(bytes([40]) * 32))
-    code, said = civic(home, "rewrap", STREAM, "--old", home / "office.key", "--new", "00" * 32)
+    code, said = civic(home, "rewrap", STREAM, "--old", home / "office.key", "--new", OFFICE.hex())
     assert (code, "wrong  entry 0" in said) == (4, True)
-    for old, new in ((home / "log.key", "00" * 32), (home / "office.key", "00")):
+    for old, new in (
+        (home / "log.key", OFFICE.hex()),
+        (home / "office.key", "00"),
+        (home / "office.key", "00" * 32),
+    ):
         code, said = civic(home, "rewrap", STREAM, "--old", old, "--new", new)
         assert (code, "keys cannot be used" in said) == (2, True)

@@ -44,9 +44,11 @@ def test_what_is_sealed_with_a_known_key_is_an_ordinary_box_and_always_the_same(
     sealed = seal_with(b"e" * 32, public, b"data")
     assert unseal(SECRET, sealed) == b"data"
     assert sealed == seal_with(b"e" * 32, public, b"data") != seal_with(b"f" * 32, public, b"data")
-    for ephemeral, to in ((b"e", public), (b"e" * 32, b"short")):
+    for ephemeral, to in ((b"e", public), (b"e" * 32, b"short"), (b"e" * 32, bytes(32))):
         with pytest.raises(LocalError):
             seal_with(ephemeral, to, b"data")
+    with pytest.raises(LocalError):
+        seal(bytes(32), b"data")
 
 
 def test_a_secrets_file_is_read_as_nothing_else() -> None:
