@@ -86,9 +86,8 @@ CREATE TABLE p2pworld_civic.trace (number bigserial PRIMARY KEY, part name NOT N
 DO $$ BEGIN FOR part IN 0..{_PARTS - 1} LOOP
     EXECUTE format('CREATE TABLE p2pworld_civic.sealed_%s PARTITION OF p2pworld_civic.sealed '
                    'FOR VALUES WITH (MODULUS {_PARTS}, REMAINDER %s)', part, part);
-    EXECUTE format('ALTER TABLE p2pworld_civic.sealed_%s ALTER body SET STATISTICS 0, ALTER body SET STORAGE EXTERNAL',
-                   part);
 END LOOP; END $$;
+ALTER TABLE p2pworld_civic.sealed ALTER body SET STATISTICS 0, ALTER body SET STORAGE EXTERNAL;
 INSERT INTO p2pworld_civic.store VALUES (true, 0);
 """,
     ),
@@ -106,11 +105,9 @@ _COLUMNS: Final = {
     "answer": ("int8", "bytea", "bytea", "int8", "bytea", "bytea"),
     "sealed": ("int8", "int8", "bytea", "bytea"),
 }
-_ERASE: Final = """
-WITH erased AS (
-    UPDATE p2pworld_civic.sealed SET body = '', checksum = %s WHERE stream = %s AND number = %s RETURNING tableoid
-)
-INSERT INTO p2pworld_civic.trace (part) SELECT relname FROM erased JOIN pg_class ON pg_class.oid = erased.tableoid
+_WHERE_SEALED: Final = """
+SELECT length(s.body), c.relname FROM p2pworld_civic.sealed s JOIN pg_class c ON c.oid = s.tableoid
+WHERE s.stream = %s AND s.number = %s
 """
 _WAITS: Final = """
 SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'SyncRep' LIMIT 1
@@ -143,12 +140,12 @@ class PostgresCivicStore:
         )
         self._scrub_at_s = 0.0
 
+    # ---- the interface
+
     @property
     def copies(self) -> int:
-        """On how many disks a commit is when it is answered, as the server said last; 0 before it was asked."""
+        """See `CivicStore.copies`; it is what the server said when it was last written to."""
         return self._copies
-
-    # ---- the interface
 
     async def fence(self, stream: str, epoch: int) -> Row:
         """See `CivicStore.fence`."""
@@ -413,7 +410,18 @@ def _write(db: Db, number: int, size: int, submissions: Sequence[Submission], pl
             for row in rows[table]:
                 copy.write_row(row)
     for index in planned.erased:
-        db.execute(_ERASE, [checksum(b"sealed", number, index, b""), number, index])
+        _erase(db, number, index)
+
+
+def _erase(db: Db, number: int, index: int) -> None:
+    """Overwrite what is sealed with an entry, if anything is, and write down what part of the table it was in."""
+    for length, part in _rows(db, _WHERE_SEALED, number, index):
+        body = bytes(length)
+        db.execute(
+            "UPDATE p2pworld_civic.sealed SET body = %b, checksum = %b WHERE stream = %s AND number = %s",
+            [body, checksum(b"sealed", number, index, body), number, index],
+        )
+        db.execute("INSERT INTO p2pworld_civic.trace (part) VALUES (%s)", [part])
 
 
 def _left_of_traces(db: Db) -> bool:

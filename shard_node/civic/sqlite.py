@@ -67,6 +67,11 @@ class SqliteCivicStore:
 
     # ---- the interface
 
+    @property
+    def copies(self) -> int:
+        """See `CivicStore.copies`."""
+        return 1
+
     async def fence(self, stream: str, epoch: int) -> Row:
         """See `CivicStore.fence`."""
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from shard_node.civic.desk import CivicDesk
 from shard_node.civic.engines import open_civic_store
 from shard_node.civic.postgres import PostgresCivicStore
 from shard_node.civic.sqlite import SqliteCivicStore
 from shard_node.config import parse
-from shard_node.coordination.settings import conninfo
+from shard_node.coordination import SqliteCoordination
+from shard_node.coordination.settings import StoreConfig, conninfo
 from shard_node.errors import ConfigError
 from tests.operations.test_configuration import document
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from shard_node.coordination.settings import StoreConfig
 
 DSN = "host=db.example dbname=city"
 
@@ -42,7 +43,9 @@ async def test_a_path_is_a_file_and_a_table_a_database(folder: Path, monkeypatch
     monkeypatch.setenv("CIVIC_PASSWORD", "hush-hush")
     plain = parse(document("sqlite"), folder).civic
     assert plain is not None
-    assert isinstance(open_civic_store(plain.store), SqliteCivicStore)
+    file = open_civic_store(plain.store)
+    assert isinstance(file, SqliteCivicStore)
+    await file.close()
     database = store_of(
         folder, dsn=DSN, user="city", password_env="CIVIC_PASSWORD", ca_file="any.pem", copies=2
     )
@@ -78,3 +81,15 @@ def test_a_password_that_is_not_in_the_environment_is_missed(
     database = store_of(folder, dsn=DSN, user="city", password_env="CIVIC_PASSWORD")
     with pytest.raises(ConfigError, match=r"^civic\.store\.password_env names CIVIC_PASSWORD"):
         open_civic_store(database)
+
+
+def test_a_node_that_could_not_open_its_store_later_does_not_start(folder: Path) -> None:
+    (folder / "any.pem").write_text(bytes(32).hex())
+    found = parse(document("sqlite"), folder).civic
+    assert found is not None
+    store = StoreConfig(
+        "postgresql", dsn=DSN, user="city", password_file=folder / "none", table="civic.store"
+    )
+    records = SqliteCoordination(folder / "coordination.sqlite")
+    with pytest.raises(ConfigError, match=r"^civic\.store\.password_file cannot be read"):
+        CivicDesk(replace(found, store=store), records, lambda _: None)

@@ -61,7 +61,7 @@ class PostgresServer:
     """One server; as a context it runs, and is gone with its data afterwards."""
 
     def __init__(self) -> None:
-        self._programs = postgres_or_skip()
+        self.programs = postgres_or_skip()
         self.folder = Path(tempfile.mkdtemp(prefix="p2pworld-postgres-", dir=_memory()))
         self.data = self.folder / "data"
         (self.port,) = free_ports(1)
@@ -100,7 +100,7 @@ class PostgresServer:
         self.own(secret)
         subprocess.run(
             [
-                *(str(self._programs / "initdb"), "--pgdata", str(self.data), "--username", "postgres"),
+                *(str(self.programs / "initdb"), "--pgdata", str(self.data), "--username", "postgres"),
                 *("--auth", "scram-sha-256", "--pwfile", str(secret), "--encoding", "UTF8"),
                 *("--locale", "C", "--no-sync"),
             ],
@@ -115,7 +115,7 @@ class PostgresServer:
         arguments = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(self._programs / "postgres"), "-D", str(self.data), *arguments],
+                [str(self.programs / "postgres"), "-D", str(self.data), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -202,7 +202,7 @@ class Standby(PostgresServer):
         """Make it from a copy of the primary, taken while that runs."""
         subprocess.run(
             [
-                *(str(self._programs / "pg_basebackup"), "--pgdata", str(self.data), "--write-recovery-conf"),
+                *(str(self.programs / "pg_basebackup"), "--pgdata", str(self.data), "--write-recovery-conf"),
                 *("--dbname", make_conninfo(**self._primary.conninfo(application_name=self.NAME))),
                 *("--checkpoint", "fast", "--no-sync"),
             ],
