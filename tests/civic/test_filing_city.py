@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
 from client.policy import policy_of_keys
 from client.verify import Status, verify_paths
@@ -23,6 +24,7 @@ from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import VerifierKey
 from p2pworld.merkle.receipt import parse_receipt
 from shard_node.civic.folder import CHECKPOINT, PublishedLog
+from shard_node.cli import main
 from simulations.processes import City
 from tests.civic.citizens import OFFICE, PERSON, Citizens, by_http, by_socket, new_submission
 from tests.civic.planted import found_in, raw_spellings, spellings
@@ -213,6 +215,9 @@ def test_what_somebody_has_erased_is_in_no_file_of_any_node(city: City) -> None:
     assert erased.index > first.index
     again = parse_receipt(by_http(city.nodes[2], filed.to_bytes()).receipt)
     assert again.index == first.index
+    for command in (["fsck"], ["backup", str(city.folder / "copy")]):  # the node runs on
+        said = CliRunner().invoke(main, ["civic", command[0], "--config", str(holder.config), *command[1:]])
+        assert said.exit_code == 0, said.output
     files = [path for path in city.folder.rglob("*") if path.is_file()]
     assert found_in(files, looked_for) == []
 
