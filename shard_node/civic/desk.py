@@ -65,6 +65,10 @@ _MOVED: Final = Refusal("civic-moved", "another node holds this log now")
 log = logging.getLogger(__name__)
 
 
+def _now_minute() -> int:
+    return int(time.time()) // 60
+
+
 class StreamMeter(CivicMeter):
     """What happens to one stream's log, counted, and its alarm."""
 
@@ -134,9 +138,11 @@ class CivicDesk:
         records: Records,
         tell: Callable[[AskerFiled | HolderAnswered], None],
         witnesses: Callable[[str], Witnesses] | None = None,
+        now_minute: Callable[[], int] = _now_minute,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._config, self._records, self._tell, self._witnesses = config, records, tell, witnesses
+        self._now_minute = now_minute
         self._signers: dict[str, NoteSigner] = read_signers(config) if config else {}
         if config and config.store.path is None:
             conninfo(config.store)  # what is missing is said now, not when a log is to be held
@@ -267,7 +273,7 @@ class CivicDesk:
             LogConfig(stream, (self._signers[stream],), TYPES, self._config.quorum, self._config.desks),
             one.held.epoch,
             Places(store, self._records, one.folder),
-            _now_minute,
+            self._now_minute,
             one.meter,
             self._witnesses(stream) if self._config.quorum and self._witnesses else None,
             partial(self._witnessed, one),
@@ -357,7 +363,3 @@ class CivicDesk:
 
 def _size(note: Note) -> int:
     return Checkpoint.parse(note.text).size
-
-
-def _now_minute() -> int:
-    return int(time.time()) // 60
