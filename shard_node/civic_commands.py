@@ -252,16 +252,16 @@ def rewrap(config_path: Path, stream: str, old_path: Path, new_text: str) -> Non
     """
     from p2pworld.crypto.seal import seal, secret_of_text
     from p2pworld.errors import LocalError
-    from shard_node.civic.rotation import rewrap_store
+    from shard_node.civic.keeping import keeping
 
-    _, store = _kept(config_path)
+    kept = keeping(_logs(config_path).store)
     try:
         secret, new = secret_of_text(old_path.read_text("utf-8")), bytes.fromhex(new_text)
         seal(new, b"")  # refuses what is no key
     except (LocalError, ValueError, OSError) as error:
         raise ConfigError(f"The office's keys cannot be used: {error}.") from None
-    with _said(), _alone(store):
-        found = rewrap_store(store, stream, secret, new)
+    with _said(), kept.alone():
+        found = kept.rewrap(stream, secret, new)
     click.echo(f"{stream}: {found.changed} were wrapped for {new.hex()[:16]}")
     for index in found.unreadable:
         click.echo(f"wrong  entry {index}: what it says is for the old key does not open with it")

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import psycopg
 import trio
 
 from p2pworld.civic.transaction import parse_leaf
+from p2pworld.crypto.seal import sealing_public
 from p2pworld.errors import RemoteError
-from p2pworld.limits import CIVIC_READ_MAX
+from p2pworld.limits import CIVIC_BATCH_MAX, CIVIC_READ_MAX
 from p2pworld.merkle.tree import CompactRange, leaf_hashes
 from shard_node.civic import copies
 from shard_node.civic.copies import Lost, Survey, brought_back, compared, lost_of, refuse_fork
 from shard_node.civic.engines import lock_store
 from shard_node.civic.postgres import PostgresCivicStore
-from shard_node.civic.postgres_tables import erase, put_rows
+from shard_node.civic.postgres_tables import erase, overwrite, put_rows, sealed_rows
+from shard_node.civic.rotation import Rotated, rewrap_store, rewrapped
 from shard_node.civic.rows import check_rows, stream_of
 from shard_node.civic.store import CommitUnknown, Fault, Row
 from shard_node.coordination.settings import conninfo
@@ -62,6 +66,9 @@ class Keeping(Protocol):
 
     def reconcile(self, stream: str, log: LogCopy) -> list[Lost]:
         """As `copies.reconcile`."""
+
+    def rewrap(self, stream: str, office_secret: bytes, new_office: bytes) -> Rotated:
+        """As `rotation.rewrap_store`."""
 
 
 def keeping(settings: StoreConfig) -> Keeping:
@@ -108,6 +115,10 @@ class KeptInFile:
         """See `Keeping.reconcile`."""
         return copies.reconcile(self._path, stream, log)
 
+    def rewrap(self, stream: str, office_secret: bytes, new_office: bytes) -> Rotated:
+        """See `Keeping.rewrap`."""
+        return rewrap_store(self._path, stream, office_secret, new_office)
+
 
 class KeptInPostgres:
     """The store in a database, asked over one connection after the other."""
@@ -153,9 +164,24 @@ class KeptInPostgres:
             await _refuse_fork(store, stream, row.size, log)
             lost: list[Lost] = []
             await store.mend(stream, row, lambda db, number: _brought_up(db, number, row, log, lost))
+            await _scrubbed(store)
             return lost
 
         return self._with(reconcile)
+
+    def rewrap(self, stream: str, office_secret: bytes, new_office: bytes) -> Rotated:
+        """See `Keeping.rewrap`."""
+        old = sealing_public(office_secret)
+
+        async def rewrap(store: PostgresCivicStore) -> Rotated:
+            row = await store.row(stream)
+            pieces = _Pieces(old, office_secret, new_office)
+            while row is not None and not pieces.all_seen:
+                await store.mend(stream, row, partial(pieces.next, row))
+            await _scrubbed(store)
+            return Rotated(pieces.changed, tuple(pieces.unreadable))
+
+        return self._with(rewrap)
 
     def _with(self, work: Callable[[PostgresCivicStore], Awaitable[T]]) -> T:
         async def opened() -> T:
@@ -190,6 +216,44 @@ def _survey(rows: Rows) -> Survey:
     return Survey({}, 0, 0, 0, tuple(faults))  # it could not be read any further, and a fault says so
 
 
+@dataclass
+class _Pieces:
+    """What is sealed, wrapped for another key piece by piece; what was done before stays done."""
+
+    old: bytes
+    secret: bytes
+    new: bytes
+    after: int = -1
+    all_seen: bool = False
+    changed: int = 0
+    unreadable: list[int] = field(default_factory=list)
+
+    def next(self, row: Row, db: Db, number: int) -> Row:
+        """The next piece, in a transaction that leaves the stream's row as it is."""
+        bodies: dict[int, bytes] = {}
+        found = sealed_rows(db, number, self.after, CIVIC_BATCH_MAX)
+        for index, there in found:
+            try:
+                body = rewrapped(there, self.old, self.secret, self.new)
+            except RemoteError:  # the citizen's device wrapped something else
+                self.unreadable.append(index)
+                continue
+            if body is not None:
+                bodies[index] = body
+        overwrite(db, number, bodies)
+        self.changed += len(bodies)
+        self.after, self.all_seen = (found[-1][0], False) if found else (self.after, True)
+        return row
+
+
+async def _scrubbed(store: PostgresCivicStore) -> None:
+    if not await store.scrub():
+        raise StorageFailed(
+            "busy",
+            "Somebody reads from the database: do this again, so that nothing is left of what was before.",
+        )
+
+
 async def _refuse_fork(store: PostgresCivicStore, stream: str, stored: int, log: LogCopy) -> None:
     """As `copies.refuse_fork`, of the entries that both have; entries never change, so they are read piece by piece."""
     size, tree = min(stored, log.size), CompactRange()
@@ -210,6 +274,5 @@ def _brought_up(db: Db, number: int, row: Row, log: LogCopy, lost: list[Lost]) -
             epoch, size = max(epoch, *(leaf.epoch for leaf in leaves)), begin + len(entries)
     except RemoteError as error:
         raise StorageFailed("corrupt", f"The log in {log.path} holds what is no leaf: {error}.") from error
-    for index in sorted(log.erased):
-        erase(db, number, index)
+    erase(db, number, log.erased)
     return Row(epoch, row.fences + 1, size)

@@ -158,8 +158,7 @@ class PostgresCivicStore:
                 db.execute("ROLLBACK")
                 return planned
             put_rows(db, written(number, row.size, submissions, planned))
-            for index in planned.erased:
-                erase(db, number, index)
+            erase(db, number, planned.erased)
             put_stream(db, number, stream, Row(row.epoch, row.fences, row.size + len(planned.entries)))
             commit_or_unknown(db)
             if planned.erased:
@@ -168,7 +167,7 @@ class PostgresCivicStore:
 
         planned = await self._run(stream, work)
         if self._traces and time.monotonic() >= self._scrub_at_s:
-            await self._scrub()
+            await self.scrub()  # what fails is done by a later commit
         return planned
 
     async def sealed(self, stream: str, index: int) -> Sealed | None:
@@ -226,7 +225,13 @@ class PostgresCivicStore:
             commit_or_unknown(db)
 
         await self._told(self._slow, work)
-        await self._scrub()
+
+    async def scrub(self) -> bool:
+        """Write those parts of the tables anew in which something was overwritten; whether nothing is left to do."""
+        self._scrub_at_s = time.monotonic() + _SCRUB_AGAIN_S
+        with suppress(StorageFailed):
+            self._traces = await self._told(self._scrubs, left_of_traces)
+        return not self._traces
 
     # ---- the connections
 
@@ -269,12 +274,6 @@ class PostgresCivicStore:
                 f"{self._copies_min}: set its synchronous_standby_names.",
             )
         return taken
-
-    async def _scrub(self) -> None:
-        """Write those parts anew in which something was erased; what fails is done by a later commit."""
-        self._scrub_at_s = time.monotonic() + _SCRUB_AGAIN_S
-        with suppress(StorageFailed):
-            self._traces = await self._told(self._scrubs, left_of_traces)
 
 
 def _standbys(names: str) -> int:

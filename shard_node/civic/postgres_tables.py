@@ -39,9 +39,11 @@ __all__ = [
     "left_of_traces",
     "lock_stream",
     "named_rows",
+    "overwrite",
     "put_rows",
     "put_stream",
     "sealed_row",
+    "sealed_rows",
     "stream_row",
     "take_stream",
 ]
@@ -95,9 +97,11 @@ _COLUMNS: Final = {
     "answer": ("int8", "bytea", "bytea", "int8", "bytea", "bytea"),
     "sealed": ("int8", "int8", "bytea", "bytea"),
 }
-_WHERE_SEALED: Final = """
-SELECT length(s.body), c.relname FROM p2pworld_civic.sealed s JOIN pg_class c ON c.oid = s.tableoid
-WHERE s.stream = %s AND s.number = %s AND btrim(s.body, '\\x00') <> ''
+_OVERWRITE: Final = """
+WITH written AS (
+    UPDATE p2pworld_civic.sealed SET body = %b, checksum = %b WHERE stream = %s AND number = %s RETURNING tableoid
+)
+SELECT relname FROM written JOIN pg_class ON pg_class.oid = written.tableoid
 """
 _WAITS: Final = """
 SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'SyncRep' LIMIT 1
@@ -156,6 +160,14 @@ def sealed_row(db: Db, number: int, index: int) -> bytes:
     """What is sealed with an entry: nothing if nothing is, or if it is lost; zeros if it is erased."""
     found = _rows(db, f"{_SEALED} WHERE stream = %s AND number = %s", number, index)
     return sealed_of(*found[0]) if found else b""
+
+
+def sealed_rows(db: Db, number: int, after: int, most: int) -> list[tuple[int, bytes]]:
+    """The next entries behind `after` with anything sealed, and what."""
+    found = _rows(
+        db, f"{_SEALED} WHERE stream = %s AND number > %s ORDER BY number LIMIT %s", number, after, most
+    )
+    return [(each[1], sealed_of(*each)) for each in found]
 
 
 # ---- writing
@@ -241,17 +253,21 @@ def put_rows(db: Db, rows: Mapping[str, Iterable[Sequence[object]]]) -> None:
                 copy.write_row(row)
 
 
-def erase(db: Db, number: int, index: int) -> bool:
-    """Overwrite what is sealed with an entry, and write down in what part of the table it was; False: nothing is."""
-    found = _rows(db, _WHERE_SEALED, number, index)
-    for length, part in found:
-        body = bytes(length)
-        db.execute(
-            "UPDATE p2pworld_civic.sealed SET body = %b, checksum = %b WHERE stream = %s AND number = %s",
-            [body, checksum(b"sealed", number, index, body), number, index],
-        )
-        db.execute("INSERT INTO p2pworld_civic.trace (part) VALUES (%s)", [part])
-    return bool(found)
+def erase(db: Db, number: int, indices: Iterable[int]) -> None:
+    """Overwrite with zeros what is sealed with these entries, where anything is."""
+    lengths = {index: len(sealed_row(db, number, index)) for index in indices}
+    overwrite(db, number, {index: bytes(length) for index, length in lengths.items() if length})
+
+
+def overwrite(db: Db, number: int, bodies: Mapping[int, bytes]) -> None:
+    """Put something else in the place of what is sealed, and write down in what parts of the table that was."""
+    parts: set[str] = set()
+    for index, body in bodies.items():
+        kept = checksum(b"sealed", number, index, body)
+        parts |= {part for (part,) in db.execute(_OVERWRITE, [body, kept, number, index])}
+    db.cursor().executemany(
+        "INSERT INTO p2pworld_civic.trace (part) VALUES (%s)", [[part] for part in sorted(parts)]
+    )
 
 
 def commit_or_unknown(db: Db) -> None:

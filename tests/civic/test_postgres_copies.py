@@ -11,6 +11,8 @@ import trio
 from psycopg.conninfo import make_conninfo
 
 from p2pworld.civic.log import Stage
+from p2pworld.civic.transaction import open_sealed
+from p2pworld.crypto.seal import sealing_public, secret_text
 from tests.civic.conformance import filed
 from tests.civic.kept import (
     Counts,
@@ -22,8 +24,9 @@ from tests.civic.kept import (
     places,
     read_log,
 )
-from tests.civic.log_world import STREAM
+from tests.civic.log_world import STREAM, submission
 from tests.civic.test_copies import CIVIC, civic, live
+from tests.civic.test_postgres_store import files_with
 from tests.shard_node.test_config import GOOD
 
 if TYPE_CHECKING:
@@ -130,6 +133,30 @@ def test_a_restored_database_takes_nothing_before_it_is_brought_up_to_its_log(
         return found
 
     assert trio.run(sealed) == [True, False, True, True, True, False]
+
+
+def test_an_office_changes_its_key_and_the_old_wraps_are_gone(home: Path, postgres: PostgresServer) -> None:
+    live(home, 1, *range(4), erased=(2,))
+    new_secret = bytes([43]) * 32
+    (home / "office.key").write_text(secret_text(bytes([40]) * 32))
+    rewrap = ("rewrap", STREAM, "--old", home / "office.key", "--new", sealing_public(new_secret).hex())
+    old = [each.wraps[0].key for number in range(4) if (each := submission(number).sealed)]
+    assert [bool(files_with(postgres, key, NAME)) for key in old] == [True, True, False, True]
+    code, said = civic(home, *rewrap)
+    assert (code, "jongno: 3 were wrapped" in said) == (0, True)
+    assert not any(files_with(postgres, key, NAME) for key in old)
+    assert civic(home, *rewrap)[1].startswith("jongno: 0 were wrapped")
+
+    async def look() -> None:
+        store = places(home).store
+        assert await store.check() == []
+        for number in (0, 1, 3):
+            kept = await store.sealed(STREAM, number)
+            assert kept is not None
+            assert open_sealed(submission(number).filing, kept, new_secret)
+        await store.close()
+
+    trio.run(look)
 
 
 def test_what_a_garbled_or_foreign_database_is_is_said_with_its_place(

@@ -337,10 +337,10 @@ def open_new(open_with: OpenWith, postgres: PostgresServer) -> OpenWith:
     return open_with
 
 
-def files_with(server: PostgresServer, piece: bytes) -> list[Path]:
+def files_with(server: PostgresServer, piece: bytes, database: str = "postgres") -> list[Path]:
     """The files of the database in which these bytes are."""
     server.execute("CHECKPOINT")
-    ((number,),) = server.execute("SELECT oid FROM pg_database WHERE datname = 'postgres'")
+    ((number,),) = server.execute(f"SELECT oid FROM pg_database WHERE datname = '{database}'")
     folder = server.data / "base" / str(number)
     return [path for path in folder.iterdir() if path.is_file() and piece in path.read_bytes()]
 
