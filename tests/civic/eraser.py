@@ -1,6 +1,6 @@
 """A process that has an entry erased and is killed, by itself and for good, at one point after another of that.
 
-Run as `python -m tests.civic.eraser DIRECTORY`; the rest is as in `filer`.
+Run as `python -m tests.civic.eraser DIRECTORY STEP`, for every STEP-th point; the rest is as in `filer`.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ async def erase(directory: Path) -> None:
         tell(directory / ANSWERED, str(answer.index))
 
 
-def main(base: Path) -> None:
+def main(base: Path, step: int) -> None:
     """Kill children until one lives to the end."""
     start = base / "start"
     start.mkdir()
     assert child(0, start, 1, [0, 1])
     (start / ANSWERED).unlink()
-    for point in count(1):
+    for point in count(1, step):
         directory = base / str(point)
         shutil.copytree(start, directory)
         pid = os.fork()
@@ -49,4 +49,4 @@ def main(base: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))
