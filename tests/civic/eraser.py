@@ -24,7 +24,7 @@ async def erase(directory: Path) -> None:
     """Hold the log, and have entry 1 erased."""
     async with held(directory, 2, Telling(directory / SIGNED)) as holder:
         answer = await holder.file(erasure(0, 1, own_key(1)))
-        assert not isinstance(answer, Refusal)
+        assert not isinstance(answer, Refusal), answer
         tell(directory / ANSWERED, str(answer.index))
 
 
@@ -32,7 +32,7 @@ def main(base: Path, step: int) -> None:
     """Kill children until one lives to the end."""
     start = base / "start"
     start.mkdir()
-    assert child(0, start, 1, [0, 1])
+    assert child(0, start, 1, [0], [1])
     (start / ANSWERED).unlink()
     for point in count(1, step):
         directory = base / str(point)
