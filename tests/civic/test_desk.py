@@ -24,7 +24,7 @@ from p2pworld.civic.relay import (
 )
 from p2pworld.civic.steps import Cosigned
 from p2pworld.errors import Refusal
-from p2pworld.limits import CIVIC_ASKERS_MAX
+from p2pworld.limits import CIVIC_ASKERS_MAX, CIVIC_YIELD_S, CIVIC_YIELDED_S
 from p2pworld.merkle.receipt import parse_receipt
 from shard_node.civic import desk
 from shard_node.civic.desk import CivicDesk
@@ -215,24 +215,28 @@ async def test_a_file_that_another_process_has_is_waited_for(
 
 
 async def test_a_server_that_is_not_reached_for_long_is_left_to_others_for_a_while(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
 ) -> None:
     def unreached(settings: StoreConfig) -> None:
         raise StorageFailed("io", f"{settings.dsn} does not answer.")
 
-    for name, value in (("YIELD_LOOK_S", 0.002), ("CIVIC_YIELD_S", 0.02), ("CIVIC_YIELDED_S", 0.05)):
-        monkeypatch.setattr(desk, name, value)
     monkeypatch.setattr(desk, "open_civic_store", unreached)
     config = replace(
         config_of(tmp_path), store=StoreConfig("postgresql", dsn="dbname=a", table="civic.store")
     )
     async with desk_at(config, tmp_path) as at:
         at.hold(Held(STREAM, 1))
-        await come(lambda: at.told.fails == [{STREAM}])
-        await trio.sleep(0.1)  # as long as it is held here and fails, that stays so
+        await trio.sleep(CIVIC_YIELD_S - 1)
+        assert at.told.fails == []
+        await trio.sleep(3)
+        assert at.told.fails == [{STREAM}]
+        await trio.sleep(2 * CIVIC_YIELDED_S)  # as long as it is held here and fails, that stays so
         assert at.told.fails == [{STREAM}]
         at.hold()
-        await come(lambda: at.told.fails == [{STREAM}, frozenset()])
+        await trio.sleep(CIVIC_YIELDED_S - 1)
+        assert at.told.fails == [{STREAM}]
+        await trio.sleep(3)
+        assert at.told.fails == [{STREAM}, frozenset()]
 
 
 async def test_a_log_that_must_not_go_on_says_so_loudly(
