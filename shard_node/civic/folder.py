@@ -12,15 +12,18 @@ import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.errors import RemoteError
 from p2pworld.limits import NOTE_BYTES_MAX
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import parse_note
-from p2pworld.merkle.proof import inclusion_spans, prove
+from p2pworld.merkle.proof import InclusionProofs
 from p2pworld.merkle.receipt import Receipt
-from p2pworld.merkle.tiles import TileHashes
+from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Tile, TileHashes, decode_bundle
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from p2pworld.merkle.note import Note
-    from p2pworld.merkle.tiles import Tile, Written
+    from p2pworld.merkle.tiles import Written
 
 __all__ = ["CHECKPOINT", "WITNESSED", "PublishedLog"]
 
@@ -63,7 +66,11 @@ class PublishedLog:
 
     def get(self, tile: Tile, /) -> bytes | None:
         """The content of a tile; see `Tiles`."""
-        return self._read(tile.path, _TILE_BYTES_MAX)
+        return self.read(tile.path)
+
+    def read(self, path: str) -> bytes | None:
+        """The file at this path of a tile or a checkpoint, as it is, or None if there is none."""
+        return self._read(path, _TILE_BYTES_MAX)
 
     def write(self, files: Iterable[Written]) -> None:
         """Make these files durable and seen."""
@@ -102,23 +109,37 @@ class PublishedLog:
             if file.tile.full:
                 shutil.rmtree(self.path / f"{file.tile.path}.p", ignore_errors=True)
 
+    def entry(self, index: int, size: int) -> bytes:
+        """Entry number `index` of the log as it is with `size` entries.
+
+        Raises:
+            StorageFailed: it is missing or damaged.
+        """
+        at = index // TILE_WIDTH
+        whole, width = Tile(ENTRIES, at), min(TILE_WIDTH, size - at * TILE_WIDTH)
+        for tile in (whole, replace(whole, width=width)):
+            data = self.get(tile)
+            if data is not None:
+                try:
+                    return decode_bundle(tile, data)[index % TILE_WIDTH]
+                except RemoteError as error:
+                    raise StorageFailed("corrupt", f"{self.path / tile.path} is damaged: {error}.") from error
+        raise StorageFailed("corrupt", f"{self.path / whole.path} is missing.")
+
     def receipts(self, wanted: Iterable[tuple[int, Note]]) -> list[Receipt]:
-        """The receipt of each entry under the checkpoint beside it.
+        """The receipt of each entry under the checkpoint beside it; a run under one costs little more than one.
 
         Raises:
             StorageFailed: a tile is missing or damaged.
         """
-        hashes: dict[int, TileHashes] = {}
-        made = []
-        for index, note in wanted:
-            size = _size(note)
-            read = hashes.setdefault(size, TileHashes(size, self))
-            try:
-                made.append(Receipt(index, prove(inclusion_spans(index, size), read), note))
-            except RemoteError as error:
-                raise StorageFailed(
-                    "corrupt", f"No receipt can be made from {self.path}: {error}."
-                ) from error
+        made: list[Receipt] = []
+        try:
+            for note, pairs in groupby(wanted, itemgetter(1)):
+                size = _size(note)
+                proofs = InclusionProofs(size, TileHashes(size, self))
+                made += [Receipt(index, proofs.of(index), note) for index, _ in pairs]
+        except RemoteError as error:
+            raise StorageFailed("corrupt", f"No receipt can be made from {self.path}: {error}.") from error
         return made
 
     def _flush_all(self, paths: Iterable[Path]) -> None:

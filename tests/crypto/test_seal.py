@@ -13,7 +13,10 @@ from p2pworld.crypto.seal import (
     OVERHEAD_BYTES,
     lock,
     seal,
+    seal_with,
     sealing_public,
+    secret_of_text,
+    secret_text,
     unlock,
     unseal,
 )
@@ -34,6 +37,31 @@ def test_what_is_sealed_is_read_by_its_holder_alone(data: bytes) -> None:
         unseal(b"t" * 32, sealed)
     with pytest.raises(RemoteError):
         unseal(SECRET, sealed[:-1] + bytes((sealed[-1] ^ 1,)))
+
+
+def test_what_is_sealed_with_a_known_key_is_an_ordinary_box_and_always_the_same() -> None:
+    public = sealing_public(SECRET)
+    sealed = seal_with(b"e" * 32, public, b"data")
+    assert unseal(SECRET, sealed) == b"data"
+    assert sealed == seal_with(b"e" * 32, public, b"data") != seal_with(b"f" * 32, public, b"data")
+    for ephemeral, to in ((b"e", public), (b"e" * 32, b"short"), (b"e" * 32, bytes(32))):
+        with pytest.raises(LocalError):
+            seal_with(ephemeral, to, b"data")
+    with pytest.raises(LocalError):
+        seal(bytes(32), b"data")
+
+
+def test_a_secrets_file_is_read_as_nothing_else() -> None:
+    assert secret_of_text(secret_text(SECRET)) == SECRET
+    for text in (
+        "",
+        SECRET.hex(),
+        secret_text(SECRET)[:-3],
+        "p2pworld sealing secret\nzz",
+        "-----BEGIN PRIVATE KEY",
+    ):
+        with pytest.raises(LocalError):
+            secret_of_text(text)
 
 
 @given(st.binary(max_size=60))
