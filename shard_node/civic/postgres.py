@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 __all__ = ["PostgresCivicStore"]
 
 _CALL_S: Final = 3.0  # what is filed waits for it: a batch of 512 takes 50 ms
-_CHECK_S: Final = 3_600.0  # every row of a hundred million
+_CHECK_S: Final = 3_600.0  # an operator waits: every row of ten million entries
 _SCRUB_S: Final = 60.0  # to write a part of what is sealed anew: 1 GB
 _SCRUB_AGAIN_S: Final = 30.0
 
@@ -86,9 +86,7 @@ class PostgresCivicStore:
         # Only written by threads of the lanes, each in one step.
         self._made = False
         self._copies = 0
-        self._traces = (
-            True  # something erased may be in a part that is to be written anew, of an earlier process too
-        )
+        self._traces = True  # an earlier process, too, may have left parts that are to be written anew
         self._scrub_at_s = 0.0
 
     # ---- the interface
