@@ -5,7 +5,8 @@ takes the checkpoint only if the root comes out. So a log that signs another his
 noticed at the next step, and the folder is a copy that `p2pworld verify` and any web server read. The checkpoint is
 written last; a copy that was interrupted goes on from the checkpoint before.
 
-What is refused is kept beside it (`refused.checkpoint`): with the folder it shows what the log did.
+What is refused is kept beside it (`refused.checkpoint`): with the folder it shows what the log did. Where two of its
+checkpoints contradict each other, that comes out as a proof which needs no folder (`Fork`).
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from client.verify_log import Fault
-from p2pworld.civic.witness import Fork
+from p2pworld.civic.fork import Fork, prove_fork
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import LOG_ENTRY_BYTES_MAX, NOTE_BYTES_MAX
 from p2pworld.merkle.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from p2pworld.merkle.note import parse_note
 from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Edge, Tile, TileHashes, decode_bundle
-from p2pworld.merkle.tree import fold, subtrees
+from p2pworld.merkle.tree import HASH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +93,16 @@ class _FolderTiles:
         return path.read_bytes() if path.is_file() else None
 
 
+class _FetchedTiles:
+    """The tiles that the log serves."""
+
+    def __init__(self, fetch: Callable[[str, int], bytes | None]) -> None:
+        self._fetch = fetch
+
+    def get(self, tile: Tile, /) -> bytes | None:
+        return self._fetch(tile.path, TILE_WIDTH * HASH_BYTES)
+
+
 class Follower:
     """One log, one folder. Its methods block, on disk and network.
 
@@ -131,6 +142,7 @@ class Follower:
         """
         before = self.size
         data = b""
+        witnessed: SignedCheckpoint | None = None
         try:
             data = self._must(_CHECKPOINT, NOTE_BYTES_MAX)
             newest = self._open(data, quorum=False)
@@ -145,6 +157,8 @@ class Follower:
                     self._grow(witnessed, on_entries)
         except RemoteError as error:
             fault, fork = Fault(error.reason, str(error)), None
+            if error.reason == "log-root" and witnessed:
+                fork = self._fork_in_its_tiles(witnessed)
         if fault and data:
             self._write(_REFUSED, data)
         return Step(before, self.size, fault, fork)
@@ -156,13 +170,20 @@ class Follower:
             return None, None
         if checkpoint.origin != self.origin:
             return Fault("checkpoint-origin", "this is the checkpoint of another log"), None
-        read = TileHashes(self.size, _FolderTiles(self._folder))
-        if fold([read(subtree) for subtree in subtrees(0, checkpoint.size)]) == checkpoint.root:
+        fork = prove_fork(opened.note, self._last.note, TileHashes(self.size, _FolderTiles(self._folder)))
+        if fork is None:
             return None, None
-        fork = None
-        if checkpoint.size == self.size:
-            fork = Fork(self._last.note.to_bytes(), opened.note.to_bytes())
         return Fault("log-fork", f"the log signed another history for {checkpoint.size} entries"), fork
+
+    def _fork_in_its_tiles(self, opened: SignedCheckpoint) -> Fork | None:
+        """The proof, by the log's own tiles, that this checkpoint does not continue the folder's; if it has them."""
+        if self._last is None:
+            return None
+        read = TileHashes(opened.checkpoint.size, _FetchedTiles(self._fetch))
+        try:
+            return prove_fork(self._last.note, opened.note, read)
+        except (RemoteError, OSError):  # it does not serve what it signed: the fault is told, without a proof
+            return None
 
     def compare_with_witness(self, ask: Callable[[str, int], bytes | None]) -> Step:
         """What a witness saw, against the folder.

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from client.leaf_words import leaf_facts, leaf_words
 from client.verify_log import Fault, LogFound, Wanted, read_log
+from p2pworld.civic.fork import FORK_LINE, Fork, check_fork, parse_fork
 from p2pworld.civic.transaction import Submission, parse_leaf, parse_submission, verify_filing
-from p2pworld.civic.witness import FORK_LINE, Fork, parse_fork
 from p2pworld.errors import RemoteError
 from p2pworld.limits import CIVIC_SUBMISSION_BYTES_MAX, NOTE_BYTES_MAX, RECEIPT_BYTES_MAX, VERIFY_EPOCHS_MAX
 from p2pworld.merkle.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
@@ -68,6 +68,7 @@ class Finding:
     facts: dict[str, object] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)  # what would have to be given to say more
+    proven: bool = False  # it is a proof that needs nothing else
 
     @property
     def status(self) -> Status:
@@ -158,9 +159,7 @@ class _Bench:
                 case Kind.RECEIPT:
                     self._take_receipt(data, finding)
                 case Kind.FORK:
-                    fork = parse_fork(data)
-                    for note in (fork.first, fork.second):
-                        self._take_note(parse_note(note), finding)
+                    self._take_fork(parse_fork(data), finding)
                 case Kind.CHECKPOINT:
                     self._take_note(parse_note(data), finding)
                 case _:
@@ -208,6 +207,19 @@ class _Bench:
         finding.facts["index"] = receipt.index
         if signed:
             self._receipts.append((receipt, signed))
+
+    def _take_fork(self, fork: Fork, finding: Finding) -> None:
+        """Both notes; two of one size without a proof are compared like any others."""
+        signed = [self._take_note(parse_note(note), finding) for note in (fork.first, fork.second)]
+        first, second = (one.opened.checkpoint if one else None for one in signed)
+        if not fork.proof or first is None or second is None:
+            return
+        check_fork(first, second, fork.proof)
+        finding.proven = True
+        sentence = (
+            f"what the log signed for {second.size} entries does not begin with the {first.size} it signed"
+        )
+        finding.faults.append(Fault("log-fork", sentence))
 
     def _take_note(self, note: Note, finding: Finding) -> _Signed | None:
         """The checkpoint in this note; too few witnesses are a fault, and it is compared all the same."""
@@ -386,5 +398,5 @@ def _compare_alone(all_signed: list[_Signed]) -> None:
     """Checkpoints of different sizes say nothing about each other as long as nobody has the entries."""
     sizes = {one.opened.checkpoint.size for one in all_signed}
     for one in all_signed:
-        if len(sizes) > 1 and one.finding.kind in (Kind.CHECKPOINT, Kind.FORK):
+        if len(sizes) > 1 and one.finding.kind in (Kind.CHECKPOINT, Kind.FORK) and not one.finding.proven:
             one.finding.missing.append("the log's folder, to compare it with those of other sizes")

@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from p2pworld.civic.witness import Answer, Fork, Remember, Witness
+from p2pworld.civic.witness import Answer, Remember, Witness
 from p2pworld.limits import (
     WITNESS_BODY_BYTES_MAX,
     WITNESS_BODY_S,
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.requests import Request
+
+    from p2pworld.civic.fork import Fork
 
 __all__ = ["WitnessDesk", "checkpoint_path", "witness_app"]
 

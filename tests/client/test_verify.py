@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from client.leaf_words import leaf_words
 from client.policy import Policy, parse_policy, policy_of_keys
+from p2pworld.civic.fork import Fork, parse_fork
 from p2pworld.civic.transaction import Field
-from p2pworld.civic.witness import Fork, parse_fork
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import POLICY_BYTES_MAX, VERIFY_EPOCHS_MAX, VERIFY_FILES_MAX
 from p2pworld.merkle.checkpoint import Checkpoint, open_checkpoint

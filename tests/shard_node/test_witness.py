@@ -19,7 +19,8 @@ import trio
 import trio.testing
 from click.testing import CliRunner
 
-from p2pworld.civic.witness import AddCheckpoint, Answer, Seen, Witness, parse_fork, read_cosignatures
+from p2pworld.civic.fork import parse_fork
+from p2pworld.civic.witness import AddCheckpoint, Answer, Seen, Witness, read_cosignatures
 from p2pworld.limits import (
     WITNESS_BODY_BYTES_MAX,
     WITNESS_BODY_S,
