@@ -15,19 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nacl.public import Box, PrivateKey, PublicKey
 
 from client.table import CLIENT
-from p2pworld.civic.transaction import (
-    ERASED,
-    LEAF_VERSION,
-    SUGGESTION,
-    Field,
-    Filing,
-    Leaf,
-    Secrets,
-    file_transaction,
-)
+from p2pworld.civic.erasure import Erasure, asked_of, file_erasure
+from p2pworld.civic.transaction import SUGGESTION, Secrets, file_transaction
 from p2pworld.crypto.keys import (
     NodeKeys,
     PersonKeys,
@@ -391,13 +382,6 @@ OFFICE_SECRET = bytes(range(208, 240))
 STREAM, MINUTE, EPOCH = "jongno", 28_927_620, 3
 
 
-def wrap(key: bytes, office: bytes, ephemeral: PrivateKey) -> bytes:
-    """The sealed box of libsodium, with an ephemeral key that is known, so that it is always the same."""
-    mine = bytes(ephemeral.public_key)
-    nonce = hashlib.blake2b(mine + office, digest_size=24).digest()
-    return mine + bytes(Box(ephemeral, PublicKey(office)).encrypt(key, nonce).ciphertext)
-
-
 def civic() -> list[dict[str, Any]]:
     """A filed suggestion, an erasure, and the receipts of both from a log of the two."""
     person, office = PersonKeys.from_seed(PERSON_SEED), sealing_public(OFFICE_SECRET)
@@ -406,15 +390,14 @@ def civic() -> list[dict[str, Any]]:
         SUGGESTION, STREAM, MINUTE, {"topic": "parks"}, private, person, [office], SECRETS
     )
     assert filed.sealed is not None
-    clerk = Signer.from_seed(bytes(range(5, 37)))
-    erasure = Filing(ERASED.name, STREAM, clerk.public, MINUTE + 1, (Field("index", "0"),))
-    leaves = [filed.leaf(EPOCH), Leaf(LEAF_VERSION, EPOCH, erasure, clerk.sign(erasure.statement()))]
+    erasure = file_erasure(STREAM, 0, MINUTE + 1, Signer.from_seed(SECRETS.seed), bytes(range(5, 37)))
+    leaves = [filed.leaf(EPOCH), erasure.leaf(EPOCH)]
     log = NoteSigner("seoul.example/jongno", Signer.from_seed(bytes(range(6, 38))))
     witness = NoteSigner("witness.example", Signer.from_seed(bytes(range(7, 39))), COSIGNATURE)
     hashes = leaf_hashes(leaf.to_bytes() for leaf in leaves)
     text = Checkpoint(log.key.name, len(leaves), root_of(hashes)).text
     note = Note(text, (log.sign(text), witness.sign(text, MINUTE * 60)))
-    found = []
+    found: list[dict[str, Any]] = []
     for index, leaf in enumerate(leaves):
         proof = prove(inclusion_spans(index, len(leaves)), lambda tree: perfect_root([hashes[tree.number]]))
         found.append(
@@ -438,8 +421,13 @@ def civic() -> list[dict[str, Any]]:
         "blob": filed.sealed.blob.hex(),
         "office_secret": OFFICE_SECRET.hex(),
         "office": office.hex(),
-        "wrapped_key": wrap(SECRETS.blob_key, office, PrivateKey(bytes(range(8, 40)))).hex(),
+        "wrapped_key": filed.sealed.wraps[0].key.hex(),
+        "filed": filed.sealed.filed.hex(),
     }
+    asked = asked_of(erasure.filing)
+    assert asked is not None
+    statement = Erasure(STREAM, asked.index, erasure.filing.key).statement()
+    found[1]["erasure"] = {"by": asked.by.hex(), "statement": statement.hex(), "asked": asked.sig.hex()}
     return found
 
 
