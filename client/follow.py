@@ -11,7 +11,6 @@ checkpoints contradict each other, that comes out as a proof which needs no fold
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import urllib.error
@@ -22,6 +21,7 @@ from urllib.parse import urlsplit
 
 from client.verify_log import Fault
 from p2pworld.civic.fork import Fork, prove_fork
+from p2pworld.civic.witness import checkpoint_path
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import LOG_ENTRY_BYTES_MAX, NOTE_BYTES_MAX
 from p2pworld.merkle.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
@@ -194,8 +194,7 @@ class Follower:
         fault: Fault | None = None
         fork: Fork | None = None
         try:
-            name = hashlib.sha256(self.origin.encode()).hexdigest()
-            data = ask(f"checkpoint/{name}", NOTE_BYTES_MAX)
+            data = ask(checkpoint_path(self.origin).removeprefix("/"), NOTE_BYTES_MAX)
             if data is not None:
                 fault, fork = self.compare(self._open(data, quorum=False))
                 if fault:

@@ -39,6 +39,7 @@ __all__ = [
     "LOG_SIZE_MAX", "LOG_ENTRY_BYTES_MAX", "PROOF_HASHES_MAX", "KEY_NAME_BYTES_MAX", "NOTE_SIGNATURES_MAX",
     "NOTE_BYTES_MAX", "CHECKPOINT_TEXT_BYTES_MAX", "RECEIPT_EXTRA_BYTES_MAX", "RECEIPT_BYTES_MAX",
     "WITNESS_BODY_BYTES_MAX", "WITNESS_TRIES_MAX", "WITNESS_WAITING_MAX", "WITNESS_BODY_S",
+    "ASK_WITNESS_S", "ASK_WITNESS_GRACE_S", "ASK_WITNESS_TRIES",
     "WITNESS_LOGS_MAX", "WITNESS_FORKS_MAX", "POLICY_BYTES_MAX",
     "VERIFY_FAULTS_MAX", "VERIFY_FILES_MAX", "VERIFY_EPOCHS_MAX",
     "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX", "CIVIC_CLOCK_MINUTES",
@@ -259,6 +260,13 @@ WITNESS_BODY_BYTES_MAX: Final = 65_536 + 63 * 45 + 32  # a checkpoint, a proof, 
 WITNESS_TRIES_MAX: Final = 8  # decisions anew for one request, when others for the same log came between
 WITNESS_WAITING_MAX: Final = 256  # requests at once: 68 kB each, 18 MB; a second of flushes of 4 ms
 WITNESS_BODY_S: Final = 10.0  # for a body to come: 68 kB at 7 kB/s
+ASK_WITNESS_S: Final = 10.0  # for all that a holder asks one witness about a checkpoint: three answers of 3 s
+ASK_WITNESS_GRACE_S: Final = (
+    0.5  # for the others once a quorum has signed; a witness far away takes 0.3 s by TLS
+)
+ASK_WITNESS_TRIES: Final = (
+    3  # of one witness about a checkpoint: its size was not known, changed meanwhile, signed
+)
 WITNESS_LOGS_MAX: Final = 1_024  # each with its checkpoint of up to 65 kB: 67 MB on the disk
 WITNESS_FORKS_MAX: Final = (
     16  # files kept of one log, 131 kB each: one is proof enough, more tell how it went

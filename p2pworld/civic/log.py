@@ -114,6 +114,7 @@ class LogHolder:
         self._shown: Note | None = None  # the checkpoint last published
         self._asked: Note | None = None  # the one that witnesses are at
         self._ask_at: float | None = None  # when they are asked again, if they were too few
+        self._seen: tuple[Checkpoint, ...] = ()  # what they have shown that does not fit, to be compared
 
     @property
     def size(self) -> int:
@@ -191,10 +192,17 @@ class LogHolder:
                 raise AssertionError(f"{type(result).__name__} is no result of {self.stage.name}")
 
     def cosigned(self, result: Cosigned, now: float) -> list[Effect]:
-        """What witnesses say of the checkpoint that they were asked about; with a quorum it is kept."""
+        """What witnesses say of the checkpoint that they were asked about; with a quorum it is kept.
+
+        If they have seen what does not fit, this holder may have been overtaken, or the log was set back or has
+        forked: which of them, a new fence and the heads tell.
+        """
         if self._asked is None or result.checkpoint.text != self._asked.text:
             return []
         asked, self._asked = self._asked, None
+        if result.seen:
+            self._seen = result.seen
+            return self._fence()
         if len({verified.key.public for verified in result.verified}) < self._quorum:
             self._ask_at = now + CIVIC_RETRY_S
             return []
@@ -218,14 +226,15 @@ class LogHolder:
         if fenced.epoch != self._epoch:
             return self._close(Stage.DEPOSED)
         self._fences = fenced.fences
-        return self._take(ReadHeads(self._ticket + 1), Stage.READING)
+        return self._take(ReadHeads(self._ticket + 1, self._seen), Stage.READING)
 
     def _read(self, heads: Heads) -> list[Effect]:
-        wrong = compare(self._origin, heads)
+        wrong = compare(self._origin, heads, self._seen)
         if wrong:
             return [Alarm(wrong), *self._close(Stage.READ_ONLY)]
         if heads.record and heads.record.epoch > self._epoch:
             return self._close(Stage.DEPOSED)
+        self._seen = ()
         self._edge, self._record = heads.edge, heads.record
         self._since = heads.published.size if heads.published else 0
         return self._put_record()

@@ -10,6 +10,7 @@ Two checkpoints of one size that a log signed with different roots prove a fork;
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -40,6 +41,7 @@ __all__ = [
     "Remember",
     "Seen",
     "Witness",
+    "checkpoint_path",
     "parse_add_checkpoint",
     "read_cosignatures",
 ]
@@ -47,6 +49,11 @@ __all__ = [
 _OLD: Final = "old "
 _TEXT: Final = "text/plain; charset=utf-8"
 _SIZE: Final = "text/x.tlog.size"
+
+
+def checkpoint_path(origin: str) -> str:
+    """Where a witness shows what it signed last of this log."""
+    return f"/checkpoint/{hashlib.sha256(origin.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)

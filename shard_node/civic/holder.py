@@ -84,6 +84,15 @@ class CivicMeter:
     def failed(self, stage: str, reason: str) -> None:
         """A step did not happen, or nobody can tell."""
 
+    def published(self, size: int) -> None:
+        """A checkpoint of this size is to be seen."""
+
+    def witnessed(self, size: int) -> None:
+        """A checkpoint of this size has the signatures of enough witnesses."""
+
+    def witness(self, name: str, outcome: str) -> None:
+        """A witness has been asked: `signed`, or why not."""
+
     def alarm(self, refusal: Refusal) -> None:
         """The log is read-only from now on, and people must look."""
 
@@ -213,14 +222,17 @@ class CivicHolder:
                 self._meter.alarm(refusal)
             case AskWitnesses(checkpoint):
                 nursery.start_soon(self._ask, checkpoint)
-            case KeepWitnessed(checkpoint):
+            case KeepWitnessed(checkpoint, size):
                 with self._told("KeepWitnessed"):
                     await trio.to_thread.run_sync(self._places.folder.show, WITNESSED, checkpoint)
+                    self._meter.witnessed(size)
             case _:
                 result = await self._carry_out(effect)
                 self._do(self._machine.step(result, trio.current_time()))
-                if isinstance(effect, Publish) and isinstance(result, Published):
-                    nursery.start_soon(self._prune, effect)  # nobody waits for it
+                if isinstance(result, Published):
+                    self._meter.published(self.size)
+                    if isinstance(effect, Publish):
+                        nursery.start_soon(self._prune, effect)  # nobody waits for it
 
     # ---- steps
 
@@ -232,8 +244,8 @@ class CivicHolder:
                 case Fence(ticket, epoch):
                     row = await self._places.store.fence(self._log.stream, epoch)
                     result = Fenced(ticket, row.epoch, row.fences)
-                case ReadHeads(ticket):
-                    result = HeadsRead(ticket, await self._heads())
+                case ReadHeads(ticket, seen):
+                    result = HeadsRead(ticket, await self._heads(seen))
                 case Commit():
                     result = await self._commit(step)
                 case PutRecord():
@@ -284,7 +296,7 @@ class CivicHolder:
         if full:
             await trio.to_thread.run_sync(self._places.folder.prune, full)
 
-    async def _heads(self) -> Heads:
+    async def _heads(self, seen: Sequence[Checkpoint]) -> Heads:
         """Everything the log is known by; the edge and the roots are made of the store's entries, read one and all."""
         places = self._places
         record = _record(await places.records.read_record(self._log.signers[0].key.name))
@@ -293,7 +305,7 @@ class CivicHolder:
         row = await places.store.row(self._log.stream)
         size = row.size if row else 0
         edge, self._edges = Edge(), {0: Edge()}
-        heads = {head.size for head in (record, published, witnessed) if head}
+        heads = {head.size for head in (record, published, witnessed, *seen) if head}
         for stop in sorted({size, *(head for head in heads if head <= size)}):
             edge = await self._grown(edge, stop)
             self._edges[stop] = edge

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+from p2pworld.civic.witness import checkpoint_path
 from p2pworld.merkle.note import Note
 from p2pworld.merkle.tiles import ENTRIES, Tile
 from shard_node.cli import main
-from shard_node.witness.app import checkpoint_path
 from tests.client.logs_on_disk import write_log
 from tests.merkle.signed import LOG, ORIGIN, WITNESS_KEYS
 
