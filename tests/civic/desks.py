@@ -55,7 +55,7 @@ async def _answer(stream: trio.abc.Stream, talk: Talk) -> None:
     while True:
         event = http.next_event()
         if event is h11.NEED_DATA:
-            http.receive_data(await stream.receive_some(65_536))
+            http.receive_data(bytes(await stream.receive_some(65_536)))
         elif isinstance(event, h11.Request):
             request = event
         elif isinstance(event, h11.Data):
