@@ -30,6 +30,7 @@ from p2pworld.grants import Grant, grants_from_text, verify_chain
 from p2pworld.ids import Incarnation
 from shard_node import declared
 from shard_node.certificates import WebCertificate
+from shard_node.civic.meter import CivicFigures
 from shard_node.config import Address, Config
 from shard_node.coordination.interface import CoordinationDown
 from shard_node.coordination.settings import open_store
@@ -350,7 +351,7 @@ async def _run(
                 announcement = Announcement.of(config.roots, keys.public, bound.link_url, bound.web_url)
                 nursery.start_soon(_hear_the_lan, hints, announcement)
             app = make_app(
-                Status(executor, surroundings, config.name),
+                Status(executor, surroundings, config.name, CivicFigures(config.civic)),
                 more=[*moderation_routes(executor), *membership_routes(executor)],
             )
             await nursery.start(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from p2pworld.geometry import Cell
     from p2pworld.messages import Load
+    from shard_node.civic.meter import CivicFigures
     from shard_node.execute import Executor
     from shard_node.stages import Histogram
     from shard_node.surroundings import Surroundings
@@ -33,10 +34,13 @@ STALE_MAP_S: Final = 5.0  # the map is read four times a second
 
 
 class Status:
-    """Looks at one executor, and at what surrounds it."""
+    """Looks at one executor, at what surrounds it, and at the civic logs that the node may hold."""
 
-    def __init__(self, executor: Executor, surroundings: Surroundings, name: str) -> None:
+    def __init__(
+        self, executor: Executor, surroundings: Surroundings, name: str, civic: CivicFigures
+    ) -> None:
         self._executor, self._surroundings, self._name = executor, surroundings, name
+        self._civic = civic
         self._places: tuple[float, str, bytes] = (
             -math.inf,
             "",
@@ -170,6 +174,15 @@ class Status:
         yield "commit_seconds", {}, executor.commits_took
         for request, took in executor.store_took.items():
             yield "store_seconds", {"request": request}, took
+        yield from self._civic.histograms()
+
+    def streams(self) -> Iterator[tuple[str, Mapping[str, float]]]:
+        """(stream, figures that go up and down) of the civic logs that this node may hold."""
+        return self._civic.gauges()
+
+    def labelled_counters(self) -> Iterator[tuple[str, Mapping[str, str], int]]:
+        """(name, labels, how often) of what is counted with labels of its own."""
+        return self._civic.counters()
 
     def gauges(self) -> dict[str, float]:
         """Figures that go up and down, by the names of `shard_node.web.metrics`."""

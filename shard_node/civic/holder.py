@@ -75,6 +75,12 @@ class Witnesses(Protocol):
 class CivicMeter:
     """What the holder counts, for somebody to show; each call is told at once."""
 
+    def began(self, holder: CivicHolder) -> None:
+        """This holder is at work, and may be asked how it is."""
+
+    def ended(self) -> None:
+        """It is not any more."""
+
     def took(self, stage: str, seconds: float) -> None:
         """A stage (a step's name, `receipts` or `whole`: from filed to answered) took so long."""
 
@@ -184,6 +190,7 @@ class CivicHolder:
 
     async def run(self) -> Stage:
         """Hold the log until somebody else does or people must look; the stage it ended in."""
+        self._meter.began(self)
         try:
             async with trio.open_nursery() as nursery:
                 self._do(self._machine.start())
@@ -192,6 +199,7 @@ class CivicHolder:
                 nursery.cancel_scope.cancel()  # who asks witnesses for a log that is not ours any more
         finally:
             self._ended = True
+            self._meter.ended()
             for waiting in self._waiting.values():
                 waiting.answer = self._machine.closed or MOVED
                 waiting.answered.set()
