@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Sequence
 
-__all__ = ["LOST", "Answer", "Endpoint", "HttpConnection", "connect", "parse_web_url", "why"]
+__all__ = ["LOST", "Answer", "Endpoint", "HttpConnection", "connect", "fetch", "parse_web_url", "why"]
 
 LOST: Final = (
     OSError,
@@ -84,7 +84,7 @@ class Answer(NamedTuple):
     """One whole answer."""
 
     status: int
-    content_type: str
+    headers: dict[bytes, bytes]  # by name, in small letters
     body: bytes
 
 
@@ -120,8 +120,7 @@ class HttpConnection:
             if size_bytes > bytes_max:
                 raise RemoteError("answer-size", f"{self.endpoint} answers more than {bytes_max} bytes")
             parts.append(bytes(event.data))
-        kind = dict(response.headers).get(b"content-type", b"").decode("latin-1")
-        return Answer(response.status_code, kind, b"".join(parts))
+        return Answer(response.status_code, dict(response.headers), b"".join(parts))
 
     def rewind(self) -> bool:
         """Make ready for another question; False if this connection takes none."""
@@ -178,6 +177,29 @@ async def connect(endpoint: Endpoint, tls: ssl.SSLContext | None) -> HttpConnect
             raise
         stream = secure
     return HttpConnection(endpoint, stream)
+
+
+async def fetch(
+    url: str,
+    tls: ssl.SSLContext,
+    method: str = "GET",
+    body: bytes = b"",
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    *,
+    bytes_max: int,
+) -> Answer:
+    """The answer to one question, on a connection of its own.
+
+    Raises:
+        LocalError: `url` is no web address.
+        RemoteError: the answer is longer than `bytes_max` (`answer-size`).
+    """
+    endpoint, path = parse_web_url(url)
+    connection = await connect(endpoint, tls)
+    try:
+        return await connection.ask(method, path or "/", body, headers, bytes_max=bytes_max)
+    finally:
+        await connection.drop()
 
 
 def why(error: BaseException) -> str:

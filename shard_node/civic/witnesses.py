@@ -35,7 +35,7 @@ from p2pworld.merkle.checkpoint import Checkpoint, open_checkpoint, parse_count
 from p2pworld.merkle.note import Note, Verified, VerifierKey
 from p2pworld.merkle.proof import consistency_spans, prove
 from p2pworld.merkle.tiles import TileHashes
-from shard_node.http_client import LOST, Endpoint, connect, parse_web_url, why
+from shard_node.http_client import LOST, fetch, parse_web_url, why
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ log = logging.getLogger(__name__)
 class _Place:
     """One witness: where, by which key, and the size that it has signed last, as far as is known."""
 
-    endpoint: Endpoint
-    path: str
+    url: str
     key: VerifierKey
     known: int = 0
 
@@ -121,7 +120,9 @@ class HttpWitnesses:
     ) -> None:
         self._log_keys = tuple(log_keys)
         self._tiles = tiles
-        self._places = [_Place(*parse_web_url(url), key) for url, key in witnesses]
+        for url, _ in witnesses:
+            parse_web_url(url)
+        self._places = [_Place(url.rstrip("/"), key) for url, key in witnesses]
         self._quorum = quorum
         self._proofs = proofs
         self._meter = meter
@@ -193,11 +194,7 @@ class HttpWitnesses:
 
     async def _request(self, place: _Place, method: str, path: str, body: bytes = b"") -> Answer:
         """One question on a connection of its own: there is one a checkpoint, unless something is wrong."""
-        connection = await connect(place.endpoint, self._tls)
-        try:
-            return await connection.ask(method, place.path + path, body, [_TYPE], bytes_max=NOTE_BYTES_MAX)
-        finally:
-            await connection.drop()
+        return await fetch(place.url + path, self._tls, method, body, [_TYPE], bytes_max=NOTE_BYTES_MAX)
 
     # ---- a witness that has seen something else
 
