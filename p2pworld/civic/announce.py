@@ -194,7 +194,7 @@ def keys_type(roots: Collection[bytes], voids: Voids | None = None) -> Transacti
         try:
             announced_in(filing, roots, voids=voids)
         except RemoteError as error:
-            return Refusal(error.reason, str(error))
+            return Refusal("civic-keys", str(error))
         return None
 
     return TransactionType(KEYS, _FIELDS, sealed=False, check=check)

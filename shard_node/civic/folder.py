@@ -63,7 +63,11 @@ class PublishedLog:
 
     def get(self, tile: Tile, /) -> bytes | None:
         """The content of a tile; see `Tiles`."""
-        return self._read(tile.path, _TILE_BYTES_MAX)
+        return self.read(tile.path)
+
+    def read(self, path: str) -> bytes | None:
+        """The file at this path of a tile or a checkpoint, as it is, or None if there is none."""
+        return self._read(path, _TILE_BYTES_MAX)
 
     def write(self, files: Iterable[Written]) -> None:
         """Make these files durable and seen."""

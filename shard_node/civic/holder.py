@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -55,7 +55,7 @@ from shard_node.coordination.interface import CoordinationDown, OutcomeUnknown, 
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from p2pworld.civic.heads import Record
     from p2pworld.civic.steps import Effect, Result, Step
@@ -127,12 +127,12 @@ class Places:
 @dataclass(slots=True)
 class _Waiting:
     since_s: float
-    answered: trio.Event
-    answer: Receipt | Refusal = MOVED
+    told: Callable[[Receipt | Refusal], None]
 
 
 class CivicHolder:
-    """One epoch of one log; `run` it once. `now_minute` tells Unix time in minutes."""
+    """One epoch of one log; `run` it once. `now_minute` tells Unix time in minutes, `witnessed` is told of each
+    checkpoint that enough witnesses have signed, once everybody can read it."""
 
     def __init__(
         self,
@@ -142,12 +142,14 @@ class CivicHolder:
         now_minute: Callable[[], int],
         meter: CivicMeter | None = None,
         witnesses: Witnesses | None = None,
+        witnessed: Callable[[Note], None] = lambda note: None,
     ) -> None:
         self._log = log
         self._places = places
         self._now_minute = now_minute
         self._meter = meter or CivicMeter()
         self._witnesses = witnesses
+        self._witnessed = witnessed
         self._machine = LogHolder(log.stream, epoch, log.signers, log.types, log.quorum if witnesses else 0)
         self._effects: deque[Step | Accept | Alarm | AskWitnesses | KeepWitnessed] = deque()
         self._wake = trio.Event()
@@ -171,22 +173,30 @@ class CivicHolder:
         """How many submissions wait for a batch."""
         return self._machine.waiting
 
+    def submit(self, submission: Submission, told: Callable[[Receipt | Refusal], None]) -> None:
+        """File this; `told` is called once, now or later, with the receipt or with why there is none."""
+        if self._ended:
+            told(self._machine.closed or MOVED)
+            return
+        self._requests += 1
+        self._waiting[self._requests] = _Waiting(time.perf_counter(), told)
+        self._do(self._machine.submit(self._requests, submission, self._now_minute()))
+
     async def file(self, submission: Submission) -> Receipt | Refusal:
         """The receipt, once the submission is durable and published, or why there is none.
 
         Whoever stops waiting knows nothing, and may file the same again.
         """
-        if self._ended:
-            return self._machine.closed or MOVED
-        self._requests += 1
-        request = self._requests
-        waiting = self._waiting[request] = _Waiting(time.perf_counter(), trio.Event())
-        self._do(self._machine.submit(request, submission, self._now_minute()))
-        try:
-            await waiting.answered.wait()
-        finally:
-            self._waiting.pop(request, None)
-        return waiting.answer
+        answers: list[Receipt | Refusal] = []
+        answered = trio.Event()
+
+        def told(answer: Receipt | Refusal) -> None:
+            answers.append(answer)
+            answered.set()
+
+        self.submit(submission, told)
+        await answered.wait()
+        return answers[0]
 
     async def run(self) -> Stage:
         """Hold the log until somebody else does or people must look; the stage it ended in."""
@@ -200,9 +210,9 @@ class CivicHolder:
         finally:
             self._ended = True
             self._meter.ended()
-            for waiting in self._waiting.values():
-                waiting.answer = self._machine.closed or MOVED
-                waiting.answered.set()
+            waiting, self._waiting = self._waiting, {}
+            for one in waiting.values():
+                one.told(self._machine.closed or MOVED)
         return self.stage
 
     def _do(self, effects: Sequence[Effect]) -> None:
@@ -234,6 +244,7 @@ class CivicHolder:
                 with self._told("KeepWitnessed"):
                     await trio.to_thread.run_sync(self._places.folder.show, WITNESSED, checkpoint)
                     self._meter.witnessed(size)
+                    self._witnessed(checkpoint)
             case _:
                 result = await self._carry_out(effect)
                 self._do(self._machine.step(result, trio.current_time()))
@@ -357,14 +368,13 @@ class CivicHolder:
             self._answer(accept.request, receipt)
 
     def _answer(self, request: int, answer: Receipt | Refusal) -> None:
-        waiting = self._waiting.get(request)
-        if waiting is not None:  # else whoever asked has stopped waiting
+        waiting = self._waiting.pop(request, None)
+        if waiting is not None:  # else the holder has ended, and everybody has been told
             self._meter.took("whole", time.perf_counter() - waiting.since_s)
-            waiting.answer = answer
-            waiting.answered.set()
+            waiting.told(answer)
 
 
-_UNPROVEN = Refusal("civic-unproven", "it is in the log, but its receipt cannot be made just now; ask again")
+_UNPROVEN = Refusal("civic-unknown", "it is in the log, but its receipt cannot be made just now; ask again")
 
 
 def _head(note: Note | None) -> Checkpoint | None:

@@ -1,11 +1,12 @@
 """The figures of the civic logs that this node may hold, for /metrics: what each holder told, since the node began.
 
-Figures outlive the holder that told them: a log that was made read-only is so until the node is started again, and
-what failed stays counted.
+Figures outlive the holder that told them: what failed stays counted, and a log that was made read-only is told so until
+another holder begins here.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Final
@@ -15,20 +16,33 @@ from shard_node.civic.witnesses import SIGNED
 from shard_node.stages import WAIT_S, Histogram
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from p2pworld.errors import Refusal
-    from shard_node.civic.settings import CivicConfig
 
 __all__ = ["BATCH", "CivicFigures", "LogFigures"]
+
+log = logging.getLogger(__name__)
 
 BATCH: Final = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0)  # up to CIVIC_BATCH_MAX
 
 
 class LogFigures(CivicMeter):
-    """What the holders of one stream told here; `quorum` witnesses must sign."""
+    """What the holders of one stream told here, counted, told to the log where somebody should hear of it.
 
-    def __init__(self, quorum: int = 0, clock_s: Callable[[], float] = time.monotonic) -> None:
+    `quorum` witnesses must sign; `counters` are those of all streams together.
+    """
+
+    def __init__(
+        self,
+        stream: str,
+        quorum: int,
+        counters: Counter[str],
+        clock_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.failing = ""  # the step that failed last, and why; until one goes well
+        self.alarmed: Refusal | None = None
+        self._stream, self._counters = stream, counters
         self.stages: dict[str, Histogram] = {}
         self.batches = Histogram(BATCH)
         self.failures: Counter[tuple[str, str]] = Counter()  # by stage and reason
@@ -36,7 +50,6 @@ class LogFigures(CivicMeter):
         self._quorum = quorum
         self._clock_s = clock_s
         self._holder: CivicHolder | None = None
-        self._read_only = False
         self._checkpoint_s = self._witnessed_s = clock_s()
         self._witnessed_size = 0
         self._last: dict[str, str] = {}  # what each witness did when it was asked last
@@ -45,7 +58,7 @@ class LogFigures(CivicMeter):
 
     def began(self, holder: CivicHolder) -> None:
         """See `CivicMeter.began`."""
-        self._holder = holder
+        self._holder, self.failing, self.alarmed = holder, "", None
         self._checkpoint_s = self._witnessed_s = self._clock_s()
 
     def ended(self) -> None:
@@ -54,6 +67,8 @@ class LogFigures(CivicMeter):
 
     def took(self, stage: str, seconds: float) -> None:
         """See `CivicMeter.took`."""
+        if stage != "whole":
+            self.failing = ""
         if stage not in self.stages:
             self.stages[stage] = Histogram(WAIT_S)
         self.stages[stage].took(seconds)
@@ -61,10 +76,20 @@ class LogFigures(CivicMeter):
     def batch(self, submissions: int, entries: int) -> None:
         """See `CivicMeter.batch`."""
         self.batches.took(submissions)
+        self._counters["batches"] += 1
+        self._counters["submissions"] += submissions
+        self._counters["entries"] += entries
 
     def failed(self, stage: str, reason: str) -> None:
         """See `CivicMeter.failed`."""
         self.failures[stage, reason] += 1
+        self._counters[f"failed_{stage.lower()}"] += 1
+        if not self.failing:
+            extra = {"stream": self._stream, "step": stage, "reason": reason}
+            log.error(
+                "civic log %s: %s failed (%s); it is tried again", self._stream, stage, reason, extra=extra
+            )
+        self.failing = f"{stage.lower()}_{reason}"
 
     def published(self, size: int) -> None:
         """See `CivicMeter.published`."""
@@ -81,14 +106,24 @@ class LogFigures(CivicMeter):
 
     def alarm(self, refusal: Refusal) -> None:
         """See `CivicMeter.alarm`."""
-        self._read_only = True
+        self.alarmed = refusal
         self.failures["alarm", refusal.reason] += 1
+        self._counters["alarms"] += 1
+        log.critical(
+            "CIVIC LOG %s TAKES NOTHING ANY MORE: %s. Look at it before you restart this node.",
+            self._stream,
+            refusal.sentence,
+            extra={"stream": self._stream, "reason": refusal.reason},
+        )
 
     # ---- told to Prometheus
 
     def gauges(self) -> dict[str, float]:
         """Figures that go up and down; only whether it is held and read-only where it is not held."""
-        always = {"civic_held": float(self._holder is not None), "civic_read_only": float(self._read_only)}
+        always = {
+            "civic_held": float(self._holder is not None),
+            "civic_read_only": float(self.alarmed is not None),
+        }
         if self._holder is None:
             return always
         now_s = self._clock_s()
@@ -107,9 +142,8 @@ class LogFigures(CivicMeter):
 class CivicFigures:
     """The meters of all logs that a node may hold, by stream."""
 
-    def __init__(self, config: CivicConfig | None) -> None:
-        quorum = config.quorum if config else 0
-        self.meters = {stream: LogFigures(quorum) for stream in (config.streams if config else ())}
+    def __init__(self, streams: Iterable[str], quorum: int, counters: Counter[str]) -> None:
+        self.meters = {stream: LogFigures(stream, quorum, counters) for stream in streams}
 
     def gauges(self) -> Iterator[tuple[str, Mapping[str, float]]]:
         """(stream, its figures by name)."""

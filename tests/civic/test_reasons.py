@@ -15,7 +15,7 @@ from simulations.processes import ROOT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-INSIDE = {"log-"}  # told to operators alone: a citizen hears `civic-read-only`
+INSIDE = "log-"  # told to operators alone: a citizen hears `civic-read-only`
 PLACES = ("p2pworld/civic", "shard_node/civic", "shard_node/web/civic.py")
 POLITE = re.compile(r"(니다|세요)\.")
 HANGUL = re.compile(r"[가-힣]")
@@ -34,7 +34,7 @@ def refused_in_the_code() -> Iterator[tuple[str, str]]:
 
 
 def test_every_reason_that_reaches_a_citizen_has_its_sentences() -> None:
-    found = {reason for _, reason in refused_in_the_code() if not reason.startswith(tuple(INSIDE))}
+    found = {reason for _, reason in refused_in_the_code() if not reason.startswith(INSIDE)}
     assert len(found) > 12
     assert found == set(REASONS)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -113,8 +114,9 @@ class Holding:
 
 def civic_figures(now_s: list[float]) -> CivicFigures:
     """Those of two logs, one of them held, with everything that can happen to it."""
-    figures = CivicFigures(None)
-    figures.meters = {name: LogFigures(2, lambda: now_s[0]) for name in ("city", "jongno")}
+    counters = Counter[str]()
+    figures = CivicFigures((), 2, counters)
+    figures.meters = {name: LogFigures(name, 2, counters, lambda: now_s[0]) for name in ("city", "jongno")}
     meter = figures.meters["city"]
     meter.began(cast("CivicHolder", Holding()))
     meter.batch(3, 2)
