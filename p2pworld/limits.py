@@ -40,7 +40,7 @@ __all__ = [
     "NOTE_BYTES_MAX", "CHECKPOINT_TEXT_BYTES_MAX", "RECEIPT_EXTRA_BYTES_MAX", "RECEIPT_BYTES_MAX",
     "WITNESS_BODY_BYTES_MAX", "WITNESS_TRIES_MAX", "WITNESS_WAITING_MAX", "WITNESS_BODY_S",
     "ASK_WITNESS_S", "ASK_WITNESS_GRACE_S", "ASK_WITNESS_TRIES",
-    "WITNESS_LOGS_MAX", "WITNESS_FORKS_MAX", "POLICY_BYTES_MAX",
+    "WITNESS_LOGS_MAX", "WITNESS_FORKS_MAX", "POLICY_BYTES_MAX", "PINNED_BYTES_MAX",
     "VERIFY_FAULTS_MAX", "VERIFY_FILES_MAX", "VERIFY_EPOCHS_MAX",
     "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX", "CIVIC_CLOCK_MINUTES",
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S",
@@ -276,6 +276,7 @@ WITNESS_FORKS_MAX: Final = (
     16  # files kept of one log, 131 kB each: one is proof enough, more tell how it went
 )
 POLICY_BYTES_MAX: Final = 65_536  # 32 witnesses, some hundred logs, and comments
+PINNED_BYTES_MAX: Final = 1 << 20  # 256 streams that have changed keys three times, of 1.3 kB each
 VERIFY_FAULTS_MAX: Final = 100  # told of one log: where more is wrong, the whole of it is
 VERIFY_FILES_MAX: Final = 4_096  # named on one command line: 166 kB each at most, 680 MB
 VERIFY_EPOCHS_MAX: Final = (

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from shard_node.announce_command import announce
 from shard_node.commands import CONFIG
 from shard_node.errors import ConfigError
 
@@ -377,3 +378,6 @@ def show(path: Path) -> None:
         until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(one.not_after_ms / 1000))
         click.echo(f"{one.role} over {' '.join(one.scope)} until {until}")
         click.echo(f"  for {one.subject.hex()}\n  by  {one.issuer.hex()}")
+
+
+keys.add_command(announce)
