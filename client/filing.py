@@ -18,7 +18,7 @@ import trio
 
 from p2pworld.civic.reasons import REASONS, words_for
 from p2pworld.civic.transaction import parse_leaf
-from p2pworld.errors import RemoteError
+from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import LOG_ENTRY_BYTES_MAX, RECEIPT_BYTES_MAX, VERIFY_EPOCHS_MAX
 from p2pworld.merkle.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from p2pworld.merkle.proof import check_inclusion
@@ -143,9 +143,16 @@ class Filer:
         return self._most_refused(1) if everybody else None
 
     async def _ask(
-        self, url: str, path: str, bytes_max: int, method: str = "GET", body: bytes = b""
+        self,
+        url: str,
+        path: str,
+        bytes_max: int,
+        method: str = "GET",
+        body: bytes = b"",
+        *,
+        quiet: bool = False,
     ) -> Answer | None:
-        """What the node answers, or the one that it sends readers to."""
+        """What the node answers, or the one that it sends readers to; if nothing, that is told unless `quiet`."""
         where = url + path
         try:
             with trio.fail_after(ASK_S):
@@ -157,9 +164,13 @@ class Filer:
                     if method != "GET" or answer.status not in (302, 307, 308) or not where:
                         return answer
         except LOST as error:
-            self._told(url, f"does not answer: {why(error)}")
-        except RemoteError as error:
-            self._told(url, f"answers what cannot be: {error}")
+            sentence = f"does not answer: {why(error)}"
+        except (RemoteError, LocalError) as error:
+            sentence = f"answers what cannot be: {error}"
+        else:
+            sentence = "sends readers in circles"
+        if not quiet:
+            self._told(url, sentence)
         return None
 
     def _take_refusal(self, url: str, answer: Answer) -> None:
@@ -217,13 +228,20 @@ class Filer:
             else:
                 return leaf
         else:  # a city that is older: what stands there tells the epoch
-            entry = await self._entry(url, receipt.index, checkpoint.size)
-            own = self._submission
-            found = parse_leaf(entry) if entry is not None else None
-            if entry is not None and found and (found.filing, found.sig) == (own.filing, own.sig):
-                _check(entry, receipt, checkpoint)
-                return entry
+            for there in dict.fromkeys((url, *self._urls)):
+                entry = await self._entry(there, receipt.index, checkpoint.size)
+                if entry is not None and self._is_own(entry):
+                    _check(entry, receipt, checkpoint)
+                    return entry
         raise refused
+
+    def _is_own(self, entry: bytes) -> bool:
+        """Whether this is the submission's leaf, in some epoch."""
+        try:
+            leaf = parse_leaf(entry)
+        except RemoteError:
+            return False
+        return (leaf.filing, leaf.sig) == (self._submission.filing, self._submission.sig)
 
     async def _entry(self, url: str, index: int, size: int) -> bytes | None:
         """What the log shows at this place."""
@@ -231,9 +249,12 @@ class Filer:
         tile = Tile(ENTRIES, number, min(TILE_WIDTH, size - number * TILE_WIDTH))
         for there in (tile, tile.widest):
             path = f"/log/{self._submission.filing.stream}/{there.path}"
-            answer = await self._ask(url, path, _BUNDLE_BYTES_MAX)
+            answer = await self._ask(url, path, _BUNDLE_BYTES_MAX, quiet=True)
             if answer is not None and answer.status == 200:
-                return decode_bundle(there, answer.body)[at]
+                try:
+                    return decode_bundle(there, answer.body)[at]
+                except RemoteError:
+                    return None
         return None
 
 

@@ -66,6 +66,8 @@ async def _answer(stream: trio.abc.Stream, talk: Talk) -> None:
         return
     status, kind, said = await talk(request.method.decode(), request.target.decode(), body)
     head = [("Content-Type", kind), ("Content-Length", str(len(said)))]
+    if status == 307:  # the body says where to
+        head.append(("Location", said.decode()))
     events = (h11.Response(status_code=status, headers=head), h11.Data(data=said), h11.EndOfMessage())
     await stream.send_all(b"".join(http.send(event) or b"" for event in events))
 
