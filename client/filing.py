@@ -17,13 +17,12 @@ from typing import TYPE_CHECKING, Final, Protocol
 import trio
 
 from p2pworld.civic.reasons import REASONS, words_for
-from p2pworld.civic.transaction import parse_leaf
+from p2pworld.civic.receipts import noted_epoch
 from p2pworld.errors import LocalError, RemoteError
-from p2pworld.limits import LOG_ENTRY_BYTES_MAX, RECEIPT_BYTES_MAX, VERIFY_EPOCHS_MAX
+from p2pworld.limits import RECEIPT_BYTES_MAX
 from p2pworld.merkle.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from p2pworld.merkle.proof import check_inclusion
 from p2pworld.merkle.receipt import Receipt, parse_receipt
-from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Tile, decode_bundle
 from p2pworld.merkle.tree import leaf_hash
 from shard_node.http_client import LOST, Answer, fetch, why
 
@@ -40,7 +39,6 @@ ASK_S: Final = 15.0  # a node answers within ten, whatever happens
 AGAIN_S: Final = (1.0, 2.0, 4.0, 8.0, 15.0)  # between rounds over all nodes
 AGREE: Final = 2  # nodes whose refusals are believed
 REDIRECTS: Final = 2  # to the holder, which may just have changed
-_BUNDLE_BYTES_MAX: Final = TILE_WIDTH * (2 + LOG_ENTRY_BYTES_MAX)
 _BINARY: Final = (b"content-type", b"application/octet-stream")
 
 
@@ -110,7 +108,7 @@ class Filer:
             answer = await self._ask(url, f"/civic/receipt/{stream}/{index}", RECEIPT_BYTES_MAX)
             if answer is None or answer.status != 200:
                 continue
-            found = await self._prove(url, answer.body)
+            found = self._prove(url, answer.body)
             if found is not None and found.receipt.index != index:
                 self._told(url, "has it at another place than before: the log holds it twice, or has forked")
             elif found is not None:
@@ -131,7 +129,7 @@ class Filer:
             if answer is None:
                 continue
             if answer.status == 200:
-                found = await self._prove(url, answer.body)
+                found = self._prove(url, answer.body)
                 if found is not None:
                     return found
                 continue
@@ -149,10 +147,8 @@ class Filer:
         bytes_max: int,
         method: str = "GET",
         body: bytes = b"",
-        *,
-        quiet: bool = False,
     ) -> Answer | None:
-        """What the node answers, or the one that it sends readers to; if nothing, that is told unless `quiet`."""
+        """What the node answers, or the one that it sends readers to."""
         where = url + path
         try:
             with trio.fail_after(ASK_S):
@@ -169,8 +165,7 @@ class Filer:
             sentence = f"answers what cannot be: {error}"
         else:
             sentence = "sends readers in circles"
-        if not quiet:
-            self._told(url, sentence)
+        self._told(url, sentence)
         return None
 
     def _take_refusal(self, url: str, answer: Answer) -> None:
@@ -192,7 +187,7 @@ class Filer:
 
     # ---- what a receipt proves
 
-    async def _prove(self, url: str, data: bytes) -> Proven | None:
+    def _prove(self, url: str, data: bytes) -> Proven | None:
         """What this receipt proves of the submission, or nothing, and that is told."""
         try:
             receipt = parse_receipt(data)
@@ -200,7 +195,7 @@ class Filer:
             policy = self._trust.policy(self._submission.filing.stream, checkpoint.size)
             [(origin, keys)] = policy.logs.items()
             opened = open_checkpoint(receipt.checkpoint, origin, keys, policy.witnesses)
-            leaf = await self._leaf(url, receipt, checkpoint)
+            leaf = self._leaf(receipt, checkpoint)
         except RemoteError as error:
             self._told(url, f"answers with a receipt that does not hold: {error} ({error.reason})")
             return None
@@ -210,53 +205,16 @@ class Filer:
             return Proven(receipt, leaf, opened, error)
         return Proven(receipt, leaf, opened)
 
-    async def _leaf(self, url: str, receipt: Receipt, checkpoint: Checkpoint) -> bytes:
-        """The leaf that the receipt proves to be in the log: this submission, in whatever epoch it was taken.
+    def _leaf(self, receipt: Receipt, checkpoint: Checkpoint) -> bytes:
+        """The leaf that the receipt proves to be in the log: this submission, in the epoch that the receipt tells.
 
         Raises:
-            RemoteError: it is not this submission that is there.
+            RemoteError: it tells none (`receipt-epoch`), or it is not this submission that is there
+                (`check_inclusion`'s reasons).
         """
-        refused = RemoteError("proof-index", "it is for an entry that the log does not have")
-        for epoch in range(VERIFY_EPOCHS_MAX):
-            leaf = self._submission.leaf(epoch).to_bytes()
-            try:
-                _check(leaf, receipt, checkpoint)
-            except RemoteError as error:
-                refused = error
-                if error.reason != "proof-root":
-                    break
-            else:
-                return leaf
-        else:  # a city that is older: what stands there tells the epoch
-            for there in dict.fromkeys((url, *self._urls)):
-                entry = await self._entry(there, receipt.index, checkpoint.size)
-                if entry is not None and self._is_own(entry):
-                    _check(entry, receipt, checkpoint)
-                    return entry
-        raise refused
-
-    def _is_own(self, entry: bytes) -> bool:
-        """Whether this is the submission's leaf, in some epoch."""
-        try:
-            leaf = parse_leaf(entry)
-        except RemoteError:
-            return False
-        return (leaf.filing, leaf.sig) == (self._submission.filing, self._submission.sig)
-
-    async def _entry(self, url: str, index: int, size: int) -> bytes | None:
-        """What the log shows at this place."""
-        number, at = divmod(index, TILE_WIDTH)
-        tile = Tile(ENTRIES, number, min(TILE_WIDTH, size - number * TILE_WIDTH))
-        for there in (tile, tile.widest):
-            path = f"/log/{self._submission.filing.stream}/{there.path}"
-            answer = await self._ask(url, path, _BUNDLE_BYTES_MAX, quiet=True)
-            if answer is not None and answer.status == 200:
-                try:
-                    return decode_bundle(there, answer.body)[at]
-                except RemoteError:
-                    return None
-        return None
-
-
-def _check(leaf: bytes, receipt: Receipt, checkpoint: Checkpoint) -> None:
-    check_inclusion(leaf_hash(leaf), receipt.index, checkpoint.size, receipt.proof, checkpoint.root)
+        epoch = noted_epoch(receipt)
+        if epoch is None:
+            raise RemoteError("receipt-epoch", "it does not tell in which epoch the entry was taken")
+        leaf = self._submission.leaf(epoch).to_bytes()
+        check_inclusion(leaf_hash(leaf), receipt.index, checkpoint.size, receipt.proof, checkpoint.root)
+        return leaf
