@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from client.policy import Policy
 
-__all__ = ["FOLLOW_BUNDLES", "Follower", "Step", "fetch_from"]
+__all__ = ["FOLLOW_BUNDLES", "FolderTiles", "Follower", "Step", "fetch_from"]
 
 ASK_S: Final = 30.0
 FOLLOW_BUNDLES: Final = 16  # appended at once: 4 096 entries
@@ -82,13 +82,14 @@ def fetch_from(url: str) -> Callable[[str, int], bytes | None]:
     return fetch
 
 
-class _FolderTiles:
-    """The tiles of the copy."""
+class FolderTiles:
+    """The tiles in a log's folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def get(self, tile: Tile, /) -> bytes | None:
+        """The content of a tile; see `Tiles`."""
         path = self._folder / tile.path
         return path.read_bytes() if path.is_file() else None
 
@@ -120,7 +121,7 @@ class Follower:
         if path.exists():
             self._last = self._open(path.read_bytes())
             checkpoint = self._last.checkpoint
-            self._edge = Edge.restore(checkpoint.size, _FolderTiles(folder))
+            self._edge = Edge.restore(checkpoint.size, FolderTiles(folder))
             if self._edge.root() != checkpoint.root:
                 raise RemoteError("log-root", "the folder is not what its own checkpoint says: verify it")
 
@@ -170,7 +171,7 @@ class Follower:
             return None, None
         if checkpoint.origin != self.origin:
             return Fault("checkpoint-origin", "this is the checkpoint of another log"), None
-        fork = prove_fork(opened.note, self._last.note, TileHashes(self.size, _FolderTiles(self._folder)))
+        fork = prove_fork(opened.note, self._last.note, TileHashes(self.size, FolderTiles(self._folder)))
         if fork is None:
             return None, None
         return Fault("log-fork", f"the log signed another history for {checkpoint.size} entries"), fork

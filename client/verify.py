@@ -13,9 +13,10 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from client.follow import FolderTiles
 from client.leaf_words import leaf_facts, leaf_words
 from client.verify_log import Fault, LogFound, Wanted, read_log
-from p2pworld.civic.fork import FORK_LINE, Fork, check_fork, parse_fork
+from p2pworld.civic.fork import FORK_LINE, Fork, check_fork, parse_fork, prove_fork
 from p2pworld.civic.receipts import noted_epoch
 from p2pworld.civic.transaction import Submission, parse_leaf, parse_submission, verify_filing
 from p2pworld.errors import RemoteError
@@ -24,6 +25,7 @@ from p2pworld.merkle.checkpoint import Checkpoint, SignedCheckpoint, open_checkp
 from p2pworld.merkle.note import Note, parse_note
 from p2pworld.merkle.proof import check_inclusion
 from p2pworld.merkle.receipt import Receipt, parse_receipt
+from p2pworld.merkle.tiles import TileHashes
 from p2pworld.merkle.tree import leaf_hash
 
 if TYPE_CHECKING:
@@ -85,7 +87,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found of each thing, and the first fork that any two of the checkpoints prove."""
+    """What was found of each thing, and the first fork that two of the checkpoints prove, or one and a folder."""
 
     findings: tuple[Finding, ...]
     fork: Fork | None = None
@@ -144,6 +146,7 @@ class _Bench:
         self._receipts: list[tuple[Receipt, _Signed]] = []
         self._leaves: list[bytes] = []
         self._submissions: list[Submission] = []
+        self._fork: Fork | None = None  # that a folder proves
 
     # ---- one by one
 
@@ -272,7 +275,7 @@ class _Bench:
     def judge(self) -> Report:
         """Compares everything with everything it says something about."""
         found = [(signed, self._judge_folder(path, signed)) for path, signed in self._folders]
-        fork = self._find_fork()
+        fork = self._find_fork() or self._fork
         for receipt, signed in self._receipts:
             self._judge_receipt(receipt, signed, found)
         for origin, all_signed in self._signed.items():
@@ -305,7 +308,10 @@ class _Bench:
         if not found.faults:
             finding.sentences.append("Every entry and every tile is what was signed.")
         for one in others:
-            _compare_with_folder(one, found, checkpoint.size)
+            forked = _compare_with_folder(one, found, checkpoint.size)
+            if forked and self._fork is None and not found.faults:
+                read = TileHashes(checkpoint.size, FolderTiles(path))
+                self._fork = prove_fork(one.opened.note, signed.opened.note, read)
         return found
 
     def _find_fork(self) -> Fork | None:
@@ -383,7 +389,8 @@ def _words_of(entry: bytes) -> str:
         return f" It is no leaf of this city's form ({len(entry)} bytes)."
 
 
-def _compare_with_folder(one: _Signed, found: LogFound, size: int) -> None:
+def _compare_with_folder(one: _Signed, found: LogFound, size: int) -> bool:
+    """Says whether the folder begins with this checkpoint; True if it has another history."""
     checkpoint = one.opened.checkpoint
     root = found.roots.get(checkpoint.size)
     if checkpoint.size > size:
@@ -393,8 +400,10 @@ def _compare_with_folder(one: _Signed, found: LogFound, size: int) -> None:
     elif root != checkpoint.root:
         sentence = f"the log's folder has another root at {checkpoint.size}: the log signed two histories"
         one.finding.faults.append(Fault("log-fork", sentence))
+        return True
     else:
         one.finding.sentences.append("The log's folder begins with just these entries.")
+    return False
 
 
 def _compare_alone(all_signed: list[_Signed]) -> None:
