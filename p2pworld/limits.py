@@ -39,7 +39,7 @@ __all__ = [
     "LOG_SIZE_MAX", "LOG_ENTRY_BYTES_MAX", "PROOF_HASHES_MAX", "KEY_NAME_BYTES_MAX", "NOTE_SIGNATURES_MAX",
     "NOTE_BYTES_MAX", "CHECKPOINT_TEXT_BYTES_MAX", "RECEIPT_EXTRA_BYTES_MAX", "RECEIPT_BYTES_MAX",
     "WITNESS_BODY_BYTES_MAX", "WITNESS_TRIES_MAX", "WITNESS_WAITING_MAX", "WITNESS_BODY_S",
-    "ASK_WITNESS_S", "ASK_WITNESS_GRACE_S", "ASK_WITNESS_TRIES",
+    "ASK_WITNESS_S", "ASK_WITNESS_GRACE_S", "ASK_WITNESS_AGAIN_S", "ASK_WITNESS_TRIES",
     "WITNESS_LOGS_MAX", "WITNESS_FORKS_MAX", "POLICY_BYTES_MAX", "PINNED_BYTES_MAX",
     "VERIFY_FAULTS_MAX", "VERIFY_FILES_MAX", "VERIFY_EPOCHS_MAX",
     "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX", "CIVIC_CLOCK_MINUTES",
@@ -267,6 +267,9 @@ WITNESS_BODY_S: Final = 10.0  # for a body to come: 68 kB at 7 kB/s
 ASK_WITNESS_S: Final = 10.0  # for all that a holder asks one witness about a checkpoint: three answers of 3 s
 ASK_WITNESS_GRACE_S: Final = (
     0.5  # for the others once a quorum has signed; a witness far away takes 0.3 s by TLS
+)
+ASK_WITNESS_AGAIN_S: Final = (
+    5.0  # before they are asked again if too few have signed: ten times while who filed waits
 )
 ASK_WITNESS_TRIES: Final = (
     3  # of one witness about a checkpoint: its size was not known, changed meanwhile, signed

@@ -45,7 +45,7 @@ from p2pworld.civic.steps import (
 )
 from p2pworld.civic.transaction import check_submission
 from p2pworld.errors import Refusal
-from p2pworld.limits import CIVIC_BATCH_MAX, CIVIC_QUEUE_MAX, CIVIC_RETRY_S
+from p2pworld.limits import ASK_WITNESS_AGAIN_S, CIVIC_BATCH_MAX, CIVIC_QUEUE_MAX, CIVIC_RETRY_S
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
 from p2pworld.merkle.tiles import Edge
@@ -204,7 +204,7 @@ class LogHolder:
             self._seen = result.seen
             return self._fence()
         if len({verified.key.public for verified in result.verified}) < self._quorum:
-            self._ask_at = now + CIVIC_RETRY_S
+            self._ask_at = now + ASK_WITNESS_AGAIN_S
             return []
         note = asked.signed(verified.signature for verified in result.verified)
         kept = KeepWitnessed(note, Checkpoint.parse(note.text).size)

@@ -70,6 +70,7 @@ class _Place:
     url: str
     key: VerifierKey
     known: int = 0
+    outcome: str = SIGNED  # of the last time; what changes is told to the log
 
 
 @dataclass(slots=True)
@@ -147,22 +148,19 @@ class HttpWitnesses:
 
     async def _ask(self, place: _Place, asked: _Round) -> None:
         """Asks one witness, whatever comes of it."""
-        outcome = "slow"
+        outcome, sentence = "slow", ""
         try:
             outcome = await self._talk(place, asked)
         except LOST as error:
-            outcome = "down"
-            log.info("a witness is not reached", extra={"witness": place.key.name, "reason": why(error)})
-        except RemoteError as error:
-            outcome = error.reason
-            log.warning(
-                "a witness answers what cannot be believed: %s", error, extra={"witness": place.key.name}
-            )
-        except StorageFailed as error:
-            outcome = error.reason
-            log.error("no proof can be made for witnesses: %s", error)
+            outcome, sentence = "down", why(error)
+        except (RemoteError, StorageFailed) as error:
+            outcome, sentence = error.reason, str(error)
         finally:
             asked.ended()
+            if outcome != place.outcome:
+                extra = {"witness": place.key.name, "outcome": outcome, "sentence": sentence}
+                log.warning("a witness of a civic log: %s", outcome, extra=extra)
+            place.outcome = outcome
             if self._meter is not None:
                 self._meter.witness(place.key.name, outcome)
 

@@ -33,7 +33,8 @@ _LABELLED = (
     (
         "`p2pworld_unhealthy`",
         "`reason`",
-        "1 for each reason why `/healthz` says no: `not_registered`, `lapsed`, `map_stale`, `writes_fail`",
+        "1 for each reason why `/healthz` says no: `not_registered`, `lapsed`, `map_stale`, "
+        "`writes_fail`, `civic_fails`, `civic_read_only`",
     ),
     ("`p2pworld_cpu_seconds_total`", "`stage`", "seconds of CPU of the node's loop, by what it did"),
     ("`p2pworld_events_total`", "`part`, `what`", "how often something happened here"),
