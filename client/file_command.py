@@ -153,7 +153,7 @@ def _write(
     from p2pworld.civic.transaction import SUGGESTION, Secrets, file_transaction
     from p2pworld.crypto.keys import Signer
     from p2pworld.errors import LocalError
-    from shard_node.key_commands import write_new
+    from shard_node.secret_files import write_new
 
     secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
     try:
@@ -184,7 +184,7 @@ def keep(path: Path, submission: Submission, secrets: str) -> None:
 
     Raises ConfigError.
     """
-    from shard_node.key_commands import write_new
+    from shard_node.secret_files import write_new
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
