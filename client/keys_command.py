@@ -20,7 +20,10 @@ from client.verify_command import read_policy
 from shard_node.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from client.policy import Policy
+    from client.verify_leaves import BadLeaf
     from client.verify_log import Fault
     from p2pworld.civic.announce import Announced, KeyHistory
     from p2pworld.merkle.checkpoint import SignedCheckpoint
@@ -105,12 +108,14 @@ def _read(folder: Path, policy: Policy, history: KeyHistory) -> None:
     from client.verify_log import Fault, Wanted, read_log
     from p2pworld.errors import RemoteError
 
-    def take(entry: bytes) -> None:
-        history.take(entry)
+    def take(entries: Sequence[bytes]) -> Callable[[], list[BadLeaf]]:
+        for entry in entries:
+            history.take(entry)
+        return list
 
     try:
         checkpoint = _open(folder, policy).checkpoint
-        found = read_log(folder, checkpoint.size, checkpoint.root, Wanted(check_entry=take))
+        found = read_log(folder, checkpoint.size, checkpoint.root, Wanted(check_leaves=take))
     except RemoteError as error:
         _end([Fault(error.reason, str(error))], str(folder))
     except OSError as error:

@@ -33,8 +33,7 @@ from p2pworld.limits import (
     CIVIC_SUBMISSION_BYTES_MAX,
 )
 from p2pworld.messages.fields import U16, U32, U53, Code, Key, Nonce, Signature, Size
-from p2pworld.wire.codec import canonical, unpack_map
-from p2pworld.wire.schema import Schema
+from p2pworld.wire.codec import Canonical, unpack_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -85,8 +84,15 @@ class Field:
 Fields = Annotated[tuple[Field, ...], Size(0, 32)]
 
 
+class _Stated:
+    """A place beside the fields for the bytes that were made of them."""
+
+    __slots__ = ("_statement",)
+    _statement: bytes
+
+
 @dataclass(frozen=True, slots=True)
-class Filing:
+class Filing(_Stated):
     """What the transaction's own key signs. `minute` is of Unix time; `via` is a gateway's key where one signed for
     somebody who could not; `sealed` is empty where nothing is."""
 
@@ -99,8 +105,12 @@ class Filing:
     via: Annotated[bytes, Size(0, 32)] = b""
 
     def statement(self) -> bytes:
-        """The bytes that are signed."""
-        return _FILING_NAME + canonical(_FILING.write(self))
+        """The bytes that are signed; made once, because who takes a filing verifies it by them and then names it."""
+        try:
+            return self._statement
+        except AttributeError:
+            object.__setattr__(self, "_statement", _FILING_NAME + _FILING.pack(self))
+            return self._statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +128,7 @@ class Leaf:
         Raises:
             LocalError: too long.
         """
-        data = canonical(_LEAF.write(self))
+        data = _LEAF.pack(self)
         if len(data) > CIVIC_LEAF_BYTES_MAX:
             raise LocalError(f"a leaf of {len(data)} bytes, where {CIVIC_LEAF_BYTES_MAX} are allowed")
         return data
@@ -150,7 +160,7 @@ class Sealed:
 
     def to_bytes(self) -> bytes:
         """What is sealed, as a store keeps it."""
-        return canonical(_SEALED.write(self))
+        return _SEALED.pack(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +185,21 @@ class Submission:
         """What tells a retry (the same) from another content under the same key."""
         return hashlib.sha256(self.filing.statement() + self.sig).digest()
 
+    @property
+    def as_filed(self) -> bool:
+        """Whether what is sealed, its wraps too, is what the filing was signed for; nothing is, where nothing was."""
+        sealed = self.sealed
+        if sealed is None:
+            return not self.filing.sealed
+        return self.filing.sealed == sealed.commitment and sealed.filed == wraps_hash(sealed.wraps)
+
     def leaf(self, epoch: int) -> Leaf:
         """The leaf of this submission, taken in this epoch."""
         return Leaf(LEAF_VERSION, epoch, self.filing, self.sig)
 
     def to_bytes(self) -> bytes:
         """The submission as it travels."""
-        return canonical(_SUBMISSION.write(self))
+        return _SUBMISSION.pack(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,15 +210,15 @@ class _Said:
     fields: Fields
 
     def statement(self) -> bytes:
-        return _IDENTITY_NAME + canonical(_SAID.write(replace(self, filing=replace(self.filing, sealed=b""))))
+        return _IDENTITY_NAME + _SAID.pack(replace(self, filing=replace(self.filing, sealed=b"")))
 
 
-_FILING = Schema(Filing)
-_LEAF = Schema(Leaf)
-_PRIVATE = Schema(Private)
-_SEALED = Schema(Sealed)
-_SAID = Schema(_Said)
-_SUBMISSION = Schema(Submission)
+_FILING = Canonical(Filing)
+_LEAF = Canonical(Leaf)
+_PRIVATE = Canonical(Private)
+_SEALED = Canonical(Sealed)
+_SAID = Canonical(_Said)
+_SUBMISSION = Canonical(Submission)
 
 
 def wraps_hash(wraps: Iterable[Wrap]) -> bytes:
@@ -305,7 +323,7 @@ def check_submission(
     `civic-stream`, `civic-type`, `civic-clock`, `civic-field`, `civic-sealed`, `civic-signature`, or what the type's
     own check says.
     """
-    filing, sealed = submission.filing, submission.sealed
+    filing = submission.filing
     if filing.stream != stream:
         return Refusal("civic-stream", f"this was filed for {filing.stream}, not for {stream}")
     declared = types.get(filing.type)
@@ -315,9 +333,7 @@ def check_submission(
         return Refusal("civic-clock", "the clock of the device is wrong by ten minutes or more")
     if not declared.accepts(filing.public) or len(filing.via) not in (0, 32):
         return Refusal("civic-field", f"a public field is missing, unknown or not as {filing.type} has it")
-    expected = sealed.commitment if sealed else b""
-    as_filed = sealed is None or sealed.filed == wraps_hash(sealed.wraps)
-    if declared.sealed != (sealed is not None) or filing.sealed != expected or not as_filed:
+    if declared.sealed != (submission.sealed is not None) or not submission.as_filed:
         return Refusal("civic-sealed", "what is sealed is not what was signed for")
     if not verify_filing(filing, submission.sig):
         return Refusal("civic-signature", "this was not signed by the transaction's key, or was altered")
@@ -364,7 +380,7 @@ def file_transaction(
     open_filing = Filing(declared.name, stream, signer.public, minute, fields)
     hidden = tuple(Field(name, value) for name, value in private.items())
     sig = identity.sign(_Said(open_filing, hidden).statement())
-    blob = lock(secrets.blob_key, canonical(_PRIVATE.write(Private(identity.public, hidden, sig))))
+    blob = lock(secrets.blob_key, _PRIVATE.pack(Private(identity.public, hidden, sig)))
     if len(blob) > CIVIC_SEALED_BYTES_MAX:
         raise LocalError(f"{len(blob)} bytes to be sealed, where {CIVIC_SEALED_BYTES_MAX} are allowed")
     wraps = tuple(_wrap(office, secrets) for office in offices)

@@ -44,6 +44,7 @@ from shard_node.civic.keybook import KeyBook
 from shard_node.civic.meter import CivicFigures, LogFigures
 from shard_node.civic.settings import read_signers
 from shard_node.civic.witnesses import HttpWitnesses
+from shard_node.coordination.settings import conninfo
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
@@ -70,6 +71,10 @@ _MOVED: Final = Refusal("civic-moved", "another node holds this log now")
 log = logging.getLogger(__name__)
 
 
+def _now_minute() -> int:
+    return int(time.time()) // 60
+
+
 @dataclass(slots=True)
 class _Log:
     """One stream held in one epoch: its holder once the store is open, and who waits for witnesses."""
@@ -93,7 +98,7 @@ class CivicDesk:
     witnesses of a stream, where it is not HTTP. Without a `config` the desk only answers who files here.
 
     Raises:
-        ConfigError: the key that signs checkpoints cannot be read.
+        ConfigError: the key that signs checkpoints, or the password of the store, cannot be read.
     """
 
     def __init__(
@@ -104,6 +109,7 @@ class CivicDesk:
         roots: frozenset[bytes] = frozenset(),
         voids: Voids | None = None,
         witnesses: Callable[[str], Witnesses] | None = None,
+        now_minute: Callable[[], int] = _now_minute,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._config, self._records, self._tell, self._witnesses = config, records, tell, witnesses
@@ -111,8 +117,11 @@ class CivicDesk:
         self._book = (
             KeyBook(PublishedLog(config.publish / CITY), roots) if config and CITY in config.streams else None
         )
+        self._now_minute = now_minute
         self._signers: dict[str, NoteSigner] = read_signers(config) if config else {}
         self.figures = CivicFigures(self._signers, config.quorum if config else 0, self.counters)
+        if config and config.store.path is None:
+            conninfo(config.store)  # what is missing is said now, not when a log is to be held
         streams = config.streams if config else ()
         self._folders = {stream: PublishedLog(config.publish / stream) for stream in streams if config}
         self._store: CivicStore | None = None
@@ -188,7 +197,9 @@ class CivicDesk:
                 "stage": one.holder.stage.value if one.holder else "opening",
                 "size": one.holder.size if one.holder else 0,
                 "queue": one.holder.queue if one.holder else 0,
+                "copies": one.holder.copies if one.holder else 0,
                 "failing": one.failing or one.meter.failing,
+                "trouble": str((one.holder and one.holder.trouble) or ""),
                 "alarm": one.meter.alarmed.reason if one.meter.alarmed else "",
             }
             for name, one in sorted(self._logs.items())
@@ -248,7 +259,7 @@ class CivicDesk:
             ),
             one.held.epoch,
             Places(store, self._records, one.folder),
-            _now_minute,
+            self._now_minute,
             one.meter,
             self._asking_witnesses(one) if self._config.quorum else None,
             partial(self._witnessed, one),
@@ -352,7 +363,3 @@ class CivicDesk:
 
 def _size(note: Note) -> int:
     return Checkpoint.parse(note.text).size
-
-
-def _now_minute() -> int:
-    return int(time.time()) // 60

@@ -160,6 +160,17 @@ class CivicHolder:
         self._ended = False
         self._epoch = epoch
         self._since: int | None = None  # the size at the first fence: what came later is of this epoch
+        self._trouble: Exception | None = None
+
+    @property
+    def trouble(self) -> Exception | None:
+        """What the last step failed with, to be said to whoever asks how it is; None if it succeeded."""
+        return self._trouble
+
+    @property
+    def copies(self) -> int:
+        """On how many disks an accepted entry is; 0 before anything was written."""
+        return self._places.store.copies
 
     @property
     def stage(self) -> Stage:
@@ -286,11 +297,14 @@ class CivicHolder:
         begun_s = time.perf_counter()
         try:
             yield
-        except (CommitUnknown, OutcomeUnknown):
+        except (CommitUnknown, OutcomeUnknown) as error:
+            self._trouble = error
             self._meter.failed(name, "unknown")
         except (StorageFailed, CoordinationDown) as error:
+            self._trouble = error
             self._meter.failed(name, error.reason)
         else:
+            self._trouble = None
             self._meter.took(name, time.perf_counter() - begun_s)
 
     async def _commit(self, step: Commit) -> Committed | Missed:
@@ -342,12 +356,13 @@ class CivicHolder:
 
     async def _grown(self, edge: Edge, size: int, *, write: bool = False) -> Edge:
         """The edge after the store's entries up to `size`, every new file written if they are to be."""
+        partial = set(Edge.needed(size))  # which may have got their last hash long before the last entry
         while edge.size < size:
             end = min(size, edge.size + CIVIC_READ_MAX)
             entries = await self._places.store.entries(self._log.stream, edge.size, end)
             edge, files = await trio.to_thread.run_sync(edge.append, entries)
             if write:
-                wanted = [file for file in files if file.tile.full or end == size]
+                wanted = [file for file in files if file.tile.full or file.tile in partial]
                 await trio.to_thread.run_sync(self._places.folder.write, wanted)
         return edge
 

@@ -129,6 +129,7 @@ class LogFigures(CivicMeter):
         now_s = self._clock_s()
         signed = sum(outcome == SIGNED for outcome in self._last.values())
         return always | {
+            "civic_failing": float(bool(self.failing)),
             "civic_queue": float(self._holder.queue),
             "civic_size": float(self._holder.size),
             "civic_checkpoint_age_s": now_s - self._checkpoint_s,

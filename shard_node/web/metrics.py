@@ -78,6 +78,7 @@ GAUGES: Final = {
 STREAM_GAUGES: Final = {
     "civic_held": "1 if this node holds the log.",
     "civic_read_only": "1 if the log takes nothing until people have looked at it.",
+    "civic_failing": "1 if the last step of its holder failed; who files is soon told to ask again.",
     "civic_queue": "Submissions that wait for a batch.",
     "civic_size": "Entries of the log.",
     "civic_checkpoint_age_s": "Seconds since the last checkpoint was published; old is well if nothing is filed.",

@@ -23,9 +23,11 @@ from websockets.exceptions import WebSocketException
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
-from p2pworld.civic.receipts import check_filed
+from client.policy import policy_of_keys
+from client.verify import Status, verify_paths
+from p2pworld.civic.receipts import check_filed, noted_epoch
 from p2pworld.civic.relay import RETRY
-from p2pworld.civic.transaction import SUGGESTION, Secrets, Submission, file_transaction
+from p2pworld.civic.transaction import SUGGESTION, Secrets, Submission, file_transaction, parse_leaf
 from p2pworld.crypto.keys import Signer
 from p2pworld.crypto.seal import sealing_public
 from p2pworld.errors import RemoteError
@@ -34,15 +36,19 @@ from p2pworld.merkle.note import VerifierKey
 from p2pworld.merkle.receipt import Receipt
 from p2pworld.messages import File, Filed
 from p2pworld.wire.codec import decode_play, encode_play
+from shard_node.civic.folder import CHECKPOINT, PublishedLog
 from simulations.processes import NodeProcess
+from tests.shard_node.test_city_of_processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-__all__ = ["Citizens", "Told", "by_http", "by_socket", "new_submission"]
+__all__ = ["Citizens", "Told", "by_http", "by_socket", "check_log", "key_of", "new_submission", "wait_held"]
 
 ANSWER_S: Final = 12.0
 PATIENCE_S: Final = 60.0
+AT_MOST_S: Final = 30.0
 PAUSE_S: Final = 0.1
 TROUBLE: Final = (OSError, WebSocketException, HTTPException, TimeoutError)
 OFFICE: Final = sealing_public(bytes([7]) * 32)
@@ -172,3 +178,49 @@ class Citizens:
         for _, receipt in self.filed:
             checkpoint = Checkpoint.parse(receipt.checkpoint.text)
             assert roots.setdefault(checkpoint.size, checkpoint.root) == checkpoint.root, checkpoint.size
+
+
+def key_of(node: NodeProcess) -> str:
+    (stream,) = node.ask_json("/civic/streams")["streams"]
+    return str(stream["key"])
+
+
+def wait_held(node: NodeProcess, *, than: int = 0) -> int:
+    """Until this node holds the stream, idle, in an epoch later `than` that; which."""
+
+    def epoch() -> int:
+        logs = node.ask_json("/healthz").get("civic", [])
+        return int(logs[0]["epoch"]) if logs and logs[0]["stage"] == "idle" else 0
+
+    wait_until(
+        lambda: epoch() > than,
+        AT_MOST_S,
+        lambda: f"{node.name}: {node.ask_json('/healthz')}\n{node.log_tail()}",
+    )
+    return epoch()
+
+
+def check_log(folder: Path, citizens: Citizens, tmp_path: Path) -> set[int]:
+    """Everything accepted is in the published log, once, and verifies as anybody would do it; in which epochs."""
+    key = VerifierKey.parse(citizens.key)
+    paths = [folder]
+    for number, (submission, receipt) in enumerate(citizens.filed):
+        paths += [tmp_path / f"{number}.receipt", tmp_path / f"{number}.submission"]
+        paths[-2].write_bytes(receipt.to_bytes())
+        paths[-1].write_bytes(submission.to_bytes())
+    report = verify_paths(paths, policy_of_keys([key], 0), leaves=True)
+    assert not [finding for finding in report.findings if finding.status is not Status.OK], report
+    assert report.fork is None
+    log = PublishedLog(folder)
+    note = log.note(CHECKPOINT)
+    assert note is not None
+    size = Checkpoint.parse(note.text).size
+    leaves = [parse_leaf(log.entry(index, size)) for index in range(size)]
+    assert len({leaf.filing.key for leaf in leaves}) == size, "one transaction twice"
+    for submission, receipt in citizens.filed:
+        assert leaves[receipt.index].filing == submission.filing
+        assert leaves[receipt.index].epoch == noted_epoch(receipt)
+    citizens.check_one_root_per_size()
+    epochs = [leaf.epoch for leaf in leaves]
+    assert epochs == sorted(epochs)
+    return set(epochs)

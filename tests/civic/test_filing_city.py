@@ -11,27 +11,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from client.policy import policy_of_keys
-from client.verify import Status, verify_paths
 from client.walk import places_around
 from p2pworld.civic.receipts import noted_epoch
-from p2pworld.civic.transaction import parse_leaf
-from p2pworld.merkle.checkpoint import Checkpoint
-from p2pworld.merkle.note import VerifierKey
 from p2pworld.merkle.receipt import parse_receipt
-from shard_node.civic.folder import CHECKPOINT, PublishedLog
+from shard_node.civic.folder import CHECKPOINT
 from simulations.processes import City
-from tests.civic.citizens import Citizens, by_http, by_socket, new_submission
-from tests.shard_node.test_city_of_processes import wait_ready, wait_until
+from tests.civic.citizens import Citizens, by_http, by_socket, check_log, key_of, new_submission, wait_held
+from tests.shard_node.test_city_of_processes import wait_ready
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from simulations.processes import NodeProcess
-
 TTL_S = 1.0
-AT_MOST_S = 30.0
 STREAM = "city"
 
 
@@ -44,52 +36,6 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
         wait_ready(started)
         yield started
         assert started.end() == [], "a node had to be killed"
-
-
-def key_of(node: NodeProcess) -> str:
-    (stream,) = node.ask_json("/civic/streams")["streams"]
-    return str(stream["key"])
-
-
-def wait_held(node: NodeProcess, *, than: int = 0) -> int:
-    """Until this node holds the stream, idle, in an epoch later `than` that; which."""
-
-    def epoch() -> int:
-        logs = node.ask_json("/healthz").get("civic", [])
-        return int(logs[0]["epoch"]) if logs and logs[0]["stage"] == "idle" else 0
-
-    wait_until(
-        lambda: epoch() > than,
-        AT_MOST_S,
-        lambda: f"{node.name}: {node.ask_json('/healthz')}\n{node.log_tail()}",
-    )
-    return epoch()
-
-
-def check_log(folder: Path, citizens: Citizens, tmp_path: Path) -> set[int]:
-    """Everything accepted is in the published log, once, and verifies as anybody would do it; in which epochs."""
-    key = VerifierKey.parse(citizens.key)
-    paths = [folder]
-    for number, (submission, receipt) in enumerate(citizens.filed):
-        paths += [tmp_path / f"{number}.receipt", tmp_path / f"{number}.submission"]
-        paths[-2].write_bytes(receipt.to_bytes())
-        paths[-1].write_bytes(submission.to_bytes())
-    report = verify_paths(paths, policy_of_keys([key], 0), leaves=True)
-    assert not [finding for finding in report.findings if finding.status is not Status.OK], report
-    assert report.fork is None
-    log = PublishedLog(folder)
-    note = log.note(CHECKPOINT)
-    assert note is not None
-    size = Checkpoint.parse(note.text).size
-    leaves = [parse_leaf(log.entry(index, size)) for index in range(size)]
-    assert len({leaf.filing.key for leaf in leaves}) == size, "one transaction twice"
-    for submission, receipt in citizens.filed:
-        assert leaves[receipt.index].filing == submission.filing
-        assert leaves[receipt.index].epoch == noted_epoch(receipt)
-    citizens.check_one_root_per_size()
-    epochs = [leaf.epoch for leaf in leaves]
-    assert epochs == sorted(epochs)
-    return set(epochs)
 
 
 def test_the_holder_is_killed_and_goes_on_with_the_same_log(city: City, tmp_path: Path) -> None:

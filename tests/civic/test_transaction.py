@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -253,6 +254,16 @@ def test_the_signature_covers_every_field(name: str) -> None:
         "via": b"x",
     }
     assert not verify_filing(replace(FILED.filing, **{name: changed[name]}), FILED.sig)
+
+
+def test_a_changed_copy_states_what_it_is() -> None:
+    """Whatever a filing remembers of its bytes does not pass to another one."""
+    before = FILED.filing.statement()
+    copy = replace(FILED.filing, minute=FILED.filing.minute + 1)
+    assert copy.statement() != before
+    assert replace(copy, minute=FILED.filing.minute).statement() == before
+    assert parse_submission(FILED.to_bytes()).filing.statement() == before
+    assert pickle.loads(pickle.dumps(FILED.filing)) == FILED.filing
 
 
 def test_a_retry_is_known_and_other_content_too() -> None:

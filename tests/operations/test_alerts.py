@@ -80,7 +80,7 @@ RAISED: Final[dict[str, dict[str, str]]] = {
     "DiskSlow": slow("commit_seconds", "0.25"),
     "CivicUnheld": {civic("held"): "0x400", civic("held", "b"): "0x400"},
     "CivicReadOnly": {civic("read_only"): "1x400"},
-    "CivicNoCheckpoint": {civic("queue"): "1x400", civic("checkpoint_age_s"): "121x400"},
+    "CivicNoCheckpoint": {civic("failing"): "1x400", civic("checkpoint_age_s"): "121x400"},
     "CivicStoreFails": {civic("failures_total", stage="Commit", reason="io"): "0+1x400"},
     "CivicWitnessesShort": {civic("quorum_missing"): "1x400"},
     "CivicSlow": slow("civic_stage_seconds", "0.25", 'stream="city",stage="whole",'),

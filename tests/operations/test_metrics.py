@@ -145,6 +145,7 @@ def test_a_civic_log_tells_all_that_is_listed() -> None:
     assert told["city"] == {
         "civic_held": 1,
         "civic_read_only": 0,
+        "civic_failing": 1,
         "civic_queue": 3,
         "civic_size": 20,
         "civic_checkpoint_age_s": 1,
