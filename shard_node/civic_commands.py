@@ -232,6 +232,41 @@ def erase(stream: str, index: int, path: Path, key_path: Path) -> None:
     )
 
 
+@civic.command()
+@CONFIG
+@click.argument("stream")
+@click.option(
+    "--old",
+    "old_path",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help="The office's secret until now, from `p2pworld keys office`.",
+)
+@click.option("--new", "new_text", required=True, help="Its new public key, 64 hex digits.")
+def rewrap(config_path: Path, stream: str, old_path: Path, new_text: str) -> None:
+    """Have whatever was sealed in STREAM for the office's old key open with its new one. The node must have ended.
+
+    Copies of the store that were made before open with the old key: exit code 4 names what could not be changed.
+    """
+    from p2pworld.crypto.seal import seal, secret_of_text
+    from p2pworld.errors import LocalError
+    from shard_node.civic.rotation import rewrap_store
+
+    _, store = _kept(config_path)
+    try:
+        secret, new = secret_of_text(old_path.read_text("utf-8")), bytes.fromhex(new_text)
+        seal(new, b"")  # refuses what is no key
+    except (LocalError, ValueError, OSError) as error:
+        raise ConfigError(f"The office's keys cannot be used: {error}.") from None
+    with _said(), _alone(store):
+        found = rewrap_store(store, stream, secret, new)
+    click.echo(f"{stream}: {found.changed} were wrapped for {new.hex()[:16]}")
+    for index in found.unreadable:
+        click.echo(f"wrong  entry {index}: what it says is for the old key does not open with it")
+    if found.unreadable:
+        raise SystemExit(WRONG)
+
+
 # ---- what they share
 
 
