@@ -53,6 +53,7 @@ __all__ = [
 CITY: Final = "city"  # the stream that announcements are filed to
 KEYS: Final = "keys"  # their type
 _NAME: Final = b"p2pworld civic keys v1\n"
+_MENTION: Final = b"\xa4type\xa4keys"  # in each leaf that announces something: most entries need not be read
 _MINUTE_MS: Final = 60_000
 _FIELDS: Final = (  # together with what is around them they fit into a leaf
     FieldRule("stream", re.compile(r"[a-z][a-z0-9-]{0,39}")),
@@ -212,6 +213,8 @@ class KeyHistory:
     def take(self, entry: bytes) -> Announced | None:
         """Reads the next entry of the log; the announcement in it, if that counts."""
         index, self.size = self.size, self.size + 1
+        if _MENTION not in entry:
+            return None
         try:
             leaf = parse_leaf(entry)
         except RemoteError:

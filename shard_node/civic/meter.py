@@ -120,9 +120,10 @@ class LogFigures(CivicMeter):
 
     def gauges(self) -> dict[str, float]:
         """Figures that go up and down; only whether it is held and read-only where it is not held."""
+        alarmed = self.alarmed is not None
         always = {
-            "civic_held": float(self._holder is not None),
-            "civic_read_only": float(self.alarmed is not None),
+            "civic_held": float(self._holder is not None or alarmed),
+            "civic_read_only": float(alarmed),
         }
         if self._holder is None:
             return always

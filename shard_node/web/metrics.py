@@ -76,7 +76,7 @@ GAUGES: Final = {
     "store_certificate_left_s": "Seconds until coordination.cert_file ends; absent without one.",
 }
 STREAM_GAUGES: Final = {
-    "civic_held": "1 if this node holds the log.",
+    "civic_held": "1 if this node holds the log, or stopped it because of an alarm.",
     "civic_read_only": "1 if the log takes nothing until people have looked at it.",
     "civic_failing": "1 if the last step of its holder failed; who files is soon told to ask again.",
     "civic_queue": "Submissions that wait for a batch.",

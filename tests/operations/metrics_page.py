@@ -41,7 +41,7 @@ _LABELLED = (
 )
 _STREAMS = """\
 Each has the label `stream`. They are told of every log that the node may hold (`civic.streams`); those below the first
-two only while it holds it.
+two only while a holder is at work.
 """
 _COUNTER_LABELS = {
     "civic_failures": "`stream`, `stage`, `reason`",
