@@ -23,7 +23,7 @@ from shard_node.storage.sqlite import failure
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Rotated", "rewrap_store"]
+__all__ = ["Rotated", "rewrap_store", "rewrapped"]
 
 
 class Rotated(NamedTuple):
@@ -31,6 +31,20 @@ class Rotated(NamedTuple):
 
     changed: int
     unreadable: tuple[int, ...]
+
+
+def rewrapped(body: bytes, old: bytes, office_secret: bytes, new_office: bytes) -> bytes | None:
+    """What is sealed, wrapped for the new key; None if it is not for the old one, or erased, or lost.
+
+    Raises:
+        RemoteError: it says that it is for the old key, which does not open it.
+    """
+    if not any(body):
+        return None
+    sealed = parse_sealed(body)
+    if all(wrap.office != old for wrap in sealed.wraps):
+        return None
+    return rewrap(sealed, office_secret, new_office).to_bytes()
 
 
 def rewrap_store(store: Path, stream: str, office_secret: bytes, new_office: bytes) -> Rotated:
@@ -52,15 +66,11 @@ def rewrap_store(store: Path, stream: str, office_secret: bytes, new_office: byt
             while rows := db.execute(query, [number, after, CIVIC_BATCH_MAX]).fetchall():
                 db.execute("BEGIN IMMEDIATE")
                 for row in rows:
-                    after, body = row[1], sealed_of(*row)
-                    if not any(body):
-                        continue  # erased, or lost
+                    after = row[1]
                     try:
-                        sealed = parse_sealed(body)
-                        if any(wrap.office == old for wrap in sealed.wraps):
-                            put_sealed(
-                                db, number, after, rewrap(sealed, office_secret, new_office).to_bytes()
-                            )
+                        body = rewrapped(sealed_of(*row), old, office_secret, new_office)
+                        if body is not None:
+                            put_sealed(db, number, after, body)
                             changed += 1
                     except RemoteError:  # the citizen's device wrapped something else
                         unreadable.append(after)

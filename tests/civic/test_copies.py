@@ -345,7 +345,7 @@ def test_a_store_that_a_node_has_is_left_alone(home: Path) -> None:
         os.close(lock)
 
 
-def test_without_civic_logs_or_with_a_server_there_is_nothing_to_do(home: Path) -> None:
+def test_without_civic_logs_or_with_a_server_nothing_is_copied(home: Path) -> None:
     text = (home / "node.toml").read_text()
     for other, sentence in (
         (text.replace(CIVIC, ""), "holds no civic logs"),
@@ -355,7 +355,7 @@ def test_without_civic_logs_or_with_a_server_there_is_nothing_to_do(home: Path) 
         ),
     ):
         (home / "node.toml").write_text(other)
-        code, said = civic(home, "fsck")
+        code, said = civic(home, "backup", home / "copy")
         assert (code, sentence in said) == (2, True), said
 
 
