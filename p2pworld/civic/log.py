@@ -47,7 +47,13 @@ from p2pworld.civic.steps import (
 )
 from p2pworld.civic.transaction import Submission, check_submission, is_of_now
 from p2pworld.errors import Refusal
-from p2pworld.limits import CIVIC_BATCH_MAX, CIVIC_PATIENCE_S, CIVIC_QUEUE_MAX, CIVIC_RETRY_S
+from p2pworld.limits import (
+    ASK_WITNESS_AGAIN_S,
+    CIVIC_BATCH_MAX,
+    CIVIC_PATIENCE_S,
+    CIVIC_QUEUE_MAX,
+    CIVIC_RETRY_S,
+)
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
 from p2pworld.merkle.tiles import Edge
@@ -133,6 +139,7 @@ class LogHolder:
         self._shown: Note | None = None  # the checkpoint last published
         self._asked: Note | None = None  # the one that witnesses are at
         self._ask_at: float | None = None  # when they are asked again, if they were too few
+        self._seen: tuple[Checkpoint, ...] = ()  # what they have shown that does not fit, to be compared
 
     @property
     def size(self) -> int:
@@ -217,12 +224,19 @@ class LogHolder:
                 raise AssertionError(f"{type(result).__name__} is no result of {self.stage.name}")
 
     def cosigned(self, result: Cosigned, now: float) -> list[Effect]:
-        """What witnesses say of the checkpoint that they were asked about; with a quorum it is kept."""
+        """What witnesses say of the checkpoint that they were asked about; with a quorum it is kept.
+
+        If they have seen what does not fit, this holder may have been overtaken, or the log was set back or has
+        forked: which of them, a new fence and the heads tell.
+        """
         if self._asked is None or result.checkpoint.text != self._asked.text:
             return []
         asked, self._asked = self._asked, None
+        if result.seen:
+            self._seen = result.seen
+            return self._fence()
         if len({verified.key.public for verified in result.verified}) < self._quorum:
-            self._ask_at = now + CIVIC_RETRY_S
+            self._ask_at = now + ASK_WITNESS_AGAIN_S
             return []
         note = asked.signed(verified.signature for verified in result.verified)
         kept = KeepWitnessed(note, Checkpoint.parse(note.text).size)
@@ -244,14 +258,15 @@ class LogHolder:
         if fenced.epoch != self._epoch:
             return self._close(Stage.DEPOSED)
         self._fences = fenced.fences
-        return self._take(ReadHeads(self._ticket + 1), Stage.READING)
+        return self._take(ReadHeads(self._ticket + 1, self._seen), Stage.READING)
 
     def _read(self, heads: Heads) -> list[Effect]:
-        wrong = compare(self._origin, heads)
+        wrong = compare(self._origin, heads, self._seen)
         if wrong:
             return [Alarm(wrong), *self._close(Stage.READ_ONLY)]
         if heads.record and heads.record.epoch > self._epoch:
             return self._close(Stage.DEPOSED)
+        self._seen = ()
         self._edge, self._record = heads.edge, heads.record
         self._since = heads.published.size if heads.published else 0
         return self._put_record()

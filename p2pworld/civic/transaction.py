@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
@@ -291,11 +292,15 @@ class FieldRule(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TransactionType:
-    """What may be filed under a name: exactly these public fields, in this order, and something sealed or nothing."""
+    """What may be filed under a name: exactly these public fields, in this order, and something sealed or nothing.
+
+    `check` says of a filing that is right in all else why it is not taken, or None.
+    """
 
     name: str
     public: tuple[FieldRule, ...]
     sealed: bool
+    check: Callable[[Filing], Refusal | None] | None = None
 
     def accepts(self, fields: Iterable[Field]) -> bool:
         """Whether these are the public fields of this type."""
@@ -321,7 +326,7 @@ def check_submission(
 ) -> Refusal | None:
     """Why the holder of `stream` takes this at no time, or None.
 
-    `civic-stream`, `civic-type`, `civic-field`, `civic-sealed` or `civic-signature`.
+    `civic-stream`, `civic-type`, `civic-field`, `civic-sealed`, `civic-signature`, or what the type's own check says.
     """
     filing = submission.filing
     if filing.stream != stream:
@@ -335,7 +340,7 @@ def check_submission(
         return Refusal("civic-sealed", "what is sealed is not what was signed for")
     if not verify_filing(filing, submission.sig):
         return Refusal("civic-signature", "this was not signed by the transaction's key, or was altered")
-    return None
+    return declared.check(filing) if declared.check else None
 
 
 # ---- the citizen's side, and the office's
