@@ -23,6 +23,7 @@ from p2pworld.messages import (
     ClientLost,
     ClientOpened,
     ClientSaid,
+    ClientsFiled,
     Correct,
     Frame,
     HangUp,
@@ -89,7 +90,17 @@ __all__ = ["Event", "Node", "StoreAnswer"]
 
 StoreAnswer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | LeaseEnded | StoreFailed
 Filing = AskerFiled | HolderAnswered | HoldersFail
-Event = ClientOpened | ClientSaid | ClientLost | LinkUp | LinkDown | PeerSaid | StoreAnswer | Filing
+Event = (
+    ClientOpened
+    | ClientSaid
+    | ClientsFiled
+    | ClientLost
+    | LinkUp
+    | LinkDown
+    | PeerSaid
+    | StoreAnswer
+    | Filing
+)
 
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
@@ -157,7 +168,7 @@ class Node:
         """One event: from a play socket, a link, the coordination store, or those who file and hold civic logs here."""
         parts = self.parts
         parts.people.lapsed = self._standing.may_not_act(now)
-        if isinstance(event, ClientOpened | ClientSaid | LinkUp | PeerSaid):
+        if isinstance(event, ClientOpened | ClientSaid | ClientsFiled | LinkUp | PeerSaid):
             self._standing.heard()
         match event:
             case ClientOpened():
@@ -181,6 +192,9 @@ class Node:
                 self._peers.link_up(event.peer, event.caps, event.grants)
             case LinkDown():
                 self._peers.link_down(event.peer)
+            case ClientsFiled(files):
+                for conn, file in files:
+                    parts.relay.client_filed(conn, file, now.boot_s)
             case AskerFiled():
                 parts.relay.asker_filed(event, now.boot_s)
             case HolderAnswered():

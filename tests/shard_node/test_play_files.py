@@ -15,15 +15,34 @@ from p2pworld.limits import (
     FILES_LONG_MAX,
     HELLO_WAIT_S,
 )
-from p2pworld.messages import ClientLost, ClientOpened, ClientSaid, File, Filed, Go
+from p2pworld.messages import ClientLost, ClientOpened, ClientsFiled, File, Filed, Go
 from p2pworld.wire.codec import encode_play
 from shard_node.doors import Doors
 from shard_node.play_read import CONTROL_DROPS_MAX
 from shard_node.websocket import TRY_LATER, Broken, ClientFrames, Room
-from tests.shard_node.playing import HELLO, stage
+from tests.shard_node.playing import HELLO, Stage, stage
 from tests.shard_node.test_websocket import frame
 
 LONG = File(1, bytes(FILE_BYTES_MAX - 64))
+
+
+def filed(on: Stage) -> list[tuple[int, File]]:
+    """Every FILE that was told, with its socket."""
+    return [file for event in on.sink.events if isinstance(event, ClientsFiled) for file in event.files]
+
+
+async def until_filed(on: Stage, count: int) -> None:
+    while len(filed(on)) < count:
+        await on.sink.until_events(len(on.sink.events) + 1)
+
+
+async def test_what_is_filed_in_one_drain_is_told_together() -> None:
+    async with stage() as on:
+        client = await on.connect()
+        await client.raw(b"".join(frame(0x2, encode_play(File(n, b"x"))) for n in range(50)))
+        await until_filed(on, 50)
+        assert [file.n for _, file in filed(on)] == list(range(50))
+        assert len(on.sink.events) < 10
 
 
 async def test_a_file_needs_no_hello_and_may_be_long() -> None:
@@ -31,13 +50,10 @@ async def test_a_file_needs_no_hello_and_may_be_long() -> None:
         client = await on.connect()
         await client.say(encode_play(File(1, b"short")))
         await client.say(encode_play(LONG))
-        await on.sink.until_events(3)
+        await until_filed(on, 2)
         opened = on.sink.events[0]
         assert isinstance(opened, ClientOpened)
-        assert on.sink.events[1:] == [
-            ClientSaid(opened.conn, File(1, b"short")),
-            ClientSaid(opened.conn, LONG),
-        ]
+        assert filed(on) == [(opened.conn, File(1, b"short")), (opened.conn, LONG)]
         assert on.play.connections.room.left == FILES_LONG_MAX
         on.play.send(opened.conn, Filed(1, b"receipt"))
         assert await client.control() == Filed(1, b"receipt")
@@ -59,11 +75,11 @@ async def test_who_files_without_a_hello_stays_while_it_files() -> None:
     async with stage() as on:
         client = await on.connect()
         await client.say(encode_play(File(1, b"one")))
-        await on.sink.until_events(2)
+        await until_filed(on, 1)
         on.now_s += HELLO_WAIT_S + 1
         on.play.housekeep()
         await client.say(encode_play(File(2, b"two")))
-        await on.sink.until_events(3)
+        await until_filed(on, 2)
         on.now_s += FILER_WAIT_S - 1
         on.play.housekeep()
         assert on.play.open == 1
@@ -89,14 +105,14 @@ async def test_who_files_too_much_is_told_to_wait_and_in_the_end_sent_away() -> 
         client = await on.connect()
         for n in range(FILES_BURST):
             await client.say(encode_play(File(n, b"x")))
-        await on.sink.until_events(1 + FILES_BURST)
+        await until_filed(on, FILES_BURST)
         await client.say(encode_play(File(1_000, b"x")))
-        filed = await client.control()
-        assert isinstance(filed, Filed)
-        assert (filed.n, filed.receipt, filed.reason) == (1_000, b"", "civic-busy")
+        told = await client.control()
+        assert isinstance(told, Filed)
+        assert (told.n, told.receipt, told.reason) == (1_000, b"", "civic-busy")
         on.now_s += 1.0  # as much comes back as a second gives
         await client.say(encode_play(File(1_001, b"x")))
-        await on.sink.until_events(2 + FILES_BURST)
+        await until_filed(on, 1 + FILES_BURST)
         on.now_s -= 1.0
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_file_on, client, CONTROL_DROPS_MAX + 200)
