@@ -38,7 +38,7 @@ from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
 from shard_node.civic.engines import open_civic_store
 from shard_node.civic.folder import WITNESSED, PublishedLog
-from shard_node.civic.holder import CivicHolder, CivicMeter, LogConfig, Places
+from shard_node.civic.holder import CivicHolder, CivicMeter, LogConfig, Places, receipts_of
 from shard_node.civic.settings import read_signers
 from shard_node.storage.journal import StorageFailed
 
@@ -342,7 +342,7 @@ class CivicDesk:
             one.accepted.extend(each for each in waiting if each[1] >= size)
             wanted = [(index, one.witnessed) for _, index in covered]
             try:
-                receipts = await trio.to_thread.run_sync(one.folder.receipts, wanted)
+                receipts = await trio.to_thread.run_sync(receipts_of, one.folder, wanted)
             except StorageFailed as error:
                 one.meter.failed("receipts", error.reason)  # they can be asked for by their index
                 continue

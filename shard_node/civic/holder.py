@@ -21,6 +21,7 @@ import trio
 from p2pworld.civic.batch import plan_batch
 from p2pworld.civic.heads import Heads, parse_record
 from p2pworld.civic.log import MOVED, LogHolder, Stage
+from p2pworld.civic.receipts import noted
 from p2pworld.civic.steps import (
     Accept,
     Alarm,
@@ -42,7 +43,7 @@ from p2pworld.civic.steps import (
     Refuse,
     Republish,
 )
-from p2pworld.civic.transaction import TransactionType
+from p2pworld.civic.transaction import TransactionType, parse_leaf
 from p2pworld.errors import Refusal, RemoteError
 from p2pworld.limits import CIVIC_READ_MAX
 from p2pworld.merkle.checkpoint import Checkpoint
@@ -62,7 +63,7 @@ if TYPE_CHECKING:
     from p2pworld.civic.transaction import Submission
     from p2pworld.merkle.note import Note
 
-__all__ = ["CivicHolder", "CivicMeter", "LogConfig", "Places", "Witnesses"]
+__all__ = ["CivicHolder", "CivicMeter", "LogConfig", "Places", "Witnesses", "receipts_of"]
 
 
 class Witnesses(Protocol):
@@ -142,6 +143,8 @@ class CivicHolder:
         self._waiting: dict[int, _Waiting] = {}
         self._edges: dict[int, Edge] = {}  # at the sizes of the heads last read, to publish from
         self._ended = False
+        self._epoch = epoch
+        self._since: int | None = None  # the size at the first fence: what came later is of this epoch
 
     @property
     def stage(self) -> Stage:
@@ -303,6 +306,8 @@ class CivicHolder:
         witnessed = _head(await trio.to_thread.run_sync(places.folder.note, WITNESSED))
         row = await places.store.row(self._log.stream)
         size = row.size if row else 0
+        if self._since is None:
+            self._since = size
         edge, self._edges = Edge(), {0: Edge()}
         heads = {head.size for head in (record, published, witnessed) if head}
         for stop in sorted({size, *(head for head in heads if head <= size)}):
@@ -344,9 +349,12 @@ class CivicHolder:
         wanted = [(accept.index, accept.checkpoint) for accept in accepts]
         receipts: Sequence[Receipt | Refusal] = [_UNPROVEN] * len(accepts)
         with self._told("receipts"):
-            receipts = await trio.to_thread.run_sync(self._places.folder.receipts, wanted)
+            receipts = await trio.to_thread.run_sync(self._receipts, wanted)
         for accept, receipt in zip(accepts, receipts, strict=True):
             self._answer(accept.request, receipt)
+
+    def _receipts(self, wanted: Sequence[tuple[int, Note]]) -> list[Receipt]:
+        return receipts_of(self._places.folder, wanted, self._epoch, self._since)
 
     def _answer(self, request: int, answer: Receipt | Refusal) -> None:
         waiting = self._waiting.pop(request, None)
@@ -356,6 +364,30 @@ class CivicHolder:
 
 
 _UNPROVEN = Refusal("civic-unknown", "it is in the log, but its receipt cannot be made just now; ask again")
+
+
+def receipts_of(
+    folder: PublishedLog, wanted: Sequence[tuple[int, Note]], epoch: int = 0, since: int | None = None
+) -> list[Receipt]:
+    """The receipt of each entry under the checkpoint beside it, with the epoch in which it was taken.
+
+    That is `epoch` for those from `since` on; for all others the log is read.
+
+    Raises:
+        StorageFailed: a file is missing or damaged.
+    """
+    made = []
+    for receipt, (index, note) in zip(folder.receipts(wanted), wanted, strict=True):
+        taken = epoch if since is not None and index >= since else _epoch_of(folder, index, note)
+        made.append(noted(receipt, taken))
+    return made
+
+
+def _epoch_of(folder: PublishedLog, index: int, note: Note) -> int:
+    try:
+        return parse_leaf(folder.entry(index, Checkpoint.parse(note.text).size)).epoch
+    except RemoteError as error:
+        raise StorageFailed("corrupt", f"Entry {index} in {folder.path} is no leaf: {error}.") from error
 
 
 def _head(note: Note | None) -> Checkpoint | None:

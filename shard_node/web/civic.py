@@ -20,10 +20,12 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from p2pworld.civic.relay import RETRY
-from p2pworld.errors import Refusal
+from p2pworld.errors import Refusal, RemoteError
 from p2pworld.limits import CIVIC_SUBMISSION_BYTES_MAX
 from p2pworld.merkle.checkpoint import Checkpoint
+from p2pworld.merkle.tiles import Tile
 from shard_node.civic.folder import CHECKPOINT, WITNESSED
+from shard_node.civic.holder import receipts_of
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
@@ -41,8 +43,6 @@ AGAIN_S: Final = 1  # told to who should try again
 TEXT: Final = "text/plain; charset=utf-8"
 OPEN: Final = {"Access-Control-Allow-Origin": "*"}
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,15}")
-_NUMBER: Final = r"(?:x[0-9]{3}/)*[0-9]{3}"
-_TILE: Final = re.compile(rf"tile/(?:[0-9]|[1-5][0-9]|6[0-3]|entries)/{_NUMBER}(\.p/[1-9][0-9]{{0,2}})?")
 _STATUS: Final = {"civic-size": 413, "civic-stream": 404, "civic-read-only": 503}
 
 
@@ -88,9 +88,11 @@ def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Rout
 
     async def log(request: Request) -> Response:
         stream, path = request.path_params["stream"], request.path_params["path"]
-        tile = _TILE.fullmatch(path)
-        if tile is None and path not in (CHECKPOINT, WITNESSED):
-            return _missing("A log has a checkpoint, and tiles.")
+        if not (moves := path in (CHECKPOINT, WITNESSED)):
+            try:
+                Tile.parse(path)
+            except RemoteError:
+                return _missing("A log has a checkpoint, and tiles.")
         where = _where(executor, desk, stream, f"/log/{stream}/{path}")
         if isinstance(where, Response):
             return where
@@ -100,7 +102,7 @@ def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Rout
             return _refused(Refusal("civic-down", f"this log cannot be read just now: {error.reason}"))
         if data is None:
             return _missing("This log has no such file yet.")
-        if tile is None:
+        if moves:
             return Response(data, media_type=TEXT, headers=OPEN | {"Cache-Control": "no-cache"})
         kept = {"Cache-Control": "public, max-age=31536000, immutable"}
         return Response(data, media_type="application/octet-stream", headers=OPEN | kept)
@@ -168,7 +170,7 @@ def _receipt(folder: PublishedLog, index: int) -> bytes | None:
     for name in (WITNESSED, CHECKPOINT):
         note = folder.note(name)
         if note is not None and index < Checkpoint.parse(note.text).size:
-            (made,) = folder.receipts([(index, note)])
+            (made,) = receipts_of(folder, [(index, note)])
             return made.to_bytes()
     return None
 
