@@ -22,12 +22,11 @@ from typing import TYPE_CHECKING, Any, Final
 from client.gauges import percentile
 from client.policy import policy_of_keys
 from client.verify import Status, verify_paths
+from p2pworld.civic.receipts import check_filed
 from p2pworld.civic.transaction import parse_submission
 from p2pworld.crypto.keys import Signer
 from p2pworld.errors import RemoteError
 from p2pworld.merkle.note import NoteSigner
-from p2pworld.merkle.receipt import parse_receipt, verify_receipt
-from p2pworld.merkle.tree import leaf_hash
 from simulations.bench.civic.citizens import Job, write_filings
 from simulations.bench.civic.filings import STREAM, filed_by_all_cores
 from simulations.bench.civic.traced import REPORT, count_flushes
@@ -37,7 +36,7 @@ from simulations.bench.crowd.run import BenchFailed, until
 from simulations.processes import City, python_environment, start_child
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from simulations.processes import NodeProcess
@@ -49,7 +48,6 @@ READY_S: Final = 60.0
 WARM: Final = 500  # filings before anything is measured
 HTTP_SHARE: Final = 4  # of so many filings one goes over HTTP, too
 TRACED: Final = 2_000  # filings at most that are filed under strace
-EPOCHS: Final = 64  # in which a filing may have been taken
 CITIZENS: Final = "simulations.bench.civic.citizens"
 TRACING: Final = "simulations.bench.civic.traced"
 
@@ -237,19 +235,15 @@ class _Office:
         """How many receipts of a run were verified, and with them the published log."""
         receipts = [(number, text) for report in ran.reports for number, text in report["receipts"]]
         for number, text in receipts:
-            if not any(self._proves(text.encode(), entry) for entry in _entries(self._filings[number])):
-                raise BenchFailed(f"the receipt of filing {number} proves nothing:\n{text}")
+            submission = parse_submission(self._filings[number])
+            try:
+                check_filed(text.encode(), submission, self._key.name, [self._key])
+            except RemoteError as error:
+                raise BenchFailed(f"the receipt of filing {number} proves nothing: {error}") from None
         report = verify_paths([self._folder / "log" / STREAM], policy_of_keys([self._key], 0))
         if report.findings[0].status is not Status.OK:
             raise BenchFailed(f"the log does not verify: {report.findings[0].faults}")
         return len(receipts)
-
-    def _proves(self, receipt: bytes, entry: bytes) -> bool:
-        try:
-            verify_receipt(parse_receipt(receipt), leaf_hash(entry), self._key.name, [self._key])
-        except RemoteError:
-            return False
-        return True
 
 
 def _civic_table(folder: Path) -> str:
@@ -257,12 +251,6 @@ def _civic_table(folder: Path) -> str:
         f'[civic]\norigin = "{ORIGIN}"\nstreams = ["{STREAM}"]\nstore = "{folder / "civic.sqlite"}"\n'
         f'publish = "{folder / "log"}"\nkey_file = "{folder / "log.key"}"\n'
     )
-
-
-def _entries(filing: bytes) -> Iterator[bytes]:
-    """What this filing's entry is, by the epoch in which it was taken."""
-    submission = parse_submission(filing)
-    return (submission.leaf(epoch).to_bytes() for epoch in range(EPOCHS))
 
 
 def _posted(node: NodeProcess, filing: bytes) -> bool:
