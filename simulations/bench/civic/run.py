@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     from simulations.processes import NodeProcess
 
-__all__ = ["Filing", "run_civic"]
+__all__ = ["Filing", "Office", "run_civic"]
 
 ORIGIN: Final = "seoul.example"
 READY_S: Final = 60.0
@@ -75,7 +75,7 @@ def run_civic(wanted: Filing, folder: Path, say: Callable[[str], None] = lambda 
     filings = filed_by_all_cores(1 + WARM + 2 * wanted.count + over_http + traced, int(time.time()) // 60)
     told: dict[str, Any] = {"bench": "civic", "store": "sqlite", "count": wanted.count}
     told |= {"sockets": wanted.sockets, "open": wanted.sockets * wanted.limit, "processes": wanted.processes}
-    with _Office(folder / "office", filings) as office:
+    with Office(folder / "office", filings) as office:
         say("warming up")
         office.file(wanted, WARM, "full")
         say("as much as it takes")
@@ -147,7 +147,7 @@ class _Ran:
         return found
 
 
-class _Office:
+class Office:
     """A city of one node that holds one stream; as a context it runs, and has taken the first filing."""
 
     def __init__(self, folder: Path, filings: list[bytes], module: str = "") -> None:
@@ -163,7 +163,7 @@ class _Office:
         self._city = City(folder / "city", 1, (), dealt=ground.dealt(1), more=_civic_table(folder))
         write_filings(folder / "filings", filings)
 
-    def __enter__(self) -> _Office:
+    def __enter__(self) -> Office:
         node = self.node
         self._city.__enter__()
         node.start(self._module)
@@ -267,7 +267,7 @@ def _flushes(wanted: Filing, folder: Path, filings: list[bytes]) -> dict[str, An
         return {"fsyncs": None, "fsyncs_counted": "not: this machine has no strace"}
     report = folder / "strace"
     os.environ[REPORT] = str(report)
-    with _Office(folder, filings, TRACING) as office:
+    with Office(folder, filings, TRACING) as office:
         before = count_flushes(report)
         count = len(office.rest)
         ran = office.file(wanted, count, "full")
