@@ -14,14 +14,22 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from client.erasures import ErasedEntry, erasures
 from client.leaf_words import leaf_facts, leaf_words
 from client.verify_leaves import leaf_checks
 from client.verify_log import Fault, LogFound, Wanted, read_log
+from p2pworld.civic.erasure import ERASED, check_erasure
 from p2pworld.civic.receipts import noted_epoch
 from p2pworld.civic.transaction import Submission, parse_leaf, parse_submission, verify_filing
 from p2pworld.civic.witness import FORK_LINE, Fork, parse_fork
 from p2pworld.errors import RemoteError
-from p2pworld.limits import CIVIC_SUBMISSION_BYTES_MAX, NOTE_BYTES_MAX, RECEIPT_BYTES_MAX, VERIFY_EPOCHS_MAX
+from p2pworld.limits import (
+    CIVIC_SUBMISSION_BYTES_MAX,
+    NOTE_BYTES_MAX,
+    RECEIPT_BYTES_MAX,
+    VERIFY_EPOCHS_MAX,
+    VERIFY_FAULTS_MAX,
+)
 from p2pworld.merkle.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from p2pworld.merkle.note import Note, parse_note
 from p2pworld.merkle.proof import check_inclusion
@@ -245,6 +253,12 @@ class _Bench:
         finding.sentences.append(leaf_words(filing))
         if not verify_filing(filing, sig):
             raise RemoteError("civic-signature", "the transaction's key did not sign this, or it was altered")
+        if refusal := check_erasure(filing):
+            raise RemoteError(refusal.reason, refusal.sentence)
+        if finding.kind is Kind.SUBMISSION and not self._submissions[-1].as_filed:
+            raise RemoteError(
+                "civic-sealed", "what is sealed, or its key for the office, is not what was signed for"
+            )
 
     # ---- together
 
@@ -269,17 +283,21 @@ class _Bench:
         }
         sizes, size = {one.opened.checkpoint.size for one in others}, checkpoint.size
         with leaf_checks(size) if self._leaves_too else nullcontext() as check:
-            wanted = Wanted(sizes, indices, check, self._on_log(str(path), size))
+            wanted = Wanted(sizes, indices, ERASED.name.encode(), check, self._on_log(str(path), size))
             found = read_log(path, size, checkpoint.root, wanted)
+        erased = erasures(found.mentions)
         finding.faults += found.faults
         finding.facts |= {
             "bytes_read": found.bytes_read,
             "files_beyond": found.beyond,
             "files_strange": found.strangers,
             "faults_in_all": len(finding.faults) + found.faults_in_all - len(found.faults),
+            "erased": [one.facts() for one in erased.values()][:VERIFY_FAULTS_MAX],
         }
         if not found.faults:
             finding.sentences.append("Every entry and every tile is what was signed.")
+        if erased:
+            finding.sentences.append(f"What was sealed with {len(erased)} of them is erased.")
         for one in others:
             _compare_with_folder(one, found, size)
         return found
@@ -314,11 +332,23 @@ class _Bench:
                 refused = error
                 continue
             finding.sentences.append(f"Entry {receipt.index} is in the log.{_words_of(entry)}")
+            for log in logs:
+                self._tell_erasure(finding, entry, erasures(log.mentions).get(receipt.index))
             return
         if refused:
             finding.blame(refused)
         else:
             finding.missing.append("the entry itself: its leaf, the submission, or the log's folder")
+
+    def _tell_erasure(self, finding: Finding, entry: bytes, erased: ErasedEntry | None) -> None:
+        if erased is None:
+            return
+        finding.facts["erased"] = erased.facts()
+        try:
+            finding.sentences.append(erased.words(parse_leaf(entry).filing.key))
+            erased.check()
+        except RemoteError as error:
+            finding.blame(error)
 
     def _candidates(self, receipt: Receipt, logs: list[LogFound]) -> Iterator[bytes]:
         """Whatever was given that the entry may be; in which epoch a submission was taken the receipt may tell."""

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from p2pworld.civic.erasure import check_erasure
 from p2pworld.civic.transaction import parse_leaf, verify_filing
 from p2pworld.errors import RemoteError
 
@@ -37,7 +38,7 @@ class BadLeaf(NamedTuple):
 
 
 def check_leaf(entry: bytes) -> None:
-    """Returns if the entry is a leaf that its transaction's own key signed.
+    """Returns if the entry is a leaf that its transaction's own key signed, and an erasure's asker too.
 
     Raises:
         RemoteError: it is not (`parse_leaf`'s reasons, `civic-signature`).
@@ -45,6 +46,8 @@ def check_leaf(entry: bytes) -> None:
     leaf = parse_leaf(entry)
     if not verify_filing(leaf.filing, leaf.sig):
         raise RemoteError("civic-signature", "the transaction's key did not sign this leaf")
+    if refusal := check_erasure(leaf.filing):
+        raise RemoteError(refusal.reason, refusal.sentence)
 
 
 def bad_leaves(entries: list[bytes]) -> list[BadLeaf]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from client.verify_leaves import BadLeaf
 from p2pworld.errors import RemoteError
-from p2pworld.limits import LOG_ENTRY_BYTES_MAX, VERIFY_AHEAD_BYTES, VERIFY_FAULTS_MAX
+from p2pworld.limits import LOG_ENTRY_BYTES_MAX, VERIFY_AHEAD_BYTES, VERIFY_FAULTS_MAX, VERIFY_MENTIONS_MAX
 from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Tile
 from p2pworld.merkle.tree import EMPTY_ROOT, HASH_BYTES, CompactRange, leaf_hashes, perfect_root
 
@@ -53,10 +53,14 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the caller wants to learn of the log while it is read, and who is told how far the reading is."""
+    """What the caller wants to learn of the log while it is read, and who is told how far the reading is.
+
+    The first `VERIFY_MENTIONS_MAX` entries that hold the bytes `mention` are wanted too.
+    """
 
     roots_at: Collection[int] = ()
     entries: Collection[int] = ()
+    mention: bytes = b""
     check_leaves: CheckLeaves | None = None
     on_entries: Callable[[int], None] = lambda count: None
 
@@ -73,6 +77,7 @@ class LogFound:
     faults_in_all: int = 0
     roots: dict[int, bytes] = field(default_factory=dict)
     entries: dict[int, bytes] = field(default_factory=dict)
+    mentions: dict[int, bytes] = field(default_factory=dict)
     bytes_read: int = 0
     beyond: int = 0
     strangers: int = 0
@@ -218,6 +223,10 @@ class _Reading:
         for index in self._wanted.entries:
             if begin <= index < begin + len(bundle.entries):
                 self.found.entries[index] = bundle.entries[index - begin]
+        if self._wanted.mention and self._wanted.mention in bundle.file.data:
+            for index, entry in enumerate(bundle.entries, begin):
+                if self._wanted.mention in entry and len(self.found.mentions) < VERIFY_MENTIONS_MAX:
+                    self.found.mentions[index] = entry
         if self._wanted.check_leaves is not None:
             found = self._wanted.check_leaves(bundle.entries)
             self._checking.append(_Checking(bundle, begin, found))

@@ -40,9 +40,9 @@ __all__ = [
     "NOTE_BYTES_MAX", "CHECKPOINT_TEXT_BYTES_MAX", "RECEIPT_EXTRA_BYTES_MAX", "RECEIPT_BYTES_MAX",
     "WITNESS_BODY_BYTES_MAX", "WITNESS_TRIES_MAX", "WITNESS_WAITING_MAX", "WITNESS_BODY_S",
     "WITNESS_LOGS_MAX", "WITNESS_FORKS_MAX", "POLICY_BYTES_MAX",
-    "VERIFY_FAULTS_MAX", "VERIFY_FILES_MAX", "VERIFY_EPOCHS_MAX", "VERIFY_AHEAD_BYTES",
+    "VERIFY_FAULTS_MAX", "VERIFY_FILES_MAX", "VERIFY_EPOCHS_MAX", "VERIFY_AHEAD_BYTES", "VERIFY_MENTIONS_MAX",
     "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX", "CIVIC_CLOCK_MINUTES",
-    "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S",
+    "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S", "CIVIC_PATIENCE_S",
     "CIVIC_READ_MAX", "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
     "CIVIC_OPEN_MAX", "CIVIC_ASKERS_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S",
     "CIVIC_WITNESSED_S",
@@ -275,6 +275,7 @@ VERIFY_EPOCHS_MAX: Final = (
 )
 # of bundles whose leaves are still being checked: 240 of usual leaves, four for each of 60 cores
 VERIFY_AHEAD_BYTES: Final = 16 << 20
+VERIFY_MENTIONS_MAX: Final = 65_536  # erasures of one log that are told of: 600 bytes each, 40 MB
 
 # ---- civic transactions
 CIVIC_LEAF_BYTES_MAX: Final = 4_096  # 16 public fields of 200 B: a full bundle of 256 has 1 MB
@@ -287,6 +288,7 @@ CIVIC_BATCH_MAX: Final = (
 )
 CIVIC_QUEUE_MAX: Final = 4_096  # waiting for one stream: 1.4 s at 3 000 a second; 70 kB each at most, 290 MB
 CIVIC_RETRY_S: Final = 0.5  # before what failed (store, record, publishing) is tried again
+CIVIC_PATIENCE_S: Final = 5.0  # of failures in a row before who waits is told: ten tries
 CIVIC_READ_MAX: Final = 4_096  # entries in one read of the store: 1 MB of leaves as they are, 17 MB at most
 CIVIC_FAULTS_MAX: Final = 100  # that a check of a store lists: a disk with more is not repaired by hand
 RECORDS_MAX: Final = (

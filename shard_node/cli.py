@@ -39,6 +39,10 @@ COMMANDS: Final = {
         "shard_node.disk_commands:disk",
         "Back up, restore, check and mend what a node keeps on its disk.",
     ),
+    "civic": (
+        "shard_node.civic_commands:civic",
+        "Back up, restore, check and reconcile the store of civic logs; have entries erased.",
+    ),
     "regions": (
         "shard_node.region_commands:regions",
         "Look at the regions of the city, and move, split, merge or pin them.",

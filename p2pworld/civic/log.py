@@ -9,8 +9,10 @@ the checkpoint is published: so no two checkpoints that differ are ever signed f
 an accepted entry is there. What it cannot be sure of it does not answer; whoever asks again gets the same answer, from
 this holder or the next.
 
-A store that failed is tried again after a while. Somebody with a newer epoch ends the holder (DEPOSED). What cannot
-come from a crash ends it loudly (READ_ONLY): see `heads.compare`.
+A step that failed is tried again after a while. Nobody is kept waiting for long by what goes on failing: who waits is
+told that it is not known what became of it, and whoever comes is sent away, until all steps succeed again. Somebody
+with a newer epoch ends the holder (DEPOSED). What cannot come from a crash ends it loudly (READ_ONLY): see
+`heads.compare`.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ from p2pworld.civic.steps import (
 )
 from p2pworld.civic.transaction import check_submission
 from p2pworld.errors import Refusal
-from p2pworld.limits import CIVIC_BATCH_MAX, CIVIC_QUEUE_MAX, CIVIC_RETRY_S
+from p2pworld.limits import CIVIC_BATCH_MAX, CIVIC_PATIENCE_S, CIVIC_QUEUE_MAX, CIVIC_RETRY_S
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
 from p2pworld.merkle.tiles import Edge
@@ -63,6 +65,13 @@ __all__ = ["MOVED", "LogHolder", "Stage"]
 
 MOVED: Final = Refusal("civic-moved", "another node holds this log now")
 _BUSY: Final = Refusal("civic-busy", "too many are waiting for this log; try again in a moment")
+_DOWN: Final = Refusal(
+    "civic-down", "what keeps this log does not answer; nothing was entered, try again in a moment"
+)
+_UNKNOWN: Final = Refusal(
+    "civic-unknown",
+    "what keeps this log does not answer, so it is not known whether this was entered; ask again",
+)
 _READ_ONLY: Final = Refusal("civic-read-only", "this log takes nothing until it has been looked at")
 
 
@@ -101,6 +110,8 @@ class LogHolder:
         self._ticket = 0
         self._step: Step | None = None  # the one under way
         self._again_at: float | None = None  # when it is tried again, if it failed
+        self._patience_at: float | None = None  # when who waits is told, if nothing has succeeded till then
+        self._down = False  # they have been told
         self._fences = 0
         self._edge = Edge()
         self._record: Record | None = None
@@ -128,7 +139,8 @@ class LogHolder:
     @property
     def deadline(self) -> float | None:
         """When `tick` is to be called at the latest."""
-        return min((at for at in (self._again_at, self._ask_at) if at is not None), default=None)
+        patience_at = None if self._down else self._patience_at
+        return min((at for at in (self._again_at, self._ask_at, patience_at) if at is not None), default=None)
 
     @property
     def closed(self) -> Refusal | None:
@@ -151,14 +163,18 @@ class LogHolder:
         )
         if refusal is None and len(self._waiting) >= CIVIC_QUEUE_MAX:
             refusal = _BUSY
+        if refusal is None and self._down:
+            refusal = _DOWN
         if refusal:
             return [Refuse(request, refusal)]
         self._waiting.append((request, submission))
         return self._next_batch()
 
     def tick(self, now: float) -> list[Effect]:
-        """Tries again what failed, and asks witnesses again, once the time has come."""
+        """Tries again what failed, asks witnesses again, and lets nobody wait longer, once the time has come."""
         effects: list[Effect] = []
+        if self._patience_at is not None and not self._down and now >= self._patience_at:
+            effects += self._give_up()
         if self._again_at is not None and now >= self._again_at and self._step:
             effects += self._take(replace(self._step, ticket=self._ticket + 1), self.stage)
         if self._ask_at is not None and now >= self._ask_at:
@@ -176,7 +192,9 @@ class LogHolder:
                 if self.stage is Stage.COMMITTING:
                     self._fence()  # which is the step that is tried then: a disk that is full stays so for a while
                 self._again_at = now + CIVIC_RETRY_S
-                return []
+                if self._patience_at is None:
+                    self._patience_at = now + CIVIC_PATIENCE_S
+                return self._give_up() if self._down else []
             case (Stage.FENCING, Fenced()):
                 return self._fenced(result)
             case (Stage.READING, HeadsRead()):
@@ -278,9 +296,21 @@ class LogHolder:
                 effects.append(Refuse(request, outcome))
             else:
                 effects.append(Accept(request, outcome, self._shown))
+        if self._batch or not self._waiting:  # else it has yet to be seen whether a batch comes through
+            self._patience_at, self._down = None, False
         self._batch, self._outcomes, self._files = [], (), None
         self.stage, self._step = Stage.IDLE, None
         return effects + self._next_batch()
+
+    def _give_up(self) -> list[Effect]:
+        """Tells who waits to ask again; who is in a commit under way is told by its result."""
+        self._down = True
+        told = list(self._waiting)
+        self._waiting.clear()
+        if self.stage is not Stage.COMMITTING:
+            told += self._batch
+            self._batch, self._outcomes = [], ()
+        return [Refuse(request, _UNKNOWN) for request, _ in told]
 
     def _ask_witnesses(self) -> list[Effect]:
         self._ask_at = None
@@ -293,7 +323,8 @@ class LogHolder:
 
     def _close(self, stage: Stage) -> list[Effect]:
         """Takes nothing any more; what may have come through is not answered with more than this."""
-        self.stage, self._step, self._again_at, self._ask_at, self._asked = stage, None, None, None, None
+        self.stage, self._step, self._asked = stage, None, None
+        self._again_at, self._ask_at, self._patience_at = None, None, None
         refusal = self.closed
         assert refusal is not None
         waiting = [*self._batch, *self._waiting]

@@ -184,6 +184,14 @@ class Submission:
         """What tells a retry (the same) from another content under the same key."""
         return hashlib.sha256(self.filing.statement() + self.sig).digest()
 
+    @property
+    def as_filed(self) -> bool:
+        """Whether what is sealed, its wraps too, is what the filing was signed for; nothing is, where nothing was."""
+        sealed = self.sealed
+        if sealed is None:
+            return not self.filing.sealed
+        return self.filing.sealed == sealed.commitment and sealed.filed == wraps_hash(sealed.wraps)
+
     def leaf(self, epoch: int) -> Leaf:
         """The leaf of this submission, taken in this epoch."""
         return Leaf(LEAF_VERSION, epoch, self.filing, self.sig)
@@ -309,7 +317,7 @@ def check_submission(
 
     `civic-stream`, `civic-type`, `civic-clock`, `civic-field`, `civic-sealed` or `civic-signature`.
     """
-    filing, sealed = submission.filing, submission.sealed
+    filing = submission.filing
     if filing.stream != stream:
         return Refusal("civic-stream", f"this was filed for {filing.stream}, not for {stream}")
     declared = types.get(filing.type)
@@ -319,9 +327,7 @@ def check_submission(
         return Refusal("civic-clock", "the clock of the device is wrong by ten minutes or more")
     if not declared.accepts(filing.public) or len(filing.via) not in (0, 32):
         return Refusal("civic-field", f"a public field is missing, unknown or not as {filing.type} has it")
-    expected = sealed.commitment if sealed else b""
-    as_filed = sealed is None or sealed.filed == wraps_hash(sealed.wraps)
-    if declared.sealed != (sealed is not None) or filing.sealed != expected or not as_filed:
+    if declared.sealed != (submission.sealed is not None) or not submission.as_filed:
         return Refusal("civic-sealed", "what is sealed is not what was signed for")
     if not verify_filing(filing, submission.sig):
         return Refusal("civic-signature", "this was not signed by the transaction's key, or was altered")

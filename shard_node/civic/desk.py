@@ -40,6 +40,7 @@ from shard_node.civic.engines import open_civic_store
 from shard_node.civic.folder import WITNESSED, PublishedLog
 from shard_node.civic.holder import CivicHolder, CivicMeter, LogConfig, Places, receipts_of
 from shard_node.civic.settings import read_signers
+from shard_node.coordination.settings import conninfo
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ _DOWN: Final = Refusal("civic-down", "this log is not ready here yet; try again 
 _MOVED: Final = Refusal("civic-moved", "another node holds this log now")
 
 log = logging.getLogger(__name__)
+
+
+def _now_minute() -> int:
+    return int(time.time()) // 60
 
 
 class StreamMeter(CivicMeter):
@@ -124,7 +129,7 @@ class CivicDesk:
     `witnesses` makes whoever asks the witnesses of a stream. Without a `config` the desk only answers who files here.
 
     Raises:
-        ConfigError: the key that signs checkpoints cannot be read.
+        ConfigError: the key that signs checkpoints, or the password of the store, cannot be read.
     """
 
     def __init__(
@@ -133,10 +138,14 @@ class CivicDesk:
         records: Records,
         tell: Callable[[AskerFiled | HolderAnswered], None],
         witnesses: Callable[[str], Witnesses] | None = None,
+        now_minute: Callable[[], int] = _now_minute,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._config, self._records, self._tell, self._witnesses = config, records, tell, witnesses
+        self._now_minute = now_minute
         self._signers: dict[str, NoteSigner] = read_signers(config) if config else {}
+        if config and config.store.path is None:
+            conninfo(config.store)  # what is missing is said now, not when a log is to be held
         streams = config.streams if config else ()
         self._folders = {stream: PublishedLog(config.publish / stream) for stream in streams if config}
         self._store: CivicStore | None = None
@@ -204,7 +213,9 @@ class CivicDesk:
                 "stage": one.holder.stage.value if one.holder else "opening",
                 "size": one.holder.size if one.holder else 0,
                 "queue": one.holder.queue if one.holder else 0,
+                "copies": one.holder.copies if one.holder else 0,
                 "failing": one.failing or one.meter.failing,
+                "trouble": str((one.holder and one.holder.trouble) or ""),
                 "alarm": one.meter.alarmed.reason if one.meter.alarmed else "",
             }
             for name, one in sorted(self._logs.items())
@@ -262,7 +273,7 @@ class CivicDesk:
             LogConfig(stream, (self._signers[stream],), TYPES, self._config.quorum, self._config.desks),
             one.held.epoch,
             Places(store, self._records, one.folder),
-            _now_minute,
+            self._now_minute,
             one.meter,
             self._witnesses(stream) if self._config.quorum and self._witnesses else None,
             partial(self._witnessed, one),
@@ -352,7 +363,3 @@ class CivicDesk:
 
 def _size(note: Note) -> int:
     return Checkpoint.parse(note.text).size
-
-
-def _now_minute() -> int:
-    return int(time.time()) // 60

@@ -145,6 +145,17 @@ class CivicHolder:
         self._ended = False
         self._epoch = epoch
         self._since: int | None = None  # the size at the first fence: what came later is of this epoch
+        self._trouble: Exception | None = None
+
+    @property
+    def trouble(self) -> Exception | None:
+        """What the last step failed with, to be said to whoever asks how it is; None if it succeeded."""
+        return self._trouble
+
+    @property
+    def copies(self) -> int:
+        """On how many disks an accepted entry is; 0 before anything was written."""
+        return self._places.store.copies
 
     @property
     def stage(self) -> Stage:
@@ -266,11 +277,14 @@ class CivicHolder:
         begun_s = time.perf_counter()
         try:
             yield
-        except (CommitUnknown, OutcomeUnknown):
+        except (CommitUnknown, OutcomeUnknown) as error:
+            self._trouble = error
             self._meter.failed(name, "unknown")
         except (StorageFailed, CoordinationDown) as error:
+            self._trouble = error
             self._meter.failed(name, error.reason)
         else:
+            self._trouble = None
             self._meter.took(name, time.perf_counter() - begun_s)
 
     async def _commit(self, step: Commit) -> Committed | Missed:

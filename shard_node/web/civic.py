@@ -13,6 +13,7 @@ may read, from any page. A tile that is whole never changes; the checkpoint is a
 from __future__ import annotations
 
 import re
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -26,6 +27,7 @@ from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.tiles import Tile
 from shard_node.civic.folder import CHECKPOINT, WITNESSED
 from shard_node.civic.holder import receipts_of
+from shard_node.execute import now
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
@@ -51,18 +53,13 @@ def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Rout
 
     async def file(request: Request) -> Response:
         address = request.client.host if request.client else ""
-        if not doors.may_file(address, _now_s()):
+        if not doors.may_file(address, now().boot_s):
             return _refused(
                 Refusal("civic-busy", "too much is filed from here at once; try again in a moment")
             )
-        body = b""
-        with trio.move_on_after(FILE_S) as waited:
-            async for part in request.stream():
-                body += part
-                if len(body) > CIVIC_SUBMISSION_BYTES_MAX:
-                    break
-        if waited.cancelled_caught:
-            return _refused(Refusal("civic-malformed", "this did not come within 15 seconds"))
+        body = await _body(request)
+        if body is None:
+            return _refused(Refusal("civic-malformed", f"this did not come within {FILE_S:g} seconds"))
         answer = await desk.file(body)
         if answer.refusal is not None:
             return _refused(answer.refusal)
@@ -115,8 +112,16 @@ def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Rout
     ]
 
 
-def _now_s() -> float:
-    return trio.current_time()
+async def _body(request: Request) -> bytes | None:
+    """What is filed, of something too long no more than shows it; None if it does not come."""
+    body = b""
+    with trio.move_on_after(FILE_S) as waited:
+        async with aclosing(request.stream()) as parts:
+            async for part in parts:
+                body += part
+                if len(body) > CIVIC_SUBMISSION_BYTES_MAX:
+                    break
+    return None if waited.cancelled_caught else body
 
 
 def _streams(executor: Executor, desk: CivicDesk) -> list[dict[str, object]]:

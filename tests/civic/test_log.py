@@ -23,7 +23,7 @@ from p2pworld.civic.steps import (
     Refuse,
     Republish,
 )
-from p2pworld.limits import CIVIC_BATCH_MAX, CIVIC_QUEUE_MAX, CIVIC_RETRY_S
+from p2pworld.limits import CIVIC_BATCH_MAX, CIVIC_PATIENCE_S, CIVIC_QUEUE_MAX, CIVIC_RETRY_S
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
 from tests.civic.log_world import MINUTE, STREAM, TYPES, Client, Holder, World, submission
@@ -164,6 +164,81 @@ def test_a_commit_that_failed_is_looked_for_behind_a_new_fence() -> None:
         assert steps.count("Commit") == steps.count("Accept") == 1
         assert len(world.entries) == 1
         check_all_accepted(world, client, range(1))
+
+
+def failing(holder: Holder, *kinds: type, until_s: float) -> None:
+    """Lets the process act until then, or until it rests; every step of these kinds fails."""
+    while holder.now < until_s:
+        fails = bool(holder.effects) and isinstance(holder.effects[0], kinds)
+        if not (holder.fail(done=False) if fails else holder.act()):
+            return
+
+
+def test_who_waits_for_a_store_that_is_away_is_told_and_may_ask_again() -> None:
+    world, client, holder = begin()
+    holder.run()
+    first = [
+        client.file(holder, submission(number)) for number in range(3)
+    ]  # the first is in a commit that fails
+    failing(holder, Commit, Fence, until_s=CIVIC_PATIENCE_S - 0.1)
+    assert not client.refused
+    failing(holder, Commit, Fence, until_s=CIVIC_PATIENCE_S + 0.1)
+    assert client.refused == dict.fromkeys(first, "civic-unknown")
+    late = client.file(holder, submission(3))
+    assert holder.effects.pop().refusal.reason == "civic-down"  # type: ignore[union-attr]
+    del client.open[late]
+    failing(holder, Fence, until_s=3 * CIVIC_PATIENCE_S)
+    holder.run()
+    again = [client.file(holder, submission(number)) for number in range(4)]
+    holder.run()
+    assert not client.refused.keys() & set(again)
+    check_all_accepted(world, client, range(4))
+
+
+@pytest.mark.parametrize("kind", [PutRecord, Publish])
+def test_who_is_entered_and_not_yet_published_is_told_that_it_is_not_known(kind: type) -> None:
+    world, client, holder = begin()
+    holder.run()
+    request = client.file(holder, submission(0))
+    failing(holder, kind, until_s=CIVIC_PATIENCE_S + 0.1)
+    assert client.refused == {request: "civic-unknown"}
+    holder.run()
+    assert world.accepted == {}
+    check_all_accepted(world, client, range(2))
+
+
+def test_a_store_that_takes_fences_and_no_batches_keeps_nobody_waiting_for_long() -> None:
+    world, client, holder = begin()
+    holder.run()
+    requests = [client.file(holder, submission(0))]
+    failing(holder, Commit, until_s=CIVIC_PATIENCE_S + 0.1)
+    assert client.refused == {requests[0]: "civic-unknown"}
+    holder.run()
+    begun_s = holder.now
+    requests += [
+        client.file(holder, submission(number)) for number in (0, 1)
+    ]  # it may be well again: it is tried
+    failing(holder, Commit, until_s=begun_s + CIVIC_PATIENCE_S + 0.1)
+    assert client.refused == dict.fromkeys(requests, "civic-unknown")
+    holder.run()
+    assert holder.machine.deadline is None
+    check_all_accepted(world, client, range(2))
+
+
+def test_who_is_in_a_commit_under_way_is_told_by_its_result() -> None:
+    world, client, holder = begin()
+    holder.run()
+    early = client.file(holder, submission(0))
+    failing(holder, Commit, until_s=CIVIC_PATIENCE_S - 2 * CIVIC_RETRY_S)
+    while not (holder.effects and isinstance(holder.effects[0], Commit)):
+        holder.act()
+    late = client.file(holder, submission(1))
+    holder.effects += holder.machine.tick(CIVIC_PATIENCE_S + CIVIC_RETRY_S)
+    holder.run()
+    assert client.refused == {late: "civic-unknown"}
+    assert early not in client.open
+    assert world.accepted == {submission(0).fingerprint: 0}
+    check_all_accepted(world, client, range(2))
 
 
 def test_without_a_quorum_nobody_is_asked() -> None:

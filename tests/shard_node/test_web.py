@@ -18,7 +18,9 @@ from shard_node.web.metrics import EVENTS
 from shard_node.web.serve import serve_web
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from starlette.routing import Route
 
 
 class Source:
@@ -87,11 +89,17 @@ async def get(url: str, method: str = "GET", **headers: str) -> Answer:
 
 @asynccontextmanager
 async def serving(source: Source) -> AsyncIterator[str]:
+    async with serving_app(source) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serving_app(source: Source, more: Sequence[Route] = ()) -> AsyncIterator[str]:
     with trio.fail_after(20), socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         stop = trio.Event()
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve_web, make_app(source), listener, stop)
+            await nursery.start(serve_web, make_app(source, more=more), listener, stop)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
             stop.set()
 
