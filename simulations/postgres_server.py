@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -181,12 +181,11 @@ class PostgresServer:
         return log.read_text(errors="replace")[-2_000:] if log.exists() else ""
 
     def __enter__(self) -> Self:
-        try:
+        with ExitStack() as undone:
+            undone.callback(self.__exit__)
             self.make()
             self.start()
-        except BaseException:
-            self.__exit__()
-            raise
+            undone.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
