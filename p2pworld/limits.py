@@ -45,7 +45,7 @@ __all__ = [
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S", "CIVIC_PATIENCE_S",
     "CIVIC_READ_MAX", "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
     "CIVIC_OPEN_MAX", "CIVIC_ASKERS_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S",
-    "CIVIC_WITNESSED_S",
+    "CIVIC_WITNESSED_S", "CIVIC_YIELD_S", "CIVIC_YIELDED_S",
     "CIVIC_STREAMS_PER_NODE", "FILES_PER_S", "FILES_BURST", "FILES_PER_S_ADDRESS", "FILES_BURST_ADDRESS",
     "FILE_BYTES_MAX", "FILES_LONG_MAX", "FILER_WAIT_S",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
@@ -307,6 +307,10 @@ CIVIC_OPEN_PER_PEER: Final = 4_096  # of one link: half of all, so that one node
 CIVIC_ANSWER_S: Final = 10.0  # then nobody knows here: a holder's failover takes 4 s, a restart less
 # for the second answer, which says that enough witnesses have signed; they may be asked again ten times
 CIVIC_WITNESSED_S: Final = 60.0
+# a holder that has succeeded in nothing for so long lets others try, and is not among them for a while: a database that
+# has moved is found again sooner, and one that nobody reaches makes one change of the map in 20 s
+CIVIC_YIELD_S: Final = 20.0
+CIVIC_YIELDED_S: Final = 30.0
 CIVIC_STREAMS_PER_NODE: Final = 32  # 25 offices, the city's, and some
 FILES_PER_S: Final = 100.0  # of one socket: a gateway for thousands
 FILES_BURST: Final = 256

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from p2pworld.civic.relay import AskerFiled, HolderAnswered
+from p2pworld.civic.relay import AskerFiled, HolderAnswered, HoldersFail
 from p2pworld.geometry import Cell
 from p2pworld.limits import HANDOFFS_OPEN
 from p2pworld.messages import (
@@ -88,7 +88,7 @@ from p2pworld.core.tending import Tending
 __all__ = ["Event", "Node", "StoreAnswer"]
 
 StoreAnswer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | LeaseEnded | StoreFailed
-Filing = AskerFiled | HolderAnswered
+Filing = AskerFiled | HolderAnswered | HoldersFail
 Event = ClientOpened | ClientSaid | ClientLost | LinkUp | LinkDown | PeerSaid | StoreAnswer | Filing
 
 _NOTHING: AbstractContextManager[None] = nullcontext()
@@ -185,6 +185,8 @@ class Node:
                 parts.relay.asker_filed(event, now.boot_s)
             case HolderAnswered():
                 parts.relay.holder_answered(event, now.boot_s)
+            case HoldersFail(streams):
+                parts.relay.yields = streams
             case PeerSaid():
                 self._peers.said(event, now)
                 if parts.rendezvous.complete:

@@ -5,7 +5,8 @@ holder, answer whoever files by another way than a play socket. Answers go back 
 the scheduler, so that no task waits for each of them.
 
 A holder ends when the map no longer gives the stream to this node in its epoch, and the next one begins when it has
-ended. A store that cannot be opened is tried again, after longer and longer waits. A log that is read-only stays so
+ended. A store that cannot be opened is tried again, after longer and longer waits. What goes on failing here is left to
+other nodes, where those can reach the store too. A log that is read-only stays so
 until a person has looked at it and the node is restarted; it is said as loudly as can be.
 """
 
@@ -28,12 +29,19 @@ from p2pworld.civic.relay import (
     AskerFiled,
     Held,
     HolderAnswered,
+    HoldersFail,
     HoldStreams,
     ToHolder,
 )
 from p2pworld.civic.transaction import SUGGESTION
 from p2pworld.errors import Refusal
-from p2pworld.limits import CIVIC_ASKERS_MAX, CIVIC_OPEN_MAX, CIVIC_WITNESSED_S
+from p2pworld.limits import (
+    CIVIC_ASKERS_MAX,
+    CIVIC_OPEN_MAX,
+    CIVIC_WITNESSED_S,
+    CIVIC_YIELD_S,
+    CIVIC_YIELDED_S,
+)
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
 from shard_node.civic.engines import open_civic_store
@@ -56,6 +64,7 @@ if TYPE_CHECKING:
 __all__ = ["CivicDesk", "StreamMeter"]
 
 TYPES: Final = {declared.name: declared for declared in (SUGGESTION, ERASED)}
+YIELD_LOOK_S: Final = 1.0
 AGAIN_S: Final = (0.5, 1.0, 2.0, 5.0, 15.0)  # before a store that could not be opened is tried again
 
 _BUSY: Final = Refusal("civic-busy", "too many are filing here; try again in a moment")
@@ -136,7 +145,7 @@ class CivicDesk:
         self,
         config: CivicConfig | None,
         records: Records,
-        tell: Callable[[AskerFiled | HolderAnswered], None],
+        tell: Callable[[AskerFiled | HolderAnswered | HoldersFail], None],
         witnesses: Callable[[str], Witnesses] | None = None,
         now_minute: Callable[[], int] = _now_minute,
     ) -> None:
@@ -228,6 +237,7 @@ class CivicDesk:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._tell_on)
+                nursery.start_soon(self._yield_on)
                 while True:
                     for stream, one in self._logs.items():
                         if self._wanted.get(stream) != one.held:
@@ -308,6 +318,23 @@ class CivicDesk:
             self._answered = trio.Event()
             answers, self._answers = tuple(self._answers), []
             self._tell(HolderAnswered(answers))
+
+    async def _yield_on(self) -> None:
+        """Says which streams fail here for long, and for how long others should hold them."""
+        if self._config is None or self._config.store.path is not None:
+            return  # a file is on this machine alone
+        failing: dict[str, float] = {}  # since when
+        yielded: dict[str, float] = {}  # until when
+        while True:
+            await trio.sleep(YIELD_LOOK_S)
+            now_s, before = trio.current_time(), yielded
+            fail = [stream for stream, one in self._logs.items() if one.failing or one.meter.failing]
+            failing = {stream: failing.get(stream, now_s) for stream in fail}
+            long = [stream for stream, since_s in failing.items() if now_s - since_s >= CIVIC_YIELD_S]
+            yielded = {stream: until_s for stream, until_s in yielded.items() if until_s > now_s}
+            yielded |= dict.fromkeys(long, now_s + CIVIC_YIELDED_S)
+            if yielded.keys() != before.keys():
+                self._tell(HoldersFail(frozenset(yielded)))
 
     # ---- requests and their answers
 

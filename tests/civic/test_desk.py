@@ -18,12 +18,13 @@ from p2pworld.civic.relay import (
     AskerFiled,
     Held,
     HolderAnswered,
+    HoldersFail,
     HoldStreams,
     ToHolder,
 )
 from p2pworld.civic.steps import Cosigned
 from p2pworld.errors import Refusal
-from p2pworld.limits import CIVIC_ASKERS_MAX
+from p2pworld.limits import CIVIC_ASKERS_MAX, CIVIC_YIELD_S, CIVIC_YIELDED_S
 from p2pworld.merkle.receipt import parse_receipt
 from shard_node.civic import desk
 from shard_node.civic.desk import CivicDesk
@@ -57,10 +58,14 @@ class Told:
 
     answers: dict[int, list[Answered]] = field(default_factory=dict)
     asked: list[AskerFiled] = field(default_factory=list)
+    fails: list[frozenset[str]] = field(default_factory=list)
     events: int = 0
 
-    def __call__(self, event: AskerFiled | HolderAnswered) -> None:
+    def __call__(self, event: AskerFiled | HolderAnswered | HoldersFail) -> None:
         self.events += 1
+        if isinstance(event, HoldersFail):
+            self.fails.append(event.streams)
+            return
         if isinstance(event, AskerFiled):
             self.asked.append(event)
             return
@@ -207,6 +212,31 @@ async def test_a_file_that_another_process_has_is_waited_for(
         await at.until("idle")
         assert await at.file([0], held, first=10) == [0]
         assert [one["failing"] for one in at.desk.status()] == [""]
+
+
+async def test_a_server_that_is_not_reached_for_long_is_left_to_others_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock
+) -> None:
+    def unreached(settings: StoreConfig) -> None:
+        raise StorageFailed("io", f"{settings.dsn} does not answer.")
+
+    monkeypatch.setattr(desk, "open_civic_store", unreached)
+    config = replace(
+        config_of(tmp_path), store=StoreConfig("postgresql", dsn="dbname=a", table="civic.store")
+    )
+    async with desk_at(config, tmp_path) as at:
+        at.hold(Held(STREAM, 1))
+        await trio.sleep(CIVIC_YIELD_S - 1)
+        assert at.told.fails == []
+        await trio.sleep(3)
+        assert at.told.fails == [{STREAM}]
+        await trio.sleep(2 * CIVIC_YIELDED_S)  # as long as it is held here and fails, that stays so
+        assert at.told.fails == [{STREAM}]
+        at.hold()
+        await trio.sleep(CIVIC_YIELDED_S - 1)
+        assert at.told.fails == [{STREAM}]
+        await trio.sleep(3)
+        assert at.told.fails == [{STREAM}, frozenset()]
 
 
 async def test_a_log_that_must_not_go_on_says_so_loudly(

@@ -192,7 +192,7 @@ async def test_a_commit_cancelled_while_it_waits_for_the_standby_is_unknown(
 async def test_writes_wait_for_a_standby_no_longer_than_a_call_may_take_and_say_why(
     open_with: OpenWith, postgres: PostgresServer, no_standby: Callable[[], None]
 ) -> None:
-    patient, store = open_with(), open_with(call_s=0.5)
+    patient, store = open_with(), open_with(call_s=1.0)
     row = await filed(patient, await patient.fence(STREAM, 1), 0)
     await store.row(STREAM)
     postgres.set("synchronous_standby_names", "nobody")
@@ -216,7 +216,7 @@ async def test_writes_wait_for_a_standby_no_longer_than_a_call_may_take_and_say_
 async def test_who_holds_the_row_and_waits_for_no_standby_is_told_as_well(
     open_with: OpenWith, postgres: PostgresServer
 ) -> None:
-    store = open_with(call_s=0.5)
+    store = open_with(call_s=1.0)
     await store.fence(STREAM, 1)
     with psycopg.connect(make_conninfo(**postgres.conninfo())) as other:
         other.execute("SELECT * FROM p2pworld_civic.stream FOR UPDATE")
@@ -228,7 +228,7 @@ async def test_a_cut_cable_holds_nobody_longer_than_a_call_may_take(
     open_with: OpenWith, postgres: PostgresServer
 ) -> None:
     async with laid(postgres.port) as cable:
-        store = open_with(call_s=0.5, port=str(cable.port))
+        store = open_with(call_s=1.0, port=str(cable.port))
         row = await filed(store, await store.fence(STREAM, 1), 0)
         cable.cut()
         with trio.fail_after(AT_MOST_S):
@@ -242,6 +242,39 @@ async def test_a_cut_cable_holds_nobody_longer_than_a_call_may_take(
         assert fenced.size == 1
         assert (await filed(store, fenced, 1)).size == 2
         assert await store.check() == []
+
+
+async def test_a_commit_whose_answer_is_cut_off_is_unknown_and_was_done(
+    open_with: OpenWith, postgres: PostgresServer, at_insert: Callable[..., None]
+) -> None:
+    async with laid(postgres.port) as cable:
+        store, other = open_with(call_s=3.0, port=str(cable.port)), open_with()
+        row = await store.fence(STREAM, 1)
+        at_insert("PERFORM pg_advisory_xact_lock(7)", at_commit=True)
+        outcome: list[CommitUnknown] = []
+
+        async def write() -> None:
+            with pytest.raises(CommitUnknown) as caught:
+                await store.commit(STREAM, row, batch(0), plan_batch)
+            outcome.append(caught.value)
+
+        with psycopg.connect(make_conninfo(**postgres.conninfo())) as gate:
+            gate.execute("SELECT pg_advisory_xact_lock(7)")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(write)
+                with trio.fail_after(AT_MOST_S):
+                    query = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                    while not await trio.to_thread.run_sync(postgres.execute, query):  # noqa: ASYNC110
+                        await trio.sleep(0.01)  # another process
+                cable.cut()
+                gate.rollback()
+        assert len(outcome) == 1
+        assert await other.fence(STREAM, 2) == Row(2, 2, 1)
+        cable.mend()
+        assert await store.commit(STREAM, row, batch(1), plan_batch) is None
+        told = await store.commit(STREAM, Row(2, 2, 1), batch(0), plan_batch)
+        assert told is not None
+        assert told.outcomes == (0,)
 
 
 # ---- on how many disks
