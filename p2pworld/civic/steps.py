@@ -61,13 +61,17 @@ class ReadHeads:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One durable transaction: if epoch, fences and size are still these, `plan_batch` and do what it says."""
+    """One durable transaction: if epoch, fences and size are still these, `plan_batch` and do what it says.
+
+    Those whose fingerprints are `late` are retries, or come too late.
+    """
 
     ticket: int
     epoch: int
     fences: int
     size: int
     submissions: tuple[Submission, ...]
+    late: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

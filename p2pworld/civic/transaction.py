@@ -52,6 +52,7 @@ __all__ = [
     "Wrap",
     "check_submission",
     "file_transaction",
+    "is_of_now",
     "open_sealed",
     "parse_leaf",
     "parse_sealed",
@@ -310,12 +311,17 @@ SUGGESTION: Final = TransactionType(
 )
 
 
-def check_submission(
-    submission: Submission, stream: str, types: Mapping[str, TransactionType], now_minute: int
-) -> Refusal | None:
-    """Why the holder of `stream` does not take this, or None.
+def is_of_now(filing: Filing, now_minute: int) -> bool:
+    """Whether it was filed about now. Only what is in the log already may come later, and is told its place again."""
+    return abs(now_minute - filing.minute) <= CIVIC_CLOCK_MINUTES
 
-    `civic-stream`, `civic-type`, `civic-clock`, `civic-field`, `civic-sealed` or `civic-signature`.
+
+def check_submission(
+    submission: Submission, stream: str, types: Mapping[str, TransactionType]
+) -> Refusal | None:
+    """Why the holder of `stream` takes this at no time, or None.
+
+    `civic-stream`, `civic-type`, `civic-field`, `civic-sealed` or `civic-signature`.
     """
     filing = submission.filing
     if filing.stream != stream:
@@ -323,8 +329,6 @@ def check_submission(
     declared = types.get(filing.type)
     if declared is None:
         return Refusal("civic-type", f"{filing.type} cannot be filed here")
-    if abs(now_minute - filing.minute) > CIVIC_CLOCK_MINUTES:
-        return Refusal("civic-clock", "the clock of the device is wrong by ten minutes or more")
     if not declared.accepts(filing.public) or len(filing.via) not in (0, 32):
         return Refusal("civic-field", f"a public field is missing, unknown or not as {filing.type} has it")
     if declared.sealed != (submission.sealed is not None) or not submission.as_filed:

@@ -289,7 +289,7 @@ class CivicHolder:
 
     async def _commit(self, step: Commit) -> Committed | Missed:
         row = Row(step.epoch, step.fences, step.size)
-        decide = partial(plan_batch, desks=self._log.desks)
+        decide = partial(plan_batch, desks=self._log.desks, late=step.late)
         plan = await self._places.store.commit(self._log.stream, row, step.submissions, decide)
         if plan is None:
             return Missed(step.ticket)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 import psycopg
 import trio
@@ -56,10 +56,10 @@ if TYPE_CHECKING:
     from p2pworld.civic.transaction import Sealed, Submission
     from shard_node.civic.store import Fault, MakePlan
 
-__all__ = ["PostgresCivicStore"]
+__all__ = ["PostgresCivicStore", "Server"]
 
 _CALL_S: Final = 3.0  # what is filed waits for it: a batch of 512 takes 50 ms
-_CHECK_S: Final = 3_600.0  # every row of a hundred million
+_CHECK_S: Final = 3_600.0  # an operator waits: every row of ten million entries
 _SCRUB_S: Final = 60.0  # to write a part of what is sealed anew: 1 GB
 _SCRUB_AGAIN_S: Final = 30.0
 
@@ -67,6 +67,13 @@ _REASONS: Final = {"newer_schema": "newer", "not_a_store": "foreign"}
 _COUNT: Final = re.compile(r"\s*(?:(?:FIRST|ANY)\s+)?(\d+)\s*\(", re.IGNORECASE)
 
 T = TypeVar("T")
+
+
+class Server(NamedTuple):
+    """On how many disks a commit is when the server answers it, and whether that flushes its own."""
+
+    copies: int
+    flushes: bool
 
 
 class PostgresCivicStore:
@@ -86,9 +93,7 @@ class PostgresCivicStore:
         # Only written by threads of the lanes, each in one step.
         self._made = False
         self._copies = 0
-        self._traces = (
-            True  # something erased may be in a part that is to be written anew, of an earlier process too
-        )
+        self._traces = True  # an earlier process, too, may have left parts that are to be written anew
         self._scrub_at_s = 0.0
 
     # ---- the interface
@@ -207,6 +212,16 @@ class PostgresCivicStore:
 
         return await self._told(self._slow, work)
 
+    async def server(self) -> Server:
+        """What the server says of itself; nothing is made or changed. It may raise StorageFailed."""
+
+        def work(db: Db) -> Server:
+            query = "SELECT current_setting('fsync') = 'on', current_setting('synchronous_standby_names')"
+            ((flushes, names),) = db.execute(query).fetchall()
+            return Server(1 + _standbys(names), flushes)
+
+        return await self._told(self._slow, work, made=True)
+
     async def mend(self, stream: str, row: Row, change: Callable[[Db, int], Row]) -> None:
         """One durable transaction: if the stream's row is `row`, `change` what its number has; the row is then that.
 
@@ -244,11 +259,11 @@ class PostgresCivicStore:
             lane = self._lanes[stream] = self._lane(self._call_s)
         return await self._told(lane, work)
 
-    async def _told(self, lane: Lane, work: Callable[[Db], T]) -> T:
-        """What the work comes to, on tables that are there."""
+    async def _told(self, lane: Lane, work: Callable[[Db], T], *, made: bool = False) -> T:
+        """What the work comes to, on tables that are there; `made`: it needs none."""
 
         def on_tables(db: Db) -> T:
-            if not self._made:
+            if not self._made and not made:
                 TABLES.make(db)
                 self._made = True
             return work(db)

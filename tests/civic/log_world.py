@@ -159,7 +159,7 @@ class World:
         if self.fenced and row != (commit.epoch, commit.fences, commit.size):
             return Missed(commit.ticket)
         named = {at: self.entries[at] for at in named_entries(commit.size, commit.submissions)}
-        plan = plan_batch(commit.size, commit.epoch, commit.submissions, self.known, named)
+        plan = plan_batch(commit.size, commit.epoch, commit.submissions, self.known, named, late=commit.late)
         del self.entries[commit.size :]  # where no guard stands, what was there is written over
         self.entries += plan.entries
         self.known |= plan.learned
@@ -229,11 +229,11 @@ class Client:
         self.refused: dict[int, str] = {}
         self._requests = 0
 
-    def file(self, holder: Holder, filed: Submission) -> int:
-        """A request about this transaction to this holder."""
+    def file(self, holder: Holder, filed: Submission, minute: int = MINUTE) -> int:
+        """A request about this transaction to this holder, whose clock says `minute`."""
         self._requests += 1
         self.open[self._requests] = filed
-        holder.effects += holder.machine.submit(self._requests, filed, MINUTE)
+        holder.effects += holder.machine.submit(self._requests, filed, minute)
         return self._requests
 
     def told(self, answer: Accept | Refuse) -> None:

@@ -101,6 +101,28 @@ def test_a_retry_is_told_the_same_and_other_content_is_refused() -> None:
     assert len(world.entries) == 2
 
 
+@pytest.mark.parametrize("minutes", [11, 60, 100_000])
+def test_a_retry_may_come_at_any_time_and_nothing_else_may(minutes: int) -> None:
+    """Whoever lost the connection and comes back tomorrow is told the same; what was never entered is too late then."""
+    world, client, holder = begin()
+    client.file(holder, submission(0))
+    holder.run()
+    later = MINUTE + minutes
+    for number in (0, 1, 1):
+        client.file(holder, submission(number), later)
+    other = client.file(holder, submission(0, "other"), later)
+    holder.run()
+    assert list(client.refused.values()) == ["civic-clock", "civic-clock", "civic-replay"]
+    assert client.refused[other] == "civic-replay"
+    assert world.accepted == {submission(0).fingerprint: 0}
+    assert (
+        submission(1).filing.key not in world.known
+    )  # nothing is remembered: with a clock set right it may come
+    client.file(holder, submission(1))
+    holder.run()
+    check_all_accepted(world, client, range(2))
+
+
 def test_what_is_not_well_filed_never_gets_into_a_batch() -> None:
     _, client, holder = begin()
     holder.run()

@@ -13,6 +13,8 @@ from psycopg.conninfo import make_conninfo
 from p2pworld.civic.log import Stage
 from p2pworld.civic.transaction import open_sealed
 from p2pworld.crypto.seal import sealing_public, secret_text
+from shard_node import doctor
+from shard_node.civic.postgres import PostgresCivicStore, Server
 from tests.civic.conformance import filed
 from tests.civic.kept import (
     Counts,
@@ -133,6 +135,29 @@ def test_a_restored_database_takes_nothing_before_it_is_brought_up_to_its_log(
         return found
 
     assert trio.run(sealed) == [True, False, True, True, True, False]
+
+
+def test_the_doctor_asks_the_server(
+    home: Path, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said() -> str:
+        found = trio.run(doctor.examine, home / "node.toml")
+        (finding,) = [each for each in found if each.about == "civic"]
+        return f"{finding.ok}: {finding.sentence}"
+
+    assert "log.key can be read by others: chmod 600" in said()
+    (home / "log.key").chmod(0o600)
+    assert said() == "False: fsync is off in PostgreSQL, so what is accepted may be lost: turn it on."
+    monkeypatch.setattr(PostgresCivicStore, "server", lambda _: answered_with(Server(copies=1, flushes=True)))
+    assert said() == "True: logs may be held here; each commit is on 1 disk(s) in PostgreSQL."
+    text = (home / "node.toml").read_text()
+    (home / "node.toml").write_text(text.replace("password_env", "copies = 2, password_env"))
+    assert "on 1 disk(s), and civic.store.copies is 2" in said()
+    assert postgres.execute("SELECT to_regnamespace('p2pworld_civic')", NAME) == [(None,)]  # nothing was made
+
+
+async def answered_with(server: Server) -> Server:
+    return server
 
 
 def test_an_office_changes_its_key_and_the_old_wraps_are_gone(home: Path, postgres: PostgresServer) -> None:
