@@ -1,4 +1,4 @@
-"""The subcommands for the store of a node's civic logs, where that is a file, and for having something erased.
+"""The subcommands for the store of a node's civic logs, and for having something erased.
 
 What was published is in the log's folder, which anybody may copy; only what is sealed is nowhere else. So a restored
 copy is first cleaned of what the log says is erased, then brought up to the log by `reconcile`, and nothing is written
@@ -60,7 +60,7 @@ def backup(config_path: Path, path: Path) -> None:
     """Copy the store to FILE, which must not be there yet. The node may be running."""
     from shard_node.civic import copies
 
-    _, store = _kept(config_path)
+    _, store = _file(config_path)
     with _said():
         found = copies.backup(store, path)
     click.echo(f"{path}: {found}, {path.stat().st_size} bytes")
@@ -83,9 +83,10 @@ def restore(config_path: Path, path: Path, folders: tuple[Path, ...], without_lo
     `reconcile` has brought them back.
     """
     from shard_node.civic import copies
+    from shard_node.civic.keeping import KeptInFile
 
-    config, store = _kept(config_path)
-    with _said(), _alone(store):
+    config, store = _file(config_path)
+    with _said(), KeptInFile(store).alone():
         sizes = copies.survey(path).entries
         logs: dict[str, LogCopy | None] = dict(_copies(config, folders, sizes))
         if without_log:
@@ -120,12 +121,13 @@ def reconcile(config_path: Path, folders: tuple[Path, ...], anew: bool, as_json:
     import trio
 
     from shard_node import config as configuration
-    from shard_node.civic import copies
+    from shard_node.civic.keeping import keeping
 
-    config, store = _kept(config_path)
+    config = _logs(config_path)
+    kept = keeping(config.store)
     lost: dict[str, list[Lost]] = {}
-    with _said(), _alone(store):
-        sizes = copies.survey(store).entries if store.exists() else {}
+    with _said(), kept.alone():
+        sizes = kept.sizes()
         records = trio.run(_records, configuration.load(config_path), config)
         known = [record.size for record in records.values() if record]
         logs = _copies(config, folders, sizes, known)
@@ -133,7 +135,7 @@ def reconcile(config_path: Path, folders: tuple[Path, ...], anew: bool, as_json:
             size, log = sizes.get(stream, 0), logs.get(stream)
             _refuse_behind(stream, size, log, records[stream], anew)
             if log is not None:
-                lost[stream] = copies.reconcile(store, stream, log)
+                lost[stream] = kept.reconcile(stream, log)
                 if anew:
                     trio.run(_record, configuration.load(config_path), config, log, stream, records[stream])
                 if not as_json:
@@ -162,32 +164,32 @@ def fsck(config_path: Path, path: Path | None, as_json: bool) -> None:
 
     The published folders are read too, and compared with it. For what is wrong in a folder there is `p2pworld verify`.
     """
-    from shard_node.civic import copies
+    from shard_node.civic.keeping import KeptInFile, keeping
     from shard_node.civic.store import Fault
     from shard_node.storage.journal import StorageFailed
 
-    config, store = _kept(config_path)
-    store = path or store
+    config = _logs(config_path)
+    kept = keeping(config.store) if path is None else KeptInFile(path)
     with _said():
-        found = copies.survey(store)
+        found = kept.survey()
     faults = list(found.faults)
     for stream, size in found.entries.items():
         try:
             log = _copies(config, (), {stream: size}).get(stream)
-            fault = copies.compare(store, stream, log) if log else None
+            fault = kept.compare(stream, log) if log else None
         except StorageFailed as error:
             fault = Fault(f"the published log {stream}", str(error))
         faults += [fault] if fault else []
     if as_json:
         said = [{"place": fault.place, "sentence": fault.sentence} for fault in faults]
         counts = {"sealed": found.sealed, "erased": found.erased, "lost": found.lost}
-        click.echo(json.dumps({"store": str(store), "entries": found.entries, **counts, "faults": said}))
+        click.echo(json.dumps({"store": kept.name, "entries": found.entries, **counts, "faults": said}))
     else:
         for fault in faults[:SHOWN]:
             click.echo(f"wrong  {fault.place}: {fault.sentence}")
         if len(faults) > SHOWN:
             click.echo(f"wrong  and {len(faults) - SHOWN} more")
-        click.echo(f"{store}: {found}; {len(faults)} faults")
+        click.echo(f"{kept.name}: {found}; {len(faults)} faults")
     if faults:
         raise SystemExit(WRONG)
 
@@ -232,11 +234,46 @@ def erase(stream: str, index: int, path: Path, key_path: Path) -> None:
     )
 
 
+@civic.command()
+@CONFIG
+@click.argument("stream")
+@click.option(
+    "--old",
+    "old_path",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help="The office's secret until now, from `p2pworld keys office`.",
+)
+@click.option("--new", "new_text", required=True, help="Its new public key, 64 hex digits.")
+def rewrap(config_path: Path, stream: str, old_path: Path, new_text: str) -> None:
+    """Have whatever was sealed in STREAM for the office's old key open with its new one. The node must have ended.
+
+    Copies of the store that were made before open with the old key: exit code 4 names what could not be changed.
+    """
+    from p2pworld.crypto.seal import seal, secret_of_text
+    from p2pworld.errors import LocalError
+    from shard_node.civic.keeping import keeping
+
+    kept = keeping(_logs(config_path).store)
+    try:
+        secret, new = secret_of_text(old_path.read_text("utf-8")), bytes.fromhex(new_text)
+        seal(new, b"")  # refuses what is no key
+    except (LocalError, ValueError, OSError) as error:
+        raise ConfigError(f"The office's keys cannot be used: {error}.") from None
+    with _said(), kept.alone():
+        found = kept.rewrap(stream, secret, new)
+    click.echo(f"{stream}: {found.changed} were wrapped for {new.hex()[:16]}")
+    for index in found.unreadable:
+        click.echo(f"wrong  entry {index}: what it says is for the old key does not open with it")
+    if found.unreadable:
+        raise SystemExit(WRONG)
+
+
 # ---- what they share
 
 
-def _kept(config_path: Path) -> tuple[CivicConfig, Path]:
-    """What `[civic]` says, and the file that is the store.
+def _logs(config_path: Path) -> CivicConfig:
+    """What `[civic]` says.
 
     Raises ConfigError.
     """
@@ -245,9 +282,18 @@ def _kept(config_path: Path) -> tuple[CivicConfig, Path]:
     config = configuration.load(config_path).civic
     if config is None:
         raise ConfigError("This node holds no civic logs: its configuration has no [civic].")
+    return config
+
+
+def _file(config_path: Path) -> tuple[CivicConfig, Path]:
+    """What `[civic]` says, and the file that is the store.
+
+    Raises ConfigError.
+    """
+    config = _logs(config_path)
     if config.store.path is None:
         raise ConfigError(
-            "civic.store names a server: it is copied and checked with the server's own programs."
+            "civic.store names a server: it is copied and restored with the server's own programs; then reconcile it."
         )
     return config, config.store.path
 
@@ -261,18 +307,6 @@ def _said() -> Iterator[None]:
         yield
     except StorageFailed as error:
         raise ConfigError(str(error)) from None
-
-
-@contextmanager
-def _alone(store: Path) -> Iterator[None]:
-    """No node has the store meanwhile."""
-    from shard_node.civic.engines import lock_store
-
-    lock = lock_store(store)
-    try:
-        yield
-    finally:
-        os.close(lock)
 
 
 def _copies(

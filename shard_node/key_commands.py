@@ -111,6 +111,24 @@ def log_key(path: Path) -> None:
     _make_key(path)
 
 
+@keys.command("desk")
+@NEW_FILE
+def desk_key(path: Path) -> None:
+    """Make the key of a desk that may have entries of civic logs erased; prints its public key for `civic.desks`."""
+    _make_key(path)
+
+
+@keys.command("office")
+@NEW_FILE
+def office_key(path: Path) -> None:
+    """Make an office's secret, which opens what citizens file; prints its public key for `civic.office`."""
+    from p2pworld.crypto.seal import sealing_public, secret_text
+
+    secret = os.urandom(32)
+    write_new(path, secret_text(secret))
+    click.echo(sealing_public(secret).hex())
+
+
 @keys.command("person")
 @NEW_FILE
 def person_key(path: Path) -> None:

@@ -47,7 +47,20 @@ if TYPE_CHECKING:
 
     from shard_node.civic.published import LogCopy
 
-__all__ = ["Lost", "Restored", "Survey", "backup", "compare", "reconcile", "restore", "survey"]
+__all__ = [
+    "Lost",
+    "Restored",
+    "Survey",
+    "backup",
+    "brought_back",
+    "compare",
+    "compared",
+    "lost_of",
+    "reconcile",
+    "refuse_fork",
+    "restore",
+    "survey",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +217,9 @@ def reconcile(store: Path, stream: str, log: LogCopy) -> list[Lost]:
             number = number or begin_stream(db, stream)
             for begin, entries in log.bundles(row.size):
                 leaves = [parse_leaf(entry) for entry in entries]
-                for table, rows in _brought_back(number, begin, entries, leaves).items():
+                for table, rows in brought_back(number, begin, entries, leaves).items():
                     put_rows(db, table, rows)
-                lost += [
-                    Lost(index, leaf)
-                    for index, leaf in enumerate(leaves, begin)
-                    if leaf.filing.sealed and index not in log.erased
-                ]
+                lost += lost_of(begin, leaves, log)
                 epoch = max(row.epoch, *(leaf.epoch for leaf in leaves))
                 row = Row(epoch, row.fences, begin + len(entries))
             for index in sorted(log.erased):
@@ -241,11 +250,57 @@ def compare(store: Path, stream: str, log: LogCopy) -> Fault | None:
         return Fault(f"stream {stream}", str(error))
     except sqlite3.Error as error:
         raise failure(error, f"The civic store {store}") from error
-    if row.size < log.size:
+    return compared(stream, row.size, log)
+
+
+# ---- what is so of every engine
+
+
+def compared(stream: str, size: int, log: LogCopy) -> Fault | None:
+    """What is wrong if the store has so many entries of the log, and the same."""
+    if size < log.size:
         return Fault(
-            f"stream {stream}", f"It has {row.size} entries, and {log.size} are published in {log.path}."
+            f"stream {stream}", f"It has {size} entries, and {log.size} are published in {log.path}."
         )
     return None
+
+
+def refuse_fork(stream: str, size: int, root: bytes, log: LogCopy) -> None:
+    """Returns if the first entries of the store, `size` of them and at most as many as the log has, are the log's.
+
+    Raises:
+        StorageFailed: they are not (`corrupt`), or nobody can tell (`busy`).
+    """
+    expected = log.root if size == log.size else log.roots.get(size)
+    if expected is None:
+        raise StorageFailed("busy", f"{stream} has grown to {size} entries meanwhile: try again.")
+    if root != expected:
+        raise StorageFailed(
+            "corrupt", f"The first {size} entries of {stream} are not those of the log in {log.path}: a fork."
+        )
+
+
+def lost_of(begin: int, leaves: list[Leaf], log: LogCopy) -> list[Lost]:
+    """Those of entries that come from the log alone whose sealed part nobody has, though nobody has erased it."""
+    return [
+        Lost(index, leaf)
+        for index, leaf in enumerate(leaves, begin)
+        if leaf.filing.sealed and index not in log.erased
+    ]
+
+
+def brought_back(
+    number: int, begin: int, entries: list[bytes], leaves: list[Leaf]
+) -> dict[str, list[tuple[object, ...]]]:
+    """The rows of entries that come from the log alone; of what is sealed there is nothing."""
+    rows: dict[str, list[tuple[object, ...]]] = {"entry": [], "answer": [], "sealed": []}
+    for index, (entry, leaf) in enumerate(zip(entries, leaves, strict=True), begin):
+        rows["entry"].append((number, index, entry, checksum(b"entry", number, index, entry)))
+        known = Known(Submission(leaf.filing, leaf.sig).fingerprint, index)
+        rows["answer"].append(answer_row(number, leaf.filing.key, known))
+        if leaf.filing.sealed:
+            rows["sealed"].append((number, index, b"", checksum(b"sealed", number, index, b"")))
+    return rows
 
 
 # ---- pieces
@@ -295,16 +350,9 @@ def _erased_in(store: Path, stream: str) -> frozenset[int]:
 
 
 def _refuse_fork(db: sqlite3.Connection, stream: str, log: LogCopy) -> None:
-    """Returns if one of the two is the beginning of the other."""
     number, row = stream_row(db, stream) or (0, Row(0, 0, 0))
     size = min(row.size, log.size)
-    expected = log.root if size == log.size else log.roots.get(size)
-    if expected is None:
-        raise StorageFailed("busy", f"{stream} has grown to {size} entries meanwhile: try again.")
-    if _root(db, number, size) != expected:
-        raise StorageFailed(
-            "corrupt", f"The first {size} entries of {stream} are not those of the log in {log.path}: a fork."
-        )
+    refuse_fork(stream, size, _root(db, number, size), log)
 
 
 def _root(db: sqlite3.Connection, number: int, size: int) -> bytes:
@@ -315,17 +363,3 @@ def _root(db: sqlite3.Connection, number: int, size: int) -> bytes:
         hashes = leaf_hashes(entry_of(*row) for row in rows)
         tree = tree.merge(CompactRange.of(begin, hashes))
     return tree.root()
-
-
-def _brought_back(
-    number: int, begin: int, entries: list[bytes], leaves: list[Leaf]
-) -> dict[str, list[tuple[object, ...]]]:
-    """The rows of entries that come from the log alone; of what is sealed there is nothing."""
-    rows: dict[str, list[tuple[object, ...]]] = {"entry": [], "answer": [], "sealed": []}
-    for index, (entry, leaf) in enumerate(zip(entries, leaves, strict=True), begin):
-        rows["entry"].append((number, index, entry, checksum(b"entry", number, index, entry)))
-        known = Known(Submission(leaf.filing, leaf.sig).fingerprint, index)
-        rows["answer"].append(answer_row(number, leaf.filing.key, known))
-        if leaf.filing.sealed:
-            rows["sealed"].append((number, index, b"", checksum(b"sealed", number, index, b"")))
-    return rows

@@ -13,6 +13,7 @@ the way (a backup), again with each later call until it has succeeded.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
@@ -197,6 +198,10 @@ class SqliteCivicStore:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
+            with suppress(
+                OSError
+            ):  # whoever else may not read it; SQLite gives its other files the same mode
+                os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
             db = sqlite3.connect(self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
             try:
                 prepare(db, self._path, self._pages_max)

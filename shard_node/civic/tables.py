@@ -37,6 +37,7 @@ __all__ = [
     "known_row",
     "prepare",
     "put_rows",
+    "put_sealed",
     "put_stream",
     "refuse_foreign",
     "stream_row",
@@ -176,11 +177,7 @@ def erase(db: sqlite3.Connection, number: int, index: int) -> bool:
     row = db.execute("SELECT * FROM sealed WHERE stream = ? AND number = ?", [number, index]).fetchone()
     if row is None or not any(row[2]):
         return False
-    body = bytes(len(row[2]))
-    db.execute(
-        "UPDATE sealed SET body = ?, checksum = ? WHERE stream = ? AND number = ?",
-        [body, checksum(b"sealed", number, index, body), number, index],
-    )
+    put_sealed(db, number, index, bytes(len(row[2])))
     return True
 
 
@@ -194,6 +191,14 @@ def empty_log(db: sqlite3.Connection) -> bool:
     finally:
         db.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
     return not busy
+
+
+def put_sealed(db: sqlite3.Connection, number: int, index: int, body: bytes) -> None:
+    """Write over what is sealed with an entry; what is new must be as long as what is there."""
+    db.execute(
+        "UPDATE sealed SET body = ?, checksum = ? WHERE stream = ? AND number = ?",
+        [body, checksum(b"sealed", number, index, body), number, index],
+    )
 
 
 # ---- all of it

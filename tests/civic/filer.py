@@ -31,7 +31,7 @@ from tests.civic.kept import file_all, held, keep_in_postgres
 from tests.merkle.signed import LOG, ORIGIN
 
 SIGNED, ANSWERED = "signed", "answered"
-WRITING = ("BEGIN", "CREATE", "INSERT", "UPDATE", "COPY", "COMMIT")
+WRITING = ("BEGIN", "CREATE", "INSERT", "UPDATE", "COPY", "COMMIT", "PRAGMA wal_checkpoint")
 
 
 class Telling(NoteSigner):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["ENCODINGS", "found_in", "spellings"]
+__all__ = ["ENCODINGS", "found_in", "raw_spellings", "spellings"]
 
 ENCODINGS = ("utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "euc-kr", "cp949", "johab")
 
@@ -62,6 +62,9 @@ def found_in(paths: Iterable[Path], needles: dict[str, bytes]) -> list[str]:
     """Which of these are in which of these files, or in a file's name."""
     found = []
     for path in paths:
-        data = path.read_bytes() + b"\0" + str(path.name).encode()
+        try:
+            data = path.read_bytes() + b"\0" + str(path.name).encode()
+        except FileNotFoundError:  # a running node has made it something else
+            continue
         found += [f"{how} in {path.name}" for how, needle in needles.items() if needle in data]
     return found

@@ -7,6 +7,7 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,16 +15,18 @@ import trio
 from click.testing import CliRunner
 
 from p2pworld.civic.log import Stage
-from p2pworld.civic.transaction import check_submission, parse_submission
+from p2pworld.civic.transaction import check_submission, open_sealed, parse_submission
+from p2pworld.crypto.seal import seal, sealing_public, secret_of_text, secret_text
 from p2pworld.errors import Refusal
 from shard_node.civic.copies import reconcile, survey
 from shard_node.civic.engines import lock_store
 from shard_node.civic.published import read_copy
 from shard_node.civic.sqlite import SqliteCivicStore
+from shard_node.civic.tables import put_sealed
 from shard_node.cli import main
 from shard_node.storage.journal import StorageFailed
 from tests.civic.kept import check_receipts, file_all, held, holder_of, places, read_log
-from tests.civic.log_world import DESK, STREAM, TYPES, erasure, submission
+from tests.civic.log_world import DESK, OFFICE, STREAM, TYPES, erasure, submission
 from tests.merkle.signed import LOG, ORIGIN
 from tests.shard_node.test_config import GOOD
 
@@ -342,7 +345,7 @@ def test_a_store_that_a_node_has_is_left_alone(home: Path) -> None:
         os.close(lock)
 
 
-def test_without_civic_logs_or_with_a_server_there_is_nothing_to_do(home: Path) -> None:
+def test_without_civic_logs_or_with_a_server_nothing_is_copied(home: Path) -> None:
     text = (home / "node.toml").read_text()
     for other, sentence in (
         (text.replace(CIVIC, ""), "holds no civic logs"),
@@ -352,7 +355,7 @@ def test_without_civic_logs_or_with_a_server_there_is_nothing_to_do(home: Path) 
         ),
     ):
         (home / "node.toml").write_text(other)
-        code, said = civic(home, "fsck")
+        code, said = civic(home, "backup", home / "copy")
         assert (code, sentence in said) == (2, True), said
 
 
@@ -368,3 +371,58 @@ def test_a_desk_writes_down_what_it_files(home: Path) -> None:
     assert (again.exit_code, "is there already" in again.output) == (2, True)
     (home / "desk.key").write_text("no key")
     assert CliRunner().invoke(main, [*command[:4], str(home / "x"), *command[5:]]).exit_code == 2
+
+
+# ---- an office changes its key
+
+
+def test_an_office_changes_its_key_and_everything_is_still_what_was_signed_for(home: Path) -> None:
+    live(home, 1, *range(4), erased=(2,))
+    (home / "office.key").write_text(secret_text(bytes([40]) * 32))
+    made = CliRunner().invoke(main, ["keys", "office", str(home / "new.key")])
+    new_secret = secret_of_text((home / "new.key").read_text())
+    assert made.output.strip() == sealing_public(new_secret).hex()
+    rewrap = ("rewrap", STREAM, "--old", home / "office.key", "--new", made.output.strip())
+    code, said = civic(home, *map(str, rewrap))
+    assert (code, "jongno: 3 were wrapped" in said) == (0, True)
+    assert civic(home, *map(str, rewrap))[1].startswith("jongno: 0 were wrapped")
+    everything = b"".join(path.read_bytes() for path in home.glob("civic.sqlite*"))
+
+    async def look() -> None:
+        store = SqliteCivicStore(home / "civic.sqlite")
+        assert await store.check() == []
+        for number in (0, 1, 3):
+            filed_as, kept = submission(number), await store.sealed(STREAM, number)
+            assert kept is not None
+            assert filed_as.sealed is not None
+            assert kept.wraps != filed_as.sealed.wraps
+            assert kept.commitment == filed_as.filing.sealed
+            assert open_sealed(filed_as.filing, kept, new_secret)
+            assert filed_as.sealed.wraps[0].key not in everything
+        assert await store.sealed(STREAM, 2) is None
+        await store.close()
+
+    trio.run(look)
+    assert civic(home, "fsck")[0] == 0
+    live(home, 2, *range(5))
+    assert civic(home, *map(str, rewrap))[1].startswith("jongno: 1 were wrapped")
+
+
+def test_a_wrap_that_does_not_open_is_named(home: Path) -> None:
+    live(home, 1, 0)
+    wrong = seal(sealing_public(bytes([41]) * 32), bytes(32))
+    kept = submission(0).sealed
+    assert kept is not None
+    wrap = replace(kept.wraps[0], key=wrong)
+    with closing(sqlite3.connect(home / "civic.sqlite")) as db, db:
+        put_sealed(db, 1, 0, replace(kept, wraps=(wrap,)).to_bytes())
+    (home / "office.key").write_text(secret_text(bytes([40]) * 32))
+    code, said = civic(home, "rewrap", STREAM, "--old", home / "office.key", "--new", OFFICE.hex())
+    assert (code, "wrong  entry 0" in said) == (4, True)
+    for old, new in (
+        (home / "log.key", OFFICE.hex()),
+        (home / "office.key", "00"),
+        (home / "office.key", "00" * 32),
+    ):
+        code, said = civic(home, "rewrap", STREAM, "--old", old, "--new", new)
+        assert (code, "keys cannot be used" in said) == (2, True)

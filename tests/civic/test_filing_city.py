@@ -5,18 +5,35 @@ One city of three nodes; the second holds the stream in a file, so that the log 
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from typing import TYPE_CHECKING
 
 import pytest
+from click.testing import CliRunner
 
 from client.walk import places_around
+from p2pworld.civic.erasure import file_erasure
 from p2pworld.civic.receipts import noted_epoch
+from p2pworld.civic.transaction import SUGGESTION, Secrets, file_transaction
+from p2pworld.crypto.keys import Signer
 from p2pworld.merkle.receipt import parse_receipt
 from shard_node.civic.folder import CHECKPOINT
+from shard_node.cli import main
 from simulations.processes import City
-from tests.civic.citizens import Citizens, by_http, by_socket, check_log, key_of, new_submission, wait_held
+from tests.civic.citizens import (
+    OFFICE,
+    PERSON,
+    Citizens,
+    by_http,
+    by_socket,
+    check_log,
+    key_of,
+    new_submission,
+    wait_held,
+)
+from tests.civic.planted import found_in, raw_spellings, spellings
 from tests.shard_node.test_city_of_processes import wait_ready
 
 if TYPE_CHECKING:
@@ -134,3 +151,40 @@ def test_a_node_that_swallows_alters_or_lies_is_noticed(city: City) -> None:
         "proof-size",
         "proof-root",
     }, told
+
+
+def test_what_somebody_has_erased_is_in_no_file_of_any_node(city: City) -> None:
+    """By the transaction's own key, through a node that only passes it on."""
+    holder, minute = city.nodes[1], int(time.time()) // 60
+    wait_held(holder)
+    secrets = Secrets(*(os.urandom(32) for _ in range(3)))
+    filed = file_transaction(
+        SUGGESTION, STREAM, minute, {"topic": "parks"}, {"text": "의자"}, PERSON, [OFFICE], secrets
+    )
+    sealed = filed.sealed
+    assert sealed is not None
+    looked_for = {"nonce": sealed.nonce, "blob": sealed.blob[:40], "wrap": sealed.wraps[0].key[32:]}
+    files = [path for path in city.folder.rglob("*") if path.is_file()]
+    first = parse_receipt(by_http(city.nodes[2], filed.to_bytes()).receipt)
+    assert len(found_in(files, looked_for)) >= 3
+    asked = file_erasure(STREAM, first.index, minute, Signer.from_seed(secrets.seed), os.urandom(32))
+    erased = parse_receipt(by_socket(city.nodes[2], asked.to_bytes()).receipt)
+    assert erased.index > first.index
+    again = parse_receipt(by_http(city.nodes[2], filed.to_bytes()).receipt)
+    assert again.index == first.index
+    for command in (["fsck"], ["backup", str(city.folder / "copy")]):  # the node runs on
+        said = CliRunner().invoke(main, ["civic", command[0], "--config", str(holder.config), *command[1:]])
+        assert said.exit_code == 0, said.output
+    files = [path for path in city.folder.rglob("*") if path.is_file()]
+    assert found_in(files, looked_for) == []
+
+
+def test_no_file_of_any_node_tells_who_filed_or_what(city: City) -> None:
+    """Stores, records, folders, journals, and all that was logged of everything above."""
+    wait_held(city.nodes[1])
+    words = ("광화문 앞에", "의자를 더 놓아", "가가가가가가")
+    looked_for = {f"{word}, {how}": data for word in words for how, data in spellings(word).items()}
+    looked_for |= raw_spellings(PERSON.public)
+    files = [path for path in sorted(city.folder.rglob("*")) if path.is_file()]
+    assert len([path for path in files if path.suffix in (".sqlite", ".log")]) > 3, files
+    assert found_in(files, looked_for) == []

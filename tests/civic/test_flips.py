@@ -25,7 +25,7 @@ from shard_node.civic.tables import check, refuse_foreign
 from shard_node.storage.journal import StorageFailed
 from tests.civic.conformance import desk_plan
 from tests.civic.kept import file_all, held
-from tests.civic.log_world import STREAM, erasure, own_key, submission
+from tests.civic.log_world import STREAM, erasure, submission
 from tests.merkle.signed import LOG
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def test_a_changed_byte_of_a_published_file_is_found_with_its_file(tmp_path: Pat
     async def fill() -> None:
         async with held(tmp_path, 1) as holder:
             await file_all(holder, range(257))
-            await holder.file(erasure(0, 1, own_key(1)))
+            await holder.file(erasure(0, 1))
 
     trio.run(fill)
     folder, policy = tmp_path / "log", policy_of_keys([LOG.key], 0)

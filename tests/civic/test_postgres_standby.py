@@ -20,7 +20,8 @@ from shard_node.civic.postgres import PostgresCivicStore
 from shard_node.coordination import SqliteCoordination
 from tests.civic.filer import SIGNED, Telling
 from tests.civic.kept import Counts, check_receipts, file_all, holder_of, read_log
-from tests.civic.log_world import STREAM, submission
+from tests.civic.log_world import STREAM, erasure, submission
+from tests.civic.test_postgres_store import files_with, pieces
 from tests.coordination.postgres_server import PostgresServer, Standby
 
 if TYPE_CHECKING:
@@ -110,6 +111,15 @@ async def accepted(directory: Path, node: Node, *numbers: int) -> dict[int, int]
     return check_receipts(directory, receipts)
 
 
+async def until_replayed(
+    wanted: list[bytes], *, there: bool, servers: tuple[PostgresServer, PostgresServer]
+) -> None:
+    """Until in the tables of both servers all of these bytes are there, or none; a standby is a little behind."""
+    for server in servers:
+        while {bool(files_with(server, piece)) for piece in wanted} != {there}:  # noqa: ASYNC110
+            await trio.sleep(POLL_S)
+
+
 def reasons(answers: dict[int, Receipt | Refusal]) -> set[str]:
     """What those are told who have no receipt."""
     return {answer.reason for answer in answers.values() if isinstance(answer, Refusal)}
@@ -147,6 +157,10 @@ async def test_while_the_standby_is_away_nothing_is_accepted_and_all_goes_on_whe
         assert node.holder.trouble is None
         assert await node.store.check() == []
         assert node.meter.alarms == []
+        (sealed,) = [each for each in [await node.store.sealed(STREAM, before[0])] if each]
+        await until_replayed(pieces(sealed), there=True, servers=pair)
+        assert not isinstance(await node.holder.file(erasure(0, before[0])), Refusal)
+        await until_replayed(pieces(sealed), there=False, servers=pair)
     check_signed(tmp_path)
 
 

@@ -9,12 +9,17 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 import sqlite3
+import subprocess
+import sys
 import unicodedata
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
+
+import trio
 
 from client.policy import policy_of_keys
 from client.verify import Status, verify_paths
@@ -29,8 +34,9 @@ from p2pworld.civic.transaction import (
 from p2pworld.crypto.keys import Signer
 from p2pworld.errors import Refusal
 from shard_node.civic.copies import backup, survey
+from tests.civic.filer import ANSWERED, SIGNED, Telling
 from tests.civic.kept import held, read_log
-from tests.civic.log_world import DESK, MINUTE, OFFICE, STREAM, erasure
+from tests.civic.log_world import DESK, MINUTE, OFFICE, STREAM, erasure, own_key, submission
 from tests.civic.planted import found_in, raw_spellings, spellings
 from tests.merkle.signed import LOG
 
@@ -46,6 +52,7 @@ LATIN, MAIL = "Hyacinth Bucketson", "hyacinth.bucketson@example.net"
 WORDS = (NAME, TEXT, "은행나무", LATIN, "Bucketson", MAIL, "010-5555-1234")
 PERSON = Signer.from_seed(bytes([88]) * 32)
 OFFICE_SECRET = bytes([40]) * 32
+STEP = 1 if os.environ.get("P2PWORLD_NIGHTLY") == "1" else 3  # of the points at which a process is killed
 
 
 def planted(number: int) -> Submission:
@@ -178,3 +185,32 @@ async def test_after_an_erasure_nothing_of_it_is_left_and_the_log_verifies(tmp_p
     (tmp_path / "receipt").write_bytes(told.to_bytes())
     report = verify_paths([tmp_path / "log", tmp_path / "receipt"], policy_of_keys([LOG.key], 0), leaves=True)
     assert [finding.status for finding in report.findings] == [Status.OK] * 2
+
+
+async def file_both_again(directory: Path) -> tuple[int, int]:
+    """Where the next holder says that the entry and its erasure are."""
+    async with held(directory, 3, Telling(directory / SIGNED)) as holder:
+        again, asked = await holder.file(submission(1)), await holder.file(erasure(0, 1, own_key(1)))
+    assert not isinstance(again, Refusal)
+    assert not isinstance(asked, Refusal)
+    return again.index, asked.index
+
+
+def test_wherever_it_is_killed_an_entry_is_erased_and_says_so_or_neither(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.civic.eraser", str(tmp_path), str(STEP)]
+    subprocess.run(command, check=True, timeout=300)
+    directories = [path for path in tmp_path.iterdir() if path.name != "start"]
+    assert len(directories) * STEP > 25
+    erased = 0
+    for directory in directories:
+        found = survey(directory / "civic.sqlite")
+        assert found.faults == (), f"{directory.name}: {found}"  # what is erased and what says so is one
+        assert found.erased == found.entries[STREAM] - 2
+        erased += found.erased
+        if (answered := directory / ANSWERED).exists():
+            assert found_in(files(directory), remnants(submission(1))) == []
+        assert trio.run(file_both_again, directory) == (1, 2)
+        assert not answered.exists() or answered.read_text().strip() == "2"
+        assert found_in(files(directory), remnants(submission(1))) == []
+        assert len(read_log(directory)) == 3
+    assert 3 < erased < len(directories) - 3

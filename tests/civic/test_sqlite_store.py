@@ -142,6 +142,13 @@ async def test_what_is_erased_is_in_no_file_of_the_store(path: Path) -> None:
     await store.close()
 
 
+async def test_only_the_nodes_own_user_may_read_it(path: Path) -> None:
+    store = SqliteCivicStore(path)
+    await filed(store, await store.fence(STREAM, 1), 0)
+    assert {each.stat().st_mode & 0o777 for each in path.parent.glob("civic.sqlite*")} == {0o600}
+    await store.close()
+
+
 async def test_who_reads_meanwhile_holds_up_no_erasure_for_long(path: Path) -> None:
     store = SqliteCivicStore(path)
     row = await filed(store, await store.fence(STREAM, 1), 0, 1)
