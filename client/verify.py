@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from client.erasures import ErasedEntry, erasures
+from client.follow import FolderTiles
 from client.leaf_words import leaf_facts, leaf_words
 from client.verify_leaves import leaf_checks
 from client.verify_log import Fault, LogFound, Wanted, read_log
 from p2pworld.civic.erasure import ERASED, check_erasure
+from p2pworld.civic.fork import FORK_LINE, Fork, check_fork, parse_fork, prove_fork
 from p2pworld.civic.receipts import noted_epoch
 from p2pworld.civic.transaction import Submission, parse_leaf, parse_submission, verify_filing
-from p2pworld.civic.witness import FORK_LINE, Fork, parse_fork
 from p2pworld.errors import RemoteError
 from p2pworld.limits import (
     CIVIC_SUBMISSION_BYTES_MAX,
@@ -34,6 +35,7 @@ from p2pworld.merkle.checkpoint import Checkpoint, SignedCheckpoint, open_checkp
 from p2pworld.merkle.note import Note, parse_note
 from p2pworld.merkle.proof import check_inclusion
 from p2pworld.merkle.receipt import Receipt, parse_receipt
+from p2pworld.merkle.tiles import TileHashes
 from p2pworld.merkle.tree import leaf_hash
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ class Finding:
     facts: dict[str, object] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)  # what would have to be given to say more
+    proven: bool = False  # it is a proof that needs nothing else
 
     @property
     def status(self) -> Status:
@@ -94,7 +97,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found of each thing, and the first fork that any two of the checkpoints prove."""
+    """What was found of each thing, and the first fork that two of the checkpoints prove, or one and a folder."""
 
     findings: tuple[Finding, ...]
     fork: Fork | None = None
@@ -142,6 +145,7 @@ class _Bench:
         self._receipts: list[tuple[Receipt, _Signed]] = []
         self._leaves: list[bytes] = []
         self._submissions: list[Submission] = []
+        self._fork: Fork | None = None  # that a folder proves
 
     # ---- one by one
 
@@ -158,9 +162,7 @@ class _Bench:
                 case Kind.RECEIPT:
                     self._take_receipt(data, finding)
                 case Kind.FORK:
-                    fork = parse_fork(data)
-                    for note in (fork.first, fork.second):
-                        self._take_note(parse_note(note), finding)
+                    self._take_fork(parse_fork(data), finding)
                 case Kind.CHECKPOINT:
                     self._take_note(parse_note(data), finding)
                 case _:
@@ -208,6 +210,19 @@ class _Bench:
         finding.facts["index"] = receipt.index
         if signed:
             self._receipts.append((receipt, signed))
+
+    def _take_fork(self, fork: Fork, finding: Finding) -> None:
+        """Both notes; two of one size without a proof are compared like any others."""
+        signed = [self._take_note(parse_note(note), finding) for note in (fork.first, fork.second)]
+        first, second = (one.opened.checkpoint if one else None for one in signed)
+        if not fork.proof or first is None or second is None:
+            return
+        check_fork(first, second, fork.proof)
+        finding.proven = True
+        sentence = (
+            f"what the log signed for {second.size} entries does not begin with the {first.size} it signed"
+        )
+        finding.faults.append(Fault("log-fork", sentence))
 
     def _take_note(self, note: Note, finding: Finding) -> _Signed | None:
         """The checkpoint in this note; too few witnesses are a fault, and it is compared all the same."""
@@ -265,7 +280,7 @@ class _Bench:
     def judge(self) -> Report:
         """Compares everything with everything it says something about."""
         found = [(signed, self._judge_folder(path, signed)) for path, signed in self._folders]
-        fork = self._find_fork()
+        fork = self._find_fork() or self._fork
         for receipt, signed in self._receipts:
             self._judge_receipt(receipt, signed, found)
         for origin, all_signed in self._signed.items():
@@ -299,7 +314,10 @@ class _Bench:
         if erased:
             finding.sentences.append(f"What was sealed with {len(erased)} of them is erased.")
         for one in others:
-            _compare_with_folder(one, found, size)
+            forked = _compare_with_folder(one, found, size)
+            if forked and self._fork is None and not found.faults:
+                read = TileHashes(size, FolderTiles(path))
+                self._fork = prove_fork(one.opened.note, signed.opened.note, read)
         return found
 
     def _find_fork(self) -> Fork | None:
@@ -389,7 +407,8 @@ def _words_of(entry: bytes) -> str:
         return f" It is no leaf of this city's form ({len(entry)} bytes)."
 
 
-def _compare_with_folder(one: _Signed, found: LogFound, size: int) -> None:
+def _compare_with_folder(one: _Signed, found: LogFound, size: int) -> bool:
+    """Says whether the folder begins with this checkpoint; True if it has another history."""
     checkpoint = one.opened.checkpoint
     root = found.roots.get(checkpoint.size)
     if checkpoint.size > size:
@@ -399,13 +418,15 @@ def _compare_with_folder(one: _Signed, found: LogFound, size: int) -> None:
     elif root != checkpoint.root:
         sentence = f"the log's folder has another root at {checkpoint.size}: the log signed two histories"
         one.finding.faults.append(Fault("log-fork", sentence))
+        return True
     else:
         one.finding.sentences.append("The log's folder begins with just these entries.")
+    return False
 
 
 def _compare_alone(all_signed: list[_Signed]) -> None:
     """Checkpoints of different sizes say nothing about each other as long as nobody has the entries."""
     sizes = {one.opened.checkpoint.size for one in all_signed}
     for one in all_signed:
-        if len(sizes) > 1 and one.finding.kind in (Kind.CHECKPOINT, Kind.FORK):
+        if len(sizes) > 1 and one.finding.kind in (Kind.CHECKPOINT, Kind.FORK) and not one.finding.proven:
             one.finding.missing.append("the log's folder, to compare it with those of other sizes")

@@ -39,7 +39,8 @@ __all__ = [
     "LOG_SIZE_MAX", "LOG_ENTRY_BYTES_MAX", "PROOF_HASHES_MAX", "KEY_NAME_BYTES_MAX", "NOTE_SIGNATURES_MAX",
     "NOTE_BYTES_MAX", "CHECKPOINT_TEXT_BYTES_MAX", "RECEIPT_EXTRA_BYTES_MAX", "RECEIPT_BYTES_MAX",
     "WITNESS_BODY_BYTES_MAX", "WITNESS_TRIES_MAX", "WITNESS_WAITING_MAX", "WITNESS_BODY_S",
-    "WITNESS_LOGS_MAX", "WITNESS_FORKS_MAX", "POLICY_BYTES_MAX",
+    "ASK_WITNESS_S", "ASK_WITNESS_GRACE_S", "ASK_WITNESS_AGAIN_S", "ASK_WITNESS_TRIES",
+    "WITNESS_LOGS_MAX", "WITNESS_FORKS_MAX", "POLICY_BYTES_MAX", "PINNED_BYTES_MAX",
     "VERIFY_FAULTS_MAX", "VERIFY_FILES_MAX", "VERIFY_EPOCHS_MAX", "VERIFY_AHEAD_BYTES", "VERIFY_MENTIONS_MAX",
     "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX", "CIVIC_CLOCK_MINUTES",
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S", "CIVIC_PATIENCE_S",
@@ -263,11 +264,22 @@ WITNESS_BODY_BYTES_MAX: Final = 65_536 + 63 * 45 + 32  # a checkpoint, a proof, 
 WITNESS_TRIES_MAX: Final = 8  # decisions anew for one request, when others for the same log came between
 WITNESS_WAITING_MAX: Final = 256  # requests at once: 68 kB each, 18 MB; a second of flushes of 4 ms
 WITNESS_BODY_S: Final = 10.0  # for a body to come: 68 kB at 7 kB/s
+ASK_WITNESS_S: Final = 10.0  # for all that a holder asks one witness about a checkpoint: three answers of 3 s
+ASK_WITNESS_GRACE_S: Final = (
+    0.5  # for the others once a quorum has signed; a witness far away takes 0.3 s by TLS
+)
+ASK_WITNESS_AGAIN_S: Final = (
+    5.0  # before they are asked again if too few have signed: ten times while who filed waits
+)
+ASK_WITNESS_TRIES: Final = (
+    3  # of one witness about a checkpoint: its size was not known, changed meanwhile, signed
+)
 WITNESS_LOGS_MAX: Final = 1_024  # each with its checkpoint of up to 65 kB: 67 MB on the disk
 WITNESS_FORKS_MAX: Final = (
     16  # files kept of one log, 131 kB each: one is proof enough, more tell how it went
 )
 POLICY_BYTES_MAX: Final = 65_536  # 32 witnesses, some hundred logs, and comments
+PINNED_BYTES_MAX: Final = 1 << 20  # 256 streams that have changed keys three times, of 1.3 kB each
 VERIFY_FAULTS_MAX: Final = 100  # told of one log: where more is wrong, the whole of it is
 VERIFY_FILES_MAX: Final = 4_096  # named on one command line: 166 kB each at most, 680 MB
 VERIFY_EPOCHS_MAX: Final = (

@@ -48,6 +48,7 @@ COMMANDS: Final = {
         "Look at the regions of the city, and move, split, merge or pin them.",
     ),
     "drain": ("shard_node.region_commands:drain", "Have a node give all its ground away."),
+    "file": ("client.file_command:file", "File a suggestion with a city's office, and keep the receipt."),
     "verify": (
         "client.verify_command:verify",
         "Check logs, receipts, checkpoints and leaves, offline.",

@@ -20,7 +20,7 @@ from __future__ import annotations
 import enum
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from p2pworld.civic.erasure import check_erasure
 from p2pworld.civic.heads import Record, compare
@@ -45,9 +45,15 @@ from p2pworld.civic.steps import (
     Refuse,
     Republish,
 )
-from p2pworld.civic.transaction import check_submission
+from p2pworld.civic.transaction import Submission, check_submission, is_of_now
 from p2pworld.errors import Refusal
-from p2pworld.limits import CIVIC_BATCH_MAX, CIVIC_PATIENCE_S, CIVIC_QUEUE_MAX, CIVIC_RETRY_S
+from p2pworld.limits import (
+    ASK_WITNESS_AGAIN_S,
+    CIVIC_BATCH_MAX,
+    CIVIC_PATIENCE_S,
+    CIVIC_QUEUE_MAX,
+    CIVIC_RETRY_S,
+)
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
 from p2pworld.merkle.tiles import Edge
@@ -57,7 +63,7 @@ if TYPE_CHECKING:
 
     from p2pworld.civic.heads import Heads
     from p2pworld.civic.steps import Effect, Result, Step
-    from p2pworld.civic.transaction import Submission, TransactionType
+    from p2pworld.civic.transaction import TransactionType
     from p2pworld.merkle.note import NoteSigner
     from p2pworld.merkle.tiles import Written
 
@@ -87,6 +93,14 @@ class Stage(enum.Enum):
     PUBLISHING = "publishing"
     DEPOSED = "deposed"
     READ_ONLY = "read-only"
+
+
+class _Filed(NamedTuple):
+    """A request that waits, and whether its clock says that it can only be a retry."""
+
+    request: int
+    submission: Submission
+    late: bool
 
 
 class LogHolder:
@@ -119,12 +133,13 @@ class LogHolder:
         self._files: tuple[Written, ...] | None = (
             None  # of the batch under way; None: they are made from the store
         )
-        self._waiting: deque[tuple[int, Submission]] = deque()
-        self._batch: list[tuple[int, Submission]] = []
+        self._waiting: deque[_Filed] = deque()
+        self._batch: list[_Filed] = []
         self._outcomes: tuple[int | Refusal, ...] = ()
         self._shown: Note | None = None  # the checkpoint last published
         self._asked: Note | None = None  # the one that witnesses are at
         self._ask_at: float | None = None  # when they are asked again, if they were too few
+        self._seen: tuple[Checkpoint, ...] = ()  # what they have shown that does not fit, to be compared
 
     @property
     def size(self) -> int:
@@ -158,7 +173,7 @@ class LogHolder:
         """A request, to be answered by `Accept` or `Refuse`, now or later."""
         refusal = (
             self.closed
-            or check_submission(submission, self._stream, self._types, now_minute)
+            or check_submission(submission, self._stream, self._types)
             or check_erasure(submission.filing)
         )
         if refusal is None and len(self._waiting) >= CIVIC_QUEUE_MAX:
@@ -167,7 +182,7 @@ class LogHolder:
             refusal = _DOWN
         if refusal:
             return [Refuse(request, refusal)]
-        self._waiting.append((request, submission))
+        self._waiting.append(_Filed(request, submission, not is_of_now(submission.filing, now_minute)))
         return self._next_batch()
 
     def tick(self, now: float) -> list[Effect]:
@@ -209,12 +224,19 @@ class LogHolder:
                 raise AssertionError(f"{type(result).__name__} is no result of {self.stage.name}")
 
     def cosigned(self, result: Cosigned, now: float) -> list[Effect]:
-        """What witnesses say of the checkpoint that they were asked about; with a quorum it is kept."""
+        """What witnesses say of the checkpoint that they were asked about; with a quorum it is kept.
+
+        If they have seen what does not fit, this holder may have been overtaken, or the log was set back or has
+        forked: which of them, a new fence and the heads tell.
+        """
         if self._asked is None or result.checkpoint.text != self._asked.text:
             return []
         asked, self._asked = self._asked, None
+        if result.seen:
+            self._seen = result.seen
+            return self._fence()
         if len({verified.key.public for verified in result.verified}) < self._quorum:
-            self._ask_at = now + CIVIC_RETRY_S
+            self._ask_at = now + ASK_WITNESS_AGAIN_S
             return []
         note = asked.signed(verified.signature for verified in result.verified)
         kept = KeepWitnessed(note, Checkpoint.parse(note.text).size)
@@ -236,14 +258,15 @@ class LogHolder:
         if fenced.epoch != self._epoch:
             return self._close(Stage.DEPOSED)
         self._fences = fenced.fences
-        return self._take(ReadHeads(self._ticket + 1), Stage.READING)
+        return self._take(ReadHeads(self._ticket + 1, self._seen), Stage.READING)
 
     def _read(self, heads: Heads) -> list[Effect]:
-        wrong = compare(self._origin, heads)
+        wrong = compare(self._origin, heads, self._seen)
         if wrong:
             return [Alarm(wrong), *self._close(Stage.READ_ONLY)]
         if heads.record and heads.record.epoch > self._epoch:
             return self._close(Stage.DEPOSED)
+        self._seen = ()
         self._edge, self._record = heads.edge, heads.record
         self._since = heads.published.size if heads.published else 0
         return self._put_record()
@@ -253,8 +276,9 @@ class LogHolder:
             return []
         count = min(len(self._waiting), CIVIC_BATCH_MAX)
         self._batch = [self._waiting.popleft() for _ in range(count)]
-        submissions = tuple(submission for _, submission in self._batch)
-        commit = Commit(self._ticket + 1, self._epoch, self._fences, self._edge.size, submissions)
+        submissions = tuple(filed.submission for filed in self._batch)
+        late = frozenset(filed.submission.fingerprint for filed in self._batch if filed.late)
+        commit = Commit(self._ticket + 1, self._epoch, self._fences, self._edge.size, submissions, late)
         return self._take(commit, Stage.COMMITTING)
 
     def _committed(self, committed: Committed) -> list[Effect]:
@@ -291,11 +315,11 @@ class LogHolder:
         """Answers the batch, and goes on to the next."""
         assert self._shown is not None
         effects: list[Effect] = []
-        for (request, _), outcome in zip(self._batch, self._outcomes, strict=True):
+        for filed, outcome in zip(self._batch, self._outcomes, strict=True):
             if isinstance(outcome, Refusal):
-                effects.append(Refuse(request, outcome))
+                effects.append(Refuse(filed.request, outcome))
             else:
-                effects.append(Accept(request, outcome, self._shown))
+                effects.append(Accept(filed.request, outcome, self._shown))
         if self._batch or not self._waiting:  # else it has yet to be seen whether a batch comes through
             self._patience_at, self._down = None, False
         self._batch, self._outcomes, self._files = [], (), None
@@ -310,7 +334,7 @@ class LogHolder:
         if self.stage is not Stage.COMMITTING:
             told += self._batch
             self._batch, self._outcomes = [], ()
-        return [Refuse(request, _UNKNOWN) for request, _ in told]
+        return [Refuse(filed.request, _UNKNOWN) for filed in told]
 
     def _ask_witnesses(self) -> list[Effect]:
         self._ask_at = None
@@ -330,4 +354,4 @@ class LogHolder:
         waiting = [*self._batch, *self._waiting]
         self._batch, self._outcomes = [], ()
         self._waiting.clear()
-        return [Refuse(request, refusal) for request, _ in waiting]
+        return [Refuse(filed.request, refusal) for filed in waiting]

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
@@ -52,6 +53,7 @@ __all__ = [
     "Wrap",
     "check_submission",
     "file_transaction",
+    "is_of_now",
     "open_sealed",
     "parse_leaf",
     "parse_sealed",
@@ -290,11 +292,15 @@ class FieldRule(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TransactionType:
-    """What may be filed under a name: exactly these public fields, in this order, and something sealed or nothing."""
+    """What may be filed under a name: exactly these public fields, in this order, and something sealed or nothing.
+
+    `check` says of a filing that is right in all else why it is not taken, or None.
+    """
 
     name: str
     public: tuple[FieldRule, ...]
     sealed: bool
+    check: Callable[[Filing], Refusal | None] | None = None
 
     def accepts(self, fields: Iterable[Field]) -> bool:
         """Whether these are the public fields of this type."""
@@ -310,12 +316,17 @@ SUGGESTION: Final = TransactionType(
 )
 
 
-def check_submission(
-    submission: Submission, stream: str, types: Mapping[str, TransactionType], now_minute: int
-) -> Refusal | None:
-    """Why the holder of `stream` does not take this, or None.
+def is_of_now(filing: Filing, now_minute: int) -> bool:
+    """Whether it was filed about now. Only what is in the log already may come later, and is told its place again."""
+    return abs(now_minute - filing.minute) <= CIVIC_CLOCK_MINUTES
 
-    `civic-stream`, `civic-type`, `civic-clock`, `civic-field`, `civic-sealed` or `civic-signature`.
+
+def check_submission(
+    submission: Submission, stream: str, types: Mapping[str, TransactionType]
+) -> Refusal | None:
+    """Why the holder of `stream` takes this at no time, or None.
+
+    `civic-stream`, `civic-type`, `civic-field`, `civic-sealed`, `civic-signature`, or what the type's own check says.
     """
     filing = submission.filing
     if filing.stream != stream:
@@ -323,15 +334,13 @@ def check_submission(
     declared = types.get(filing.type)
     if declared is None:
         return Refusal("civic-type", f"{filing.type} cannot be filed here")
-    if abs(now_minute - filing.minute) > CIVIC_CLOCK_MINUTES:
-        return Refusal("civic-clock", "the clock of the device is wrong by ten minutes or more")
     if not declared.accepts(filing.public) or len(filing.via) not in (0, 32):
         return Refusal("civic-field", f"a public field is missing, unknown or not as {filing.type} has it")
     if declared.sealed != (submission.sealed is not None) or not submission.as_filed:
         return Refusal("civic-sealed", "what is sealed is not what was signed for")
     if not verify_filing(filing, submission.sig):
         return Refusal("civic-signature", "this was not signed by the transaction's key, or was altered")
-    return None
+    return declared.check(filing) if declared.check else None
 
 
 # ---- the citizen's side, and the office's

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from p2pworld.civic.announce import CITY, KEYS, keys_type
 from p2pworld.civic.erasure import ERASED
 from p2pworld.civic.log import Stage
 from p2pworld.civic.relay import (
@@ -46,14 +47,19 @@ from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
 from shard_node.civic.engines import open_civic_store
 from shard_node.civic.folder import WITNESSED, PublishedLog
-from shard_node.civic.holder import CivicHolder, CivicMeter, LogConfig, Places, receipts_of
+from shard_node.civic.holder import CivicHolder, LogConfig, Places, receipts_of
+from shard_node.civic.keybook import KeyBook
+from shard_node.civic.meter import CivicFigures, LogFigures
 from shard_node.civic.settings import read_signers
+from shard_node.civic.witnesses import HttpWitnesses
 from shard_node.coordination.settings import conninfo
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from p2pworld.civic.transaction import TransactionType
+    from p2pworld.grants import Voids
     from p2pworld.merkle.note import NoteSigner
     from p2pworld.merkle.receipt import Receipt
     from shard_node.civic.holder import Witnesses
@@ -61,7 +67,7 @@ if TYPE_CHECKING:
     from shard_node.civic.store import CivicStore
     from shard_node.coordination.interface import Records
 
-__all__ = ["CivicDesk", "StreamMeter"]
+__all__ = ["CivicDesk"]
 
 TYPES: Final = {declared.name: declared for declared in (SUGGESTION, ERASED)}
 YIELD_LOOK_S: Final = 1.0
@@ -78,50 +84,12 @@ def _now_minute() -> int:
     return int(time.time()) // 60
 
 
-class StreamMeter(CivicMeter):
-    """What happens to one stream's log, counted, and its alarm."""
-
-    def __init__(self, stream: str, counters: Counter[str]) -> None:
-        self._stream, self._counters = stream, counters
-        self.failing = ""  # the step that failed last, and why; until one goes well
-        self.alarmed: Refusal | None = None
-
-    def took(self, stage: str, seconds: float) -> None:
-        if stage != "whole":
-            self.failing = ""
-
-    def batch(self, submissions: int, entries: int) -> None:
-        self._counters["batches"] += 1
-        self._counters["submissions"] += submissions
-        self._counters["entries"] += entries
-
-    def failed(self, stage: str, reason: str) -> None:
-        self._counters[f"failed_{stage.lower()}"] += 1
-        if not self.failing:
-            extra = {"stream": self._stream, "step": stage, "reason": reason}
-            log.error(
-                "civic log %s: %s failed (%s); it is tried again", self._stream, stage, reason, extra=extra
-            )
-        self.failing = f"{stage.lower()}_{reason}"
-
-    def alarm(self, refusal: Refusal) -> None:
-        self.alarmed = refusal
-        self._counters["alarms"] += 1
-        extra = {"stream": self._stream, "reason": refusal.reason}
-        log.critical(
-            "CIVIC LOG %s TAKES NOTHING ANY MORE: %s. Look at it before you restart this node.",
-            self._stream,
-            refusal.sentence,
-            extra=extra,
-        )
-
-
 @dataclass(slots=True)
 class _Log:
     """One stream held in one epoch: its holder once the store is open, and who waits for witnesses."""
 
     held: Held
-    meter: StreamMeter
+    meter: LogFigures
     folder: PublishedLog
     scope: trio.CancelScope
     holder: CivicHolder | None = None
@@ -135,7 +103,8 @@ class _Log:
 class CivicDesk:
     """Give it to the executor and run `run`. `tell` is how events get to the node; `records` is the coordination store.
 
-    `witnesses` makes whoever asks the witnesses of a stream. Without a `config` the desk only answers who files here.
+    Announcements of keys are taken of those whom `roots` and `voids` allow. `witnesses` makes whoever asks the
+    witnesses of a stream, where it is not HTTP. Without a `config` the desk only answers who files here.
 
     Raises:
         ConfigError: the key that signs checkpoints, or the password of the store, cannot be read.
@@ -146,13 +115,20 @@ class CivicDesk:
         config: CivicConfig | None,
         records: Records,
         tell: Callable[[AskerFiled | HolderAnswered | HoldersFail], None],
+        roots: frozenset[bytes] = frozenset(),
+        voids: Voids | None = None,
         witnesses: Callable[[str], Witnesses] | None = None,
         now_minute: Callable[[], int] = _now_minute,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._config, self._records, self._tell, self._witnesses = config, records, tell, witnesses
+        self._announcements = keys_type(roots, voids)
+        self._book = (
+            KeyBook(PublishedLog(config.publish / CITY), roots) if config and CITY in config.streams else None
+        )
         self._now_minute = now_minute
         self._signers: dict[str, NoteSigner] = read_signers(config) if config else {}
+        self.figures = CivicFigures(self._signers, config.quorum if config else 0, self.counters)
         if config and config.store.path is None:
             conninfo(config.store)  # what is missing is said now, not when a log is to be held
         streams = config.streams if config else ()
@@ -213,6 +189,14 @@ class CivicDesk:
         signer = self._signers.get(stream)
         return signer.key.text if signer else None
 
+    def announced(self) -> dict[str, object] | None:
+        """What the city's log has announced of all logs, if it is published here; this blocks.
+
+        Raises:
+            StorageFailed: its folder cannot be read.
+        """
+        return self._book.read().document() if self._book else None
+
     def status(self) -> list[dict[str, object]]:
         """Of each stream held here: what its holder is doing, how long its log is, what is wrong."""
         return [
@@ -254,9 +238,9 @@ class CivicDesk:
 
     def _begin(self, held: Held) -> _Log:
         assert self._config is not None
-        meter = StreamMeter(held.stream, self.counters)
+        meter = self.figures.meters[held.stream]
         one = _Log(held, meter, self._folders[held.stream], trio.CancelScope())
-        if self._config.quorum and self._witnesses is not None:
+        if self._config.quorum:
             one.accepted = deque(maxlen=CIVIC_OPEN_MAX)
         return one
 
@@ -280,14 +264,30 @@ class CivicDesk:
         assert self._config is not None
         stream = one.held.stream
         return CivicHolder(
-            LogConfig(stream, (self._signers[stream],), TYPES, self._config.quorum, self._config.desks),
+            LogConfig(
+                stream, (self._signers[stream],), self._types(stream), self._config.quorum, self._config.desks
+            ),
             one.held.epoch,
             Places(store, self._records, one.folder),
             self._now_minute,
             one.meter,
-            self._witnesses(stream) if self._config.quorum and self._witnesses else None,
+            self._asking_witnesses(one) if self._config.quorum else None,
             partial(self._witnessed, one),
         )
+
+    def _types(self, stream: str) -> dict[str, TransactionType]:
+        """What may be filed there."""
+        return TYPES | ({KEYS: self._announcements} if stream == CITY else {})
+
+    def _asking_witnesses(self, one: _Log) -> Witnesses:
+        assert self._config is not None
+        stream, publish = one.held.stream, self._config.publish
+        if self._witnesses is not None:
+            return self._witnesses(stream)
+        where = [(witness.url, witness.key) for witness in self._config.witnesses]
+        proofs = publish.with_name(f"{publish.name}-proofs") / stream
+        keys = [self._signers[stream].key]
+        return HttpWitnesses(keys, one.folder, where, self._config.quorum, proofs, one.meter)
 
     async def _opened(self, one: _Log) -> CivicStore:
         """The store, opened by the first who needs it, once the folder can be read as well."""

@@ -76,6 +76,12 @@ class Witnesses(Protocol):
 class CivicMeter:
     """What the holder counts, for somebody to show; each call is told at once."""
 
+    def began(self, holder: CivicHolder) -> None:
+        """This holder is at work, and may be asked how it is."""
+
+    def ended(self) -> None:
+        """It is not any more."""
+
     def took(self, stage: str, seconds: float) -> None:
         """A stage (a step's name, `receipts` or `whole`: from filed to answered) took so long."""
 
@@ -84,6 +90,15 @@ class CivicMeter:
 
     def failed(self, stage: str, reason: str) -> None:
         """A step did not happen, or nobody can tell."""
+
+    def published(self, size: int) -> None:
+        """A checkpoint of this size is to be seen."""
+
+    def witnessed(self, size: int) -> None:
+        """A checkpoint of this size has the signatures of enough witnesses."""
+
+    def witness(self, name: str, outcome: str) -> None:
+        """A witness has been asked: `signed`, or why not."""
 
     def alarm(self, refusal: Refusal) -> None:
         """The log is read-only from now on, and people must look."""
@@ -199,6 +214,7 @@ class CivicHolder:
 
     async def run(self) -> Stage:
         """Hold the log until somebody else does or people must look; the stage it ended in."""
+        self._meter.began(self)
         try:
             async with trio.open_nursery() as nursery:
                 self._do(self._machine.start())
@@ -207,6 +223,7 @@ class CivicHolder:
                 nursery.cancel_scope.cancel()  # who asks witnesses for a log that is not ours any more
         finally:
             self._ended = True
+            self._meter.ended()
             waiting, self._waiting = self._waiting, {}
             for one in waiting.values():
                 one.told(self._machine.closed or MOVED)
@@ -237,15 +254,18 @@ class CivicHolder:
                 self._meter.alarm(refusal)
             case AskWitnesses(checkpoint):
                 nursery.start_soon(self._ask, checkpoint)
-            case KeepWitnessed(checkpoint):
+            case KeepWitnessed(checkpoint, size):
                 with self._told("KeepWitnessed"):
                     await trio.to_thread.run_sync(self._places.folder.show, WITNESSED, checkpoint)
+                    self._meter.witnessed(size)
                     self._witnessed(checkpoint)
             case _:
                 result = await self._carry_out(effect)
                 self._do(self._machine.step(result, trio.current_time()))
-                if isinstance(effect, Publish) and isinstance(result, Published):
-                    nursery.start_soon(self._prune, effect)  # nobody waits for it
+                if isinstance(result, Published):
+                    self._meter.published(self.size)
+                    if isinstance(effect, Publish):
+                        nursery.start_soon(self._prune, effect)  # nobody waits for it
 
     # ---- steps
 
@@ -257,8 +277,8 @@ class CivicHolder:
                 case Fence(ticket, epoch):
                     row = await self._places.store.fence(self._log.stream, epoch)
                     result = Fenced(ticket, row.epoch, row.fences)
-                case ReadHeads(ticket):
-                    result = HeadsRead(ticket, await self._heads())
+                case ReadHeads(ticket, seen):
+                    result = HeadsRead(ticket, await self._heads(seen))
                 case Commit():
                     result = await self._commit(step)
                 case PutRecord():
@@ -289,7 +309,7 @@ class CivicHolder:
 
     async def _commit(self, step: Commit) -> Committed | Missed:
         row = Row(step.epoch, step.fences, step.size)
-        decide = partial(plan_batch, desks=self._log.desks)
+        decide = partial(plan_batch, desks=self._log.desks, late=step.late)
         plan = await self._places.store.commit(self._log.stream, row, step.submissions, decide)
         if plan is None:
             return Missed(step.ticket)
@@ -312,7 +332,7 @@ class CivicHolder:
         if full:
             await trio.to_thread.run_sync(self._places.folder.prune, full)
 
-    async def _heads(self) -> Heads:
+    async def _heads(self, seen: Sequence[Checkpoint]) -> Heads:
         """Everything the log is known by; the edge and the roots are made of the store's entries, read one and all."""
         places = self._places
         record = _record(await places.records.read_record(self._log.signers[0].key.name))
@@ -323,7 +343,7 @@ class CivicHolder:
         if self._since is None:
             self._since = size
         edge, self._edges = Edge(), {0: Edge()}
-        heads = {head.size for head in (record, published, witnessed) if head}
+        heads = {head.size for head in (record, published, witnessed, *seen) if head}
         for stop in sorted({size, *(head for head in heads if head <= size)}):
             edge = await self._grown(edge, stop)
             self._edges[stop] = edge

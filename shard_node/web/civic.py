@@ -20,7 +20,7 @@ import trio
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from p2pworld.civic.relay import RETRY
+from p2pworld.civic.reasons import words_for
 from p2pworld.errors import Refusal, RemoteError
 from p2pworld.limits import CIVIC_SUBMISSION_BYTES_MAX
 from p2pworld.merkle.checkpoint import Checkpoint
@@ -50,6 +50,7 @@ _STATUS: Final = {"civic-size": 413, "civic-stream": 404, "civic-read-only": 503
 
 def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Route]:
     """The routes over one node."""
+    reading = trio.CapacityLimiter(1)  # of the city's log: what it announces is read on, by one at a time
 
     async def file(request: Request) -> Response:
         address = request.client.host if request.client else ""
@@ -66,7 +67,12 @@ def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Rout
         return Response(answer.receipt, media_type=TEXT, headers={"Cache-Control": "no-store"})
 
     async def streams(request: Request) -> Response:
-        return JSONResponse({"streams": _streams(executor, desk)}, headers=OPEN)
+        try:
+            announced = await trio.to_thread.run_sync(desk.announced, limiter=reading)
+        except StorageFailed as error:
+            return _refused(Refusal("civic-down", f"the city's log cannot be read just now: {error.reason}"))
+        told = {"streams": _streams(executor, desk), "announced": announced}
+        return JSONResponse(told, headers=OPEN | {"Cache-Control": "no-cache"})
 
     async def receipt(request: Request) -> Response:
         stream, index = request.path_params["stream"], request.path_params["index"]
@@ -181,10 +187,16 @@ def _receipt(folder: PublishedLog, index: int) -> bytes | None:
 
 
 def _refused(refusal: Refusal) -> JSONResponse:
-    retry = refusal.reason in RETRY
-    status = 503 if retry else _STATUS.get(refusal.reason, 400)
-    told = {"reason": refusal.reason, "en": refusal.sentence, "ko": "", "retry": retry}
-    headers = OPEN | ({"Retry-After": str(AGAIN_S)} if retry else {})
+    words = words_for(refusal.reason)
+    status = 503 if words.again else _STATUS.get(refusal.reason, 400)
+    told = {
+        "reason": refusal.reason,
+        "en": words.en,
+        "ko": words.ko,
+        "retry": words.again,
+        "said": refusal.sentence,
+    }
+    headers = OPEN | ({"Retry-After": str(AGAIN_S)} if words.again else {})
     return JSONResponse(told, status_code=status, headers=headers)
 
 

@@ -365,7 +365,7 @@ def test_a_desk_writes_down_what_it_files(home: Path) -> None:
     result = CliRunner().invoke(main, command)
     assert (result.exit_code, "entry 7 of jongno" in result.output) == (0, True)
     asked = parse_submission((home / "asked").read_bytes())
-    assert check_submission(asked, STREAM, TYPES, asked.filing.minute) is None
+    assert check_submission(asked, STREAM, TYPES) is None
     assert asked.filing.public[1].value == DESK.public.hex()
     again = CliRunner().invoke(main, command)
     assert (again.exit_code, "is there already" in again.output) == (2, True)

@@ -137,7 +137,7 @@ class Willing:
 async def desk_at(config: CivicConfig, records: Path) -> AsyncIterator[Place]:
     """A desk at work, and at its end everything let go."""
     told, store = Told(), SqliteCoordination(records / "coordination.sqlite", busy_s=10.0)
-    held = CivicDesk(config, store, told, Willing, lambda: MINUTE)
+    held = CivicDesk(config, store, told, witnesses=Willing, now_minute=lambda: MINUTE)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(held.run)
         yield Place(held, told)

@@ -12,6 +12,7 @@ from p2pworld.civic.log import LogHolder, Stage
 from p2pworld.civic.steps import (
     AskWitnesses,
     Commit,
+    Cosigned,
     Failed,
     Fence,
     Fenced,
@@ -26,8 +27,9 @@ from p2pworld.civic.steps import (
 from p2pworld.limits import CIVIC_BATCH_MAX, CIVIC_PATIENCE_S, CIVIC_QUEUE_MAX, CIVIC_RETRY_S
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
+from p2pworld.merkle.tree import EMPTY_ROOT
 from tests.civic.log_world import MINUTE, STREAM, TYPES, Client, Holder, World, submission
-from tests.merkle.signed import LOG
+from tests.merkle.signed import LOG, ORIGIN
 
 
 def begin(world: World | None = None) -> tuple[World, Client, Holder]:
@@ -99,6 +101,28 @@ def test_a_retry_is_told_the_same_and_other_content_is_refused() -> None:
     holder.run()
     assert client.refused[second] == "civic-replay"
     assert len(world.entries) == 2
+
+
+@pytest.mark.parametrize("minutes", [11, 60, 100_000])
+def test_a_retry_may_come_at_any_time_and_nothing_else_may(minutes: int) -> None:
+    """Whoever lost the connection and comes back tomorrow is told the same; what was never entered is too late then."""
+    world, client, holder = begin()
+    client.file(holder, submission(0))
+    holder.run()
+    later = MINUTE + minutes
+    for number in (0, 1, 1):
+        client.file(holder, submission(number), later)
+    other = client.file(holder, submission(0, "other"), later)
+    holder.run()
+    assert list(client.refused.values()) == ["civic-clock", "civic-clock", "civic-replay"]
+    assert client.refused[other] == "civic-replay"
+    assert world.accepted == {submission(0).fingerprint: 0}
+    assert (
+        submission(1).filing.key not in world.known
+    )  # nothing is remembered: with a clock set right it may come
+    client.file(holder, submission(1))
+    holder.run()
+    check_all_accepted(world, client, range(2))
 
 
 def test_what_is_not_well_filed_never_gets_into_a_batch() -> None:
@@ -274,6 +298,48 @@ def test_too_few_witnesses_are_asked_again() -> None:
     assert world.witnessed is None
     assert machine.deadline is not None
     assert [type(effect) for effect in machine.tick(machine.deadline)] == [AskWitnesses]
+
+
+def shown_something_else(holder: Holder, seen: Checkpoint) -> None:
+    """Its witnesses show the holder, while they are asked, what the log has signed elsewhere."""
+    until(holder, AskWitnesses)
+    asked = holder.effects.popleft()
+    assert isinstance(asked, AskWitnesses)
+    holder.tell(Cosigned(asked.checkpoint, (), (seen,)))
+    holder.run()
+
+
+def test_a_holder_that_was_overtaken_learns_it_from_a_witness_and_raises_no_alarm() -> None:
+    world, client, older = begin()
+    until(older, AskWitnesses)
+    newer = Holder(world, client, 2)
+    newer.run()
+    client.file(newer, submission(0))
+    newer.run()
+    assert world.published is not None
+    shown_something_else(older, Checkpoint.parse(world.published.text))
+    assert (older.machine.stage, world.alarms) == (Stage.DEPOSED, [])
+
+
+@pytest.mark.parametrize(("size", "reason"), [(5, "log-behind"), (0, "log-fork")])
+def test_what_the_log_signed_elsewhere_makes_it_read_only(size: int, reason: str) -> None:
+    world, client, holder = begin()
+    until(holder, AskWitnesses)
+    for number in range(2):  # on their way, or waiting, when it is shown
+        client.file(holder, submission(number))
+    shown_something_else(holder, Checkpoint(ORIGIN, size, bytes(32)))
+    assert (holder.machine.stage, world.alarms) == (Stage.READ_ONLY, [reason])
+    assert not client.open
+
+
+def test_a_witness_that_was_mistaken_costs_a_new_fence_and_nothing_else() -> None:
+    world, client, holder = begin()
+    until(holder, AskWitnesses)
+    client.file(holder, submission(0))
+    shown_something_else(holder, Checkpoint(ORIGIN, 0, EMPTY_ROOT))
+    assert (holder.machine.stage, world.alarms) == (Stage.IDLE, [])
+    assert world.fences == 2
+    check_all_accepted(world, client, range(1))
 
 
 def test_late_and_foreign_results_are_nothing_to_it() -> None:

@@ -21,6 +21,7 @@ from p2pworld.civic.transaction import (
     Submission,
     check_submission,
     file_transaction,
+    is_of_now,
     open_sealed,
     parse_leaf,
     parse_submission,
@@ -63,9 +64,9 @@ def filed(
 FILED = filed()
 
 
-def check(submission: Submission, stream: str = STREAM, now: int = MINUTE) -> str:
+def check(submission: Submission, stream: str = STREAM) -> str:
     """The reason of the refusal, or an empty string."""
-    refusal = check_submission(submission, stream, TYPES, now)
+    refusal = check_submission(submission, stream, TYPES)
     return refusal.reason if isinstance(refusal, Refusal) else ""
 
 
@@ -198,7 +199,7 @@ def test_the_largest_of_everything_fits_into_a_submission() -> None:
 def test_what_is_taken() -> None:
     assert check(FILED) == ""
     for minutes in (-CIVIC_CLOCK_MINUTES, CIVIC_CLOCK_MINUTES):
-        assert check(FILED, now=MINUTE + minutes) == ""
+        assert is_of_now(FILED.filing, MINUTE + minutes)
 
 
 def test_what_is_refused_and_why() -> None:
@@ -206,7 +207,7 @@ def test_what_is_refused_and_why() -> None:
     assert check(FILED, stream="mapo") == "civic-stream"
     assert check(signed(replace(filing, type="complaint"))) == "civic-type"
     for minutes in (-10, 10):
-        assert check(FILED, now=MINUTE + minutes) == "civic-clock"
+        assert not is_of_now(FILED.filing, MINUTE + minutes)
     topic = filing.public[0]
     for public in (
         (),

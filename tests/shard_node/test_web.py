@@ -56,6 +56,12 @@ class Source:
     def build(self) -> dict[str, str]:
         return {"version": "9.9"}
 
+    def streams(self) -> Iterator[tuple[str, dict[str, float]]]:
+        yield "city", {"civic_held": 1.0}
+
+    def labelled_counters(self) -> Iterator[tuple[str, dict[str, str], int]]:
+        yield "civic_failures", {"stream": "city", "stage": "Commit", "reason": "io"}, 1
+
     def histograms(self) -> Iterator[tuple[str, dict[str, str], Histogram]]:
         for request, count in (("renew", 2), ("read", 1)):
             took = Histogram((0.1, 1.0))
