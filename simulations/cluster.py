@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import math
 import random
-import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +21,7 @@ from p2pworld.limits import LEASE_TTL_S
 from p2pworld.seoul.landmarks import landmark
 from p2pworld.world.balance import BalanceOptions
 from simulations.checkers import Checkers, Violation
-from simulations.events import Agenda, Trace
+from simulations.events import Agenda, Trace, broken
 from simulations.faults import FaultOptions, Size, drawn
 from simulations.machine import Clock, Machine, Process
 from simulations.network import Link, Network, NetworkOptions
@@ -128,13 +127,10 @@ class City:
         quiet_s = self.ordeal.quiet_s
         self.agenda.at(quiet_s + RECOVERED_S, lambda: self.checkers.recovered(quiet_s))
         violations = self.checkers.violations
-        try:
-            self.agenda.run(min(self.seconds, until_s), lambda: to_first and bool(violations))
-        except (
-            Exception
-        ) as broken:  # the edge of every simulated process: what ends a real one is a finding here
-            where = traceback.format_exception(broken)
-            self.checkers.violate("broken", f"{type(broken).__name__}: {broken}", story=tuple(where))
+        last_s = min(self.seconds, until_s)
+        found = broken(lambda: self.agenda.run(last_s, lambda: to_first and bool(violations)))
+        if found is not None:
+            self.checkers.violate("broken", found[0], story=found[1])
             return self._outcome()
         if not (to_first and violations) and until_s >= self.seconds:
             self.checkers.at_end()
