@@ -44,6 +44,9 @@ __all__ = [
     "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX", "CIVIC_CLOCK_MINUTES",
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S",
     "CIVIC_READ_MAX", "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
+    "CIVIC_OPEN_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S", "CIVIC_WITNESSED_S",
+    "CIVIC_STREAMS_PER_NODE", "FILES_PER_S", "FILES_BURST", "FILES_PER_S_ADDRESS", "FILES_BURST_ADDRESS",
+    "FILE_BYTES_MAX", "FILES_LONG_MAX", "FILER_WAIT_S",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
     "AUDIT_EVERY_S", "AUDIT_PARTS", "AUDIT_OBJECTS_PER_TICK", "COMPARE_S", "COMPARISONS_MAX",
     "KEPT_MAX", "KEPT_PER_AVATAR", "KEPT_MS", "KEPT_RETRY_S", "KEPT_WAIT_S", "KEPT_PER_TICK",
@@ -288,6 +291,24 @@ RECORDS_MAX: Final = (
 )
 RECORD_BYTES_MAX: Final = 1_024  # a log's name of 255 bytes, size, root and epoch: 350 bytes
 CIVIC_CLOCK_MINUTES: Final = 9  # either way: a clock that is off by ten minutes is told so
+
+# ---- filing
+# requests that a node has taken and not answered, of 0.3 kB each: two full queues; what is filed is with the holder
+CIVIC_OPEN_MAX: Final = 8_192
+# of one socket: their receipts of at most 2.6 kB (54 hashes) fit into CONTROL_QUEUE_BYTES if they all come at once
+CIVIC_OPEN_PER_ASKER: Final = 16
+CIVIC_OPEN_PER_PEER: Final = 4_096  # of one link: half of all, so that one node leaves room for the others
+CIVIC_ANSWER_S: Final = 10.0  # then nobody knows here: a holder's failover takes 4 s, a restart less
+# for the second answer, which says that enough witnesses have signed; they may be asked again ten times
+CIVIC_WITNESSED_S: Final = 60.0
+CIVIC_STREAMS_PER_NODE: Final = 32  # 25 offices, the city's, and some
+FILES_PER_S: Final = 100.0  # of one socket: a gateway for thousands
+FILES_BURST: Final = 256
+FILES_PER_S_ADDRESS: Final = 200.0  # of one address: 36 ms a second of a core, if all are forged
+FILES_BURST_ADDRESS: Final = 512
+FILE_BYTES_MAX: Final = CIVIC_SUBMISSION_BYTES_MAX + 64  # FILE with its kind, its number and its keys
+FILES_LONG_MAX: Final = 256  # FILEs longer than CONTROL_BYTES_MAX on their way into a node: 18 MB at most
+FILER_WAIT_S: Final = 30.0  # a socket that files without HELLO and says nothing for so long is closed
 
 # ---- ground on its way
 REGIONS_TOLD_MAX: Final = (

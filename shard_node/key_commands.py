@@ -104,6 +104,13 @@ def node_key(path: Path) -> None:
     _make_key(path)
 
 
+@keys.command("log")
+@NEW_FILE
+def log_key(path: Path) -> None:
+    """Make a key that signs civic logs, for `civic.key_file`; prints its public key."""
+    _make_key(path)
+
+
 @keys.command("person")
 @NEW_FILE
 def person_key(path: Path) -> None:

@@ -2,7 +2,8 @@
 
 It is decided from rows read inside that transaction, so two batches never decide from the same past. A transaction that
 is known by its key is told what it was told before, be that a place or a refusal; under that key other content is
-refused; all others become leaves, in order.
+refused; all others become leaves, in order. With the leaf of an erasure comes the order to destroy what is sealed with
+the entry that it names. Whoever has erased an entry twice has two leaves, and nothing more is destroyed.
 """
 
 from __future__ import annotations
@@ -10,14 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from p2pworld.civic.erasure import asked_of, check_asker
+from p2pworld.civic.transaction import parse_leaf
 from p2pworld.errors import Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from p2pworld.civic.transaction import Submission
 
-__all__ = ["Known", "Plan", "plan_batch"]
+__all__ = ["Known", "Plan", "named_entries", "plan_batch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +33,53 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the transaction writes, and what it answers: for each submission its place, or why it has none."""
+    """What the transaction writes, and what it answers: for each submission its place, or why it has none.
+
+    What is sealed with the entries `erased` is destroyed, or not even written, if they are new themselves.
+    """
 
     entries: tuple[bytes, ...]
     learned: dict[bytes, Known]
     outcomes: tuple[int | Refusal, ...]
+    erased: frozenset[int] = frozenset()
+
+
+def named_entries(size: int, submissions: Sequence[Submission]) -> frozenset[int]:
+    """The entries of a log of `size` that these name, and that the plan has to read."""
+    named = [asked.index for each in submissions if (asked := asked_of(each.filing)) is not None]
+    return frozenset(index for index in named if index < size)
 
 
 def plan_batch(
-    size: int, epoch: int, submissions: Sequence[Submission], known: Mapping[bytes, Known]
+    size: int,
+    epoch: int,
+    submissions: Sequence[Submission],
+    known: Mapping[bytes, Known],
+    named: Mapping[int, bytes],
+    desks: Collection[bytes] = frozenset(),
 ) -> Plan:
-    """What a log of `size` makes of these; `known` has the row of each of their keys that has one."""
+    """What a log of `size` makes of these; `known` has the row of each of their keys that has one, `named` all of the
+    `named_entries`, and `desks` are the keys that may have any entry erased."""
     entries: list[bytes] = []
     learned: dict[bytes, Known] = {}
     outcomes: list[int | Refusal] = []
+    erased: set[int] = set()
     for submission in submissions:
         key, fingerprint = submission.filing.key, submission.fingerprint
         row = learned.get(key) or known.get(key)
         if row is None:
-            row = learned[key] = Known(fingerprint, size + len(entries))
-            entries.append(submission.leaf(epoch).to_bytes())
+            asked, refusal = asked_of(submission.filing), None
+            if asked is not None:
+                entry = named.get(asked.index)
+                if size <= asked.index < size + len(entries):
+                    entry = entries[asked.index - size]
+                refusal = check_asker(asked, parse_leaf(entry) if entry else None, desks)
+            row = learned[key] = Known(fingerprint, refusal or size + len(entries))
+            if refusal is None:
+                entries.append(submission.leaf(epoch).to_bytes())
+                erased |= {asked.index} if asked else set()
         if row.fingerprint == fingerprint:
             outcomes.append(row.outcome)
         else:
             outcomes.append(Refusal("civic-replay", "something else was filed under this key"))
-    return Plan(tuple(entries), learned, tuple(outcomes))
+    return Plan(tuple(entries), learned, tuple(outcomes), frozenset(erased))

@@ -20,6 +20,7 @@ from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from p2pworld.civic.erasure import check_erasure
 from p2pworld.civic.heads import Record, compare
 from p2pworld.civic.steps import (
     Accept,
@@ -143,7 +144,11 @@ class LogHolder:
 
     def submit(self, request: int, submission: Submission, now_minute: int) -> list[Effect]:
         """A request, to be answered by `Accept` or `Refuse`, now or later."""
-        refusal = self.closed or check_submission(submission, self._stream, self._types, now_minute)
+        refusal = (
+            self.closed
+            or check_submission(submission, self._stream, self._types, now_minute)
+            or check_erasure(submission.filing)
+        )
         if refusal is None and len(self._waiting) >= CIVIC_QUEUE_MAX:
             refusal = _BUSY
         if refusal:

@@ -61,7 +61,7 @@ class ReadHeads:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One durable transaction: if epoch, fences and size are still these, `plan_batch` and write what it says."""
+    """One durable transaction: if epoch, fences and size are still these, `plan_batch` and do what it says."""
 
     ticket: int
     epoch: int

@@ -1,10 +1,12 @@
 """A civic transaction: what is filed, what of it everybody may read, and what only the office can.
 
 The citizen's device makes a key for this one transaction and signs with it a `Filing`: type, stream, the minute, the
-fields that the type declares public, and the hash of a nonce and a locked blob. Filing, signature and the holder's
-epoch are the log's leaf, and public for ever. In the blob are the person's identity, the text, and the identity's
-signature over all of it; the blob is locked under a random key that is sealed for the office. Without the nonce and
-that key (erasure destroys both) nothing connects the leaf with a person or a text, and the log still verifies.
+fields that the type declares public, and the hash of a nonce, a locked blob and its wraps. Filing, signature and the
+holder's epoch are the log's leaf, and public for ever. In the blob are the person's identity, the text, and the
+identity's signature over all of it; the blob is locked under a random key, and that is wrapped (sealed) for the office.
+Without the nonce and that key (erasure destroys both) nothing connects the leaf with a person or a text, and the log
+still verifies. An office that changes its key wraps anew; the hash of the wraps as filed stays beside them, so that
+what was signed can be checked as long as anything is kept (decision 0013).
 
 A transaction is known by its stream and its key. Whoever sends the same again is told the same again; another content
 under the same key is refused.
@@ -21,7 +23,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 from p2pworld.crypto.keys import Signer, verify
-from p2pworld.crypto.seal import OVERHEAD_BYTES, lock, seal, sealing_public, unlock, unseal
+from p2pworld.crypto.seal import OVERHEAD_BYTES, lock, seal, seal_with, sealing_public, unlock, unseal
 from p2pworld.errors import LocalError, Refusal, RemoteError
 from p2pworld.limits import (
     CIVIC_CLOCK_MINUTES,
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = [
-    "ERASED",
     "LEAF_VERSION",
     "SUGGESTION",
     "Field",
@@ -51,7 +52,6 @@ __all__ = [
     "TransactionType",
     "Wrap",
     "check_submission",
-    "commitment",
     "file_transaction",
     "open_sealed",
     "parse_leaf",
@@ -59,12 +59,15 @@ __all__ = [
     "parse_submission",
     "rewrap",
     "verify_filing",
+    "wraps_hash",
 ]
 
 LEAF_VERSION: Final = 1
 _FILING_NAME: Final = b"p2pworld civic filing v1\n"
 _IDENTITY_NAME: Final = b"p2pworld civic identity v1\n"
-_SEALED_NAME: Final = b"p2pworld civic sealed v1\n"
+_SEALED_NAME: Final = b"p2pworld civic sealed v2\n"
+_WRAPS_NAME: Final = b"p2pworld civic wraps v1\n"
+_WRAP_NAME: Final = b"p2pworld civic wrap v1\n"
 
 
 # ---- what it is made of
@@ -130,11 +133,19 @@ class Wrap:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """What is kept beside the log, and destroyed by erasure."""
+    """What is kept beside the log, and destroyed by erasure. `filed` is the hash of the wraps as they were filed."""
 
     nonce: Nonce
     blob: Annotated[bytes, Size(1, CIVIC_SEALED_BYTES_MAX)]
     wraps: Annotated[tuple[Wrap, ...], Size(1, 8)]
+    filed: Annotated[bytes, Size(32, 32)]
+
+    @property
+    def commitment(self) -> bytes:
+        """The hash by which a leaf stands for this; without the nonce nobody can try out what the blob was."""
+        return hashlib.sha256(
+            _SEALED_NAME + self.nonce + hashlib.sha256(self.blob).digest() + self.filed
+        ).digest()
 
     def to_bytes(self) -> bytes:
         """What is sealed, as a store keeps it."""
@@ -191,9 +202,9 @@ _SAID = Schema(_Said)
 _SUBMISSION = Schema(Submission)
 
 
-def commitment(nonce: bytes, blob: bytes) -> bytes:
-    """The hash by which a leaf stands for its blob; without the nonce nobody can try out what the blob was."""
-    return hashlib.sha256(_SEALED_NAME + nonce + blob).digest()
+def wraps_hash(wraps: Iterable[Wrap]) -> bytes:
+    """What stands for the wraps as they were filed; each is of one length, so they are hashed one after the other."""
+    return hashlib.sha256(_WRAPS_NAME + b"".join(wrap.office + wrap.key for wrap in wraps)).digest()
 
 
 # ---- reading
@@ -279,9 +290,6 @@ class TransactionType:
 SUGGESTION: Final = TransactionType(
     "suggestion", (FieldRule("topic", re.compile(r"[a-z][a-z0-9-]{0,39}")),), sealed=True
 )
-ERASED: Final = TransactionType(
-    "erased", (FieldRule("index", re.compile(r"0|[1-9][0-9]{0,15}")),), sealed=False
-)
 
 
 def check_submission(
@@ -301,8 +309,9 @@ def check_submission(
         return Refusal("civic-clock", "the clock of the device is wrong by ten minutes or more")
     if not declared.accepts(filing.public) or len(filing.via) not in (0, 32):
         return Refusal("civic-field", f"a public field is missing, unknown or not as {filing.type} has it")
-    expected = commitment(sealed.nonce, sealed.blob) if sealed else b""
-    if declared.sealed != (sealed is not None) or filing.sealed != expected:
+    expected = sealed.commitment if sealed else b""
+    as_filed = sealed is None or sealed.filed == wraps_hash(sealed.wraps)
+    if declared.sealed != (sealed is not None) or filing.sealed != expected or not as_filed:
         return Refusal("civic-sealed", "what is sealed is not what was signed for")
     if not verify_filing(filing, submission.sig):
         return Refusal("civic-signature", "this was not signed by the transaction's key, or was altered")
@@ -314,7 +323,10 @@ def check_submission(
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """96 random bytes, fresh for each transaction: its key's seed, the blob's key, the nonce."""
+    """96 random bytes, fresh for each transaction: its key's seed, the blob's key, the nonce.
+
+    They make all of it: whoever files from the same secrets and fields files the same bytes.
+    """
 
     seed: bytes
     blob_key: bytes
@@ -349,9 +361,16 @@ def file_transaction(
     blob = lock(secrets.blob_key, canonical(_PRIVATE.write(Private(identity.public, hidden, sig))))
     if len(blob) > CIVIC_SEALED_BYTES_MAX:
         raise LocalError(f"{len(blob)} bytes to be sealed, where {CIVIC_SEALED_BYTES_MAX} are allowed")
-    wraps = tuple(Wrap(office, seal(office, secrets.blob_key)) for office in offices)
-    filing = replace(open_filing, sealed=commitment(secrets.nonce, blob))
-    return Submission(filing, signer.sign(filing.statement()), Sealed(secrets.nonce, blob, wraps))
+    wraps = tuple(_wrap(office, secrets) for office in offices)
+    sealed = Sealed(secrets.nonce, blob, wraps, wraps_hash(wraps))
+    filing = replace(open_filing, sealed=sealed.commitment)
+    return Submission(filing, signer.sign(filing.statement()), sealed)
+
+
+def _wrap(office: bytes, secrets: Secrets) -> Wrap:
+    """The blob's key for this office, sealed with what no other office can make either."""
+    ephemeral = hashlib.sha256(_WRAP_NAME + secrets.seed + secrets.blob_key + office).digest()
+    return Wrap(office, seal_with(ephemeral, office, secrets.blob_key))
 
 
 def open_sealed(filing: Filing, sealed: Sealed, office_secret: bytes) -> Private:
@@ -361,8 +380,8 @@ def open_sealed(filing: Filing, sealed: Sealed, office_secret: bytes) -> Private
         RemoteError: it is not the filing's (`civic-sealed`), not for this office or altered (`seal`), malformed, or
             not signed by the identity in it (`civic-identity`).
     """
-    if filing.sealed != commitment(sealed.nonce, sealed.blob):
-        raise RemoteError("civic-sealed", "this blob is not the one that was filed")
+    if filing.sealed != sealed.commitment:
+        raise RemoteError("civic-sealed", "this is not what was filed")
     private = _PRIVATE.read(unpack_map(unlock(_blob_key(sealed, office_secret), sealed.blob)))
     if not verify(private.identity, _Said(filing, private.fields).statement(), private.sig):
         raise RemoteError("civic-identity", "the person named in it did not sign this")
@@ -370,7 +389,7 @@ def open_sealed(filing: Filing, sealed: Sealed, office_secret: bytes) -> Private
 
 
 def rewrap(sealed: Sealed, office_secret: bytes, new_office: bytes) -> Sealed:
-    """The same for the office's new key instead of its old one, whose secret is `office_secret`.
+    """The same for the office's new key instead of its old one, whose secret is `office_secret`; as long as before.
 
     Raises:
         RemoteError: it is not for the old key (`seal`).

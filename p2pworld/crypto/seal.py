@@ -6,13 +6,24 @@ several may read, or what shall be unreadable once its key is gone, is locked un
 
 from __future__ import annotations
 
+import hashlib
+
 import nacl.exceptions
-from nacl.public import PrivateKey, PublicKey, SealedBox
+from nacl.public import Box, PrivateKey, PublicKey, SealedBox
 from nacl.secret import SecretBox
 
 from p2pworld.errors import LocalError, RemoteError
 
-__all__ = ["LOCK_OVERHEAD_BYTES", "OVERHEAD_BYTES", "lock", "seal", "sealing_public", "unlock", "unseal"]
+__all__ = [
+    "LOCK_OVERHEAD_BYTES",
+    "OVERHEAD_BYTES",
+    "lock",
+    "seal",
+    "seal_with",
+    "sealing_public",
+    "unlock",
+    "unseal",
+]
 
 OVERHEAD_BYTES = 48
 LOCK_OVERHEAD_BYTES = 16
@@ -37,6 +48,20 @@ def seal(public: bytes, data: bytes) -> bytes:
     if len(public) != 32:
         raise LocalError(f"a sealing key is 32 bytes, not {len(public)}")
     return SealedBox(PublicKey(public)).encrypt(data)
+
+
+def seal_with(ephemeral: bytes, public: bytes, data: bytes) -> bytes:
+    """As `seal`, and the same every time: `ephemeral` is 32 random bytes that seal this for this key and nothing else.
+
+    Raises:
+        LocalError: not a 32-byte key, or not 32 bytes.
+    """
+    if len(public) != 32:
+        raise LocalError(f"a sealing key is 32 bytes, not {len(public)}")
+    secret, reader = _private(ephemeral), PublicKey(public)
+    mine = bytes(secret.public_key)
+    nonce = hashlib.blake2b(mine + public, digest_size=Box.NONCE_SIZE).digest()  # as libsodium's sealed boxes
+    return mine + bytes(Box(secret, reader).encrypt(data, nonce).ciphertext)
 
 
 def unseal(secret: bytes, sealed: bytes) -> bytes:

@@ -188,8 +188,9 @@ class Ready:
     """What a node wants done, drained from it at once.
 
     `frames` and `sends` may leave at once, `sends` in order; `held` only after every one of `writes` is durable.
-    `requests` go to the coordination store. `lease_deadline_s` (boot clock): fenced sends and writes are dropped when
-    it has passed. `deadline_s`: when the node wants a tick at the latest.
+    `requests` go to the coordination store, `civic` to the holders of civic logs here (`civic.relay`).
+    `lease_deadline_s` (boot clock): fenced sends and writes are dropped when it has passed. `deadline_s`: when the node
+    wants a tick at the latest.
     """
 
     number: int
@@ -200,3 +201,4 @@ class Ready:
     requests: tuple[object, ...] = field(default=())
     lease_deadline_s: float = 0.0
     deadline_s: float = 0.0
+    civic: tuple[object, ...] = field(default=())

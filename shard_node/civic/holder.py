@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import trio
@@ -89,12 +90,14 @@ class CivicMeter:
 
 @dataclass(frozen=True, slots=True)
 class LogConfig:
-    """Which log it is: its stream's name, who signs its checkpoints, what may be filed, how many witnesses it needs."""
+    """Which log it is: its stream's name, who signs its checkpoints, what may be filed, how many witnesses it needs,
+    and the keys of desks that may have any entry erased, as who filed it may."""
 
     stream: str
     signers: tuple[NoteSigner, ...]
     types: Mapping[str, TransactionType]
     quorum: int = 0
+    desks: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +261,8 @@ class CivicHolder:
 
     async def _commit(self, step: Commit) -> Committed | Missed:
         row = Row(step.epoch, step.fences, step.size)
-        plan = await self._places.store.commit(self._log.stream, row, step.submissions, plan_batch)
+        decide = partial(plan_batch, desks=self._log.desks)
+        plan = await self._places.store.commit(self._log.stream, row, step.submissions, decide)
         if plan is None:
             return Missed(step.ticket)
         self._meter.batch(len(step.submissions), len(plan.entries))

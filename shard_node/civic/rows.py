@@ -2,17 +2,19 @@
 
 A row's checksum covers its table, its place and all it says, so that neither a changed byte nor a row that has moved is
 believed. The check also compares rows with one another: a leaf with what is answered under its key and with what was
-sealed for it.
+sealed for it, which is zeros if another leaf has erased it.
 """
 
 from __future__ import annotations
 
 import hashlib
 import sqlite3
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.civic.batch import Known
-from p2pworld.civic.transaction import commitment, parse_leaf, parse_sealed
+from p2pworld.civic.erasure import ERASED, asked_of
+from p2pworld.civic.transaction import parse_leaf, parse_sealed
 from p2pworld.errors import Refusal, RemoteError
 from p2pworld.limits import CIVIC_FAULTS_MAX
 from shard_node.civic.store import Fault, Row
@@ -150,6 +152,9 @@ def _entries(db: sqlite3.Connection) -> Iterator[Fault]:
         query = "SELECT number FROM answer WHERE stream = ? AND key = ?"
         if db.execute(query, [row[0], leaf.filing.key]).fetchone() != (row[1],):
             yield Fault(place, "What is answered under its key is not its place.")
+        query = "SELECT count(*) FROM sealed WHERE stream = ? AND number = ?"
+        if db.execute(query, row[:2]).fetchone() != (int(bool(leaf.filing.sealed)),):
+            yield Fault(place, "What is sealed with it is missing, or should not be there.")
 
 
 def _answers(db: sqlite3.Connection) -> Iterator[Fault]:
@@ -160,15 +165,28 @@ def _answers(db: sqlite3.Connection) -> Iterator[Fault]:
             yield Fault(f"an answer of stream {row[0]}", str(error))
 
 
+def _erased(db: sqlite3.Connection) -> Iterator[tuple[int, int]]:
+    """Stream and number of every entry that another one, itself sound, has erased."""
+    for row in db.execute("SELECT * FROM entry WHERE instr(leaf, ?)", [ERASED.name.encode()]):
+        with suppress(StorageFailed, RemoteError):  # which the entries' own check tells
+            asked = asked_of(parse_leaf(entry_of(*row)).filing)
+            if asked is not None:
+                yield row[0], asked.index
+
+
 def _sealed(db: sqlite3.Connection) -> Iterator[Fault]:
+    erased = frozenset(_erased(db))
     for row in db.execute("SELECT * FROM sealed ORDER BY stream, number"):
         place = f"what is sealed with entry {row[1]} of stream {row[0]}"
         try:
-            sealed = parse_sealed(sealed_of(*row))
+            body = sealed_of(*row)
+            there = parse_sealed(body).commitment if any(body) else b""
             entry = db.execute("SELECT * FROM entry WHERE stream = ? AND number = ?", row[:2]).fetchone()
-            expected = parse_leaf(entry_of(*entry)).filing.sealed if entry else b""
+            expected = parse_leaf(entry_of(*entry)).filing.sealed if entry else b"none"
         except (StorageFailed, RemoteError) as error:
             yield Fault(place, str(error))
             continue
-        if commitment(sealed.nonce, sealed.blob) != expected:
+        if row[:2] in erased and there:
+            yield Fault(place, "It is still there, and the log says that it is erased.")
+        elif row[:2] not in erased and there != expected:
             yield Fault(place, "It is not what the entry stands for.")

@@ -7,6 +7,11 @@ the next call opens the file anew. A new fence is a committed write of its own: 
 
 Each row carries a checksum over all it says and where it stands. The file lies in the node's data directory, whose lock
 proves that the process which wrote it before has ended.
+
+What is erased is overwritten with zeros where it stands. No row of what is sealed is ever taken away, changed in length
+or put before another, so SQLite never moves one to another page, where a copy of it could stay behind. What the
+write-ahead log still holds of it is gone once that has been emptied into the file, which is done at once, and if a
+reader stands in the way (a backup) again with each later call until it has succeeded.
 """
 
 from __future__ import annotations
@@ -17,6 +22,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
+from p2pworld.civic.batch import named_entries
 from p2pworld.civic.transaction import parse_sealed
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import CIVIC_READ_MAX
@@ -78,8 +84,9 @@ class SqliteCivicStore:
         self._pages_max = pages_max
         self._limiter = trio.CapacityLimiter(1)
         self._closed = False
-        # Only the thread that holds the limiter touches it.
+        # Only the thread that holds the limiter touches these.
         self._connection: sqlite3.Connection | None = None
+        self._traces = True  # something erased may be in the write-ahead log, of an earlier process too
 
     # ---- the interface
 
@@ -148,12 +155,14 @@ class SqliteCivicStore:
             number = found[0]
             keys = {submission.filing.key for submission in submissions}
             known = {key: there for key in keys if (there := _known(db, number, key))}
-            planned = plan(row.size, row.epoch, submissions, known)
+            named = {index: _entry(db, number, index) for index in named_entries(row.size, submissions)}
+            planned = plan(row.size, row.epoch, submissions, known, named)
             if not planned.learned:  # nothing but retries
                 db.execute("ROLLBACK")
                 return planned
             _write(db, number, row.size, submissions, planned)
             _put_stream(db, number, stream, Row(row.epoch, row.fences, row.size + len(planned.entries)))
+            self._traces |= bool(planned.erased)
             _commit(db)
             return planned
 
@@ -165,10 +174,10 @@ class SqliteCivicStore:
         def work(db: sqlite3.Connection) -> Sealed | None:
             found = _stream(db, stream)
             number = found[0] if found else 0
-            row = db.execute(
-                "SELECT * FROM sealed WHERE stream = ? AND number = ?", [number, index]
-            ).fetchone()
-            return parse_sealed(sealed_of(*row)) if row else None
+            query = "SELECT * FROM sealed WHERE stream = ? AND number = ?"
+            row = db.execute(query, [number, index]).fetchone()
+            body = sealed_of(*row) if row else b""
+            return parse_sealed(body) if any(body) else None
 
         return await self._run(work)
 
@@ -189,7 +198,10 @@ class SqliteCivicStore:
             if self._closed:
                 raise StorageFailed("closed", "The civic store is closed.")
             try:
-                return work(self._open())
+                done = work(self._open())
+                if self._traces:
+                    self._traces = not _emptied(self._open())
+                return done
             except (sqlite3.Error, StorageFailed, CommitUnknown, RemoteError) as error:
                 self._drop()  # whatever was begun ends with the connection
                 if isinstance(error, sqlite3.Error):
@@ -274,6 +286,25 @@ def _known(db: sqlite3.Connection, number: int, key: bytes) -> Known | None:
     return known_of(*row) if row else None
 
 
+def _entry(db: sqlite3.Connection, number: int, index: int) -> bytes:
+    row = db.execute("SELECT * FROM entry WHERE stream = ? AND number = ?", [number, index]).fetchone()
+    if row is None:
+        raise StorageFailed("corrupt", f"In the civic store entry {index} of stream {number} is missing.")
+    return entry_of(*row)
+
+
+def _emptied(db: sqlite3.Connection) -> bool:
+    """Whether the write-ahead log is an empty file now; nobody is waited for who reads from it."""
+    db.execute("PRAGMA busy_timeout = 0")
+    try:
+        (busy, _, _) = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error:  # what was committed is committed; a disk that fails now is told by the next call
+        return False
+    finally:
+        db.execute(f"PRAGMA busy_timeout = {round(_BUSY_S * 1000)}")
+    return not busy
+
+
 def _write(
     db: sqlite3.Connection, number: int, size: int, submissions: Sequence[Submission], planned: Plan
 ) -> None:
@@ -292,5 +323,21 @@ def _write(
         sealed = first[key].sealed
         if sealed is not None and isinstance(learned.outcome, int):
             body = sealed.to_bytes()
+            if learned.outcome in planned.erased:
+                body = bytes(len(body))
             row = (number, learned.outcome, body, checksum(b"sealed", number, learned.outcome, body))
             db.execute("INSERT INTO sealed VALUES (?, ?, ?, ?)", row)
+    for index in planned.erased:
+        _erase(db, number, index)
+
+
+def _erase(db: sqlite3.Connection, number: int, index: int) -> None:
+    """Overwrite what is sealed with an entry, if anything is."""
+    query = "SELECT length(body) FROM sealed WHERE stream = ? AND number = ?"
+    found = db.execute(query, [number, index]).fetchone()
+    if found is not None:
+        body = bytes(found[0])
+        db.execute(
+            "UPDATE sealed SET body = ?, checksum = ? WHERE stream = ? AND number = ?",
+            [body, checksum(b"sealed", number, index, body), number, index],
+        )

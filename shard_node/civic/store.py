@@ -3,6 +3,8 @@
 A store holds, for each stream, a row (epoch, fences, size), the log's entries, what was answered under each
 transaction's key, and what is sealed for the office. It decides nothing by itself: `commit` runs the plan of the pure
 batch over rows that one transaction has read, and only if the stream's row is still the one that the caller knows.
+What the plan says is erased is destroyed in that same transaction, and after it is to be found in no file of the store;
+the entry and what is answered under its key stay, so that a retry is told the same for ever.
 
 What fails is told by a `StorageFailed`: nothing has changed. `CommitUnknown` is the one exception: it may have changed,
 all of it or nothing, and only who fences again and reads can tell. Whatever a row says is checked against the checksum
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CivicStore", "CommitUnknown", "Fault", "MakePlan", "Row"]
 
-MakePlan = Callable[[int, int, Sequence[Submission], Mapping[bytes, Known]], Plan]  # as `plan_batch`
+MakePlan = Callable[
+    [int, int, Sequence[Submission], Mapping[bytes, Known], Mapping[int, bytes]], Plan
+]  # as `plan_batch`, which says what each of them is
 
 
 class CommitUnknown(Exception):
@@ -72,14 +76,16 @@ class CivicStore(Protocol):
     async def commit(
         self, stream: str, row: Row, submissions: Sequence[Submission], plan: MakePlan
     ) -> Plan | None:
-        """One durable transaction: if the stream's row is `row`, write what `plan` says of these; else None.
+        """One durable transaction: if the stream's row is `row`, do what `plan` says of these; else None.
+
+        The plan is given what is known of each of their keys, and each of their `named_entries`.
 
         Raises:
             CommitUnknown: it may have become durable, all of it.
         """
 
     async def sealed(self, stream: str, index: int) -> Sealed | None:
-        """What was sealed with entry `index`, or None if there is nothing."""
+        """What was sealed with entry `index`, or None if nothing was or it is erased."""
 
     async def check(self) -> list[Fault]:
         """Reads every row there is, and says what is not as it was written, at most `CIVIC_FAULTS_MAX` things."""

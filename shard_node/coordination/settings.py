@@ -36,13 +36,12 @@ class StoreConfig:
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
+    table: str = "coordination"  # of the configuration, that says so
 
     @property
     def key(self) -> str:
         """The key of the configuration that says where the store is."""
-        return {"sqlite": "coordination.path", "etcd": "coordination.endpoints"}.get(
-            self.engine, "coordination.dsn"
-        )
+        return f"{self.table}.{ ({'sqlite': 'path', 'etcd': 'endpoints'}.get(self.engine, 'dsn')) }"
 
     @property
     def verified(self) -> bool:
@@ -89,20 +88,20 @@ def _password(settings: StoreConfig) -> str:
         lines = data.decode("utf-8").splitlines()
     except OSError as error:
         raise ConfigError(
-            f"coordination.password_file cannot be read: {settings.password_file}: {error.strerror}."
+            f"{settings.table}.password_file cannot be read: {settings.password_file}: {error.strerror}."
         ) from None
     except UnicodeDecodeError:
         lines = []
     if len(data) > PASSWORD_BYTES_MAX or len(lines) != 1 or not lines[0] or "\0" in lines[0]:
-        raise ConfigError("coordination.password_file must hold the password on its only line.")
+        raise ConfigError(f"{settings.table}.password_file must hold the password on its only line.")
     return lines[0]
 
 
 def _tls(settings: StoreConfig) -> ssl.SSLContext:
-    about = "coordination.ca_file"
+    about = f"{settings.table}.ca_file"
     try:
         context = ssl.create_default_context(cafile=settings.ca_file)
-        about = "coordination.cert_file and key_file"
+        about = f"{settings.table}.cert_file and key_file"
         if settings.cert_file is not None:
             context.load_cert_chain(settings.cert_file, settings.key_file, password=lambda: "")
     except (OSError, ValueError) as error:

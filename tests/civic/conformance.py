@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import trio
@@ -19,7 +20,7 @@ from p2pworld.errors import LocalError, Refusal
 from p2pworld.limits import CIVIC_READ_MAX
 from shard_node.civic.store import CivicStore, Row
 from shard_node.storage.journal import StorageFailed
-from tests.civic.log_world import STREAM, submission
+from tests.civic.log_world import DESK, STREAM, erasure, own_key, submission
 from tests.civic.memory_store import MemoryStore
 
 __all__ = [
@@ -33,8 +34,11 @@ __all__ = [
     "test_an_older_epoch_cannot_fence",
     "test_entries_are_given_in_bounded_pieces",
     "test_of_two_writers_of_one_row_one_writes",
+    "test_only_what_may_be_erased_is",
     "test_streams_do_not_mix",
     "test_the_whole_batch_is_there_for_the_next_process",
+    "test_what_is_erased_is_gone_and_a_retry_is_told_the_same",
+    "test_what_is_erased_where_it_was_filed_is_never_kept",
     "test_who_is_cancelled_leaves_all_or_nothing",
 ]
 
@@ -43,6 +47,9 @@ OpenStore = Callable[[], Awaitable[CivicStore]]
 
 def batch(*numbers: int) -> list[Submission]:
     return [submission(number) for number in numbers]
+
+
+desk_plan = partial(plan_batch, desks=frozenset({DESK.public}))
 
 
 async def filed(store: CivicStore, row: Row, *numbers: int) -> Row:
@@ -93,7 +100,13 @@ async def test_a_batch_of_retries_changes_nothing(open_store: OpenStore) -> None
 async def test_a_refusal_is_remembered_as_an_acceptance_is(open_store: OpenStore) -> None:
     refusal = Refusal("slot-taken", "그 시간은 이미 예약되었습니다\nand a second line")
 
-    def refuse(size: int, epoch: int, filed: Sequence[Submission], known: Mapping[bytes, Known]) -> Plan:
+    def refuse(
+        size: int,
+        epoch: int,
+        filed: Sequence[Submission],
+        known: Mapping[bytes, Known],
+        named: Mapping[int, bytes],
+    ) -> Plan:
         assert not known
         learned = {each.filing.key: Known(each.fingerprint, refusal) for each in filed}
         return Plan((), learned, (refusal,) * len(filed))
@@ -104,6 +117,66 @@ async def test_a_refusal_is_remembered_as_an_acceptance_is(open_store: OpenStore
     plan = await (await open_store()).commit(STREAM, row, batch(0, 1), plan_batch)
     assert plan is not None
     assert plan.outcomes == (refusal, 0)
+    assert await store.check() == []
+
+
+async def test_what_is_erased_is_gone_and_a_retry_is_told_the_same(open_store: OpenStore) -> None:
+    store, other = await open_store(), await open_store()
+    row = await filed(store, await store.fence(STREAM, 1), 0, 1, 2)
+    asked = [erasure(0, 1, own_key(1)), erasure(1, 0, DESK), erasure(0, 1, own_key(1))]
+    plan = await store.commit(STREAM, row, asked, desk_plan)
+    assert plan is not None
+    assert plan.outcomes == (3, 4, 3)
+    assert plan.erased == {0, 1}
+    row = replace(row, size=5)
+    for through in (other, store, await open_store()):
+        assert [await through.sealed(STREAM, at) for at in range(5)] == [
+            None,
+            None,
+            submission(2).sealed,
+            None,
+            None,
+        ]
+        again = [*batch(0, 1, 2), submission(1, "other"), *asked]
+        told = await through.commit(STREAM, row, again, desk_plan)
+        assert told is not None
+        assert told.outcomes[:3] == (0, 1, 2)
+        assert isinstance(told.outcomes[3], Refusal)
+        assert told.outcomes[4:] == (3, 4, 3)
+        assert await through.check() == []
+    entries = await other.entries(STREAM, 0, 5)
+    assert parse_leaf(entries[1]) == submission(1).leaf(1)
+    assert parse_leaf(entries[3]) == asked[0].leaf(1)
+    once_more = await other.commit(STREAM, row, [erasure(2, 1, DESK)], desk_plan)
+    assert once_more is not None
+    assert once_more.outcomes == (5,)
+    assert await store.check() == []
+
+
+async def test_only_what_may_be_erased_is(open_store: OpenStore) -> None:
+    store = await open_store()
+    row = await filed(store, await store.fence(STREAM, 1), 0, 1)
+    wrong = [erasure(0, 1, own_key(0)), erasure(1, 2, DESK), erasure(2, 99, DESK)]
+    plan = await store.commit(STREAM, row, wrong, desk_plan)
+    assert plan is not None
+    reasons = ["civic-erase-right", "civic-erase-none", "civic-erase-none"]
+    assert [each.reason for each in plan.outcomes if isinstance(each, Refusal)] == reasons
+    assert await store.row(STREAM) == row
+    assert [await store.sealed(STREAM, at) for at in range(2)] == [each.sealed for each in batch(0, 1)]
+    told = await (await open_store()).commit(STREAM, row, [*wrong, submission(2)], desk_plan)
+    assert told is not None
+    assert told.outcomes == (*plan.outcomes, 2)
+    assert await store.check() == []
+
+
+async def test_what_is_erased_where_it_was_filed_is_never_kept(open_store: OpenStore) -> None:
+    store = await open_store()
+    row = await store.fence(STREAM, 1)
+    mixed = [submission(0), erasure(0, 0, own_key(0)), submission(1)]
+    plan = await store.commit(STREAM, row, mixed, desk_plan)
+    assert plan is not None
+    assert plan.outcomes == (0, 1, 2)
+    assert [await store.sealed(STREAM, at) for at in range(3)] == [None, None, submission(1).sealed]
     assert await store.check() == []
 
 
@@ -165,7 +238,7 @@ async def test_entries_are_given_in_bounded_pieces(open_store: OpenStore) -> Non
 
 
 async def test_a_batch_that_cannot_be_planned_leaves_nothing_behind(open_store: OpenStore) -> None:
-    def fail(size: int, epoch: int, filed: Sequence[Submission], known: Mapping[bytes, Known]) -> Plan:
+    def fail(*_: object) -> Plan:
         raise LocalError("too long")
 
     store, other = await open_store(), await open_store()
@@ -215,13 +288,17 @@ async def test_a_store_does_what_the_model_does(open_store: OpenStore) -> None:
             continue
         numbers = [drawn.randrange(30) for _ in range(drawn.randrange(1, 5))]
         wanted = [submission(number, drawn.choice(["text", "text", "other"])) for number in numbers]
+        if drawn.random() < 0.3:
+            wanted.append(erasure(drawn.randrange(9), drawn.randrange(9), DESK, stream))
         row = drawn.choice([await model.row(stream) or rows[0], drawn.choice(rows)])
-        assert await store.commit(stream, row, wanted, plan_batch) == await model.commit(
-            stream, row, wanted, plan_batch
+        assert await store.commit(stream, row, wanted, desk_plan) == await model.commit(
+            stream, row, wanted, desk_plan
         )
         now = await model.row(stream)
         assert await store.row(stream) == now
         if now:
             assert await store.entries(stream, 0, now.size) == await model.entries(stream, 0, now.size)
+            for index in range(min(now.size, 9)):
+                assert await store.sealed(stream, index) == await model.sealed(stream, index)
             rows.append(now)
     assert await store.check() == []

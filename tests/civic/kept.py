@@ -18,7 +18,7 @@ from shard_node.civic.folder import CHECKPOINT, PublishedLog
 from shard_node.civic.holder import CivicHolder, CivicMeter, LogConfig, Places, Witnesses
 from shard_node.civic.sqlite import SqliteCivicStore
 from shard_node.coordination import SqliteCoordination
-from tests.civic.log_world import MINUTE, STREAM, TYPES, submission
+from tests.civic.log_world import DESK, MINUTE, STREAM, TYPES, submission
 from tests.merkle.signed import LOG, ORIGIN
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def holder_of(
     witnesses: Witnesses | None = None,
 ) -> CivicHolder:
     """A holder of the log that is kept there."""
-    config = LogConfig(STREAM, (signer,), TYPES, quorum=1)
+    config = LogConfig(STREAM, (signer,), TYPES, quorum=1, desks=frozenset({DESK.public}))
     return CivicHolder(config, epoch, where, lambda: MINUTE, meter, witnesses)
 
 

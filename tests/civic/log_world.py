@@ -11,7 +11,8 @@ from collections import deque
 from dataclasses import dataclass, field
 from functools import cache
 
-from p2pworld.civic.batch import Known, plan_batch
+from p2pworld.civic.batch import Known, named_entries, plan_batch
+from p2pworld.civic.erasure import ERASED, file_erasure
 from p2pworld.civic.heads import Heads, Record
 from p2pworld.civic.log import LogHolder, Stage
 from p2pworld.civic.steps import (
@@ -50,8 +51,9 @@ from tests.merkle.reference import slow_hash, slow_root
 from tests.merkle.signed import LOG, ORIGIN, TIME_S, WITNESS_KEYS, WITNESSES
 
 STREAM, MINUTE = "jongno", 28_927_620
-TYPES = {SUGGESTION.name: SUGGESTION}
+TYPES = {declared.name: declared for declared in (SUGGESTION, ERASED)}
 OFFICE = sealing_public(bytes([40]) * 32)
+DESK = Signer.from_seed(bytes([70]) * 32)
 
 
 @cache
@@ -63,6 +65,16 @@ def submission(number: int, text: str = "text") -> Submission:
     return file_transaction(
         SUGGESTION, STREAM, MINUTE, {"topic": "parks"}, {"text": text}, person, [OFFICE], secrets
     )
+
+
+def own_key(number: int) -> Signer:
+    """The key that `submission(number)` is signed with, and known by."""
+    return Signer.from_seed(slow_hash(number.to_bytes(32, "big")))
+
+
+def erasure(number: int, index: int, asker: Signer = DESK, stream: str = STREAM) -> Submission:
+    """One of many that ask to have an entry erased."""
+    return file_erasure(stream, index, MINUTE, asker, slow_hash(b"erasure" + number.to_bytes(32, "big")))
 
 
 @cache
@@ -146,7 +158,8 @@ class World:
         row = (self.epoch, self.fences, len(self.entries))
         if self.fenced and row != (commit.epoch, commit.fences, commit.size):
             return Missed(commit.ticket)
-        plan = plan_batch(commit.size, commit.epoch, commit.submissions, self.known)
+        named = {at: self.entries[at] for at in named_entries(commit.size, commit.submissions)}
+        plan = plan_batch(commit.size, commit.epoch, commit.submissions, self.known, named)
         del self.entries[commit.size :]  # where no guard stands, what was there is written over
         self.entries += plan.entries
         self.known |= plan.learned

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from p2pworld.civic.batch import Known
+from p2pworld.civic.batch import Known, named_entries
 from p2pworld.civic.transaction import Sealed
 from p2pworld.errors import LocalError
 from p2pworld.limits import CIVIC_READ_MAX
@@ -62,11 +62,14 @@ class MemoryStore:
         there = self._there(stream)
         if there.row != row or stream not in self._streams:
             return None
-        planned = plan(row.size, row.epoch, submissions, there.known)
+        named = {index: there.entries[index] for index in named_entries(row.size, submissions)}
+        planned = plan(row.size, row.epoch, submissions, there.known, named)
         for submission in reversed(submissions):
             learned = planned.learned.get(submission.filing.key)
             if learned and isinstance(learned.outcome, int) and submission.sealed:
                 there.sealed[learned.outcome] = submission.sealed
+        for index in planned.erased:
+            there.sealed.pop(index, None)
         there.entries += planned.entries
         there.known |= planned.learned
         there.row = Row(row.epoch, row.fences, len(there.entries))

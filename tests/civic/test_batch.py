@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pworld.civic.batch import Known, plan_batch
+from p2pworld.civic.batch import Known, Plan, named_entries, plan_batch
 from p2pworld.civic.transaction import parse_leaf
 from p2pworld.errors import Refusal
-from tests.civic.log_world import submission
+from tests.civic.log_world import DESK, erasure, own_key, submission
+
+if TYPE_CHECKING:
+    import random
 
 FILED = st.lists(st.tuples(st.integers(0, 5), st.sampled_from(["text", "other"])), max_size=12)
+ERASURES = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 8), st.booleans()), max_size=4)
+DESKS = frozenset({DESK.public})
 
 
 def test_the_same_twice_in_one_batch_is_one_entry_and_other_content_none() -> None:
     batch = [submission(0), submission(0), submission(0, "other"), submission(1)]
-    plan = plan_batch(7, 3, batch, {})
+    plan = plan_batch(7, 3, batch, {}, {})
     assert plan.outcomes[:2] == (7, 7)
     assert isinstance(plan.outcomes[2], Refusal)
     assert plan.outcomes[2].reason == "civic-replay"
@@ -27,13 +34,43 @@ def test_the_same_twice_in_one_batch_is_one_entry_and_other_content_none() -> No
     }
 
 
-@given(FILED, st.integers(0, 12))
-def test_where_a_batch_ends_changes_no_outcome(filed: list[tuple[int, str]], cut: int) -> None:
+@given(FILED, ERASURES, st.randoms(), st.integers(0, 16))
+def test_where_a_batch_ends_changes_no_outcome(
+    filed: list[tuple[int, str]], erasures: list[tuple[int, int, bool]], drawn: random.Random, cut: int
+) -> None:
     batch = [submission(*one) for one in filed]
-    whole = plan_batch(0, 1, batch, {})
-    first = plan_batch(0, 1, batch[:cut], {})
-    second = plan_batch(len(first.entries), 1, batch[cut:], first.learned)
+    batch += [erasure(number, index, DESK if desk else own_key(0)) for number, index, desk in erasures]
+    drawn.shuffle(batch)
+    whole = plan_batch(0, 1, batch, {}, {}, DESKS)
+    first = plan_batch(0, 1, batch[:cut], {}, {}, DESKS)
+    size = len(first.entries)
+    named = {at: first.entries[at] for at in named_entries(size, batch[cut:])}
+    second = plan_batch(size, 1, batch[cut:], first.learned, named, DESKS)
     assert first.entries + second.entries == whole.entries
     assert first.outcomes + second.outcomes == whole.outcomes
     assert first.learned | second.learned == whole.learned
-    assert len({one for one, _ in filed}) == len(whole.entries)
+    assert first.erased | second.erased == whole.erased
+
+
+def test_who_may_have_what_erased() -> None:
+    batch = [
+        submission(0),
+        submission(1),
+        erasure(0, 0, own_key(0)),
+        erasure(1, 1, DESK),
+        erasure(2, 1, own_key(0)),  # of somebody else
+        erasure(3, 2, DESK),  # an erasure itself
+        erasure(4, 9, DESK),  # not there
+        erasure(5, 0, DESK),  # once more, by another
+        erasure(3, 2, DESK),  # a retry of what was refused
+    ]
+    plan = plan_batch(0, 3, batch, {}, {}, DESKS)
+    said = [each.reason if isinstance(each, Refusal) else each for each in plan.outcomes]
+    right, opened, none = "civic-erase-right", "civic-erase-open", "civic-erase-none"
+    assert said == [0, 1, 2, 3, right, opened, none, 4, opened]
+    assert plan.erased == {0, 1}
+    assert [parse_leaf(entry).filing.type for entry in plan.entries[2:]] == ["erased"] * 3
+    later = plan_batch(5, 4, batch, plan.learned, dict(enumerate(plan.entries)), DESKS)
+    assert later == Plan((), {}, plan.outcomes)
+    stranger = plan_batch(0, 3, [submission(0), erasure(0, 0, DESK)], {}, {})
+    assert isinstance(stranger.outcomes[1], Refusal)  # whose desk nobody has named

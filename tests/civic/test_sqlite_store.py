@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from p2pworld.civic.batch import plan_batch
+from p2pworld.civic.transaction import SUGGESTION, Secrets, file_transaction
 from p2pworld.errors import RemoteError
 from shard_node.civic.sqlite import SCHEMA, SqliteCivicStore
 from shard_node.civic.store import CommitUnknown, Row
 from shard_node.storage.journal import StorageFailed
 from tests.civic.conformance import *  # noqa: F403
-from tests.civic.conformance import OpenStore, batch, filed
-from tests.civic.log_world import STREAM, submission
+from tests.civic.conformance import OpenStore, batch, desk_plan, filed
+from tests.civic.log_world import DESK, MINUTE, OFFICE, STREAM, erasure, submission
 from tests.disks import files_may_not_grow_beyond
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from p2pworld.civic.transaction import Sealed
+    from p2pworld.civic.transaction import Sealed, Submission
 
 
 @pytest.fixture
@@ -81,6 +84,96 @@ async def test_after_a_commit_that_failed_the_connection_is_another(path: Path) 
     await store.close()
 
 
+# ---- what is erased
+
+
+def kept_bytes(path: Path) -> bytes:
+    """Every file of the store."""
+    return b"".join(each.read_bytes() for each in sorted(path.parent.iterdir()))
+
+
+def long_submission(number: int, drawn: random.Random) -> Submission:
+    """One of every length, so that some fill a page and some a hundred."""
+    seed = number.to_bytes(32, "big")
+    secrets = Secrets(seed, drawn.randbytes(32), drawn.randbytes(32))
+    text = drawn.randbytes(drawn.choice([10, 300, 1500, 9_000])).hex()
+    return file_transaction(
+        SUGGESTION, STREAM, MINUTE, {"topic": "parks"}, {"text": text}, DESK, [OFFICE], secrets
+    )
+
+
+def pieces(sealed: Sealed) -> list[bytes]:
+    """What must be found nowhere: nonce, wraps, the hash of the wraps, and the blob in pieces."""
+    whole = [sealed.nonce, sealed.filed, *(wrap.key[at : at + 16] for wrap in sealed.wraps for at in (0, 40))]
+    return whole + [sealed.blob[at : at + 16] for at in range(0, len(sealed.blob) - 16, 500)]
+
+
+async def test_what_is_erased_is_in_no_file_of_the_store(path: Path) -> None:
+    drawn = random.Random(1)
+    store = SqliteCivicStore(path)
+    row = await store.fence(STREAM, 1)
+    filings = [long_submission(number, drawn) for number in range(120)]
+    for at in range(0, 120, 40):
+        assert await store.commit(STREAM, row, filings[at : at + 40], plan_batch) is not None
+        row = replace(row, size=at + 40)
+    there = kept_bytes(path)
+    # a few are cut in two by the end of a page
+    every = [[piece for piece in pieces(each.sealed) if piece in there] for each in filings if each.sealed]
+    assert all(
+        4 * len(found) > 3 * len(pieces(each.sealed))
+        for each, found in zip(filings, every, strict=True)
+        if each.sealed
+    )
+    gone = drawn.sample(range(120), 60)
+    for at in range(0, 60, 20):
+        asked = [erasure(index, index, DESK) for index in gone[at : at + 20]]
+        assert await store.commit(STREAM, row, asked, desk_plan) is not None
+        row = replace(row, size=row.size + 20)
+        there = kept_bytes(path)
+        for index in gone[: at + 20]:
+            assert not any(piece in there for piece in every[index]), f"of {index} something is left"
+    assert all(piece in there for index in set(range(120)) - set(gone) for piece in every[index])
+    again = await store.commit(STREAM, row, [*filings, submission(0)], desk_plan)
+    assert again is not None
+    assert again.outcomes[:-1] == tuple(range(120))
+    assert not any(piece in kept_bytes(path) for index in gone for piece in every[index])
+    assert await store.check() == []
+    await store.close()
+
+
+async def test_who_reads_meanwhile_holds_up_no_erasure_for_long(path: Path) -> None:
+    store = SqliteCivicStore(path)
+    row = await filed(store, await store.fence(STREAM, 1), 0, 1)
+    (_, secret) = [pieces(each.sealed) for each in batch(0, 1) if each.sealed]
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM entry").fetchone()
+        assert await store.commit(STREAM, row, [erasure(0, 1)], desk_plan) is not None
+        assert await store.sealed(STREAM, 1) is None
+        assert secret[0] in kept_bytes(path)  # what the reader sees is of before
+        reader.execute("ROLLBACK")
+    assert await store.row(STREAM) == replace(row, size=3)
+    assert not any(piece in kept_bytes(path) for piece in secret)
+    await store.close()
+
+
+async def test_what_a_process_erased_before_it_was_killed_is_gone_after_the_next_call(path: Path) -> None:
+    store = SqliteCivicStore(path)
+    row = await filed(store, await store.fence(STREAM, 1), 0, 1)
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM entry").fetchone()
+        assert await store.commit(STREAM, row, [erasure(0, 1)], desk_plan) is not None
+        later = SqliteCivicStore(path)
+        assert await later.row(STREAM) == replace(row, size=3)
+        reader.execute("ROLLBACK")
+    assert await later.sealed(STREAM, 0) == submission(0).sealed
+    (_, secret) = [pieces(each.sealed) for each in batch(0, 1) if each.sealed]
+    assert not any(piece in kept_bytes(path) for piece in secret)
+    await store.close()
+    await later.close()
+
+
 # ---- a full disk
 
 
@@ -126,6 +219,7 @@ GARBLED = [
     ("UPDATE entry SET leaf = CAST(leaf || x'00' AS BLOB) WHERE number = 1", "entry 1 of stream 1"),
     ("UPDATE entry SET number = 7 WHERE number = 2", "entry 7 of stream 1"),
     ("DELETE FROM entry WHERE number = 1", "stream 1"),
+    ("DELETE FROM sealed WHERE number = 1", "entry 1 of stream 1"),
     ("DELETE FROM answer WHERE number = 1", "entry 1 of stream 1"),
     ("UPDATE answer SET number = 0 WHERE number = 1", "entry 1 of stream 1"),
     ("UPDATE answer SET fingerprint = x'00' WHERE number = 1", "an answer of stream 1"),

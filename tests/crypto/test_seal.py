@@ -13,6 +13,7 @@ from p2pworld.crypto.seal import (
     OVERHEAD_BYTES,
     lock,
     seal,
+    seal_with,
     sealing_public,
     unlock,
     unseal,
@@ -34,6 +35,16 @@ def test_what_is_sealed_is_read_by_its_holder_alone(data: bytes) -> None:
         unseal(b"t" * 32, sealed)
     with pytest.raises(RemoteError):
         unseal(SECRET, sealed[:-1] + bytes((sealed[-1] ^ 1,)))
+
+
+def test_what_is_sealed_with_a_known_key_is_an_ordinary_box_and_always_the_same() -> None:
+    public = sealing_public(SECRET)
+    sealed = seal_with(b"e" * 32, public, b"data")
+    assert unseal(SECRET, sealed) == b"data"
+    assert sealed == seal_with(b"e" * 32, public, b"data") != seal_with(b"f" * 32, public, b"data")
+    for ephemeral, to in ((b"e", public), (b"e" * 32, b"short")):
+        with pytest.raises(LocalError):
+            seal_with(ephemeral, to, b"data")
 
 
 @given(st.binary(max_size=60))

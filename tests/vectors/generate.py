@@ -15,19 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from nacl.public import Box, PrivateKey, PublicKey
 
 from client.table import CLIENT
-from p2pworld.civic.transaction import (
-    ERASED,
-    LEAF_VERSION,
-    SUGGESTION,
-    Field,
-    Filing,
-    Leaf,
-    Secrets,
-    file_transaction,
-)
+from p2pworld.civic.erasure import Erasure, asked_of, file_erasure
+from p2pworld.civic.transaction import SUGGESTION, Secrets, file_transaction
 from p2pworld.crypto.keys import (
     NodeKeys,
     PersonKeys,
@@ -56,11 +47,15 @@ from p2pworld.messages import (
     Bye,
     Came,
     Challenge,
+    CivicFile,
+    CivicFiled,
     Commit,
     CommitAck,
     Correct,
     DirectoryPut,
     Done,
+    File,
+    Filed,
     Found,
     Friend,
     Go,
@@ -261,6 +256,9 @@ def play() -> list[dict[str, Any]]:
         Friend(77),
         Go("friend", 77),
         Group(TICKET),
+        File(3, bytes(range(48))),  # any bytes: civic.json has those of a submission
+        Filed(3, b"c2sp.org/tlog-proof@v1\n", more=True),
+        Filed(4, reason="civic-moved", sentence="another node holds this log now"),
         Bye("elsewhere", "You are logged in on a newer device.", 1_700_000_000_123, TICKET),
     )
     return [
@@ -324,6 +322,14 @@ def link() -> list[dict[str, Any]]:
             Came(77, avatar, "김서울"),
         ),
     )
+    filing = Batch(
+        12,
+        (
+            CivicFile(5, bytes(range(48))),
+            CivicFiled(5, b"c2sp.org/tlog-proof@v1\n", more=True),
+            CivicFiled(6, reason="civic-moved", sentence="another node holds this log now"),
+        ),
+    )
     return [
         {
             "name": "a border batch",
@@ -352,6 +358,12 @@ def link() -> list[dict[str, Any]]:
             "map_version": 12,
             "messages": [{"kind": m.KIND, "fields": plain(asdict(m))} for m in meeting.messages],
             "hex": encode_batch(meeting).hex(),
+        },
+        {
+            "name": "a submission passed on, and what became of it",
+            "map_version": 12,
+            "messages": [{"kind": m.KIND, "fields": plain(asdict(m))} for m in filing.messages],
+            "hex": encode_batch(filing).hex(),
         },
         {"name": "nothing to say", "map_version": 0, "messages": [], "hex": encode_batch(Batch(0, ())).hex()},
     ]
@@ -391,13 +403,6 @@ OFFICE_SECRET = bytes(range(208, 240))
 STREAM, MINUTE, EPOCH = "jongno", 28_927_620, 3
 
 
-def wrap(key: bytes, office: bytes, ephemeral: PrivateKey) -> bytes:
-    """The sealed box of libsodium, with an ephemeral key that is known, so that it is always the same."""
-    mine = bytes(ephemeral.public_key)
-    nonce = hashlib.blake2b(mine + office, digest_size=24).digest()
-    return mine + bytes(Box(ephemeral, PublicKey(office)).encrypt(key, nonce).ciphertext)
-
-
 def civic() -> list[dict[str, Any]]:
     """A filed suggestion, an erasure, and the receipts of both from a log of the two."""
     person, office = PersonKeys.from_seed(PERSON_SEED), sealing_public(OFFICE_SECRET)
@@ -406,15 +411,14 @@ def civic() -> list[dict[str, Any]]:
         SUGGESTION, STREAM, MINUTE, {"topic": "parks"}, private, person, [office], SECRETS
     )
     assert filed.sealed is not None
-    clerk = Signer.from_seed(bytes(range(5, 37)))
-    erasure = Filing(ERASED.name, STREAM, clerk.public, MINUTE + 1, (Field("index", "0"),))
-    leaves = [filed.leaf(EPOCH), Leaf(LEAF_VERSION, EPOCH, erasure, clerk.sign(erasure.statement()))]
+    erasure = file_erasure(STREAM, 0, MINUTE + 1, Signer.from_seed(SECRETS.seed), bytes(range(5, 37)))
+    leaves = [filed.leaf(EPOCH), erasure.leaf(EPOCH)]
     log = NoteSigner("seoul.example/jongno", Signer.from_seed(bytes(range(6, 38))))
     witness = NoteSigner("witness.example", Signer.from_seed(bytes(range(7, 39))), COSIGNATURE)
     hashes = leaf_hashes(leaf.to_bytes() for leaf in leaves)
     text = Checkpoint(log.key.name, len(leaves), root_of(hashes)).text
     note = Note(text, (log.sign(text), witness.sign(text, MINUTE * 60)))
-    found = []
+    found: list[dict[str, Any]] = []
     for index, leaf in enumerate(leaves):
         proof = prove(inclusion_spans(index, len(leaves)), lambda tree: perfect_root([hashes[tree.number]]))
         found.append(
@@ -438,8 +442,13 @@ def civic() -> list[dict[str, Any]]:
         "blob": filed.sealed.blob.hex(),
         "office_secret": OFFICE_SECRET.hex(),
         "office": office.hex(),
-        "wrapped_key": wrap(SECRETS.blob_key, office, PrivateKey(bytes(range(8, 40)))).hex(),
+        "wrapped_key": filed.sealed.wraps[0].key.hex(),
+        "filed": filed.sealed.filed.hex(),
     }
+    asked = asked_of(erasure.filing)
+    assert asked is not None
+    statement = Erasure(STREAM, asked.index, erasure.filing.key).statement()
+    found[1]["erasure"] = {"by": asked.by.hex(), "statement": statement.hex(), "asked": asked.sig.hex()}
     return found
 
 

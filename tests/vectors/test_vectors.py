@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from p2pworld.civic.transaction import Sealed, Wrap, open_sealed, parse_leaf
+from p2pworld.civic.erasure import Asked, asked_of, check_erasure
+from p2pworld.civic.transaction import Sealed, Wrap, open_sealed, parse_leaf, wraps_hash
 from p2pworld.crypto.keys import verify, verify_challenge, verify_hello
 from p2pworld.grants import grants_from_text
 from p2pworld.merkle.note import VerifierKey
@@ -129,6 +130,13 @@ def test_filed_transactions_read_back_and_are_proved() -> None:
         if "sealed" in case:
             held = {name: value for name, value in case["sealed"].items() if name != "private"}
             parts = {name: bytes.fromhex(value) for name, value in held.items()}
-            sealed = Sealed(parts["nonce"], parts["blob"], (Wrap(parts["office"], parts["wrapped_key"]),))
+            wraps = (Wrap(parts["office"], parts["wrapped_key"]),)
+            assert parts["filed"] == wraps_hash(wraps)
+            sealed = Sealed(parts["nonce"], parts["blob"], wraps, parts["filed"])
             read = open_sealed(leaf.filing, sealed, parts["office_secret"])
             assert {field.name: field.value for field in read.fields} == case["sealed"]["private"]
+        if "erasure" in case:
+            by, statement, asked = (bytes.fromhex(value) for value in case["erasure"].values())
+            assert verify(by, statement, asked)
+            assert asked_of(leaf.filing) == Asked(0, by, asked)
+            assert check_erasure(leaf.filing) is None

@@ -113,7 +113,8 @@ test("control messages of a node are read; what a client sends is written", () =
     const data = fromHex(hex);
     assert.equal(toHex(encodeMessage(kind, unpack(data, 1) as Fields)), hex, "read and written again");
     const read = decodeMessage(data);
-    const asked: number[] = [Kind.ACT, Kind.WHO, Kind.BLOCK, Kind.GROUP, Kind.FRIEND, Kind.GO];
+    const filing = [0x55, 0x56]; // FILE and FILED, which the page has no use for
+    const asked: number[] = [Kind.ACT, Kind.WHO, Kind.BLOCK, Kind.GROUP, Kind.FRIEND, Kind.GO, ...filing];
     if (asked.includes(kind)) assert.equal(read, null);
     else {
       assert(read);
@@ -281,10 +282,24 @@ test("leaves of the civic log are written in one way, signed, and hashed as the 
   }
 });
 
-test("a blob is what its leaf's hash stands for", () => {
+test("what is sealed is what its leaf's hash stands for, the wraps too", () => {
   const { sealed, leaf } = civic[0] as (typeof civic)[0];
   assert(sealed);
-  const name = new TextEncoder().encode("p2pworld civic sealed v1\n");
-  const hash = sha256(join(name, fromHex(sealed.nonce), fromHex(sealed.blob)));
+  const text = new TextEncoder();
+  const wraps = join(fromHex(sealed.office), fromHex(sealed.wrapped_key));
+  const filed = sha256(join(text.encode("p2pworld civic wraps v1\n"), wraps));
+  assert.equal(toHex(filed), sealed.filed);
+  const name = text.encode("p2pworld civic sealed v2\n");
+  const hash = sha256(join(name, fromHex(sealed.nonce), sha256(fromHex(sealed.blob)), filed));
   assert.equal(toHex(hash), leaf.filing.sealed);
+});
+
+test("an erasure is asked for by the key of what is erased", async () => {
+  const { erasure, leaf } = civic[1] as (typeof civic)[1];
+  assert(erasure);
+  const name = new TextEncoder().encode("p2pworld civic erasure v1\n");
+  const said = canonical({ index: 0, key: fromHex(leaf.filing.key), stream: leaf.filing.stream });
+  assert.equal(toHex(join(name, said)), erasure.statement);
+  assert.equal(erasure.by, civic[0]?.leaf.filing.key);
+  assert(await verify(fromHex(erasure.by), join(name, said), fromHex(erasure.asked)));
 });
