@@ -408,7 +408,7 @@ def _any(dice: _Dice) -> tuple[int, ...]:
 
 
 def _civic_crash(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
-    """The holder of a stream dies at a point of its append path, `by` points from now: before, inside or after a step."""
+    """The holder of a stream dies at a point of its append path, `by` points from now: see civic/ordeal.py."""
     how = dice.choice(("before", "inside", "inside", "after"))
     by = float(dice.randrange(options.civic_crash_points))
     return {"on": _any(dice), "how": how, "by": by, "for_s": dice.uniform(*options.down_s)}

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from p2pworld.civic.erasure import ERASED
 from p2pworld.civic.transaction import SUGGESTION
 from p2pworld.crypto.keys import Signer
 from p2pworld.merkle.note import NoteSigner
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Archive", "CivicOptions", "StreamOptions"]
 
-_TYPES: Final = {SUGGESTION.name: SUGGESTION}
+_TYPES: Final = {declared.name: declared for declared in (SUGGESTION, ERASED)}
 
 
 class StreamOptions(NamedTuple):
@@ -73,6 +74,7 @@ class Archive:
         violate: Violate,
     ) -> None:
         self.options = options
+        self._names = [disk.name for disk in disks]
         self.logs = {
             stream.name: Log(
                 stream.name,
@@ -112,7 +114,9 @@ class Archive:
 
     def folders(self, stream: str) -> list[tuple[str, Folder]]:
         """Every machine's folder of it."""
-        return [(chr(ord("A") + n), Folder(volume, stream)) for n, volume in enumerate(self.volumes)]
+        return [
+            (name, Folder(volume, stream)) for name, volume in zip(self._names, self.volumes, strict=True)
+        ]
 
     def on_disk_of(self, machine: int) -> list[str]:
         """The streams that lie on this machine's disk."""
@@ -124,4 +128,11 @@ class Archive:
             return False
         for stream in streams:
             self.checkers.set_back(stream)
+        return True
+
+    def may_lose_disk(self, machine: int) -> bool:
+        """A machine is about to lose of its disk; False if it must not, since that would be one loss too many."""
+        if not self.set_back(self.on_disk_of(machine)):
+            return False
+        self.checkers.folder_lost(self._names[machine])
         return True

@@ -1,10 +1,10 @@
 """What must hold of civic logs, looked at after each thing that happens to one, and at the end.
 
-Nothing that was accepted is missing from any later log, or there twice, or in half. No two roots are ever signed for one
-size, over all epochs and machines, and nothing that the record does not hold. What a machine publishes never shrinks.
-A receipt proves what it says, and whoever asks again is told the same. Once a newer holder has recorded, an older one
-signs nothing beyond what it had recorded before. Witnessed <= published <= record <= store, unless a store or the records
-were set back: then the log is read-only, and signs nothing any more.
+Nothing that was accepted is missing from any later log, or there twice, or in half, and nothing is kept of what is
+erased. No two roots are ever signed for one size, over all epochs and machines, and nothing that the record does not
+hold. What a machine publishes never shrinks. A receipt proves what it says, and whoever asks again is told the same.
+Once a newer holder has recorded, an older one signs nothing beyond what it had recorded before. Witnessed <= published
+<= record <= store, unless a store or the records were set back: then the log is read-only, and signs nothing any more.
 
 The checks use the definitions of `slow`, and call nothing of what they check.
 """
@@ -29,6 +29,7 @@ from simulations.civic.slow import Head, History, leaf_hash, read_receipt
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from p2pworld.civic.transaction import Sealed
     from simulations.civic.engines import Kept
     from simulations.civic.folder import Folder
     from simulations.civic.keeper import Keeper, Log
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["CivicCheckers", "Violate"]
 
 _STORE: Final = "store"
+_SEALED_NAME: Final = b"p2pworld civic sealed v2\n"
 _FILING_NAME: Final = b"p2pworld civic filing v1\n"
 
 
@@ -52,6 +54,7 @@ class _Life:
 
     history: History = field(default_factory=History)
     keys: dict[bytes, int] = field(default_factory=dict)  # of transactions: their places in the store
+    erased: dict[int, int] = field(default_factory=dict)  # entries, and where the log says so
     record: Head | None = None
     record_epoch: int = 0
     took_over: dict[int, int] = field(
@@ -86,6 +89,11 @@ class CivicCheckers:
         """A store, the records or a disk will forget something of this log."""
         self._lives[stream].set_back = True
 
+    def folder_lost(self, machine: str) -> None:
+        """A machine's folder will go back to what it was, or be gone."""
+        for key in [key for key in self._shown if key[0] == machine]:
+            del self._shown[key]
+
     def may_forget(self, stream: str) -> bool:
         """Whether nothing has been forgotten of it: only one of the places that know it may forget in a run."""
         return not self._lives[stream].set_back
@@ -97,6 +105,7 @@ class CivicCheckers:
         same = life.history.follow(kept.entries)
         for key in [key for key, place in life.keys.items() if place >= same]:
             del life.keys[key]
+        self._erasures(stream, kept, same)
         for place in range(same, len(kept.entries)):
             self._entry(stream, kept, place)
         if same < before and not life.set_back:
@@ -114,13 +123,26 @@ class CivicCheckers:
         life.keys[key] = place
         known, sealed = kept.known.get(key), kept.sealed.get(place)
         whole = known is not None and known.outcome == place
-        if filing["sealed"]:
-            made = (
-                sealed and hashlib.sha256(b"p2pworld civic sealed v1\n" + sealed.nonce + sealed.blob).digest()
-            )
-            whole = whole and made == filing["sealed"]
+        if filing.get("sealed") and (sealed is not None or place not in life.erased):
+            whole = whole and sealed is not None and _commitment(sealed) == filing["sealed"]
         if not whole:
             self._violate("civic-half", f"entry {place} of {stream} is there in half", stream)
+
+    def _erasures(self, stream: str, kept: Kept, since: int) -> None:
+        """Nothing is kept of what the log says is erased, and who had it erased had filed it."""
+        life = self._lives[stream]
+        life.erased = {named: by for named, by in life.erased.items() if by < since}
+        for place in range(since, len(kept.entries)):
+            filing = msgpack.unpackb(kept.entries[place])["filing"]
+            if filing["type"] != "erased":
+                continue
+            named, by = (field["value"] for field in filing["public"][:2])
+            life.erased.setdefault(int(named), place)
+            if bytes.fromhex(by) != msgpack.unpackb(kept.entries[int(named)])["filing"]["key"]:
+                self._violate("civic-erased", f"entry {named} of {stream} is erased by a stranger", stream)
+        for named in life.erased:
+            if named in kept.sealed:
+                self._violate("civic-erased", f"entry {named} of {stream} is erased, and is kept", stream)
 
     def recorded(self, origin: str, data: bytes) -> None:
         """This is the record of a log now."""
@@ -195,12 +217,12 @@ class CivicCheckers:
 
     # ---- what people are told
 
-    def answered(self, paper: Paper, answer: bytes | Refusal) -> None:
-        """Somebody is told this about a paper."""
+    def answered(self, paper: Paper, answer: bytes | Refusal) -> int | None:
+        """Somebody is told this about a paper; the place in the log that it proves."""
         life, log = self._lives[paper.stream], self._logs[paper.stream]
         if isinstance(answer, Refusal):
             self._refused(paper, life, answer)
-            return
+            return None
         receipt = hashlib.sha256(answer).digest()
         index = int(answer.split(b"index ", 1)[1].split(b"\n", 1)[0])
         entries = life.history.entries
@@ -209,13 +231,13 @@ class CivicCheckers:
             proven = read_receipt(answer, entry, log.origin, log.signer.public, self._witnesses)
             if isinstance(proven, str):
                 self._violate("civic-receipt", f"the receipt of {paper.name}: {proven}", paper.stream)
-                return
+                return None
             if life.signed.get(proven.head.size) != proven.head.root:
                 self._violate("civic-receipt", f"{paper.name} is shown a root nobody signed", paper.stream)
             life.proofs.add(receipt)
         if entry is None or not _is_of(entry, paper):
             self._violate("civic-receipt", f"{paper.name} is given the place of another", paper.stream)
-            return
+            return None
         fingerprint = paper.submission.fingerprint
         if paper.expected:
             self._violate("civic-refusal", f"{paper.name} should be {paper.expected}", paper.stream)
@@ -224,6 +246,7 @@ class CivicCheckers:
         paper.answers.append(index)
         self.accepted += index not in life.accepted
         life.accepted.setdefault(index, (life.history.leaves[index], index + 1))
+        return index
 
     def _refused(self, paper: Paper, life: _Life, refusal: Refusal) -> None:
         if refusal.reason in AGAIN:
@@ -304,6 +327,11 @@ class CivicCheckers:
         yield "accepted", self.accepted
         yield "signed", self.signed_count
         yield "entries", sum(len(life.history.entries) for life in self._lives.values())
+
+
+def _commitment(sealed: Sealed) -> bytes:
+    blob = hashlib.sha256(sealed.blob).digest()
+    return hashlib.sha256(_SEALED_NAME + sealed.nonce + blob + sealed.filed).digest()
 
 
 def _is_of(entry: bytes, paper: Paper) -> bool:

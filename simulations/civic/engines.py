@@ -11,20 +11,18 @@ one stays so until it fails them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
-from p2pworld.civic.batch import plan_batch
+from p2pworld.civic.batch import Known, named_entries, plan_batch
 from p2pworld.civic.steps import Commit, Committed, Fenced, Missed
+from p2pworld.civic.transaction import Sealed
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
 
-    from p2pworld.civic.batch import Known
-    from p2pworld.civic.transaction import Sealed
     from simulations.events import Agenda, Trace
     from simulations.storage import Disk, DiskOptions
 
@@ -78,12 +76,15 @@ def commit(step: Commit, *, fenced: bool = True) -> Callable[[Kept], tuple[Kept,
         row = (kept.epoch, kept.fences, len(kept.entries))
         if fenced and row != (step.epoch, step.fences, step.size):
             return kept, Missed(step.ticket)
-        plan = plan_batch(step.size, step.epoch, step.submissions, kept.known)
+        named = {index: kept.entries[index] for index in named_entries(step.size, step.submissions)}
+        plan = plan_batch(step.size, step.epoch, step.submissions, kept.known, named)
         sealed = dict(kept.sealed)
         for submission in step.submissions:
             learned = plan.learned.get(submission.filing.key)
             if learned and isinstance(learned.outcome, int) and submission.sealed:
                 sealed.setdefault(learned.outcome, submission.sealed)
+        for index in plan.erased:
+            sealed.pop(index, None)
         entries = kept.entries[: step.size] + plan.entries
         after = Kept(kept.epoch, kept.fences, entries, {**kept.known, **plan.learned}, sealed)
         return after, Committed(step.ticket, plan.entries, plan.outcomes)

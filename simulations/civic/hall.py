@@ -1,4 +1,4 @@
-"""Civic logs without a city: a few machines, of which one after another is appointed to hold a log, and people who file.
+"""Civic logs without a city: a few machines, one after another appointed to hold a log, and people who file.
 
 What a city does by leases and its map is done here by a word: a machine whose process has died is replaced by another,
 or by its own next process where the log lies on its disk; now and then somebody is appointed while the one before still
@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import TYPE_CHECKING, Final
 
-from p2pworld.civic.log import MOVED, Stage
+from p2pworld.civic.log import MOVED
 from p2pworld.civic.transaction import parse_submission
 from p2pworld.errors import Refusal
 from simulations.checkers import Violation
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from p2pworld.messages import Instant
+    from simulations.civic.keeper import Told
     from simulations.civic.people import Paper
 
 __all__ = ["HALL_FAULTS", "QUIET_S", "Hall", "HallOutcome"]
@@ -135,7 +136,7 @@ class _Office:
 
 
 class Hall:
-    """One run. `only`: under exactly these faults; `die_at`: the holder of the first stream dies at its point so and so."""
+    """One run; `only`: under exactly these faults."""
 
     def __init__(
         self,
@@ -255,26 +256,24 @@ class Hall:
         self.counts["alarm"] += 1
         self.archive.checkers.alarm(keeper, refusal)
 
-    def answered(self, paper: Paper, answer: bytes | Refusal) -> None:
+    def answered(self, paper: Paper, answer: bytes | Refusal) -> int | None:
         """See `Counters.answered`."""
         said = answer.reason if isinstance(answer, Refusal) else "a receipt"
         self.trace.say(self.agenda.now_s, f"{paper.name} is told {said}")
         self.trace.add(self.agenda.now_s, b"A", paper.name.encode(), said.encode())
-        self.archive.checkers.answered(paper, answer)
+        return self.archive.checkers.answered(paper, answer)
 
-    def send(
-        self, paper: Paper, data: bytes, dice: random.Random, answer: Callable[[bytes | Refusal], None]
-    ) -> None:
+    def send(self, paper: Paper, data: bytes, dice: random.Random, told: Told) -> Callable[[], None]:
         """Through any machine, which may know no better than who held the log before."""
         office = self._offices[paper.stream]
         relay = self.machines[dice.randrange(len(self.machines))].process
         to = self.machines[office.before if dice.random() < 0.1 else office.machine]
         if relay is None or relay.number in self._swallowing:
-            return
+            return _nothing
 
-        def back(said: bytes | Refusal) -> None:
+        def back(said: bytes | Refusal, more: bool) -> None:
             if relay.alive:
-                self.agenda.after(dice.uniform(*_WAY_S), lambda: answer(said))
+                self.agenda.after(dice.uniform(*_WAY_S), lambda: told(said, more))
 
         def arrive() -> None:
             process = to.process
@@ -282,7 +281,7 @@ class Hall:
                 return
             keeper = process.keepers.get(paper.stream)
             if keeper is None:
-                back(MOVED)
+                back(MOVED, False)
             else:
                 keeper.file(parse_submission(data), back)
 
@@ -291,6 +290,7 @@ class Hall:
                 to.process.do(arrive)
 
         self.agenda.after(dice.uniform(*_WAY_S), there)
+        return _nothing
 
     # ---- machines, and who is appointed
 
@@ -435,13 +435,13 @@ class Hall:
 
     def _disk_lost(self, fault: Fault) -> None:
         machine = self.machines[fault.on[0]]
-        if self.archive.set_back([*self._offices]):
+        if self.archive.may_lose_disk(machine.number):
             self._end(machine, fault, "its disk is lost")
             self.archive.volumes[machine.number].lose()
 
     def _disk_lies(self, fault: Fault) -> None:
         machine = self.machines[fault.on[0]]
-        if self.archive.set_back([*self._offices]):
+        if self.archive.may_lose_disk(machine.number):
             self._end(machine, fault, "it loses power")
             lost = self.archive.volumes[machine.number].lose_last(int(fault.by))
             self.note(fault.kind, f"the disk of {machine.name} has lost its last {lost} jobs")

@@ -1,4 +1,4 @@
-"""One process that holds one log for one epoch: it does what `LogHolder` says, in order, and brings back what came of it.
+"""A process that holds a log for one epoch: it does what `LogHolder` says, in order, and tells what came of it.
 
 The twin of `shard_node.civic.holder` on virtual time. One step is under way at a time; refusals are told at once; the
 receipts of a batch are made of the published tiles; witnesses are asked beside. Between any two effects, and inside any
@@ -8,7 +8,9 @@ step, the process may die: `Around.point` is told of each such point.
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
 
 from p2pworld.civic.heads import Heads, parse_record
 from p2pworld.civic.log import MOVED, LogHolder, Stage
@@ -17,11 +19,14 @@ from p2pworld.civic.steps import (
     Alarm,
     AskWitnesses,
     Commit,
+    Committed,
     Cosigned,
     Failed,
     Fence,
+    Fenced,
     HeadsRead,
     KeepWitnessed,
+    Missed,
     Publish,
     Published,
     PutRecord,
@@ -38,13 +43,13 @@ from simulations.civic.engines import commit, fence
 from simulations.civic.folder import CHECKPOINT, WITNESSED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from p2pworld.civic.heads import Record
     from p2pworld.civic.steps import Effect, Result, Step
     from p2pworld.civic.transaction import Submission, TransactionType
-    from p2pworld.merkle.note import Note, NoteSignature
     from p2pworld.crypto.keys import Signer
+    from p2pworld.merkle.note import Note, NoteSignature
     from p2pworld.messages import Instant
     from simulations.civic.engines import Engine, Kept
     from simulations.civic.folder import Folder
@@ -52,9 +57,14 @@ if TYPE_CHECKING:
     from simulations.civic.witnesses import Witnesses
     from simulations.events import Agenda
 
-__all__ = ["UNPROVEN", "Around", "Host", "Keeper", "Log", "Places"]
+__all__ = ["UNPROVEN", "Around", "Host", "Keeper", "Log", "Places", "Told"]
 
-UNPROVEN = Refusal("civic-unproven", "it is in the log, but its receipt cannot be made just now; ask again")
+T = TypeVar("T")
+
+Told = Callable[
+    [bytes | Refusal, bool], None
+]  # a receipt or why there is none; whether another one may follow
+UNPROVEN = Refusal("civic-unknown", "it is in the log, but its receipt cannot be made just now; ask again")
 
 
 class Log(NamedTuple):
@@ -128,7 +138,8 @@ class Keeper:
         self._stopped = False
         self._ticks_at: float | None = None
         self._requests = 0
-        self._waiting: dict[int, Callable[[bytes | Refusal], None]] = {}
+        self._waiting: dict[int, Told] = {}
+        self._accepted: list[tuple[int, Told]] = []  # answered once, and again when witnesses have signed
         self._edges: dict[int, Edge] = {}
 
     @property
@@ -153,17 +164,20 @@ class Keeper:
     def stop(self) -> None:
         """It is cancelled, wherever it is: a step under way may still be done. Who waits is told to ask elsewhere."""
         self._stopped = True
-        waiting, self._waiting = self._waiting, {}
-        for answer in waiting.values():
-            answer(self._machine.closed or MOVED)
+        waiting, self._waiting, self._accepted = self._waiting, {}, []
+        for told in waiting.values():
+            told(self._machine.closed or MOVED, False)
 
-    def file(self, submission: Submission, answer: Callable[[bytes | Refusal], None]) -> None:
-        """`answer` is told the receipt, once it is durable and published, or why there is none."""
+    def file(self, submission: Submission, told: Told) -> None:
+        """`told` is called with the receipt, once it is durable and published, or with why there is none.
+
+        Where witnesses are asked, it may be called once more, with the receipt that they have signed.
+        """
         if self._stopped:
-            answer(self._machine.closed or MOVED)
+            told(self._machine.closed or MOVED, False)
             return
         self._requests += 1
-        self._waiting[self._requests] = answer
+        self._waiting[self._requests] = told
         minute = self.host.now().wall_ms // 60_000
         self._do(self._machine.submit(self._requests, submission, minute))
 
@@ -195,7 +209,7 @@ class Keeper:
                     self._ask(checkpoint)
                 case KeepWitnessed(checkpoint):
                     self._begin_step(type(effect).__name__)
-                    self._places.folder.show(WITNESSED, checkpoint, self._then(lambda _: None))
+                    self._places.folder.show(WITNESSED, checkpoint, self._then(self._witnessed(effect)))
                 case Fence() | ReadHeads() | Commit() | PutRecord() | Publish() | Republish():
                     self._begin_step(type(effect).__name__)
                     self._carry_out(effect)
@@ -233,7 +247,7 @@ class Keeper:
 
     # ---- steps
 
-    def _told(self, result: Result | None, ticket: int) -> None:
+    def _told(self, ticket: int, result: Result | None) -> None:
         self._around.point(self, "after", type(result).__name__ if result else Failed.__name__)
         if self.alive:
             self._do(self._machine.step(result or Failed(ticket), self._now_s()))
@@ -242,22 +256,33 @@ class Keeper:
         place, host, stream, ticket = self._places, self.host.number, self.log.stream, step.ticket
         match step:
             case Fence():
-                work = fence(ticket, step.epoch)
-                place.engine.transact(host, stream, work, self._then(lambda done: self._told(done, ticket)))
+                fenced: Callable[[Fenced | None], None] = self._then(partial(self._told, ticket))
+                place.engine.transact(host, stream, fence(ticket, step.epoch), fenced)
             case Commit():
-                work = commit(step, fenced=self._around.fenced)
-                place.engine.transact(host, stream, work, self._then(lambda done: self._told(done, ticket)))
+                committed: Callable[[Committed | Missed | None], None] = self._then(
+                    partial(self._told, ticket)
+                )
+                place.engine.transact(host, stream, commit(step, fenced=self._around.fenced), committed)
             case PutRecord():
                 before = step.before.to_bytes() if step.before else None
-                told = self._then(lambda found: self._told(_put(found, ticket), ticket))
-                place.records.put(host, self.log.origin, before, step.record.to_bytes(), told)
+                put = self._then(partial(self._record_put, ticket))
+                place.records.put(host, self.log.origin, before, step.record.to_bytes(), put)
             case ReadHeads():
                 self._read_heads(ticket)
             case Publish():
-                told = self._then(lambda done: self._told(Published(ticket) if done else None, ticket))
+                told = self._then(partial(self._published, ticket))
                 place.folder.publish(step.files, step.checkpoint, told)
             case Republish():
                 self._republish(step)
+
+    def _record_put(self, ticket: int, found: Found | None) -> None:
+        self._told(ticket, RecordPut(ticket, _record(found.record)) if found else None)
+
+    def _published(self, ticket: int, durable: bool) -> None:
+        self._told(ticket, Published(ticket) if durable else None)
+
+    def _heads_read(self, ticket: int, record: bytes | None, kept: Kept | None) -> None:
+        self._told(ticket, self._heads(ticket, record, kept) if kept else None)
 
     def _read_heads(self, ticket: int) -> None:
         """The record first, the store last: so what is read of them may lie apart, and is never the wrong way round."""
@@ -265,17 +290,15 @@ class Keeper:
 
         def recorded(found: Found | None) -> None:
             if found is None:
-                self._told(None, ticket)
+                self._told(ticket, None)
                 return
             self._busy = True
-            read = self._then(lambda kept: self._told(self._heads(ticket, found.record, kept), ticket))
+            read = self._then(partial(self._heads_read, ticket, found.record))
             place.engine.read(self.host.number, self.log.stream, read)
 
         place.records.read(self.host.number, self.log.origin, self._then(recorded))
 
-    def _heads(self, ticket: int, data: bytes | None, kept: Kept | None) -> HeadsRead | None:
-        if kept is None:
-            return None
+    def _heads(self, ticket: int, data: bytes | None, kept: Kept) -> HeadsRead:
         record = parse_record(data) if data else None
         published, witnessed = (_head(self._places.folder.note(name)) for name in (CHECKPOINT, WITNESSED))
         heads = {head.size for head in (record, published, witnessed) if head}
@@ -292,11 +315,11 @@ class Keeper:
 
         def read(kept: Kept | None) -> None:
             if kept is None or len(kept.entries) < step.size:
-                self._told(None, ticket)
+                self._told(ticket, None)
                 return
             self._busy = True
             files = self._edges[step.since].append(kept.entries[step.since : step.size])[1]
-            told = self._then(lambda done: self._told(Published(ticket) if done else None, ticket))
+            told = self._then(partial(self._published, ticket))
             place.folder.publish(files, step.checkpoint, told)
 
         place.engine.read(self.host.number, self.log.stream, self._then(read))
@@ -325,16 +348,29 @@ class Keeper:
         wanted = [(accept.index, accept.checkpoint) for accept in accepts]
         made = self._places.folder.receipts(wanted)
         for place, accept in enumerate(accepts):
+            told = self._waiting.get(accept.request)
+            if made is not None and told is not None and self.log.quorum:
+                self._accepted.append((accept.index, told))
             self._answer(accept.request, UNPROVEN if made is None else made[place].to_bytes())
 
+    def _witnessed(self, keep: KeepWitnessed) -> Callable[[bool], None]:
+        """Once it can be read, whoever was accepted below its size is given the receipt under it."""
+
+        def tell(durable: bool) -> None:
+            covered = [one for one in self._accepted if one[0] < keep.size]
+            made = self._places.folder.receipts([(index, keep.checkpoint) for index, _ in covered])
+            if not durable or made is None:
+                return
+            self._accepted = [one for one in self._accepted if one[0] >= keep.size]
+            for receipt, (_, told) in zip(made, covered, strict=True):
+                told(receipt.to_bytes(), False)
+
+        return tell
+
     def _answer(self, request: int, answer: bytes | Refusal) -> None:
-        waiting = self._waiting.pop(request, None)
-        if waiting is not None:
-            waiting(answer)
-
-
-def _put(found: Found | None, ticket: int) -> RecordPut | None:
-    return None if found is None else RecordPut(ticket, _record(found.record))
+        told = self._waiting.pop(request, None)
+        if told is not None:
+            told(answer, isinstance(answer, bytes) and self.log.quorum > 0)
 
 
 def _record(data: bytes | None) -> Record | None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Final, Protocol
 
+from p2pworld.civic.erasure import file_erasure
 from p2pworld.civic.transaction import SUGGESTION, Secrets, Submission, file_transaction
 from p2pworld.crypto.keys import Signer
 from p2pworld.crypto.seal import sealing_public
@@ -21,13 +22,16 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
 
+    from simulations.civic.keeper import Told
     from simulations.events import Agenda
 
 __all__ = ["AGAIN", "Citizens", "FilingOptions", "Paper"]
 
-AGAIN: Final = frozenset({"civic-moved", "civic-busy", "civic-down", "civic-unknown", "civic-unproven"})
+AGAIN: Final = frozenset({"civic-moved", "civic-busy", "civic-down", "civic-unknown"})
 _MINUTE: Final = WALL_MS // 60_000 + 2  # within nine minutes of every moment of a run, whatever a clock shows
 _OFFICE: Final = sealing_public(bytes([40]) * 32)
+_CITIZENS: Final = 20
+_NOWHERE: Final = 1_000_000  # no log of a run is so long
 _PATIENCE_S: Final = (1.0, 3.0)
 _PAUSE_S: Final = (0.2, 1.0)
 
@@ -41,6 +45,7 @@ class FilingOptions:
     again: float = 0.15  # once more after the receipt
     other: float = 0.12  # something else under the same key
     bad: float = 0.08  # what must be refused
+    erase: float = 0.1  # has what it filed erased, once it has the receipt
     again_s: tuple[float, float] = (0.0, 30.0)
     burst: int = 4  # so many at once at most
 
@@ -66,24 +71,29 @@ class Counters(Protocol):
     @property
     def filing(self) -> bool: ...
 
-    def send(
-        self, paper: Paper, data: bytes, dice: random.Random, answer: Callable[[bytes | Refusal], None]
-    ) -> None:
-        """To any counter; the answer comes once, several times, or never."""
+    def send(self, paper: Paper, data: bytes, dice: random.Random, told: Told) -> Callable[[], None]:
+        """To any counter; answers come once, twice, or never. Who does not wait any more calls what is returned."""
 
-    def answered(self, paper: Paper, answer: bytes | Refusal) -> None:
-        """Somebody was told this."""
+    def answered(self, paper: Paper, answer: bytes | Refusal) -> int | None:
+        """Somebody was told this; the place in the log that it proves."""
+
+
+def _secret(stream: str, number: int, of: str) -> bytes:
+    return hashlib.sha256(f"{stream} {number} {of}".encode()).digest()
 
 
 @cache
 def _submission(stream: str, number: int, text: str) -> Submission:
-    def secret(of: str) -> bytes:
-        return hashlib.sha256(f"{stream} {number} {of}".encode()).digest()
-
-    person = Signer.from_seed(hashlib.sha256(b"citizen %d" % (number % 20)).digest())
-    secrets = Secrets(secret("seed"), secret(f"blob {text}"), secret("nonce"))
-    public, private = {"topic": "parks"}, {"text": text}
+    person = Signer.from_seed(hashlib.sha256(b"citizen %d" % (number % _CITIZENS)).digest())
+    seed, blob, nonce = (_secret(stream, number, of) for of in ("seed", f"blob {text}", "nonce"))
+    public, private, secrets = {"topic": "parks"}, {"text": text}, Secrets(seed, blob, nonce)
     return file_transaction(SUGGESTION, stream, _MINUTE, public, private, person, [_OFFICE], secrets)
+
+
+def _erasure(stream: str, number: int, place: int, asker: int) -> Submission:
+    """What has the entry at `place` erased by who filed number `asker`."""
+    signer = Signer.from_seed(_secret(stream, asker, "seed"))
+    return file_erasure(stream, place, _MINUTE, signer, _secret(stream, number, f"erase {place}"))
 
 
 @cache
@@ -131,6 +141,21 @@ class Citizens:
             self._run.agenda.after(later_s, lambda: self._send(other))
         if dice.random() < options.again:
             self._run.agenda.after(dice.uniform(*options.again_s), lambda: self._send(paper))
+        if dice.random() < options.erase:
+            self._run.agenda.after(dice.uniform(*options.again_s), lambda: self._erase(paper, number))
+
+    def _erase(self, paper: Paper, number: int) -> None:
+        """Whoever has a receipt has what is behind it erased; a stranger cannot, and not what is not there."""
+        place = next((answer for answer in paper.answers if isinstance(answer, int)), None)
+        if place is None:
+            return
+        which = self._dice.randrange(4)
+        asker, at, expected = {
+            0: (number + 1, place, "civic-erase-right"),
+            1: (number, _NOWHERE, "civic-erase-none"),
+        }.get(which, (number, place, ""))
+        erasure = _erasure(paper.stream, number, at, asker)
+        self._send(self._paper(f"{paper.name}e", paper.stream, erasure, expected))
 
     def _paper(self, name: str, stream: str, submission: Submission, expected: str = "") -> Paper:
         paper = Paper(name, stream, submission, expected, self._run.agenda.now_s)
@@ -162,27 +187,36 @@ class _Errand:
         self._paper, self._dice, self._run = paper, dice, run
         self._done = False
         self._tries = 0
+        self._leave: Callable[[], None] = _nothing
 
     def ask(self) -> None:
         """At any counter, and at another if it takes too long."""
         if self._done:
             return
+        self._leave()
         self._tries += 1
         this = self._tries
         data = _bytes(self._paper.submission)
-        self._run.send(self._paper, data, self._dice, lambda answer: self._told(this, answer))
+        told = partial(self._told, this)
+        self._leave = self._run.send(self._paper, data, self._dice, told)
         self._run.agenda.after(self._dice.uniform(*_PATIENCE_S), lambda: self._waited(this))
 
     def _waited(self, which: int) -> None:
         if which == self._tries:
             self.ask()
 
-    def _told(self, which: int, answer: bytes | Refusal) -> None:
-        self._run.answered(self._paper, answer)
+    def _told(self, which: int, answer: bytes | Refusal, more: bool) -> None:
+        place = self._run.answered(self._paper, answer)
         if isinstance(answer, Refusal) and answer.reason in AGAIN:
             if which == self._tries:
                 self._tries += 1  # nobody waits for that counter any more
                 self._run.agenda.after(self._dice.uniform(*_PAUSE_S), self.ask)
-        elif not self._done:
+        elif (place is not None or isinstance(answer, Refusal)) and not self._done:
             self._done = True
             self._paper.open -= 1
+        if self._done and not more:
+            self._leave()
+
+
+def _nothing() -> None:
+    pass

@@ -1,7 +1,7 @@
 """The records of civic logs in a city's coordination store: read, and compared and swapped, over the same bad network.
 
-While the store is out, or a machine cut off from it, nothing arrives; an answer may be lost after the deed. Whoever asks
-is told what is there, or that nobody can tell.
+While the store is out, or a machine cut off from it, nothing arrives; an answer may be lost after the deed. Whoever
+asks is told what is there, or that nobody can tell.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class Head(NamedTuple):
 class Proven(NamedTuple):
     """What a receipt says, once all of it has been found true."""
 
-    index: int
+    place: int
     head: Head
     cosigned: int  # by how many of the witnesses that are known
 

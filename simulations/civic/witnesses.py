@@ -1,12 +1,13 @@
 """The witnesses of simulated logs: the real decisions of `civic.witness`, on machines that are down now and then.
 
-Each remembers what it signed before its signature leaves, and its answer may still be lost. Whoever asks sends the proof
-from the size that the witness knows, made of the published tiles.
+Each remembers what it signed before its signature leaves, and its answer may still be lost. Whoever asks sends the
+proof from the size that the witness knows, made of the published tiles.
 """
 
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.civic.steps import Cosigned
@@ -61,10 +62,11 @@ class Witnesses:
                 last_s = _PATIENCE_S
                 continue
             last_s = max(last_s, took_s)
-            self._agenda.after(
-                took_s, lambda number=number: verified.extend(self._sign(number, checkpoint, folder, now_s))
-            )
+            self._agenda.after(took_s, partial(self._asked, number, checkpoint, folder, now_s, verified))
         self._agenda.after(last_s + 0.001, lambda: done(Cosigned(checkpoint, tuple(verified))))
+
+    def _asked(self, number: int, note: Note, folder: Folder, now_s: int, verified: list[Verified]) -> None:
+        verified.extend(self._sign(number, note, folder, now_s))
 
     def _sign(self, number: int, note: Note, folder: Folder, now_s: int) -> tuple[Verified, ...]:
         checkpoint = Checkpoint.parse(note.text)
