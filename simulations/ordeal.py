@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from p2pworld.drive import Persist
 from p2pworld.messages import Batch, LinkMessage, PeerSaid
+from simulations.civic.ordeal import CivicOrdeal
 from simulations.machine import HANDOFF
 from simulations.upkeep import Upkeep
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from p2pworld.geometry import Cell
     from p2pworld.ids import Incarnation
     from p2pworld.messages import ToPeer
+    from simulations.civic.archive import Archive
+    from simulations.civic.keeper import Keeper
+    from simulations.civic.kiosk import Kiosks
     from simulations.events import Agenda, Trace
     from simulations.faults import Fault
     from simulations.machine import Machine, Process
@@ -51,6 +55,8 @@ class Victim(Protocol):
     devices: list[Device]
     cells: tuple[Cell, ...]
     bounds_cm: tuple[int, int, int, int]
+    archive: Archive
+    kiosks: Kiosks
 
 
 class Ordeal:
@@ -68,6 +74,7 @@ class Ordeal:
         self._on_arrival: deque[Fault] = deque()  # the same for what befalls one that arrives
         self._armed: dict[int, Fault] = {}  # machines whose next effect is their last, or whose next write
         self._upkeep = Upkeep(run, self)
+        self.civic = CivicOrdeal(run.archive, run.agenda, self)
         self._doing: dict[str, Callable[[Fault], None]] = {
             "crash": self._crash,
             "crash-in-handoff": self._struck.append,
@@ -96,6 +103,8 @@ class Ordeal:
             "leave": self._upkeep.leave,
             "roll": self._upkeep.roll,
             "operator": self._upkeep.operate,
+            "relay-swallows": self._swallow,
+            **self.civic.doing,
         }
 
     def begin(self) -> None:
@@ -126,6 +135,7 @@ class Ordeal:
         self._struck.clear()
         self._on_arrival.clear()
         self.run.store.answers_to_lose = 0
+        self.civic.quiet()
         for number in [*self._mend]:
             self._mend.pop(number)()
         self.run.trace.say(self.run.agenda.now_s, "nothing new goes wrong from here on")
@@ -202,6 +212,16 @@ class Ordeal:
                 self._struck.append(fault)  # it missed: the next message will do
 
         self.run.agenda.after(fault.for_s % 1.0 * _STRIKE_S, strike)
+
+    def point(self, keeper: Keeper, where: str, what: str) -> None:
+        """A holder of a log has come to a point of its append path."""
+        self.civic.point(keeper, where, what)
+
+    def end_keeper(self, keeper: Keeper, fault: Fault, why: str) -> None:
+        """The process that holds a log ends."""
+        machine = self.run.roster[keeper.host.number]
+        if machine.process is keeper.host:
+            self.crash(machine, fault, why)
 
     def _pause(self, fault: Fault) -> None:
         process = self._machine(fault).process
@@ -344,18 +364,30 @@ class Ordeal:
 
     def _lose_disk(self, fault: Fault) -> None:
         machine = self._machine(fault)
+        logs_too = self.run.archive.may_lose_disk(machine.number)
         self.disks_lost.append(machine.number)
         self.note("disk-lost", f"{machine.name} loses its disk")
         self.crash(machine, fault, "its disk is lost")
         machine.disk.lose()
         machine.incarnation = 0
+        if logs_too:
+            self.run.archive.volumes[machine.number].lose()
 
     def _lose_writes(self, fault: Fault) -> None:
         machine = self._machine(fault)
         self.disks_lost.append(machine.number)
         self.crash(machine, fault, "it loses power")
         lost = machine.disk.lose_last(int(fault.by))
+        if self.run.archive.may_lose_disk(machine.number):
+            self.run.archive.volumes[machine.number].lose_last(int(fault.by))
         self.note("disk-lies", f"the disk of {machine.name} has lost its last {lost} writes")
+
+    def _swallow(self, fault: Fault) -> None:
+        machine, swallowing = self._machine(fault), self.run.kiosks.swallowing
+        if machine.number not in swallowing:
+            self.note(fault.kind, f"{machine.name} swallows what is filed through it")
+            swallowing.add(machine.number)
+            self.mended_after(fault, lambda: swallowing.discard(machine.number))
 
     def _jump(self, fault: Fault) -> None:
         machine = self._machine(fault)
