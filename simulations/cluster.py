@@ -51,6 +51,7 @@ __all__ = ["QUIET_S", "City", "CityOptions", "Outcome", "as_plain", "simulate"]
 QUIET_S: Final = 20.0  # at the end of each run nothing new goes wrong
 RECOVERED_S: Final = 10.0  # after the last fault everything is in order again
 _BALANCE: Final = BalanceOptions(people_easy=5, people_calm=3, level_max=12)  # for so few people as there are
+_LISTED_S: Final = 12.0  # a node that sleeps longest has read a new map within it
 _FILED_S: Final = 14.0  # the last paper is filed so long before the end: a lost way is known to be after 10 s
 _STILL_S: Final = 6.0  # and at the very end nobody walks, so that no handoff need be open
 
@@ -118,7 +119,9 @@ class City:
         self.archive = Archive(
             options.civic, disks, self.store, self.agenda, self.dice, self.trace, self._violate
         )
+        self.archive.checkers.is_new = self._is_new
         self.fenced = options.civic.fenced
+        self._unlisted_s = dict.fromkeys(self.archive.logs, 0.0)  # when the map last lacked a stream
         self.kiosks = Kiosks(self)
         self.citizens = Citizens([*self.archive.logs], options.civic.filing, self.dice("citizens"), self)
         self.machines = self.roster[
@@ -228,6 +231,10 @@ class City:
         self.trace.say(self.agenda.now_s, f"{keeper.name} is read-only: {refusal}")
         self.archive.checkers.alarm(keeper, refusal)
 
+    def _is_new(self, stream: str) -> bool:
+        since_s = self._unlisted_s[stream] if stream in self.store.map.streams else math.inf
+        return self.agenda.now_s < since_s + _LISTED_S
+
     def _violate(self, rule: str, sentence: str, *names: str) -> None:
         self.checkers.violate(rule, sentence, *names)
 
@@ -245,6 +252,8 @@ class City:
         self.archive.checkers.at_end(self.citizens.papers, keepers, folders)
 
     def _map_stored(self, before: CityMap, city: CityMap) -> None:
+        for stream in self._unlisted_s.keys() - before.streams.keys():
+            self._unlisted_s[stream] = self.agenda.now_s
         self.checkers.map_stored(city)
         for line in changes(before, city, {machine.keys.public: machine.name for machine in self.roster}):
             self.trace.say(self.agenda.now_s, line)

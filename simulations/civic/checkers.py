@@ -27,7 +27,7 @@ from simulations.civic.people import AGAIN
 from simulations.civic.slow import Head, History, leaf_hash, read_receipt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from p2pworld.civic.transaction import Sealed
     from simulations.civic.engines import Kept
@@ -67,7 +67,7 @@ class _Life:
     by_paper: dict[bytes, int] = field(default_factory=dict)  # by fingerprint: the place that was told
     proofs: set[bytes] = field(default_factory=set)  # hashes of receipts that were found true
     set_back: bool = False  # what some place remembered of it was lost
-    alarmed: bool = False
+    alarmed: set[str] = field(default_factory=set)  # machines whose folders show that something was lost
 
 
 class CivicCheckers:
@@ -76,6 +76,9 @@ class CivicCheckers:
     def __init__(self, logs: Sequence[Log], witnesses: Mapping[str, bytes], violate: Violate) -> None:
         self.accepted = 0
         self.signed_count = 0
+        self.is_new: Callable[[str], bool] = lambda stream: (
+            False
+        )  # whether some node may not know this stream yet
         self._logs = {log.stream: log for log in logs}
         self._lives = {log.stream: _Life() for log in logs}
         self._streams = {log.origin: log.stream for log in logs}
@@ -170,7 +173,7 @@ class CivicCheckers:
         newer = [size for epoch, size in life.took_over.items() if epoch > keeper.epoch]
         if newer and head.size > min(newer):
             self._violate("civic-deposed", f"{keeper.name} signs after a newer holder has", stream)
-        if life.alarmed:
+        if keeper.host.name in life.alarmed:
             self._violate("civic-read-only", f"{keeper.name} signs though people must look first", stream)
         self._all_accepted(stream, life, head.size, keeper.name)
 
@@ -204,7 +207,7 @@ class CivicCheckers:
     def alarm(self, keeper: Keeper, refusal: Refusal) -> None:
         """A holder has made its log read-only."""
         life = self._lives[keeper.log.stream]
-        life.alarmed = True
+        life.alarmed.add(keeper.host.name)
         if not life.set_back:
             self._violate(
                 "civic-alarm", f"{keeper.name} is alarmed for nothing: {refusal}", keeper.log.stream
@@ -251,8 +254,10 @@ class CivicCheckers:
     def _refused(self, paper: Paper, life: _Life, refusal: Refusal) -> None:
         if refusal.reason in AGAIN:
             return
-        paper.answers.append(refusal.reason)
         reason = refusal.reason
+        if reason == "civic-stream" and self.is_new(paper.stream):
+            return
+        paper.answers.append(reason)
         if reason == "civic-read-only" and life.set_back:
             return
         if reason == "civic-replay":

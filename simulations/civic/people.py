@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["AGAIN", "Citizens", "FilingOptions", "Paper"]
 
 AGAIN: Final = frozenset({"civic-moved", "civic-busy", "civic-down", "civic-unknown"})
+_HOPES: Final = frozenset(
+    {*AGAIN, "civic-stream"}
+)  # everybody knows that the log exists, though a node may not yet
 _MINUTE: Final = WALL_MS // 60_000 + 2  # within nine minutes of every moment of a run, whatever a clock shows
 _OFFICE: Final = sealing_public(bytes([40]) * 32)
 _CITIZENS: Final = 20
@@ -207,7 +210,7 @@ class _Errand:
 
     def _told(self, which: int, answer: bytes | Refusal, more: bool) -> None:
         place = self._run.answered(self._paper, answer)
-        if isinstance(answer, Refusal) and answer.reason in AGAIN:
+        if isinstance(answer, Refusal) and answer.reason in _HOPES:
             if which == self._tries:
                 self._tries += 1  # nobody waits for that counter any more
                 self._run.agenda.after(self._dice.uniform(*_PAUSE_S), self.ask)
