@@ -12,7 +12,6 @@ What is made, of each function in `SCOPE`:
 | `never` | an `if` or `elif`, the guard of a `case`, a conditional expression that never holds |
 | `always` | the guard of a `case` that always holds |
 | `without` | one operand of an `and` or `or`, or one condition of a comprehension, left out |
-| `shift` | `<` for `<=` and the like, between counts |
 | `drop` | one write left out: an assignment to a field or an item, a `del`, a call for its effect |
 | `row` | one `case`, one entry of a table, one rule of the handoff tables, one of its guards or acts left out |
 
@@ -22,7 +21,6 @@ What is not made, since nothing could or need notice it within the fault budget:
 - what makes an object: writes in `__init__`, without which nothing starts;
 - a guard all of whose branch is a `raise`: it is against callers and peers that break their contract, or a caller's own
   mistakes, and nobody in a simulated city does; the tests of the module hold it;
-- a shifted comparison of times: two readings of a clock are never equal to the last bit;
 - the part of a condition that asks whether something is there before the next part uses it (`x is not None and …`);
 - a bound of a table or queue (a name that ends in `_MAX`): a city of a few nodes reaches none of them, and each has
   its own test;
@@ -149,12 +147,6 @@ _ASKS_IF_THERE: Final = (ast.Is, ast.IsNot)
 _READS: Final = ("from_plain", "from_bytes", "read_", "_read")
 _COUNTS: Final = ("counters", "counts")
 _RULE: Final = "_rule"  # what makes a rule of the handoff tables
-_SHIFTED: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
-    ast.Lt: ast.LtE,
-    ast.LtE: ast.Lt,
-    ast.Gt: ast.GtE,
-    ast.GtE: ast.Gt,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,10 +338,6 @@ def _expression(node: ast.expr, function: str) -> Iterator[_Site]:
                     if not _only_asks(condition):
                         said = f"without: for … if {_text(condition)}"
                         yield _Site(function, said, _remove(part.ifs, condition), condition)
-            case ast.Compare(ops=[op]) if _is_shiftable(op, part):
-                yield _Site(
-                    function, f"shift: {_text(part)}", _set(part, "ops", [_SHIFTED[type(op)]()]), part
-                )
 
 
 # ------------------------------------------------------------------------------------------------------ tables
@@ -434,10 +422,6 @@ def _is_idle(body: list[ast.stmt]) -> bool:
     return all(isinstance(one, ast.Pass) or _is_counting(one) for one in body)
 
 
-def _is_shiftable(op: ast.cmpop, node: ast.Compare) -> bool:
-    return type(op) in _SHIFTED and not _is_of_times(node) and not _is_bound(node)
-
-
 def _is_of_others(node: ast.AST) -> bool:
     return any(name in _OTHERS for name in _names(node))
 
@@ -462,11 +446,6 @@ def _names(node: ast.AST) -> Iterator[str]:
             yield part.id
         elif isinstance(part, ast.Attribute):
             yield part.attr
-
-
-def _is_of_times(node: ast.Compare) -> bool:
-    """Whether a side is a time: its last name is in seconds."""
-    return any(name.endswith("_s") for name in _names(node))
 
 
 def _text(node: ast.AST) -> str:
