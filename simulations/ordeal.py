@@ -364,22 +364,19 @@ class Ordeal:
 
     def _lose_disk(self, fault: Fault) -> None:
         machine = self._machine(fault)
-        logs_too = self.run.archive.may_lose_disk(machine.number)
         self.disks_lost.append(machine.number)
         self.note("disk-lost", f"{machine.name} loses its disk")
         self.crash(machine, fault, "its disk is lost")
         machine.disk.lose()
         machine.incarnation = 0
-        if logs_too:
-            self.run.archive.volumes[machine.number].lose()
+        self.run.archive.lose_disk(machine.number)
 
     def _lose_writes(self, fault: Fault) -> None:
         machine = self._machine(fault)
         self.disks_lost.append(machine.number)
         self.crash(machine, fault, "it loses power")
         lost = machine.disk.lose_last(int(fault.by))
-        if self.run.archive.may_lose_disk(machine.number):
-            self.run.archive.volumes[machine.number].lose_last(int(fault.by))
+        self.run.archive.lose_disk(machine.number, int(fault.by))
         self.note("disk-lies", f"the disk of {machine.name} has lost its last {lost} writes")
 
     def _swallow(self, fault: Fault) -> None:

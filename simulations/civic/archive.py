@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from simulations.storage import Disk
     from simulations.store import Store
 
-__all__ = ["Archive", "CivicOptions", "StreamOptions"]
+__all__ = ["NO_LOGS", "Archive", "CivicOptions", "StreamOptions"]
 
 _TYPES: Final = {declared.name: declared for declared in (SUGGESTION, ERASED)}
 
@@ -58,6 +58,9 @@ class CivicOptions:
     filing: FilingOptions = field(default_factory=FilingOptions)
     disk: DiskOptions = field(default_factory=DiskOptions)
     postgres: PostgresOptions = field(default_factory=PostgresOptions)
+
+
+NO_LOGS: Final = CivicOptions(streams=(), filing=FilingOptions(per_s=0.0))
 
 
 class Archive:
@@ -130,9 +133,14 @@ class Archive:
             self.checkers.set_back(stream)
         return True
 
-    def may_lose_disk(self, machine: int) -> bool:
-        """A machine is about to lose of its disk; False if it must not, since that would be one loss too many."""
+    def lose_disk(self, machine: int, jobs: int | None = None) -> int:
+        """A machine loses what is on its disk, or its last `jobs`; not if that would be one loss too many."""
         if not self.set_back(self.on_disk_of(machine)):
-            return False
-        self.checkers.folder_lost(self._names[machine])
-        return True
+            return 0
+        self.checkers.losing = self._names[machine]
+        if jobs is None:
+            self.volumes[machine].lose()
+        else:
+            jobs = self.volumes[machine].lose_last(jobs)
+        self.checkers.losing = ""
+        return jobs or 0

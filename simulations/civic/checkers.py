@@ -76,6 +76,7 @@ class CivicCheckers:
     def __init__(self, logs: Sequence[Log], witnesses: Mapping[str, bytes], violate: Violate) -> None:
         self.accepted = 0
         self.signed_count = 0
+        self.losing = ""  # the machine whose disk loses what was on it, just now
         self.is_new: Callable[[str], bool] = lambda stream: (
             False
         )  # whether some node may not know this stream yet
@@ -91,11 +92,6 @@ class CivicCheckers:
     def set_back(self, stream: str) -> None:
         """A store, the records or a disk will forget something of this log."""
         self._lives[stream].set_back = True
-
-    def folder_lost(self, machine: str) -> None:
-        """A machine's folder will go back to what it was, or be gone."""
-        for key in [key for key in self._shown if key[0] == machine]:
-            del self._shown[key]
 
     def may_forget(self, stream: str) -> bool:
         """Whether nothing has been forgotten of it: only one of the places that know it may forget in a run."""
@@ -194,13 +190,14 @@ class CivicCheckers:
             return
         _, stream, name = key
         life, size = self._lives[stream], Head.of(value.text).size if value else 0
-        if size < self._shown.get((machine, stream, name), 0) and not life.set_back:
+        calm = not life.set_back and machine != self.losing
+        if calm and size < self._shown.get((machine, stream, name), 0):
             self._violate("civic-shrinks", f"what {machine} publishes of {stream} shrinks to {size}", stream)
         self._shown[machine, stream, name] = size
         published = self._shown.get((machine, stream, CHECKPOINT), 0)
         witnessed = self._shown.get((machine, stream, WITNESSED), 0)
         recorded = life.record.size if life.record else 0
-        if not life.set_back and not witnessed <= published <= recorded:
+        if calm and not witnessed <= published <= recorded:
             sentence = f"{machine} has witnessed {witnessed}, published {published}, recorded {recorded}"
             self._violate("civic-order", f"{sentence} of {stream}", stream)
 

@@ -435,16 +435,14 @@ class Hall:
 
     def _disk_lost(self, fault: Fault) -> None:
         machine = self.machines[fault.on[0]]
-        if self.archive.may_lose_disk(machine.number):
-            self._end(machine, fault, "its disk is lost")
-            self.archive.volumes[machine.number].lose()
+        self._end(machine, fault, "its disk is lost")
+        self.archive.lose_disk(machine.number)
 
     def _disk_lies(self, fault: Fault) -> None:
         machine = self.machines[fault.on[0]]
-        if self.archive.may_lose_disk(machine.number):
-            self._end(machine, fault, "it loses power")
-            lost = self.archive.volumes[machine.number].lose_last(int(fault.by))
-            self.note(fault.kind, f"the disk of {machine.name} has lost its last {lost} jobs")
+        self._end(machine, fault, "it loses power")
+        lost = self.archive.lose_disk(machine.number, int(fault.by))
+        self.note(fault.kind, f"the disk of {machine.name} has lost its last {lost} jobs")
 
     def _appoint_anyway(self, fault: Fault) -> None:
         """Another holder, or the same machine anew, though the one before works."""

@@ -46,7 +46,7 @@ class CivicOrdeal:
             str, list[tuple[Fault, int]]
         ] = {}  # by stream: crashes to come, after so many points
         self.points = 0  # of append paths that were passed
-        self.doing: Mapping[str, Callable[[Fault], None]] = {
+        doing: dict[str, Callable[[Fault], None]] = {
             "civic-crash": self._arm,
             "civic-late": self._late,
             "civic-answer-lost": self._answer_lost,
@@ -59,6 +59,9 @@ class CivicOrdeal:
             "witness-down": self._witness_down,
             "witness-answer-lost": self._witness_answer_lost,
         }
+        self.doing: Mapping[str, Callable[[Fault], None]] = (
+            doing if self._streams else dict.fromkeys(doing, _nothing)
+        )
 
     def quiet(self) -> None:
         """Nothing new goes wrong from here on."""
@@ -155,3 +158,7 @@ class CivicOrdeal:
     def _witness_answer_lost(self, fault: Fault) -> None:
         self._carrier.note(fault.kind, "a witness's next answer is lost")
         self._archive.witnesses.answers_to_lose += 1
+
+
+def _nothing(fault: Fault) -> None:
+    """Where there are no logs."""
