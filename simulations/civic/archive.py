@@ -104,11 +104,14 @@ class Archive:
         }
         witness_keys = {key.name: key.public for key in self.witnesses.keys}
         self.checkers = CivicCheckers([*self.logs.values()], witness_keys, violate)
-        self.records.on_put = self.checkers.recorded
+        self.records.on_put = self._recorded
         self.witnesses.on_refusal = self.checkers.refused_by_witness
         self.postgres.on_change = partial(self.checkers.kept, "PostgreSQL")
         for disk, volume in zip(disks, self.volumes, strict=True):
             volume.on_change = partial(self.checkers.kept, disk.name)
+
+    def _recorded(self, host: int, origin: str, before: bytes | None, record: bytes) -> None:
+        self.checkers.recorded(self._names[host], origin, before, record)
 
     def places(self, machine: int, stream: str) -> Places:
         """Where a log is, as this machine reaches it."""

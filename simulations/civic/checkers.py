@@ -143,9 +143,10 @@ class CivicCheckers:
             if named in kept.sealed:
                 self._violate("civic-erased", f"entry {named} of {stream} is erased, and is kept", stream)
 
-    def recorded(self, origin: str, data: bytes) -> None:
-        """This is the record of a log now."""
+    def recorded(self, machine: str, origin: str, before: bytes | None, data: bytes) -> None:
+        """This is the record of a log now, in the place of what was there `before`."""
         stream = self._streams[origin]
+        self._continues(machine, stream, before)
         life, head = self._lives[stream], Head.of(data.decode())
         epoch = int(data.decode().split("epoch ")[1])
         if life.record and not life.set_back and (head.size < life.record.size or epoch < life.record_epoch):
@@ -155,6 +156,19 @@ class CivicCheckers:
         if not life.set_back and life.history.root(head.size) != head.root:
             self._violate("civic-record", f"{stream} records a root that is not of what it stores", stream)
 
+    def _continues(self, machine: str, stream: str, before: bytes | None) -> None:
+        """Nobody goes on from a record that had been set back, or behind a store that had: people must look first."""
+        life, head = self._lives[stream], Head.of(before.decode()) if before else None
+        shown = max(self._shown.get((machine, stream, name), 0) for name in (CHECKPOINT, WITNESSED))
+        if head is None:
+            wrong = shown or life.history.entries
+        else:
+            wrong = shown > head.size or life.history.root(head.size) != head.root
+        if wrong:
+            self._violate(
+                "civic-read-only", f"{machine} goes on with {stream}, of which something is lost", stream
+            )
+
     def signed(self, keeper: Keeper, text: str) -> None:
         """A holder signs this."""
         stream, head = keeper.log.stream, Head.of(text)
@@ -162,7 +176,7 @@ class CivicCheckers:
         self.signed_count += 1
         if life.signed.setdefault(head.size, head.root) != head.root:
             self._violate("civic-fork", f"{keeper.name} signs another root for size {head.size}", stream)
-        if life.history.root(head.size) != head.root:
+        if not life.set_back and life.history.root(head.size) != head.root:
             self._violate("civic-fork", f"{keeper.name} signs what is not stored", stream)
         if life.record is None or life.record.size < head.size:
             self._violate("civic-order", f"{keeper.name} signs before it has recorded", stream)

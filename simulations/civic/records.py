@@ -31,7 +31,7 @@ class Records:
         self.kept: dict[str, bytes] = {}
         self.compared = True  # without it, whoever comes last wins
         self.answers_to_lose = 0  # of the writes to come
-        self.on_put: Callable[[str, bytes], None] = lambda name, record: None
+        self.on_put: Callable[[int, str, bytes | None, bytes], None] = lambda host, name, before, record: None
         self._store, self._agenda, self._dice, self._trace = store, agenda, dice, trace
 
     def read(self, host: int, name: str, done: Callable[[Found | None], None]) -> None:
@@ -45,9 +45,9 @@ class Records:
 
         def swap() -> Found | None:
             if self.kept.get(name) == before or not self.compared:
-                self.kept[name] = record
+                replaced, self.kept[name] = self.kept.get(name), record
                 self._trace.add(self._agenda.now_s, b"K", name.encode(), record)
-                self.on_put(name, record)
+                self.on_put(host, name, replaced, record)
             if self.answers_to_lose:
                 self.answers_to_lose -= 1
                 return None

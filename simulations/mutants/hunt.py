@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
 from simulations.civic.archive import NO_LOGS, CivicOptions
+from simulations.civic.hall import HALL_FAULTS
 from simulations.civic.people import FilingOptions
 from simulations.cluster import CityOptions
 from simulations.faults import PRESETS
@@ -86,8 +87,11 @@ HUNTING_CITY: Final = CityOptions(
     civic=NO_LOGS,
     walk=WalkOptions(hang_per_s=0.12, ring_per_s=0.12, switch_per_s=0.05, quit_per_s=0.01),
 )
-HALL_SECONDS: Final = 30.0
-HALL_OPTIONS: Final = CivicOptions(filing=FilingOptions(per_s=3.0, again_s=(0.0, 10.0)))
+HALL_SECONDS: Final = 40.0
+_SET_BACK: Final = replace(  # one run in two loses something for good
+    HALL_FAULTS, civic_restored=0.4, store_restored=0.4, disk_lost=0.2, disk_lies=0.3
+)
+HALL_OPTIONS: Final = CivicOptions(filing=FilingOptions(per_s=3.0, erase=0.25, again_s=(0.0, 6.0)))
 RELAY_CITY: Final = replace(
     HUNTING_CITY, people=1, second_devices=0, civic=CivicOptions(filing=FilingOptions(per_s=2.0, erase=0.0))
 )
@@ -237,7 +241,7 @@ def _live(seed: int, where: str = "") -> str:
     from simulations.cluster import City
 
     if where == _HALL:
-        found = Hall(seed, HALL_SECONDS, options=HALL_OPTIONS).run(to_first=True).violations
+        found = Hall(seed, HALL_SECONDS, _SET_BACK, HALL_OPTIONS).run(to_first=True).violations
     else:
         options = RELAY_CITY if where == _RELAY else HUNTING_CITY
         found = City(seed, HUNTING_MINUTES, HUNTING_FAULTS, options).run(to_first=True).violations
