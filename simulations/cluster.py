@@ -205,16 +205,20 @@ class City:
 
     # ---- civic logs
 
+    def takes(self, stream: str) -> bool:
+        """See `civic.people.Counters.takes`."""
+        return self.filing
+
     def send(self, paper: Paper, data: bytes, dice: random.Random, told: Told) -> Callable[[], None]:
         """See `civic.people.Counters.send`."""
         return self.kiosks.send(data, dice, told)
 
-    def answered(self, paper: Paper, answer: bytes | Refusal) -> int | None:
+    def answered(self, paper: Paper, answer: bytes | Refusal, more: bool) -> int | None:
         """See `civic.people.Counters.answered`."""
         said = "a receipt" if isinstance(answer, bytes) else answer.reason
         self.trace.say(self.agenda.now_s, f"{paper.name} is told {said} of {paper.stream}")
         self.trace.add(self.agenda.now_s, b"A", paper.name.encode(), said.encode())
-        return self.archive.checkers.answered(paper, answer)
+        return self.archive.checkers.answered(paper, answer, more)
 
     def point(self, keeper: Keeper, where: str, what: str) -> None:
         """See `civic.keeper.Around.point`."""

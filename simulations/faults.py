@@ -120,6 +120,8 @@ class FaultOptions:
     # civic logs: their holders, stores, records and witnesses
     civic_crash_every_s: float = 0.0
     civic_crash_points: int = 40  # of the append path that are let pass before it at most
+    civic_pause_every_s: float = 0.0
+    civic_pause_s: tuple[float, float] = (0.3, 6.0)
     civic_late_every_s: float = 0.0
     civic_late_s: tuple[float, float] = (0.005, 4.0)
     civic_answer_lost_every_s: float = 0.0
@@ -185,6 +187,7 @@ _LIGHT: Final = FaultOptions(
     operator_every_s=60.0,
     gather_every_s=100.0,
     civic_crash_every_s=90.0,
+    civic_pause_every_s=90.0,
     civic_late_every_s=40.0,
     civic_answer_lost_every_s=30.0,
     civic_restored=0.05,
@@ -227,6 +230,7 @@ _HEAVY: Final = replace(
     operator_every_s=10.0,
     gather_every_s=60.0,
     civic_crash_every_s=20.0,
+    civic_pause_every_s=20.0,
     civic_late_every_s=12.0,
     civic_answer_lost_every_s=8.0,
     civic_restored=0.15,
@@ -414,6 +418,13 @@ def _civic_crash(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
     return {"on": _any(dice), "how": how, "by": by, "for_s": dice.uniform(*options.down_s)}
 
 
+def _civic_pause(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """The holder of a stream is stopped at a point of its append path, as it may die there; another takes over."""
+    how = dice.choice(("before", "inside", "after"))
+    by = float(dice.randrange(options.civic_crash_points))
+    return {"on": _any(dice), "how": how, "by": by, "for_s": dice.uniform(*options.civic_pause_s)}
+
+
 def _civic_late(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
     """The next transaction reaches PostgreSQL `by` seconds later, when nobody may wait for it any more."""
     return {"by": dice.uniform(*options.civic_late_s)}
@@ -480,6 +491,7 @@ _KINDS: Final = {
     "operator": _Kind("operator_every_s", _operator, major=False),
     "gather": _Kind("gather_every_s", _gather, major=False),
     "civic-crash": _Kind("civic_crash_every_s", _civic_crash, major=False),
+    "civic-pause": _Kind("civic_pause_every_s", _civic_pause, major=False),
     "civic-late": _Kind("civic_late_every_s", _civic_late, major=False),
     "civic-answer-lost": _Kind("civic_answer_lost_every_s", _nothing_more, major=False),
     "record-lost": _Kind("record_lost_every_s", _nothing_more, major=False),

@@ -223,11 +223,19 @@ class Ordeal:
         if machine.process is keeper.host:
             self.crash(machine, fault, why)
 
+    def stop_keeper(self, keeper: Keeper, fault: Fault, why: str) -> None:
+        """The process that holds a log is stopped for a while."""
+        machine = self.run.roster[keeper.host.number]
+        if machine.process is keeper.host:
+            self._stop(machine.process, fault, f": {why}")
+
     def _pause(self, fault: Fault) -> None:
-        process = self._machine(fault).process
+        self._stop(self._machine(fault).process, fault, "")
+
+    def _stop(self, process: Process | None, fault: Fault, why: str) -> None:
         if process is None or process.paused:
             return
-        self.note("pause", f"{process.name} is stopped")
+        self.note(fault.kind, f"{process.name} is stopped{why}")
         process.pause()
         self.mended_after(fault, lambda: self._resume(process))
 

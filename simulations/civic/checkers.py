@@ -67,6 +67,7 @@ class _Life:
     by_paper: dict[bytes, int] = field(default_factory=dict)  # by fingerprint: the place that was told
     proofs: set[bytes] = field(default_factory=set)  # hashes of receipts that were found true
     set_back: bool = False  # what some place remembered of it was lost
+    before: History = field(default_factory=History)  # as it stood in the store then
     alarmed: set[str] = field(default_factory=set)  # machines whose folders show that something was lost
 
 
@@ -91,7 +92,9 @@ class CivicCheckers:
 
     def set_back(self, stream: str) -> None:
         """A store, the records or a disk will forget something of this log."""
-        self._lives[stream].set_back = True
+        life = self._lives[stream]
+        life.set_back = True
+        life.before.follow(life.history.entries)
 
     def may_forget(self, stream: str) -> bool:
         """Whether nothing has been forgotten of it: only one of the places that know it may forget in a run."""
@@ -176,8 +179,11 @@ class CivicCheckers:
         self.signed_count += 1
         if life.signed.setdefault(head.size, head.root) != head.root:
             self._violate("civic-fork", f"{keeper.name} signs another root for size {head.size}", stream)
-        if not life.set_back and life.history.root(head.size) != head.root:
-            self._violate("civic-fork", f"{keeper.name} signs what is not stored", stream)
+        # what was recorded just before a loss may still be signed
+        if not (life.set_back and life.before.root(head.size) == head.root):
+            if life.history.root(head.size) != head.root:
+                self._violate("civic-fork", f"{keeper.name} signs what is not stored", stream)
+            self._all_accepted(stream, life, head.size, keeper.name)
         if life.record is None or life.record.size < head.size:
             self._violate("civic-order", f"{keeper.name} signs before it has recorded", stream)
         newer = [size for epoch, size in life.took_over.items() if epoch > keeper.epoch]
@@ -185,7 +191,6 @@ class CivicCheckers:
             self._violate("civic-deposed", f"{keeper.name} signs after a newer holder has", stream)
         if keeper.host.name in life.alarmed:
             self._violate("civic-read-only", f"{keeper.name} signs though people must look first", stream)
-        self._all_accepted(stream, life, head.size, keeper.name)
 
     def _all_accepted(self, stream: str, life: _Life, size: int, who: str) -> None:
         """A log of this size has all that was accepted, and was so long before it."""
@@ -204,6 +209,14 @@ class CivicCheckers:
             return
         _, stream, name = key
         life, size = self._lives[stream], Head.of(value.text).size if value else 0
+        if value and name == WITNESSED:
+            names = {
+                line.split(" ")[1] for line in value.to_bytes().decode().rpartition("\n\n")[2].splitlines()
+            }
+            if len(names & self._witnesses.keys()) < self._logs[stream].quorum:
+                self._violate(
+                    "civic-witnessed", f"{machine} keeps what too few have signed of {stream}", stream
+                )
         calm = not life.set_back and machine != self.losing
         if calm and size < self._shown.get((machine, stream, name), 0):
             self._violate("civic-shrinks", f"what {machine} publishes of {stream} shrinks to {size}", stream)
@@ -231,7 +244,7 @@ class CivicCheckers:
 
     # ---- what people are told
 
-    def answered(self, paper: Paper, answer: bytes | Refusal) -> int | None:
+    def answered(self, paper: Paper, answer: bytes | Refusal, more: bool) -> int | None:
         """Somebody is told this about a paper; the place in the log that it proves."""
         life, log = self._lives[paper.stream], self._logs[paper.stream]
         if isinstance(answer, Refusal):
@@ -239,13 +252,17 @@ class CivicCheckers:
             return None
         receipt = hashlib.sha256(answer).digest()
         index = int(answer.split(b"index ", 1)[1].split(b"\n", 1)[0])
-        entries = life.history.entries
-        entry = entries[index] if index < len(entries) else None
+        history = life.before if life.set_back and index < len(life.before.entries) else life.history
+        entry = history.entries[index] if index < len(history.entries) else None
         if receipt not in life.proofs:
             proven = read_receipt(answer, entry, log.origin, log.signer.public, self._witnesses)
             if isinstance(proven, str):
                 self._violate("civic-receipt", f"the receipt of {paper.name}: {proven}", paper.stream)
                 return None
+            if not more and proven.cosigned < log.quorum:
+                self._violate(
+                    "civic-witnessed", f"{paper.name} is told its last without witnesses", paper.stream
+                )
             if life.signed.get(proven.head.size) != proven.head.root:
                 self._violate("civic-receipt", f"{paper.name} is shown a root nobody signed", paper.stream)
             life.proofs.add(receipt)
@@ -259,7 +276,7 @@ class CivicCheckers:
             self._violate("civic-same", f"{paper.name} is told two places", paper.stream)
         paper.answers.append(index)
         self.accepted += index not in life.accepted
-        life.accepted.setdefault(index, (life.history.leaves[index], index + 1))
+        life.accepted.setdefault(index, (history.leaves[index], index + 1))
         return index
 
     def _refused(self, paper: Paper, life: _Life, refusal: Refusal) -> None:
@@ -311,6 +328,8 @@ class CivicCheckers:
             what = f"is {keeper.stage.value}" if keeper else "has no holder"
             self._violate("civic-recovery", f"{stream} {what} at the end", stream)
             return
+        if keeper.unanswered:
+            self._violate("civic-open", f"{keeper.name} leaves {keeper.unanswered} without an answer", stream)
         size = len(life.history.entries)
         record = life.record.size if life.record else -1
         shown = [self._shown.get((keeper.host.name, stream, name), 0) for name in (CHECKPOINT, WITNESSED)]

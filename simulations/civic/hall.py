@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 __all__ = ["HALL_FAULTS", "QUIET_S", "Hall", "HallOutcome"]
 
 QUIET_S: Final = 12.0  # at the end of each run nothing new goes wrong
-_FILED_S: Final = 8.0  # and before its last so many seconds the last paper is filed
+_FILED_S: Final = 6.0  # and before its last so many seconds the last paper is filed
+_EARLIER_S: Final = 1.0
+_CALM_S: Final = 5.0  # after the last fault no holder has to begin anew
+_STILL_S: Final = 9.0  # and then, when nobody files any more, none does anything
 _APPOINTED_S: Final = (0.2, 1.2)  # after a holder's death, and before it is known everywhere
 _WAY_S: Final = (0.001, 0.01)
 _STORY_LINES: Final = 60
@@ -61,6 +64,8 @@ HALL_FAULTS: Final = FaultOptions(
     disk_lies=0.1,
     operator_every_s=4.0,
     civic_crash_every_s=1.0,
+    civic_pause_every_s=2.0,
+    civic_pause_s=(0.1, 3.0),
     civic_late_every_s=4.0,
     civic_answer_lost_every_s=3.0,
     civic_restored=0.06,
@@ -235,6 +240,10 @@ class Hall:
         """Whether people still file."""
         return self.agenda.now_s < self.seconds - _FILED_S
 
+    def takes(self, stream: str) -> bool:
+        """With the first log nobody files any more when it becomes quiet: what it lacks then must come by itself."""
+        return stream != self.options.streams[0].name or self.agenda.now_s < self.quiet_s - _EARLIER_S
+
     @property
     def active(self) -> bool:
         """Whether things still go wrong."""
@@ -243,6 +252,9 @@ class Hall:
     def point(self, keeper: Keeper, where: str, what: str) -> None:
         """See `Around.point`."""
         self.trace.say(self.agenda.now_s, f"{keeper.name}: {where} {what}")
+        calm_s = self.agenda.now_s - self.quiet_s
+        if calm_s > _STILL_S or (calm_s > _CALM_S and what in ("Fence", "Republish")):
+            self.violate("civic-calm", f"{keeper.name} has to {what} though nothing is wrong")
         self.ordeal.point(keeper, where, what)
 
     def signed(self, keeper: Keeper, text: str) -> None:
@@ -256,12 +268,12 @@ class Hall:
         self.counts["alarm"] += 1
         self.archive.checkers.alarm(keeper, refusal)
 
-    def answered(self, paper: Paper, answer: bytes | Refusal) -> int | None:
+    def answered(self, paper: Paper, answer: bytes | Refusal, more: bool) -> int | None:
         """See `Counters.answered`."""
         said = answer.reason if isinstance(answer, Refusal) else "a receipt"
         self.trace.say(self.agenda.now_s, f"{paper.name} is told {said}")
         self.trace.add(self.agenda.now_s, b"A", paper.name.encode(), said.encode())
-        return self.archive.checkers.answered(paper, answer)
+        return self.archive.checkers.answered(paper, answer, more)
 
     def send(self, paper: Paper, data: bytes, dice: random.Random, told: Told) -> Callable[[], None]:
         """Through any machine, which may know no better than who held the log before."""
@@ -356,6 +368,10 @@ class Hall:
         """Its process dies, and another is started after a while."""
         self._end(self.machines[keeper.host.number], fault, why)
 
+    def stop_keeper(self, keeper: Keeper, fault: Fault, why: str) -> None:
+        """Its process is stopped for a while."""
+        self._stop(self.machines[keeper.host.number].process, fault, why)
+
     def _end(self, machine: _Machine, fault: Fault, why: str) -> None:
         process = machine.process
         if process is None:
@@ -392,11 +408,23 @@ class Hall:
         self.trace.say(self.agenda.now_s, "nothing new goes wrong from here on")
 
     def _pause(self, fault: Fault) -> None:
-        process = self.machines[fault.on[0]].process
-        if process is not None and not process.paused:
-            self.note(fault.kind, f"{process.name} is stopped")
-            process.paused = True
-            self.mended_after(fault, process.resume)
+        self._stop(self.machines[fault.on[0]].process, fault, "at rest")
+
+    def _stop(self, process: _Process | None, fault: Fault, why: str) -> None:
+        """It sleeps, and is replaced meanwhile, if it sleeps long enough for that."""
+        if process is None or process.paused:
+            return
+        self.note(fault.kind, f"{process.name} is stopped: {why}")
+        process.paused = True
+        self.mended_after(fault, process.resume)
+        for stream in process.keepers:
+            if self._offices[stream].machine == process.number:
+                soon_s = self._dice.uniform(*_APPOINTED_S)
+                self.agenda.after(soon_s, partial(self._replace_sleeper, stream, process))
+
+    def _replace_sleeper(self, stream: str, process: _Process) -> None:
+        if process.paused and self._offices[stream].machine == process.number:
+            self._appoint(stream)
 
     def _store_cut(self, fault: Fault) -> None:
         number = fault.on[0]

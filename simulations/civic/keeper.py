@@ -92,6 +92,7 @@ class Host(Protocol):
     number: int
     name: str
     alive: bool
+    paused: bool
 
     def do(self, what: Callable[[], None]) -> None: ...
 
@@ -148,6 +149,11 @@ class Keeper:
         return self._machine.stage
 
     @property
+    def unanswered(self) -> int:
+        """How many requests wait for their answer."""
+        return len(self._waiting)
+
+    @property
     def alive(self) -> bool:
         """Whether it still does anything."""
         return self.host.alive and not self._stopped
@@ -198,7 +204,10 @@ class Keeper:
         while self.alive and not self._busy and self._effects:
             effect = self._effects.popleft()
             self._around.point(self, "before", type(effect).__name__)
-            if not self.alive:
+            if self.host.paused:
+                self._effects.appendleft(effect)
+                self.host.do(self._next)
+            if self.host.paused or not self.alive:
                 return
             match effect:
                 case Accept():
@@ -249,6 +258,9 @@ class Keeper:
 
     def _told(self, ticket: int, result: Result | None) -> None:
         self._around.point(self, "after", type(result).__name__ if result else Failed.__name__)
+        self.host.do(partial(self._hear, ticket, result))
+
+    def _hear(self, ticket: int, result: Result | None) -> None:
         if self.alive:
             self._do(self._machine.step(result or Failed(ticket), self._now_s()))
 

@@ -1,8 +1,8 @@
 """Carries out what goes wrong with civic logs alone: their holders, stores, records and witnesses.
 
-A crash waits for its point: so many points of its log's append path are let pass, then the process dies before the next
-effect, inside the next step, or when that is done and nobody has been told. What befalls whole machines and the
-coordination store is `simulations.ordeal`'s, or the hall's.
+A crash waits for its point: so many points of its log's append path are let pass, then the process dies (or sleeps)
+before the next effect, inside the next step, or when that is done and nobody has been told. What befalls whole
+machines and the coordination store is `simulations.ordeal`'s, or the hall's.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ class Carrier(Protocol):
 
     def end_keeper(self, keeper: Keeper, fault: Fault, why: str) -> None: ...
 
+    def stop_keeper(self, keeper: Keeper, fault: Fault, why: str) -> None: ...
+
 
 class CivicOrdeal:
     """What the logs of one run have to stand."""
@@ -48,6 +50,7 @@ class CivicOrdeal:
         self.points = 0  # of append paths that were passed
         doing: dict[str, Callable[[Fault], None]] = {
             "civic-crash": self._arm,
+            "civic-pause": self._arm,
             "civic-late": self._late,
             "civic-answer-lost": self._answer_lost,
             "civic-restored": self._restored,
@@ -90,7 +93,8 @@ class CivicOrdeal:
 
     def _strike(self, keeper: Keeper, fault: Fault, why: str) -> None:
         if keeper.alive and self._carrier.active:
-            self._carrier.end_keeper(keeper, fault, f"{why} of {keeper.log.stream}")
+            strike = self._carrier.end_keeper if fault.kind == "civic-crash" else self._carrier.stop_keeper
+            strike(keeper, fault, f"{why} of {keeper.log.stream}")
 
     def _stream(self, fault: Fault) -> str:
         return self._streams[fault.on[0] % len(self._streams)]

@@ -74,10 +74,13 @@ class Counters(Protocol):
     @property
     def filing(self) -> bool: ...
 
+    def takes(self, stream: str) -> bool:
+        """Whether people still file with this log."""
+
     def send(self, paper: Paper, data: bytes, dice: random.Random, told: Told) -> Callable[[], None]:
         """To any counter; answers come once, twice, or never. Who does not wait any more calls what is returned."""
 
-    def answered(self, paper: Paper, answer: bytes | Refusal) -> int | None:
+    def answered(self, paper: Paper, answer: bytes | Refusal, more: bool) -> int | None:
         """Somebody was told this; the place in the log that it proves."""
 
 
@@ -93,10 +96,15 @@ def _submission(stream: str, number: int, text: str) -> Submission:
     return file_transaction(SUGGESTION, stream, _MINUTE, public, private, person, [_OFFICE], secrets)
 
 
-def _erasure(stream: str, number: int, place: int, asker: int) -> Submission:
-    """What has the entry at `place` erased by who filed number `asker`."""
-    signer = Signer.from_seed(_secret(stream, asker, "seed"))
-    return file_erasure(stream, place, _MINUTE, signer, _secret(stream, number, f"erase {place}"))
+def _erasure(stream: str, number: int, place: int, asker: int, claimed: bytes = b"") -> Submission:
+    """What has the entry at `place` erased by who filed number `asker`, or is said to be asked for by `claimed`."""
+    signer, seed = Signer.from_seed(_secret(stream, asker, "seed")), _secret(stream, number, f"erase {place}")
+    erasure = file_erasure(stream, place, _MINUTE, signer, seed)
+    if not claimed:
+        return erasure
+    index, by, asked = erasure.filing.public
+    filing = replace(erasure.filing, public=(index, replace(by, value=claimed.hex()), asked))
+    return Submission(filing, Signer.from_seed(seed).sign(filing.statement()))
 
 
 @cache
@@ -124,7 +132,9 @@ class Citizens:
             return
         self.begin()
         for _ in range(self._dice.randint(1, self._options.burst) if self._dice.random() < 0.2 else 1):
-            self.file(self._streams[self._dice.randrange(len(self._streams))])
+            stream = self._streams[self._dice.randrange(len(self._streams))]
+            if self._run.takes(stream):
+                self.file(stream)
 
     def file(self, stream: str) -> None:
         """One citizen's errand."""
@@ -152,12 +162,14 @@ class Citizens:
         place = next((answer for answer in paper.answers if isinstance(answer, int)), None)
         if place is None:
             return
-        which = self._dice.randrange(4)
+        which = self._dice.randrange(5)
         asker, at, expected = {
             0: (number + 1, place, "civic-erase-right"),
             1: (number, _NOWHERE, "civic-erase-none"),
+            2: (number + 1, place, "civic-signature"),
         }.get(which, (number, place, ""))
-        erasure = _erasure(paper.stream, number, at, asker)
+        claimed = paper.submission.filing.key if expected == "civic-signature" else b""
+        erasure = _erasure(paper.stream, number, at, asker, claimed)
         self._send(self._paper(f"{paper.name}e", paper.stream, erasure, expected))
 
     def _paper(self, name: str, stream: str, submission: Submission, expected: str = "") -> Paper:
@@ -209,7 +221,7 @@ class _Errand:
             self.ask()
 
     def _told(self, which: int, answer: bytes | Refusal, more: bool) -> None:
-        place = self._run.answered(self._paper, answer)
+        place = self._run.answered(self._paper, answer, more)
         if isinstance(answer, Refusal) and answer.reason in _HOPES:
             if which == self._tries:
                 self._tries += 1  # nobody waits for that counter any more
