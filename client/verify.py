@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from client.leaf_words import leaf_facts, leaf_words
 from client.verify_log import Fault, LogFound, Wanted, read_log
+from p2pworld.civic.receipts import noted_epoch
 from p2pworld.civic.transaction import Submission, parse_leaf, parse_submission, verify_filing
 from p2pworld.civic.witness import FORK_LINE, Fork, parse_fork
 from p2pworld.errors import RemoteError
@@ -316,7 +317,7 @@ class _Bench:
         checkpoint, finding = signed.opened.checkpoint, signed.finding
         logs = [log for folder, log in found if folder.opened.checkpoint.origin == checkpoint.origin]
         refused: RemoteError | None = None
-        for entry in self._candidates(receipt.index, logs):
+        for entry in self._candidates(receipt, logs):
             try:
                 check_inclusion(
                     leaf_hash(entry), receipt.index, checkpoint.size, receipt.proof, checkpoint.root
@@ -331,12 +332,14 @@ class _Bench:
         else:
             finding.missing.append("the entry itself: its leaf, the submission, or the log's folder")
 
-    def _candidates(self, index: int, logs: list[LogFound]) -> Iterator[bytes]:
-        """Whatever was given that the entry may be; a submission does not know in which epoch it was taken."""
+    def _candidates(self, receipt: Receipt, logs: list[LogFound]) -> Iterator[bytes]:
+        """Whatever was given that the entry may be; in which epoch a submission was taken the receipt may tell."""
         yield from self._leaves
-        yield from (log.entries[index] for log in logs if index in log.entries)
+        yield from (log.entries[receipt.index] for log in logs if receipt.index in log.entries)
+        told = noted_epoch(receipt)
+        epochs = range(VERIFY_EPOCHS_MAX) if told is None else (told,)
         for submission in self._submissions:
-            yield from (submission.leaf(epoch).to_bytes() for epoch in range(VERIFY_EPOCHS_MAX))
+            yield from (submission.leaf(epoch).to_bytes() for epoch in epochs)
 
 
 def _seen(opened: SignedCheckpoint) -> dict[str, int]:

@@ -44,7 +44,8 @@ __all__ = [
     "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX", "CIVIC_CLOCK_MINUTES",
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S",
     "CIVIC_READ_MAX", "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
-    "CIVIC_OPEN_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S", "CIVIC_WITNESSED_S",
+    "CIVIC_OPEN_MAX", "CIVIC_ASKERS_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S",
+    "CIVIC_WITNESSED_S",
     "CIVIC_STREAMS_PER_NODE", "FILES_PER_S", "FILES_BURST", "FILES_PER_S_ADDRESS", "FILES_BURST_ADDRESS",
     "FILE_BYTES_MAX", "FILES_LONG_MAX", "FILER_WAIT_S",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
@@ -143,7 +144,7 @@ CONTROL_BURST: Final = 30
 DOOR_HALF_OPEN_MAX: Final = 256
 DOOR_PER_S: Final = 50.0
 DOOR_BURST: Final = 256
-DOOR_ADDRESSES_MAX: Final = 8_192  # remembered, of 200 B each; more than can be half open
+DOOR_ADDRESSES_MAX: Final = 8_192  # remembered, of 300 B each; more than can be half open
 # A client that reads nothing holds at most 64 KiB here: control messages that wait, the rest of one frame, and what the
 # system keeps for its socket, which is twice what is asked for. Into those 16 KiB five frames of 1.7 kB fit: half a
 # second.
@@ -297,6 +298,7 @@ CIVIC_CLOCK_MINUTES: Final = 9  # either way: a clock that is off by ten minutes
 CIVIC_OPEN_MAX: Final = 8_192
 # of one socket: their receipts of at most 2.6 kB (54 hashes) fit into CONTROL_QUEUE_BYTES if they all come at once
 CIVIC_OPEN_PER_ASKER: Final = 16
+CIVIC_ASKERS_MAX: Final = 256  # who file over HTTP at the same time: 71 kB each, 18 MB
 CIVIC_OPEN_PER_PEER: Final = 4_096  # of one link: half of all, so that one node leaves room for the others
 CIVIC_ANSWER_S: Final = 10.0  # then nobody knows here: a holder's failover takes 4 s, a restart less
 # for the second answer, which says that enough witnesses have signed; they may be asked again ten times

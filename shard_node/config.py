@@ -16,7 +16,7 @@ refused, so that a slip of the pen never becomes a default. Relative paths are r
                     web = true                          (and the pages https, with the same certificate)
     [civic]         origin, streams = ["city", ...], store = "file" | { dsn = "...", user, password_file, ... },
                     publish = "folder", key_file, quorum,
-                    [[civic.witness]] url, vkey, [[civic.office]] stream, name, key
+                    [[civic.witness]] url, vkey, desks, [[civic.office]] stream, name, key
     [discovery]     seeds = ["http(s)://host:port", ...], zeroconf = true | false
     [log]           level = "info", format = "json" | "text"
 """

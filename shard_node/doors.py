@@ -3,7 +3,8 @@
 A connection is half open from when it is accepted until its HELLO has come. The table of those is bounded for all
 together, so one address may have a quarter of it at most: that is a school whose thousand pupils come within seconds
 through one address, and leaves three quarters to everybody else. An IPv6 address counts with its whole /64, which is
-one customer's. Loopback is never limited, nor are the networks given, where a proxy stands for many.
+one customer's. How much one address may file is bounded as well, by sockets and by HTTP together. Loopback is never
+limited, nor are the networks given, where a proxy stands for many.
 
 No clock and no socket here: the caller tells the time and what became of each connection.
 """
@@ -14,7 +15,14 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from p2pworld.limits import DOOR_ADDRESSES_MAX, DOOR_BURST, DOOR_HALF_OPEN_MAX, DOOR_PER_S
+from p2pworld.limits import (
+    DOOR_ADDRESSES_MAX,
+    DOOR_BURST,
+    DOOR_HALF_OPEN_MAX,
+    DOOR_PER_S,
+    FILES_BURST_ADDRESS,
+    FILES_PER_S_ADDRESS,
+)
 from p2pworld.world.bucket import Bucket
 
 if TYPE_CHECKING:
@@ -28,10 +36,11 @@ _CUSTOMER_BITS: Final = 64  # of an IPv6 address
 
 @dataclass(slots=True)
 class _Door:
-    """One address: its half-open connections, and how many more may come at once."""
+    """One address: its half-open connections, how many more may come at once, and how much may be filed."""
 
     half_open: int
     coming: Bucket
+    filing: Bucket
 
 
 class Doors:
@@ -46,13 +55,18 @@ class Doors:
         name = self._name(address)
         if name is None:
             return True
-        door = self._doors.pop(name, None) or _Door(0, Bucket(DOOR_BURST, now_s))
-        self._make_room()
-        self._doors[name] = door
+        door = self._door(name, now_s)
         if door.half_open >= DOOR_HALF_OPEN_MAX or not door.coming.take(DOOR_PER_S, DOOR_BURST, now_s):
             return False
         door.half_open += 1
         return True
+
+    def may_file(self, address: str, now_s: float) -> bool:
+        """Whether one more thing that this address files may be taken now."""
+        name = self._name(address)
+        if name is None:
+            return True
+        return self._door(name, now_s).filing.take(FILES_PER_S_ADDRESS, FILES_BURST_ADDRESS, now_s)
 
     def opened(self, address: str) -> None:
         """A half-open connection of this address has said who it is."""
@@ -70,6 +84,15 @@ class Doors:
         name = self._name(address)
         door = self._doors.get(name) if name is not None else None
         return door.half_open if door is not None else 0
+
+    def _door(self, name: str, now_s: float) -> _Door:
+        """This address's door, the last of all from now on."""
+        door = self._doors.pop(name, None)
+        if door is None:
+            door = _Door(0, Bucket(DOOR_BURST, now_s), Bucket(FILES_BURST_ADDRESS, now_s))
+            self._make_room()
+        self._doors[name] = door
+        return door
 
     def _make_room(self) -> None:
         """Forget whoever came longest ago; with nobody at the door there is little to remember."""

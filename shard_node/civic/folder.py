@@ -12,6 +12,7 @@ import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.errors import RemoteError
@@ -20,7 +21,7 @@ from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import parse_note
 from p2pworld.merkle.proof import inclusion_spans, prove
 from p2pworld.merkle.receipt import Receipt
-from p2pworld.merkle.tiles import TileHashes
+from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Tile, TileHashes, decode_bundle
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from p2pworld.merkle.note import Note
-    from p2pworld.merkle.tiles import Tile, Written
+    from p2pworld.merkle.tiles import Written
 
 __all__ = ["CHECKPOINT", "WITNESSED", "PublishedLog"]
 
@@ -63,7 +64,11 @@ class PublishedLog:
 
     def get(self, tile: Tile, /) -> bytes | None:
         """The content of a tile; see `Tiles`."""
-        return self._read(tile.path, _TILE_BYTES_MAX)
+        return self.read(tile.path)
+
+    def read(self, path: str) -> bytes | None:
+        """The file at this path of a tile or a checkpoint, as it is, or None if there is none."""
+        return self._read(path, _TILE_BYTES_MAX)
 
     def write(self, files: Iterable[Written]) -> None:
         """Make these files durable and seen."""
@@ -101,6 +106,23 @@ class PublishedLog:
         for file in files:
             if file.tile.full:
                 shutil.rmtree(self.path / f"{file.tile.path}.p", ignore_errors=True)
+
+    def entry(self, index: int, size: int) -> bytes:
+        """Entry number `index` of the log as it is with `size` entries.
+
+        Raises:
+            StorageFailed: it is missing or damaged.
+        """
+        at = index // TILE_WIDTH
+        whole, width = Tile(ENTRIES, at), min(TILE_WIDTH, size - at * TILE_WIDTH)
+        for tile in (whole, replace(whole, width=width)):
+            data = self.get(tile)
+            if data is not None:
+                try:
+                    return decode_bundle(tile, data)[index % TILE_WIDTH]
+                except RemoteError as error:
+                    raise StorageFailed("corrupt", f"{self.path / tile.path} is damaged: {error}.") from error
+        raise StorageFailed("corrupt", f"{self.path / whole.path} is missing.")
 
     def receipts(self, wanted: Iterable[tuple[int, Note]]) -> list[Receipt]:
         """The receipt of each entry under the checkpoint beside it.

@@ -50,7 +50,10 @@ class Office:
 
 @dataclass(frozen=True, slots=True)
 class CivicConfig:
-    """The logs that a node may hold: each is called `origin`/stream, and is published below the folder `publish`."""
+    """The logs that a node may hold: each is called `origin`/stream, and is published below the folder `publish`.
+
+    `desks` are keys that may have any entry erased, as who filed it may.
+    """
 
     origin: str
     streams: tuple[str, ...]
@@ -60,6 +63,7 @@ class CivicConfig:
     quorum: int = 0
     witnesses: tuple[WitnessAt, ...] = ()
     offices: tuple[Office, ...] = ()
+    desks: frozenset[bytes] = frozenset()
 
     @property
     def claims(self) -> tuple[StreamClaim, ...]:
@@ -81,6 +85,7 @@ def parse_civic(table: Table, store: StoreConfig) -> CivicConfig:
         quorum=table.whole("quorum", 0, _WITNESSES_MAX, 0),
         witnesses=tuple(_witness(one) for one in table.tables("witness", _WITNESSES_MAX)),
         offices=tuple(_office(one) for one in table.tables("office", _OFFICES_MAX)),
+        desks=frozenset(_key("civic.desks", text) for text in table.texts("desks")),
     )
     _check_names(config)
     if config.quorum > len({witness.key.public for witness in config.witnesses}):
@@ -129,13 +134,17 @@ def _witness(table: Table) -> WitnessAt:
 def _office(table: Table) -> Office:
     stream, name, text = table.text("stream"), table.text("name"), table.text("key")
     table.done()
+    return Office(stream, name, _key("civic.office.key", text))
+
+
+def _key(what: str, text: str) -> bytes:
     try:
         key = bytes.fromhex(text)
     except ValueError:
         key = b""
     if len(key) != 32:
-        raise ConfigError(f"civic.office.key is {text!r}: write the 64 hex digits of a public sealing key.")
-    return Office(stream, name, key)
+        raise ConfigError(f"{what} holds {text!r}: write the 64 hex digits of a public key.")
+    return key
 
 
 def read_signers(config: CivicConfig) -> dict[str, NoteSigner]:

@@ -14,7 +14,7 @@ from shard_node.coordination.gateway import Endpoint
 from shard_node.errors import ConfigError
 
 if TYPE_CHECKING:
-    from shard_node.coordination.interface import Coordination
+    from shard_node.coordination.interface import CityStore
 
 __all__ = ["ENGINES", "PASSWORD_BYTES_MAX", "StoreConfig", "open_store"]
 
@@ -51,7 +51,7 @@ class StoreConfig:
         return any(endpoint.tls for endpoint in self.endpoints)
 
 
-def open_store(settings: StoreConfig) -> Coordination:
+def open_store(settings: StoreConfig) -> CityStore:
     """The store; it is not asked anything yet.
 
     Raises ConfigError: a file that the settings name cannot be used.

@@ -210,7 +210,7 @@ async def test_a_receipt_that_cannot_be_made_is_asked_for_again(
         nursery.start_soon(holder.run)
         refused = await holder.file(submission(0))
         assert isinstance(refused, Refusal)
-        assert refused.reason == "civic-unproven"
+        assert refused.reason == "civic-unknown"
         assert check_receipts(tmp_path, await file_all(holder, [0])) == {0: 0}
         nursery.cancel_scope.cancel()
     assert meter.failures == [("receipts", "corrupt")]
