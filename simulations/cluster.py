@@ -213,6 +213,15 @@ class City:
         """See `civic.people.Counters.send`."""
         return self.kiosks.send(data, dice, told)
 
+    def verifies(self, paper: Paper, receipt: bytes) -> bool:
+        """See `civic.people.Counters.verifies`; what is not true was altered on its way."""
+        true = self.archive.verifies(paper, receipt)
+        if not true and not self.kiosks.altered(receipt):
+            self._violate(
+                "civic-receipt", f"{paper.name} is given a receipt that proves nothing", paper.stream
+            )
+        return true
+
     def answered(self, paper: Paper, answer: bytes | Refusal, more: bool) -> int | None:
         """See `civic.people.Counters.answered`."""
         said = "a receipt" if isinstance(answer, bytes) else answer.reason

@@ -138,8 +138,8 @@ class FaultOptions:
     witness_down_every_s: float = 0.0
     witness_down_s: tuple[float, float] = (1.0, 15.0)
     witness_answer_lost_every_s: float = 0.0
-    relay_swallows_every_s: float = 0.0
-    relay_swallows_s: tuple[float, float] = (1.0, 10.0)
+    relay_hostile_every_s: float = 0.0
+    relay_hostile_s: tuple[float, float] = (1.0, 10.0)
 
     def major_per_hour(self) -> float:
         """How many faults of nodes, network, store, disks and clocks there are in an hour, on average."""
@@ -198,7 +198,7 @@ _LIGHT: Final = FaultOptions(
     postgres_primary_every_s=120.0,
     witness_down_every_s=60.0,
     witness_answer_lost_every_s=30.0,
-    relay_swallows_every_s=60.0,
+    relay_hostile_every_s=60.0,
 )
 _HEAVY: Final = replace(
     _LIGHT,
@@ -241,7 +241,7 @@ _HEAVY: Final = replace(
     postgres_primary_every_s=40.0,
     witness_down_every_s=20.0,
     witness_answer_lost_every_s=10.0,
-    relay_swallows_every_s=20.0,
+    relay_hostile_every_s=20.0,
 )
 PRESETS: Final = {"none": FaultOptions(), "light": _LIGHT, "heavy": _HEAVY}
 
@@ -455,9 +455,10 @@ def _witness_down(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
     return {"on": _any(dice), "for_s": dice.uniform(*options.witness_down_s)}
 
 
-def _relay_swallows(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
-    """A machine passes nothing on that is filed through it, and says nothing."""
-    return {"on": _one(dice, size), "for_s": dice.uniform(*options.relay_swallows_s)}
+def _relay_hostile(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A machine's node passes nothing on that is filed through it, or alters what it is answered."""
+    how = dice.choice(("swallows", "alters"))
+    return {"on": _one(dice, size), "how": how, "for_s": dice.uniform(*options.relay_hostile_s)}
 
 
 class _Kind(NamedTuple):
@@ -501,7 +502,7 @@ _KINDS: Final = {
     "postgres-primary": _Kind("postgres_primary_every_s", _postgres_primary, major=False),
     "witness-down": _Kind("witness_down_every_s", _witness_down, major=False),
     "witness-answer-lost": _Kind("witness_answer_lost_every_s", _nothing_more, major=False),
-    "relay-swallows": _Kind("relay_swallows_every_s", _relay_swallows, major=False),
+    "relay-hostile": _Kind("relay_hostile_every_s", _relay_hostile, major=False),
 }
 MAJOR: Final = tuple(kind for kind, (_, _, major) in _KINDS.items() if major)
 _ONCE: Final = {  # with this probability, one in a run, well inside it

@@ -103,7 +103,7 @@ class Ordeal:
             "leave": self._upkeep.leave,
             "roll": self._upkeep.roll,
             "operator": self._upkeep.operate,
-            "relay-swallows": self._swallow,
+            "relay-hostile": self._make_hostile,
             **self.civic.doing,
         }
 
@@ -387,12 +387,12 @@ class Ordeal:
         self.run.archive.lose_disk(machine.number, int(fault.by))
         self.note("disk-lies", f"the disk of {machine.name} has lost its last {lost} writes")
 
-    def _swallow(self, fault: Fault) -> None:
-        machine, swallowing = self._machine(fault), self.run.kiosks.swallowing
-        if machine.number not in swallowing:
-            self.note(fault.kind, f"{machine.name} swallows what is filed through it")
-            swallowing.add(machine.number)
-            self.mended_after(fault, lambda: swallowing.discard(machine.number))
+    def _make_hostile(self, fault: Fault) -> None:
+        machine, hostile = self._machine(fault), self.run.kiosks.hostile
+        if machine.number not in hostile:
+            self.note(fault.kind, f"{machine.name} {fault.how} what is filed through it")
+            hostile[machine.number] = fault.how
+            self.mended_after(fault, partial(hostile.__delitem__, machine.number))
 
     def _jump(self, fault: Fault) -> None:
         machine = self._machine(fault)

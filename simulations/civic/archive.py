@@ -12,8 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from p2pworld.civic.erasure import ERASED
+from p2pworld.civic.receipts import check_filed
 from p2pworld.civic.transaction import SUGGESTION
 from p2pworld.crypto.keys import Signer
+from p2pworld.errors import RemoteError
 from p2pworld.merkle.note import NoteSigner
 from simulations.civic.checkers import CivicCheckers
 from simulations.civic.engines import Postgres, PostgresOptions, SqliteFile, Volume
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from simulations.civic.checkers import Violate
     from simulations.civic.engines import Engine
+    from simulations.civic.people import Paper
     from simulations.events import Agenda, Trace
     from simulations.storage import Disk
     from simulations.store import Store
@@ -88,7 +91,9 @@ class Archive:
             )
             for stream in options.streams
         }
-        keys = {log.origin: [NoteSigner(log.origin, log.signer).key] for log in self.logs.values()}
+        keys = self._keys = {
+            log.origin: [NoteSigner(log.origin, log.signer).key] for log in self.logs.values()
+        }
         self.witnesses = Witnesses(options.witnesses, keys, agenda, dice("witnesses"))
         self.records = Records(store, agenda, dice("records"), trace)
         self.records.compared = options.compared
@@ -112,6 +117,15 @@ class Archive:
 
     def _recorded(self, host: int, origin: str, before: bytes | None, record: bytes) -> None:
         self.checkers.recorded(self._names[host], origin, before, record)
+
+    def verifies(self, paper: Paper, receipt: bytes) -> bool:
+        """See `civic.people.Counters.verifies`."""
+        log = self.logs[paper.stream]
+        try:
+            check_filed(receipt, paper.submission, log.origin, self._keys[log.origin])
+        except RemoteError:
+            return False
+        return True
 
     def places(self, machine: int, stream: str) -> Places:
         """Where a log is, as this machine reaches it."""

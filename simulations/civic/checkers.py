@@ -149,8 +149,8 @@ class CivicCheckers:
     def recorded(self, machine: str, origin: str, before: bytes | None, data: bytes) -> None:
         """This is the record of a log now, in the place of what was there `before`."""
         stream = self._streams[origin]
-        self._continues(machine, stream, before)
         life, head = self._lives[stream], Head.of(data.decode())
+        self._continues(machine, stream, before, head)
         epoch = int(data.decode().split("epoch ")[1])
         if life.record and not life.set_back and (head.size < life.record.size or epoch < life.record_epoch):
             self._violate("civic-record", f"the record of {stream} goes back to {head.size}", stream)
@@ -159,14 +159,17 @@ class CivicCheckers:
         if not life.set_back and life.history.root(head.size) != head.root:
             self._violate("civic-record", f"{stream} records a root that is not of what it stores", stream)
 
-    def _continues(self, machine: str, stream: str, before: bytes | None) -> None:
-        """Nobody goes on from a record that had been set back, or behind a store that had: people must look first."""
+    def _continues(self, machine: str, stream: str, before: bytes | None, now: Head) -> None:
+        """Nobody goes on from a record that had been set back, or with a store that had: people must look first."""
         life, head = self._lives[stream], Head.of(before.decode()) if before else None
+        knew = (
+            life.set_back and life.before.root(now.size) == now.root
+        )  # it had read the store before the loss
         shown = max(self._shown.get((machine, stream, name), 0) for name in (CHECKPOINT, WITNESSED))
         if head is None:
             wrong = shown or life.history.entries
         else:
-            wrong = shown > head.size or life.history.root(head.size) != head.root
+            wrong = shown > head.size or (life.history.root(head.size) != head.root and not knew)
         if wrong:
             self._violate(
                 "civic-read-only", f"{machine} goes on with {stream}, of which something is lost", stream

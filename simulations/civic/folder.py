@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from p2pworld.civic.receipts import noted
+from p2pworld.civic.transaction import parse_leaf
 from p2pworld.errors import RemoteError
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.proof import inclusion_spans, prove
 from p2pworld.merkle.receipt import Receipt
-from p2pworld.merkle.tiles import Tile, TileHashes
+from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Tile, TileHashes, decode_bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -79,13 +81,26 @@ class Folder:
         self._volume.write(parts, done)
 
     def receipts(self, wanted: Sequence[tuple[int, Note]]) -> list[Receipt] | None:
-        """The receipt of each entry under the checkpoint beside it, or None if a tile for them is not there."""
+        """The receipt of each entry under the checkpoint beside it, with the epoch in which it was taken.
+
+        None if a tile for them is not there.
+        """
         made, hashes = [], dict[int, TileHashes]()
         try:
             for index, note in wanted:
                 size = Checkpoint.parse(note.text).size
                 read = hashes.setdefault(size, TileHashes(size, self))
-                made.append(Receipt(index, prove(inclusion_spans(index, size), read), note))
+                receipt = Receipt(index, prove(inclusion_spans(index, size), read), note)
+                made.append(noted(receipt, parse_leaf(self._entry(index, size)).epoch))
         except RemoteError:
             return None
         return made
+
+    def _entry(self, index: int, size: int) -> bytes:
+        number = index // TILE_WIDTH
+        width = min(TILE_WIDTH, size - number * TILE_WIDTH)
+        for tile in (Tile(ENTRIES, number, width), Tile(ENTRIES, number)):
+            data = self.get(tile)
+            if data is not None:
+                return decode_bundle(tile, data)[index % TILE_WIDTH]
+        raise RemoteError("tile-missing", f"no bundle has entry {index}")

@@ -78,7 +78,7 @@ HALL_FAULTS: Final = FaultOptions(
     witness_down_every_s=8.0,
     witness_down_s=(0.5, 5.0),
     witness_answer_lost_every_s=4.0,
-    relay_swallows_every_s=10.0,
+    relay_hostile_every_s=10.0,
 )
 
 
@@ -190,7 +190,7 @@ class Hall:
             "disk-lost": self._disk_lost,
             "disk-lies": self._disk_lies,
             "operator": self._appoint_anyway,
-            "relay-swallows": self._swallow,
+            "relay-hostile": self._swallow,
         }
 
     def run(self, *, to_first: bool = False, until_s: float = math.inf) -> HallOutcome:
@@ -267,6 +267,15 @@ class Hall:
         self.trace.say(self.agenda.now_s, f"{keeper.name} is read-only: {refusal}")
         self.counts["alarm"] += 1
         self.archive.checkers.alarm(keeper, refusal)
+
+    def verifies(self, paper: Paper, receipt: bytes) -> bool:
+        """See `civic.people.Counters.verifies`; what is not true was altered on its way."""
+        true = self.archive.verifies(paper, receipt)
+        if not true:
+            self.violate(
+                "civic-receipt", f"{paper.name} is given a receipt that proves nothing", paper.stream
+            )
+        return true
 
     def answered(self, paper: Paper, answer: bytes | Refusal, more: bool) -> int | None:
         """See `Counters.answered`."""

@@ -1,7 +1,7 @@
 """Filing at the nodes of a simulated city: one play socket for each try, on which FILE is said without a HELLO.
 
-A node may be hostile: it passes nothing on that is filed through it, and says nothing. Whoever filed waits for a while,
-and goes elsewhere.
+A node may be hostile: it passes nothing on that is filed through it, and says nothing, or gives another receipt than
+the one it was given. Whoever filed waits for a while, or finds it out, and goes elsewhere.
 """
 
 from __future__ import annotations
@@ -39,24 +39,47 @@ class Kiosks:
     """Where people file: any node of the city, chosen anew for each try."""
 
     def __init__(self, city: City) -> None:
-        self.swallowing: set[int] = set()  # machines that pass nothing on
+        self.hostile: dict[int, str] = {}  # machines, and what they do: "swallows" or "alters"
+        self._altered: set[bytes] = set()
         self._city = city
+
+    def altered(self, receipt: bytes) -> bool:
+        """Whether a hostile node has made this."""
+        return receipt in self._altered
+
+    def _as_given(self, machine: int, receipt: bytes) -> bytes:
+        """A receipt as that machine's node gives it to whoever filed there."""
+        if not receipt or self.hostile.get(machine) != "alters":
+            return receipt
+        index = receipt.index(b"index ") + len(b"index ")
+        false = (
+            receipt[:index] + (b"1" if receipt[index : index + 1] != b"1" else b"2") + receipt[index + 1 :]
+        )
+        self._altered.add(false)
+        return false
 
     def send(self, data: bytes, dice: random.Random, told: Told) -> Callable[[], None]:
         """See `civic.people.Counters.send`."""
         machines = self._city.machines
         machine = machines[dice.randrange(len(machines))]
-        if machine.process is None or machine.number in self.swallowing:
+        if machine.process is None or self.hostile.get(machine.number) == "swallows":
             return _nothing
-        try_ = _Try(self._city.network, machine.process, data, told)
-        return try_.leave
+        as_given = partial(self._as_given, machine.number)
+        return _Try(self._city.network, machine.process, data, told, as_given).leave
 
 
 class _Try:
     """One socket, one FILE, and what is said of it."""
 
-    def __init__(self, network: Network, process: Process, data: bytes, told: Told) -> None:
-        self._network, self._process, self._told = network, process, told
+    def __init__(
+        self,
+        network: Network,
+        process: Process,
+        data: bytes,
+        told: Told,
+        as_given: Callable[[bytes], bytes],
+    ) -> None:
+        self._network, self._process, self._told, self._as_given = network, process, told, as_given
         self._socket = PlaySocket(self, _FIRST, process)
         said = encode_play(File(_FIRST, data))
         network.to_node(self._socket, partial(self._at_node, process.accept))
@@ -68,7 +91,7 @@ class _Try:
         """Something came on the socket."""
         message = decode_play(data) if data[0] >= _FRAME_KINDS else None
         if isinstance(message, Filed) and message.n == _FIRST:
-            answer = message.receipt or Refusal(message.reason, message.sentence)
+            answer = self._as_given(message.receipt) or Refusal(message.reason, message.sentence)
             self._told(answer, message.more)
 
     def socket_closed(self, socket: PlaySocket) -> None:

@@ -80,8 +80,11 @@ class Counters(Protocol):
     def send(self, paper: Paper, data: bytes, dice: random.Random, told: Told) -> Callable[[], None]:
         """To any counter; answers come once, twice, or never. Who does not wait any more calls what is returned."""
 
+    def verifies(self, paper: Paper, receipt: bytes) -> bool:
+        """Whether this receipt proves that the paper is in its log, as a citizen's device finds out."""
+
     def answered(self, paper: Paper, answer: bytes | Refusal, more: bool) -> int | None:
-        """Somebody was told this; the place in the log that it proves."""
+        """Somebody was told this, and it verifies; the place in the log that it proves."""
 
 
 def _secret(stream: str, number: int, of: str) -> bytes:
@@ -221,6 +224,8 @@ class _Errand:
             self.ask()
 
     def _told(self, which: int, answer: bytes | Refusal, more: bool) -> None:
+        if isinstance(answer, bytes) and not self._run.verifies(self._paper, answer):
+            return  # whoever gave that is not to be trusted
         place = self._run.answered(self._paper, answer, more)
         if isinstance(answer, Refusal) and answer.reason in _HOPES:
             if which == self._tries:

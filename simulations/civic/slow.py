@@ -98,7 +98,7 @@ def read_receipt(
 ) -> Proven | str:
     """What the receipt proves of this entry, or why it proves nothing."""
     front, _, note = receipt.partition(b"\n\n")
-    first, *lines = front.decode().split("\n")
+    first, *lines = (line for line in front.decode().split("\n") if not line.startswith("extra "))
     if first != "c2sp.org/tlog-proof@v1" or not lines[0].startswith("index "):
         return "it is no receipt"
     index = int(lines[0].removeprefix("index "))
