@@ -255,8 +255,7 @@ class CivicCheckers:
             return None
         receipt = hashlib.sha256(answer).digest()
         index = int(answer.split(b"index ", 1)[1].split(b"\n", 1)[0])
-        history = life.before if life.set_back and index < len(life.before.entries) else life.history
-        entry = history.entries[index] if index < len(history.entries) else None
+        entry, leaf = _entry_of(paper, life, index)
         if receipt not in life.proofs:
             proven = read_receipt(answer, entry, log.origin, log.signer.public, self._witnesses)
             if isinstance(proven, str):
@@ -279,7 +278,7 @@ class CivicCheckers:
             self._violate("civic-same", f"{paper.name} is told two places", paper.stream)
         paper.answers.append(index)
         self.accepted += index not in life.accepted
-        life.accepted.setdefault(index, (history.leaves[index], index + 1))
+        life.accepted.setdefault(index, (leaf, index + 1))
         return index
 
     def _refused(self, paper: Paper, life: _Life, refusal: Refusal) -> None:
@@ -365,6 +364,14 @@ class CivicCheckers:
         yield "accepted", self.accepted
         yield "signed", self.signed_count
         yield "entries", sum(len(life.history.entries) for life in self._lives.values())
+
+
+def _entry_of(paper: Paper, life: _Life, place: int) -> tuple[bytes | None, bytes]:
+    """The entry at that place, and its hash: as it stands there, or stood before something was lost."""
+    for history in (life.history, life.before):
+        if place < len(history.entries) and _is_of(history.entries[place], paper):
+            return history.entries[place], history.leaves[place]
+    return (life.history.entries[place] if place < len(life.history.entries) else None), b""
 
 
 def _commitment(sealed: Sealed) -> bytes:

@@ -41,7 +41,7 @@ __all__ = ["HALL_FAULTS", "QUIET_S", "Hall", "HallOutcome"]
 QUIET_S: Final = 12.0  # at the end of each run nothing new goes wrong
 _FILED_S: Final = 6.0  # and before its last so many seconds the last paper is filed
 _EARLIER_S: Final = 1.0
-_CALM_S: Final = 5.0  # after the last fault no holder has to begin anew
+_CALM_S: Final = 5.0  # after the last fault no holder has to begin anew more than once
 _STILL_S: Final = 9.0  # and then, when nobody files any more, none does anything
 _APPOINTED_S: Final = (0.2, 1.2)  # after a holder's death, and before it is known everywhere
 _WAY_S: Final = (0.001, 0.01)
@@ -176,6 +176,7 @@ class Hall:
             for stream in self.options.streams
         }
         self._swallowing: set[int] = set()
+        self._fenced: Counter[Keeper] = Counter()  # since it is calm
         self._records_before: dict[Fault, dict[str, bytes]] = {}
         self._mend: dict[int, Callable[[], None]] = {}
         self._mended = count()
@@ -253,7 +254,9 @@ class Hall:
         """See `Around.point`."""
         self.trace.say(self.agenda.now_s, f"{keeper.name}: {where} {what}")
         calm_s = self.agenda.now_s - self.quiet_s
-        if calm_s > _STILL_S or (calm_s > _CALM_S and what in ("Fence", "Republish")):
+        if calm_s > _CALM_S and (where, what) == ("before", "Fence"):
+            self._fenced[keeper] += 1  # once may be for what had come late before
+        if calm_s > _STILL_S or self._fenced[keeper] > 1:
             self.violate("civic-calm", f"{keeper.name} has to {what} though nothing is wrong")
         self.ordeal.point(keeper, where, what)
 

@@ -43,7 +43,7 @@ _PAUSE_S: Final = (0.2, 1.0)
 class FilingOptions:
     """How often somebody files, and how often that is more than one plain filing (probabilities)."""
 
-    per_s: float = 0.6
+    per_s: float = 1.2
     double: float = 0.15  # at two counters at once
     again: float = 0.15  # once more after the receipt
     other: float = 0.12  # something else under the same key

@@ -88,8 +88,17 @@ HUNTING_CITY: Final = CityOptions(
     walk=WalkOptions(hang_per_s=0.12, ring_per_s=0.12, switch_per_s=0.05, quit_per_s=0.01),
 )
 HALL_SECONDS: Final = 40.0
-_SET_BACK: Final = replace(  # one run in two loses something for good
-    HALL_FAULTS, civic_restored=0.4, store_restored=0.4, disk_lost=0.2, disk_lies=0.3
+HUNTING_HALL: Final = (
+    replace(  # holders are overtaken while they sleep, and one run in two loses something for good
+        HALL_FAULTS,
+        civic_pause_every_s=1.0,
+        civic_late_every_s=2.0,
+        operator_every_s=2.0,
+        civic_restored=0.3,
+        store_restored=0.3,
+        disk_lost=0.15,
+        disk_lies=0.2,
+    )
 )
 HALL_OPTIONS: Final = CivicOptions(filing=FilingOptions(per_s=3.0, erase=0.25, again_s=(0.0, 6.0)))
 RELAY_CITY: Final = replace(
@@ -241,7 +250,7 @@ def _live(seed: int, where: str = "") -> str:
     from simulations.cluster import City
 
     if where == _HALL:
-        found = Hall(seed, HALL_SECONDS, _SET_BACK, HALL_OPTIONS).run(to_first=True).violations
+        found = Hall(seed, HALL_SECONDS, HUNTING_HALL, HALL_OPTIONS).run(to_first=True).violations
     else:
         options = RELAY_CITY if where == _RELAY else HUNTING_CITY
         found = City(seed, HUNTING_MINUTES, HUNTING_FAULTS, options).run(to_first=True).violations
