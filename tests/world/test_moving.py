@@ -185,6 +185,11 @@ def test_three_parts_are_not_merged(a: Holder) -> None:
     assert not a.copies.frozen
 
 
+def test_parts_that_are_to_move_are_not_merged_for_that(a: Holder) -> None:
+    city = wished(guarded(founded(*PARTS), {part: [B] for part in PARTS}), WishKind.MOVE, *PARTS, to=B.node)
+    assert a.tick(city) == Steps({}, {B.who: frozenset(PARTS)}, frozenset(), frozenset())
+
+
 def test_the_coarsest_cell_is_not_merged_and_the_finest_not_cut(a: Holder) -> None:
     assert a.tick(wished(founded(ROOT), WishKind.MERGE, ROOT)) == NOTHING
     finest = Cell.from_quadkey("0" * LEVEL_MAX)
