@@ -15,10 +15,10 @@ What is made, of each function in `SCOPE`:
 | `drop` | one write left out: an assignment to a field or an item, a `del`, a call for its effect |
 | `row` | one `case`, one entry of a table, one rule of the handoff tables, one of its guards or acts left out |
 
-`SCOPE` is the tables: the modules that decide who owns whom, what, and until when. What feeds them events and carries
-out what they say is none (`core`, `people`, the shells): it has no rules of its own to lose, and every message and write
-of the simulated city passes there. Changed guards (`<` for `<=`) are not made either; the question is whether each guard
-is needed, not whether another would do.
+`SCOPE` is the tables: the modules that decide who owns whom, what and until when, and what a node does that may not
+act. What feeds them events and carries out what they say is no table (`people`, the rest of `core`, the shells): it has
+no rules of its own to lose, and every message and write of the simulated city passes there. Changed guards (`<` for
+`<=`) are not made either: the question is whether each guard is needed, not whether another would do.
 
 What is not made of the tables, since nothing could or need notice it within the fault budget:
 
@@ -264,7 +264,8 @@ def _match(node: ast.Match, function: str) -> Iterator[_Site]:
             never = ast.Constant(False)
             label = f"{said} if {_text(case.guard)}"
             yield _Site(function, f"never: {label}", _set(case, "guard", never), case.body[0])
-            yield _Site(function, f"always: {label}", _set(case, "guard", None), case.guard)
+            if not _is_anything(case.pattern):  # a program has no case behind one that always holds
+                yield _Site(function, f"always: {label}", _set(case, "guard", None), case.guard)
             yield from _expression(case.guard, function)
         elif not _is_idle(case.body):
             yield _Site(function, f"row: {said}", _set(case, "guard", ast.Constant(False)), case.body[0])
@@ -376,6 +377,10 @@ def _is_counting(node: ast.stmt) -> bool:
 
 def _is_idle(body: list[ast.stmt]) -> bool:
     return all(isinstance(one, ast.Pass) or _is_counting(one) for one in body)
+
+
+def _is_anything(pattern: ast.pattern) -> bool:
+    return isinstance(pattern, ast.MatchAs) and pattern.pattern is None
 
 
 def _is_bound(node: ast.AST) -> bool:

@@ -114,14 +114,20 @@ _WHERE: Final = {  # whose seeds are no city of people who walk
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _HANDOFF: Final = ("tests/handoff/test_scenarios.py", "tests/handoff/test_exhaustive.py")
 _MAP: Final = ("tests/world/test_citymap.py",)
-_OWNERSHIP: Final = ("tests/world/test_ownership.py",)
+_OWNERSHIP: Final = (
+    "tests/world/test_ownership_alone.py",
+    "tests/world/test_proposals.py",
+    "tests/world/test_ownership.py",
+)
 _OBJECTS: Final = (
-    "tests/world/test_objects.py",
+    "tests/world/test_object_followers.py",
+    "tests/world/test_object_ground.py",
     "tests/world/test_rings.py",
+    "tests/world/test_objects.py",
     "tests/world/test_object_giving.py",
     "tests/world/test_object_audit.py",
 )
-_CRDT: Final = ("tests/crdt",)
+_CRDT: Final = ("tests/crdt/test_examples.py", "tests/crdt")
 _TESTS: Final = {  # what holds each module without a city around it
     "p2pworld.world.handoff.tables": _HANDOFF,
     "p2pworld.world.handoff.person": _HANDOFF,
@@ -132,7 +138,7 @@ _TESTS: Final = {  # what holds each module without a city around it
     "p2pworld.world.presence": ("tests/world/test_presence.py",),
     "p2pworld.world.moving": ("tests/world/test_moving.py",),
     "p2pworld.drive": ("tests/test_drive.py",),
-    "p2pworld.core.standing": ("tests/world/test_standing.py",),
+    "p2pworld.core.standing": ("tests/world/test_standing_alone.py", "tests/world/test_standing.py"),
     "p2pworld.world.objects": _OBJECTS,
     "p2pworld.world.object_holder": _OBJECTS,
     "p2pworld.world.object_keeper": _OBJECTS,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -202,8 +203,17 @@ def test_without_a_mutant_nothing_is_caught() -> None:
     assert all(lines[ground.module] for ground in SCOPE)
 
 
-def test_what_is_argued_is_let_loose_at_one_seed_and_what_is_neither_is_hunted_until_it_survives(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """In this process, with cities and tests in which nothing is ever noticed."""
-    argued, other = (one for one in mutants() if one.module.endswith("presence"))[:2]
+def test_what_is_argued_is_let_loose_at_one_seed_alone_and_may_live() -> None:
+    argued = [mutant for mutant in mutants() if mutant.name in ARGUED and mutant.table == "map"][:2]
+    verdicts = list(hunt(argued, [3], 1, print))
+    assert [verdict.name for verdict in verdicts if verdict.caught] == []
+    assert {(verdict.seed, verdict.argued) for verdict in verdicts} == {
+        (None, ARGUED[one.name]) for one in argued
+    }
+    assert not any(verdict.is_open for verdict in verdicts)
+
+
+def test_a_mutant_of_a_module_that_no_test_holds_and_no_seed_runs_is_not_tried() -> None:
+    rule = next(one for one in mutants() if one.module.endswith("presence"))
+    away = replace(rule, module="p2pworld.core.node")
+    assert attempts(away, {1: {"p2pworld.core.node": frozenset()}}) == []

@@ -5,8 +5,20 @@ from __future__ import annotations
 import pytest
 
 from p2pworld.crdt import HybridClock, ObjectCell
+from p2pworld.crdt.anti_entropy import CellTree
 from p2pworld.ids import Login
-from p2pworld.messages import Act, ActDone, CellDelta, CellRefused, CellState, CellStored, Pose, SaveDelta
+from p2pworld.messages import (
+    Act,
+    ActDone,
+    CellDelta,
+    CellRefused,
+    CellRoot,
+    CellRoots,
+    CellState,
+    CellStored,
+    Pose,
+    SaveDelta,
+)
 from p2pworld.world import acts, object_holder, object_keeper, object_records
 from p2pworld.world.acts import Asked, Performed, perform, replica_of
 from p2pworld.world.citymap import CityMap, Holding, add_standby, claim, split
@@ -375,7 +387,9 @@ def test_a_whole_state_takes_the_place_of_the_changes_that_wait() -> None:
     a.persist()
     city.mail.clear()
     city.pass_s(0.8)
-    assert sum(isinstance(message, CellState) for _, _, message in city.mail) == 1
+    [at] = [at for at, (_, _, message) in enumerate(city.mail) if isinstance(message, CellState)]
+    city.deliver(at)
+    assert len(b.persists) == 1, "it came while the first is being written"
     city.settle()
     assert a.answers()[-1] == (9, "standby", "")
     assert b.machine._records[PLACE].inbox_bytes == 0
@@ -435,3 +449,43 @@ def test_a_guard_whose_write_failed_takes_the_next_whole_state() -> None:
     city.settle()
     assert a.answers() == [(1, "standby", ""), (2, "standby", "")]
     assert a.disk.ids() == b.disk.ids()
+
+
+# ---- compared at just the change that was told of
+
+
+def told_of(host: Host) -> CellRoots:
+    """The digest of the place as it is on this host's disk now."""
+    record = host.machine._records[PLACE]
+    return CellRoots((CellRoot(PLACE, epoch(host), record.n, CellTree(record.state).root),))
+
+
+def test_a_copy_is_compared_when_the_change_that_was_told_of_is_written() -> None:
+    city, a, b = pair()
+    a.ask(1)
+    a.persist()
+    city.deliver()
+    b.hear(a, told_of(a))
+    assert b.machine.counters["audit-equal"] == 0, "it is being written"
+    b.persist()
+    assert b.machine.counters["audit-equal"] == 1
+
+
+def test_a_copy_is_not_written_past_the_change_that_is_to_be_compared() -> None:
+    city, a, b = pair()
+    for n in (1, 2):
+        a.ask(n)
+        a.persist()
+    told = told_of(a)
+    a.ask(3)
+    a.persist()
+    for _ in range(3):
+        city.deliver()
+    b.hear(a, told)
+    b.persist()
+    [second] = [write for persist in b.persists for write in persist.writes]
+    assert isinstance(second, SaveDelta)
+    assert second.n == told.roots[0].n
+    city.settle()
+    assert b.machine.counters["audit-equal"] == 1
+    assert a.answers()[-1] == (3, "standby", "")
