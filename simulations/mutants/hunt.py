@@ -151,7 +151,7 @@ _TESTS: Final = {  # what holds each module without a city around it
     "p2pworld.civic.log": ("tests/civic/test_log.py",),
     "p2pworld.civic.batch": ("tests/civic/test_batch.py", "tests/civic/test_erasure.py"),
     "p2pworld.civic.heads": ("tests/civic/test_log.py", "tests/civic/test_record.py"),
-    "p2pworld.civic.relay": ("tests/civic/test_relay.py",),
+    "p2pworld.civic.relay": ("tests/civic/test_relay_forgets.py", "tests/civic/test_relay.py"),
 }
 _TABLES: Final = tuple(ground.module for ground in SCOPE)
 _QUIETLY: Final = ("-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")

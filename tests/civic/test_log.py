@@ -198,6 +198,7 @@ def test_too_few_witnesses_are_asked_again() -> None:
     assert world.seen is not None
     assert world.witnessed is None
     assert machine.deadline is not None
+    assert machine.tick(machine.deadline - CIVIC_RETRY_S / 2) == []
     assert [type(effect) for effect in machine.tick(machine.deadline)] == [AskWitnesses]
 
 
