@@ -9,12 +9,12 @@ refused, so that a slip of the pen never becomes a default. Relative paths are r
     [coordination]  engine = "sqlite", path
                     engine = "etcd", endpoints = ["http(s)://host:port", ...], prefix
                     engine = "postgresql", dsn = "host=... dbname=..."
-                    and for these two: user, password_file, ca_file, cert_file, key_file
+                    and for these two: user, password_file or password_env, ca_file, cert_file, key_file
     [city]          claim = ["quadkey", ...], tick_ms, ttl_s, take_orphans, drain_s, declared = "folder of places"
     [balance]       enabled, people_easy, people_calm
     [tls]           play_cert, play_key                 (PEM; play sockets become wss)
                     web = true                          (and the pages https, with the same certificate)
-    [civic]         origin, streams = ["city", ...], store = "file" | { dsn = "...", user, password_file, ... },
+    [civic]         origin, streams = ["city", ...], store = "file" | { dsn = "...", user, ..., copies },
                     publish = "folder", key_file, quorum,
                     [[civic.witness]] url, vkey, desks, [[civic.office]] stream, name, key
     [discovery]     seeds = ["http(s)://host:port", ...], zeroconf = true | false
@@ -26,7 +26,7 @@ from __future__ import annotations
 import ipaddress
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from p2pworld.errors import LocalError
@@ -46,6 +46,7 @@ LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("json", "text")
 ENDPOINTS_MAX = 16
 SEEDS_MAX = 16
+COPIES_MAX = 16
 DSN_KEYS_ELSEWHERE = ("user", "password", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey")
 WILDCARD_HOSTS = ("", "0.0.0.0", "::")
 
@@ -295,7 +296,8 @@ def _civic(table: Table) -> CivicConfig:
     if server is None:
         store = StoreConfig("sqlite", path=table.path("store"), table=table.name)
     else:
-        store = _server(server, "postgresql")
+        copies = server.whole("copies", 1, COPIES_MAX, 1)
+        store = replace(_server(server, "postgresql"), copies=copies)
         server.done()
     return parse_civic(table, store)
 
@@ -320,14 +322,16 @@ def _server(table: Table, engine: str) -> StoreConfig:
         dsn=dsn,
         user=table.text("user", ""),
         password_file=table.file("password_file"),
+        password_env=table.text("password_env", ""),
         ca_file=table.file("ca_file"),
         cert_file=table.file("cert_file"),
         key_file=table.file("key_file"),
         table=table.name,
     )
-    if (store.password_file is not None) > bool(store.user) or (
-        engine == "etcd" and bool(store.user) != (store.password_file is not None)
-    ):
+    if store.password_file is not None and store.password_env:
+        raise ConfigError(f"{table.key('password_env')} and password_file both say the password: keep one.")
+    has_password = store.password_file is not None or bool(store.password_env)
+    if has_password > bool(store.user) or (engine == "etcd" and bool(store.user) != has_password):
         missing = "password_file" if store.user else "user"
         raise ConfigError(f"{table.key(missing)} is missing: a user and a password belong together.")
     if (store.cert_file is None) != (store.key_file is None):

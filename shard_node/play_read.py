@@ -2,7 +2,7 @@
 
 A socket gives at most one row of bytes a drain: a flooder waits in its own kernel buffer. A whole POSE in one masked
 frame is 22 bytes; rows that hold nothing but such frames are unmasked and decoded in one pass, everything else goes
-through `ClientFrames`.
+through `ClientFrames`. What is filed in one drain is told together too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from p2pworld.errors import RemoteError
 from p2pworld.limits import CONTROL_BURST, NEWCOMERS_S
-from p2pworld.messages import Bye, ClientSaid, File, Filed, Hello
+from p2pworld.messages import Bye, ClientSaid, ClientsFiled, File, Filed, Hello
 from p2pworld.wire.codec import decode_play, encode_play
 from p2pworld.wire.frames import decode_pose_rows
 from shard_node import websocket
@@ -55,6 +55,7 @@ class Reader:
             DRAIN_SOCKETS, POSES_PER_ROW, POSE_FRAME_BYTES
         )
         self._late: list[tuple[Conn, bytes]] = []  # poses that came by the slow way in this drain
+        self._filed: list[tuple[Conn, File]] = []  # and FILEs
 
     def drain(self, now_s: float) -> int:
         """Reads every ready socket once, at most DRAIN_SOCKETS; returns how many were ready."""
@@ -93,6 +94,11 @@ class Reader:
         if quick or self._late:
             with self._stages.timed("decode"):
                 self._take_poses(quick, sizes, now_s)
+        if self._filed:
+            # by now some may have gone, with whom they would be told
+            files = tuple((conn.number, file) for conn, file in self._filed if conn.number >= 0)
+            self._filed.clear()
+            connections.sink.step(ClientsFiled(files))
         if knocked:  # last: those who are half in have less time than those outside
             connections.accept(now_s)
         return len(ready)
@@ -210,7 +216,7 @@ class Reader:
         assert isinstance(message, File)
         self._counters["files_in"] += 1
         if self._connections.may_file(conn, now_s):
-            self._connections.sink.step(ClientSaid(conn.number, message))
+            self._filed.append((conn, message))
             return
         self._counters["files_refused"] += 1
         sentence = "too much is filed from here at once; try again in a moment"

@@ -333,7 +333,7 @@ async def _run(
         hints.link_urls,
     )
     play.attach(executor)
-    desk = CivicDesk(config.civic, store, executor.step)
+    desk = CivicDesk(config.civic, store, executor.step, config.roots, node.voids)
     executor.attach(play, links, desk)
     noticing = Noticing(executor, store)
     web_stop, supervisor = trio.Event(), Supervisor(os.environ)

@@ -35,7 +35,7 @@ STALE_MAP_S: Final = 5.0  # the map is read four times a second
 
 
 class Status:
-    """Looks at one executor, and at what surrounds it."""
+    """Looks at one executor, at what surrounds it, and at the civic logs that the node may hold."""
 
     def __init__(
         self, executor: Executor, surroundings: Surroundings, name: str, desk: CivicDesk | None = None
@@ -180,6 +180,16 @@ class Status:
         yield "commit_seconds", {}, executor.commits_took
         for request, took in executor.store_took.items():
             yield "store_seconds", {"request": request}, took
+        if self._desk:
+            yield from self._desk.figures.histograms()
+
+    def streams(self) -> Iterator[tuple[str, Mapping[str, float]]]:
+        """(stream, figures that go up and down) of the civic logs that this node may hold."""
+        return self._desk.figures.gauges() if self._desk else iter(())
+
+    def labelled_counters(self) -> Iterator[tuple[str, Mapping[str, str], int]]:
+        """(name, labels, how often) of what is counted with labels of its own."""
+        return self._desk.figures.counters() if self._desk else iter(())
 
     def gauges(self) -> dict[str, float]:
         """Figures that go up and down, by the names of `shard_node.web.metrics`."""

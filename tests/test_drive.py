@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from p2pworld.drive import AskStore, Persist, SendFrames, SendNow, effects, may_leave
+from p2pworld.drive import AskStore, Persist, SendFrames, SendNow, TellHolders, effects, may_leave
 from p2pworld.ids import Incarnation
 from p2pworld.messages import (
     CommitAck,
@@ -33,12 +33,19 @@ def test_nothing_asked_is_nothing_done() -> None:
 
 def test_frames_and_sends_leave_at_once_writes_then_and_requests_last() -> None:
     ready = replace(
-        READY, frames=(FRAME,), sends=(SAID,), writes=(DELTA,), held=(HELD,), requests=("read", "renew")
+        READY,
+        frames=(FRAME,),
+        sends=(SAID,),
+        writes=(DELTA,),
+        held=(HELD,),
+        requests=("read", "renew"),
+        civic=("append",),
     )
     assert effects(ready) == (
         SendFrames((FRAME,)),
         SendNow((SAID,), 20.0),
         Persist(3, (DELTA,), SendNow((HELD,), 20.0), 20.0),
+        TellHolders(("append",)),
         AskStore("read"),
         AskStore("renew"),
     )

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 # ruff: noqa: RUF022  (what is wanted, what is told, and the machine)
 __all__ = [
     "AnswerAsker", "Answered", "Held", "HoldStreams", "ToHolder", "CivicStep",
-    "AskerFiled", "HolderAnswered", "RETRY", "Relay",
+    "AskerFiled", "HolderAnswered", "HoldersFail", "RETRY", "Relay",
 ]  # fmt: skip
 
 RETRY: Final = frozenset({"civic-moved", "civic-busy", "civic-down", "civic-unknown"})  # all else is final
@@ -122,6 +122,13 @@ class HolderAnswered:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldersFail:
+    """These streams cannot be held here now, for how their stores are reached; others may."""
+
+    streams: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class _FromClient:
     conn: int
     n: int
@@ -156,6 +163,7 @@ class Relay:
 
     def __init__(self, out: Outbox) -> None:
         self.counters: Counter[str] = Counter()
+        self.yields: frozenset[str] = frozenset()  # what others should hold
         self._out = out
         self._city: CityMap = EMPTY
         self._me: Incarnation | None = None

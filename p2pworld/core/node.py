@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from p2pworld.civic.relay import AskerFiled, HolderAnswered
+from p2pworld.civic.relay import AskerFiled, HolderAnswered, HoldersFail
 from p2pworld.geometry import Cell
 from p2pworld.limits import HANDOFFS_OPEN
 from p2pworld.messages import (
@@ -23,6 +23,7 @@ from p2pworld.messages import (
     ClientLost,
     ClientOpened,
     ClientSaid,
+    ClientsFiled,
     Correct,
     Frame,
     HangUp,
@@ -88,8 +89,18 @@ from p2pworld.core.tending import Tending
 __all__ = ["Event", "Node", "StoreAnswer"]
 
 StoreAnswer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | LeaseEnded | StoreFailed
-Filing = AskerFiled | HolderAnswered
-Event = ClientOpened | ClientSaid | ClientLost | LinkUp | LinkDown | PeerSaid | StoreAnswer | Filing
+Filing = AskerFiled | HolderAnswered | HoldersFail
+Event = (
+    ClientOpened
+    | ClientSaid
+    | ClientsFiled
+    | ClientLost
+    | LinkUp
+    | LinkDown
+    | PeerSaid
+    | StoreAnswer
+    | Filing
+)
 
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
@@ -157,7 +168,7 @@ class Node:
         """One event: from a play socket, a link, the coordination store, or those who file and hold civic logs here."""
         parts = self.parts
         parts.people.lapsed = self._standing.may_not_act(now)
-        if isinstance(event, ClientOpened | ClientSaid | LinkUp | PeerSaid):
+        if isinstance(event, ClientOpened | ClientSaid | ClientsFiled | LinkUp | PeerSaid):
             self._standing.heard()
         match event:
             case ClientOpened():
@@ -181,10 +192,15 @@ class Node:
                 self._peers.link_up(event.peer, event.caps, event.grants)
             case LinkDown():
                 self._peers.link_down(event.peer)
+            case ClientsFiled(files):
+                for conn, file in files:
+                    parts.relay.client_filed(conn, file, now.boot_s)
             case AskerFiled():
                 parts.relay.asker_filed(event, now.boot_s)
             case HolderAnswered():
                 parts.relay.holder_answered(event, now.boot_s)
+            case HoldersFail(streams):
+                parts.relay.yields = streams
             case PeerSaid():
                 self._peers.said(event, now)
                 if parts.rendezvous.complete:

@@ -102,6 +102,7 @@ from p2pworld.messages.shell import (
     ClientLost,
     ClientOpened,
     ClientSaid,
+    ClientsFiled,
     Frame,
     HangUp,
     LinkDown,
@@ -132,7 +133,8 @@ __all__ = [
     "Phase", "Load", "PULSE", "Regions", "GROUND", "Seek", "Found", "Came", "SEEK", "Revoked", "REVOKE",
     "CellRoot", "CellRoots", "CellAsk", "Twig", "CellTwigs", "CellPart", "AUDIT",
     "CivicFile", "CivicFiled", "CIVIC",
-    "ClientOpened", "ClientSaid", "ClientLost", "LinkUp", "LinkDown", "PeerSaid", "Wrote", "WriteFailed", "ClientEvent",
+    "ClientOpened", "ClientSaid", "ClientsFiled", "ClientLost", "LinkUp", "LinkDown", "PeerSaid", "Wrote",
+    "WriteFailed", "ClientEvent",
     "SaveDelta", "SaveState", "SaveRecord", "Write", "ToClient", "HangUp", "ToPeer", "Send", "Frame", "PackedObjects",
     "Ready",
 ]  # fmt: skip

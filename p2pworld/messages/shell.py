@@ -12,6 +12,7 @@ from p2pworld.messages.link import (
 )
 from p2pworld.messages.play import (
     Bye,
+    File,
     Objects,
     PlayMessage,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "ClientLost",
     "ClientOpened",
     "ClientSaid",
+    "ClientsFiled",
     "Frame",
     "HangUp",
     "LinkDown",
@@ -54,6 +56,13 @@ class ClientSaid:
 
     conn: int
     message: PlayMessage
+
+
+@dataclass(frozen=True, slots=True)
+class ClientsFiled:
+    """FILEs that came together, each with the play socket that it came by, in order."""
+
+    files: tuple[tuple[int, File], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +114,7 @@ class WriteFailed:
     reason: str
 
 
-ClientEvent = ClientOpened | ClientSaid | ClientLost
+ClientEvent = ClientOpened | ClientSaid | ClientsFiled | ClientLost
 
 
 @dataclass(frozen=True, slots=True)

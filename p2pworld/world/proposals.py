@@ -82,8 +82,9 @@ class Wants:
 
     Of ground this node holds: standbys to `add`, which are in step, and to `drop`; cells to `give`, which are frozen
     and whose new holder is a listed standby in step; frozen cells to `cut` into their children, and parents whose
-    frozen children are to be `merged`. Of the steward: `wishes`, and whether to `upgrade` the map's format. Of a node
-    that ends: `drain`, to be given nothing more, and `retire`, to be listed no more.
+    frozen children are to be `merged`. Of the steward: `wishes`, and whether to `upgrade` the map's format. Of streams:
+    which it `yields` to others. Of a node that ends: `drain`, to be given nothing more, and `retire`, to be listed no
+    more.
     """
 
     add: Mapping[Incarnation, frozenset[Cell]] = field(default_factory=dict)
@@ -93,6 +94,7 @@ class Wants:
     merged: frozenset[Cell] = frozenset()
     wishes: Mapping[Cell, Wish | None] = field(default_factory=dict)
     upgrade: bool = False
+    yields: frozenset[str] = frozenset()
     drain: bool = False
     retire: bool = False
 
@@ -276,10 +278,11 @@ class Proposals:
         return [city.cells[cell] for cell in city.cells_of(who)] + streams
 
     def _hold_streams(self) -> Propose | None:
-        """Take the streams that are mine to hold, or, before this node ends, leave them to others."""
-        city, ends = self._city, self.wants.drain or not self._city.takes(self.who)
+        """Take the streams that are mine to hold; leave to others what this node cannot, or not for long."""
+        city, drains = self._city, self.wants.drain or not self._city.takes(self.who)
         for stream in self._streams:
             holding = self._city.streams.get(stream.name)
+            ends = drains or (stream.shared and stream.name in self.wants.yields)
             if ends and stream.shared and holding is not None and holding.holder == self.who:
                 city = self._kept(city, give_up_stream(city, self.who, stream.name))
             elif not ends and self._may_take(stream, holding):

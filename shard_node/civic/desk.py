@@ -5,7 +5,8 @@ holder, answer whoever files by another way than a play socket. Answers go back 
 the scheduler, so that no task waits for each of them.
 
 A holder ends when the map no longer gives the stream to this node in its epoch, and the next one begins when it has
-ended. A store that cannot be opened is tried again, after longer and longer waits. A log that is read-only stays so
+ended. A store that cannot be opened is tried again, after longer and longer waits. What goes on failing here is left to
+other nodes, where those can reach the store too. A log that is read-only stays so
 until a person has looked at it and the node is restarted; it is said as loudly as can be.
 """
 
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from p2pworld.civic.announce import CITY, KEYS, keys_type
 from p2pworld.civic.erasure import ERASED
 from p2pworld.civic.log import Stage
 from p2pworld.civic.relay import (
@@ -28,23 +30,36 @@ from p2pworld.civic.relay import (
     AskerFiled,
     Held,
     HolderAnswered,
+    HoldersFail,
     HoldStreams,
     ToHolder,
 )
 from p2pworld.civic.transaction import SUGGESTION
 from p2pworld.errors import Refusal
-from p2pworld.limits import CIVIC_ASKERS_MAX, CIVIC_OPEN_MAX, CIVIC_WITNESSED_S
+from p2pworld.limits import (
+    CIVIC_ASKERS_MAX,
+    CIVIC_OPEN_MAX,
+    CIVIC_WITNESSED_S,
+    CIVIC_YIELD_S,
+    CIVIC_YIELDED_S,
+)
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
 from shard_node.civic.engines import open_civic_store
 from shard_node.civic.folder import WITNESSED, PublishedLog
-from shard_node.civic.holder import CivicHolder, CivicMeter, LogConfig, Places, receipts_of
+from shard_node.civic.holder import CivicHolder, LogConfig, Places, receipts_of
+from shard_node.civic.keybook import KeyBook
+from shard_node.civic.meter import CivicFigures, LogFigures
 from shard_node.civic.settings import read_signers
+from shard_node.civic.witnesses import HttpWitnesses
+from shard_node.coordination.settings import conninfo
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from p2pworld.civic.transaction import TransactionType
+    from p2pworld.grants import Voids
     from p2pworld.merkle.note import NoteSigner
     from p2pworld.merkle.receipt import Receipt
     from shard_node.civic.holder import Witnesses
@@ -52,9 +67,10 @@ if TYPE_CHECKING:
     from shard_node.civic.store import CivicStore
     from shard_node.coordination.interface import Records
 
-__all__ = ["CivicDesk", "StreamMeter"]
+__all__ = ["CivicDesk"]
 
 TYPES: Final = {declared.name: declared for declared in (SUGGESTION, ERASED)}
+YIELD_LOOK_S: Final = 1.0
 AGAIN_S: Final = (0.5, 1.0, 2.0, 5.0, 15.0)  # before a store that could not be opened is tried again
 
 _BUSY: Final = Refusal("civic-busy", "too many are filing here; try again in a moment")
@@ -64,42 +80,8 @@ _MOVED: Final = Refusal("civic-moved", "another node holds this log now")
 log = logging.getLogger(__name__)
 
 
-class StreamMeter(CivicMeter):
-    """What happens to one stream's log, counted, and its alarm."""
-
-    def __init__(self, stream: str, counters: Counter[str]) -> None:
-        self._stream, self._counters = stream, counters
-        self.failing = ""  # the step that failed last, and why; until one goes well
-        self.alarmed: Refusal | None = None
-
-    def took(self, stage: str, seconds: float) -> None:
-        if stage != "whole":
-            self.failing = ""
-
-    def batch(self, submissions: int, entries: int) -> None:
-        self._counters["batches"] += 1
-        self._counters["submissions"] += submissions
-        self._counters["entries"] += entries
-
-    def failed(self, stage: str, reason: str) -> None:
-        self._counters[f"failed_{stage.lower()}"] += 1
-        if not self.failing:
-            extra = {"stream": self._stream, "step": stage, "reason": reason}
-            log.error(
-                "civic log %s: %s failed (%s); it is tried again", self._stream, stage, reason, extra=extra
-            )
-        self.failing = f"{stage.lower()}_{reason}"
-
-    def alarm(self, refusal: Refusal) -> None:
-        self.alarmed = refusal
-        self._counters["alarms"] += 1
-        extra = {"stream": self._stream, "reason": refusal.reason}
-        log.critical(
-            "CIVIC LOG %s TAKES NOTHING ANY MORE: %s. Look at it before you restart this node.",
-            self._stream,
-            refusal.sentence,
-            extra=extra,
-        )
+def _now_minute() -> int:
+    return int(time.time()) // 60
 
 
 @dataclass(slots=True)
@@ -107,7 +89,7 @@ class _Log:
     """One stream held in one epoch: its holder once the store is open, and who waits for witnesses."""
 
     held: Held
-    meter: StreamMeter
+    meter: LogFigures
     folder: PublishedLog
     scope: trio.CancelScope
     holder: CivicHolder | None = None
@@ -121,22 +103,34 @@ class _Log:
 class CivicDesk:
     """Give it to the executor and run `run`. `tell` is how events get to the node; `records` is the coordination store.
 
-    `witnesses` makes whoever asks the witnesses of a stream. Without a `config` the desk only answers who files here.
+    Announcements of keys are taken of those whom `roots` and `voids` allow. `witnesses` makes whoever asks the
+    witnesses of a stream, where it is not HTTP. Without a `config` the desk only answers who files here.
 
     Raises:
-        ConfigError: the key that signs checkpoints cannot be read.
+        ConfigError: the key that signs checkpoints, or the password of the store, cannot be read.
     """
 
     def __init__(
         self,
         config: CivicConfig | None,
         records: Records,
-        tell: Callable[[AskerFiled | HolderAnswered], None],
+        tell: Callable[[AskerFiled | HolderAnswered | HoldersFail], None],
+        roots: frozenset[bytes] = frozenset(),
+        voids: Voids | None = None,
         witnesses: Callable[[str], Witnesses] | None = None,
+        now_minute: Callable[[], int] = _now_minute,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._config, self._records, self._tell, self._witnesses = config, records, tell, witnesses
+        self._announcements = keys_type(roots, voids)
+        self._book = (
+            KeyBook(PublishedLog(config.publish / CITY), roots) if config and CITY in config.streams else None
+        )
+        self._now_minute = now_minute
         self._signers: dict[str, NoteSigner] = read_signers(config) if config else {}
+        self.figures = CivicFigures(self._signers, config.quorum if config else 0, self.counters)
+        if config and config.store.path is None:
+            conninfo(config.store)  # what is missing is said now, not when a log is to be held
         streams = config.streams if config else ()
         self._folders = {stream: PublishedLog(config.publish / stream) for stream in streams if config}
         self._store: CivicStore | None = None
@@ -195,6 +189,14 @@ class CivicDesk:
         signer = self._signers.get(stream)
         return signer.key.text if signer else None
 
+    def announced(self) -> dict[str, object] | None:
+        """What the city's log has announced of all logs, if it is published here; this blocks.
+
+        Raises:
+            StorageFailed: its folder cannot be read.
+        """
+        return self._book.read().document() if self._book else None
+
     def status(self) -> list[dict[str, object]]:
         """Of each stream held here: what its holder is doing, how long its log is, what is wrong."""
         return [
@@ -204,7 +206,9 @@ class CivicDesk:
                 "stage": one.holder.stage.value if one.holder else "opening",
                 "size": one.holder.size if one.holder else 0,
                 "queue": one.holder.queue if one.holder else 0,
+                "copies": one.holder.copies if one.holder else 0,
                 "failing": one.failing or one.meter.failing,
+                "trouble": str((one.holder and one.holder.trouble) or ""),
                 "alarm": one.meter.alarmed.reason if one.meter.alarmed else "",
             }
             for name, one in sorted(self._logs.items())
@@ -217,6 +221,7 @@ class CivicDesk:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._tell_on)
+                nursery.start_soon(self._yield_on)
                 while True:
                     for stream, one in self._logs.items():
                         if self._wanted.get(stream) != one.held:
@@ -233,9 +238,9 @@ class CivicDesk:
 
     def _begin(self, held: Held) -> _Log:
         assert self._config is not None
-        meter = StreamMeter(held.stream, self.counters)
+        meter = self.figures.meters[held.stream]
         one = _Log(held, meter, self._folders[held.stream], trio.CancelScope())
-        if self._config.quorum and self._witnesses is not None:
+        if self._config.quorum:
             one.accepted = deque(maxlen=CIVIC_OPEN_MAX)
         return one
 
@@ -259,14 +264,30 @@ class CivicDesk:
         assert self._config is not None
         stream = one.held.stream
         return CivicHolder(
-            LogConfig(stream, (self._signers[stream],), TYPES, self._config.quorum, self._config.desks),
+            LogConfig(
+                stream, (self._signers[stream],), self._types(stream), self._config.quorum, self._config.desks
+            ),
             one.held.epoch,
             Places(store, self._records, one.folder),
-            _now_minute,
+            self._now_minute,
             one.meter,
-            self._witnesses(stream) if self._config.quorum and self._witnesses else None,
+            self._asking_witnesses(one) if self._config.quorum else None,
             partial(self._witnessed, one),
         )
+
+    def _types(self, stream: str) -> dict[str, TransactionType]:
+        """What may be filed there."""
+        return TYPES | ({KEYS: self._announcements} if stream == CITY else {})
+
+    def _asking_witnesses(self, one: _Log) -> Witnesses:
+        assert self._config is not None
+        stream, publish = one.held.stream, self._config.publish
+        if self._witnesses is not None:
+            return self._witnesses(stream)
+        where = [(witness.url, witness.key) for witness in self._config.witnesses]
+        proofs = publish.with_name(f"{publish.name}-proofs") / stream
+        keys = [self._signers[stream].key]
+        return HttpWitnesses(keys, one.folder, where, self._config.quorum, proofs, one.meter)
 
     async def _opened(self, one: _Log) -> CivicStore:
         """The store, opened by the first who needs it, once the folder can be read as well."""
@@ -297,6 +318,23 @@ class CivicDesk:
             self._answered = trio.Event()
             answers, self._answers = tuple(self._answers), []
             self._tell(HolderAnswered(answers))
+
+    async def _yield_on(self) -> None:
+        """Says which streams fail here for long, and for how long others should hold them."""
+        if self._config is None or self._config.store.path is not None:
+            return  # a file is on this machine alone
+        failing: dict[str, float] = {}  # since when
+        yielded: dict[str, float] = {}  # until when
+        while True:
+            await trio.sleep(YIELD_LOOK_S)
+            now_s, before = trio.current_time(), yielded
+            fail = [stream for stream, one in self._logs.items() if one.failing or one.meter.failing]
+            failing = {stream: failing.get(stream, now_s) for stream in fail}
+            long = [stream for stream, since_s in failing.items() if now_s - since_s >= CIVIC_YIELD_S]
+            yielded = {stream: until_s for stream, until_s in yielded.items() if until_s > now_s}
+            yielded |= dict.fromkeys(long, now_s + CIVIC_YIELDED_S)
+            if yielded.keys() != before.keys():
+                self._tell(HoldersFail(frozenset(yielded)))
 
     # ---- requests and their answers
 
@@ -352,7 +390,3 @@ class CivicDesk:
 
 def _size(note: Note) -> int:
     return Checkpoint.parse(note.text).size
-
-
-def _now_minute() -> int:
-    return int(time.time()) // 60

@@ -76,6 +76,12 @@ class Witnesses(Protocol):
 class CivicMeter:
     """What the holder counts, for somebody to show; each call is told at once."""
 
+    def began(self, holder: CivicHolder) -> None:
+        """This holder is at work, and may be asked how it is."""
+
+    def ended(self) -> None:
+        """It is not any more."""
+
     def took(self, stage: str, seconds: float) -> None:
         """A stage (a step's name, `receipts` or `whole`: from filed to answered) took so long."""
 
@@ -84,6 +90,15 @@ class CivicMeter:
 
     def failed(self, stage: str, reason: str) -> None:
         """A step did not happen, or nobody can tell."""
+
+    def published(self, size: int) -> None:
+        """A checkpoint of this size is to be seen."""
+
+    def witnessed(self, size: int) -> None:
+        """A checkpoint of this size has the signatures of enough witnesses."""
+
+    def witness(self, name: str, outcome: str) -> None:
+        """A witness has been asked: `signed`, or why not."""
 
     def alarm(self, refusal: Refusal) -> None:
         """The log is read-only from now on, and people must look."""
@@ -145,6 +160,17 @@ class CivicHolder:
         self._ended = False
         self._epoch = epoch
         self._since: int | None = None  # the size at the first fence: what came later is of this epoch
+        self._trouble: Exception | None = None
+
+    @property
+    def trouble(self) -> Exception | None:
+        """What the last step failed with, to be said to whoever asks how it is; None if it succeeded."""
+        return self._trouble
+
+    @property
+    def copies(self) -> int:
+        """On how many disks an accepted entry is; 0 before anything was written."""
+        return self._places.store.copies
 
     @property
     def stage(self) -> Stage:
@@ -188,6 +214,7 @@ class CivicHolder:
 
     async def run(self) -> Stage:
         """Hold the log until somebody else does or people must look; the stage it ended in."""
+        self._meter.began(self)
         try:
             async with trio.open_nursery() as nursery:
                 self._do(self._machine.start())
@@ -196,6 +223,7 @@ class CivicHolder:
                 nursery.cancel_scope.cancel()  # who asks witnesses for a log that is not ours any more
         finally:
             self._ended = True
+            self._meter.ended()
             waiting, self._waiting = self._waiting, {}
             for one in waiting.values():
                 one.told(self._machine.closed or MOVED)
@@ -226,15 +254,18 @@ class CivicHolder:
                 self._meter.alarm(refusal)
             case AskWitnesses(checkpoint):
                 nursery.start_soon(self._ask, checkpoint)
-            case KeepWitnessed(checkpoint):
+            case KeepWitnessed(checkpoint, size):
                 with self._told("KeepWitnessed"):
                     await trio.to_thread.run_sync(self._places.folder.show, WITNESSED, checkpoint)
+                    self._meter.witnessed(size)
                     self._witnessed(checkpoint)
             case _:
                 result = await self._carry_out(effect)
                 self._do(self._machine.step(result, trio.current_time()))
-                if isinstance(effect, Publish) and isinstance(result, Published):
-                    nursery.start_soon(self._prune, effect)  # nobody waits for it
+                if isinstance(result, Published):
+                    self._meter.published(self.size)
+                    if isinstance(effect, Publish):
+                        nursery.start_soon(self._prune, effect)  # nobody waits for it
 
     # ---- steps
 
@@ -246,8 +277,8 @@ class CivicHolder:
                 case Fence(ticket, epoch):
                     row = await self._places.store.fence(self._log.stream, epoch)
                     result = Fenced(ticket, row.epoch, row.fences)
-                case ReadHeads(ticket):
-                    result = HeadsRead(ticket, await self._heads())
+                case ReadHeads(ticket, seen):
+                    result = HeadsRead(ticket, await self._heads(seen))
                 case Commit():
                     result = await self._commit(step)
                 case PutRecord():
@@ -266,16 +297,19 @@ class CivicHolder:
         begun_s = time.perf_counter()
         try:
             yield
-        except (CommitUnknown, OutcomeUnknown):
+        except (CommitUnknown, OutcomeUnknown) as error:
+            self._trouble = error
             self._meter.failed(name, "unknown")
         except (StorageFailed, CoordinationDown) as error:
+            self._trouble = error
             self._meter.failed(name, error.reason)
         else:
+            self._trouble = None
             self._meter.took(name, time.perf_counter() - begun_s)
 
     async def _commit(self, step: Commit) -> Committed | Missed:
         row = Row(step.epoch, step.fences, step.size)
-        decide = partial(plan_batch, desks=self._log.desks)
+        decide = partial(plan_batch, desks=self._log.desks, late=step.late)
         plan = await self._places.store.commit(self._log.stream, row, step.submissions, decide)
         if plan is None:
             return Missed(step.ticket)
@@ -298,7 +332,7 @@ class CivicHolder:
         if full:
             await trio.to_thread.run_sync(self._places.folder.prune, full)
 
-    async def _heads(self) -> Heads:
+    async def _heads(self, seen: Sequence[Checkpoint]) -> Heads:
         """Everything the log is known by; the edge and the roots are made of the store's entries, read one and all."""
         places = self._places
         record = _record(await places.records.read_record(self._log.signers[0].key.name))
@@ -309,7 +343,7 @@ class CivicHolder:
         if self._since is None:
             self._since = size
         edge, self._edges = Edge(), {0: Edge()}
-        heads = {head.size for head in (record, published, witnessed) if head}
+        heads = {head.size for head in (record, published, witnessed, *seen) if head}
         for stop in sorted({size, *(head for head in heads if head <= size)}):
             edge = await self._grown(edge, stop)
             self._edges[stop] = edge
@@ -322,12 +356,13 @@ class CivicHolder:
 
     async def _grown(self, edge: Edge, size: int, *, write: bool = False) -> Edge:
         """The edge after the store's entries up to `size`, every new file written if they are to be."""
+        partial = set(Edge.needed(size))  # which may have got their last hash long before the last entry
         while edge.size < size:
             end = min(size, edge.size + CIVIC_READ_MAX)
             entries = await self._places.store.entries(self._log.stream, edge.size, end)
             edge, files = await trio.to_thread.run_sync(edge.append, entries)
             if write:
-                wanted = [file for file in files if file.tile.full or end == size]
+                wanted = [file for file in files if file.tile.full or file.tile in partial]
                 await trio.to_thread.run_sync(self._places.folder.write, wanted)
         return edge
 

@@ -1,10 +1,12 @@
 """Which coordination store a node uses and how it is opened: `[coordination]`, turned into an engine.
 
-A password is read from its file when the store is opened; no setting and no error ever holds it.
+A password is read from its file, or taken from the environment, when the store is opened; no setting and no error ever
+holds it.
 """
 
 from __future__ import annotations
 
+import os
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,7 @@ from shard_node.errors import ConfigError
 if TYPE_CHECKING:
     from shard_node.coordination.interface import CityStore
 
-__all__ = ["ENGINES", "PASSWORD_BYTES_MAX", "StoreConfig", "open_store"]
+__all__ = ["ENGINES", "PASSWORD_BYTES_MAX", "StoreConfig", "conninfo", "open_store"]
 
 ENGINES: Final = ("sqlite", "etcd", "postgresql")
 PASSWORD_BYTES_MAX: Final = 1_024
@@ -33,10 +35,12 @@ class StoreConfig:
     dsn: str = ""
     user: str = ""
     password_file: Path | None = None
+    password_env: str = ""
     ca_file: Path | None = None
     cert_file: Path | None = None
     key_file: Path | None = None
     table: str = "coordination"  # of the configuration, that says so
+    copies: int = 1  # on how many disks a civic log's commit has to be
 
     @property
     def key(self) -> str:
@@ -71,7 +75,7 @@ def open_store(settings: StoreConfig) -> CityStore:
         case "postgresql":
             from shard_node.coordination.postgres import PostgresCoordination
 
-            return PostgresCoordination(_conninfo(settings))
+            return PostgresCoordination(conninfo(settings))
         case _:
             from shard_node.coordination.sqlite import SqliteCoordination
 
@@ -80,6 +84,13 @@ def open_store(settings: StoreConfig) -> CityStore:
 
 
 def _password(settings: StoreConfig) -> str:
+    if settings.password_env:
+        password = os.environ.get(settings.password_env, "")
+        if not password or "\0" in password:
+            raise ConfigError(
+                f"{settings.table}.password_env names {settings.password_env}, which is not set where the node runs."
+            )
+        return password
     if settings.password_file is None:
         return ""
     try:
@@ -109,14 +120,17 @@ def _tls(settings: StoreConfig) -> ssl.SSLContext:
     return context
 
 
-def _conninfo(settings: StoreConfig) -> dict[str, str]:
-    """What libpq is told, as keywords."""
+def conninfo(settings: StoreConfig) -> dict[str, str]:
+    """What libpq is told of a store in PostgreSQL, as keywords.
+
+    Raises ConfigError: the password cannot be had.
+    """
     from psycopg.conninfo import conninfo_to_dict
 
     told = {key: str(value) for key, value in conninfo_to_dict(settings.dsn).items() if value is not None}
     if settings.user:
         told |= {"user": settings.user}
-    if settings.password_file is not None:
+    if settings.password_file is not None or settings.password_env:
         told |= {"password": _password(settings)}
     if settings.ca_file is not None:
         told |= {"sslmode": "verify-full", "sslrootcert": str(settings.ca_file)}

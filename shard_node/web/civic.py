@@ -13,19 +13,21 @@ may read, from any page. A tile that is whole never changes; the checkpoint is a
 from __future__ import annotations
 
 import re
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 import trio
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from p2pworld.civic.relay import RETRY
+from p2pworld.civic.reasons import words_for
 from p2pworld.errors import Refusal, RemoteError
 from p2pworld.limits import CIVIC_SUBMISSION_BYTES_MAX
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.tiles import Tile
 from shard_node.civic.folder import CHECKPOINT, WITNESSED
 from shard_node.civic.holder import receipts_of
+from shard_node.execute import now
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
@@ -48,28 +50,29 @@ _STATUS: Final = {"civic-size": 413, "civic-stream": 404, "civic-read-only": 503
 
 def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Route]:
     """The routes over one node."""
+    reading = trio.CapacityLimiter(1)  # of the city's log: what it announces is read on, by one at a time
 
     async def file(request: Request) -> Response:
         address = request.client.host if request.client else ""
-        if not doors.may_file(address, _now_s()):
+        if not doors.may_file(address, now().boot_s):
             return _refused(
                 Refusal("civic-busy", "too much is filed from here at once; try again in a moment")
             )
-        body = b""
-        with trio.move_on_after(FILE_S) as waited:
-            async for part in request.stream():
-                body += part
-                if len(body) > CIVIC_SUBMISSION_BYTES_MAX:
-                    break
-        if waited.cancelled_caught:
-            return _refused(Refusal("civic-malformed", "this did not come within 15 seconds"))
+        body = await _body(request)
+        if body is None:
+            return _refused(Refusal("civic-malformed", f"this did not come within {FILE_S:g} seconds"))
         answer = await desk.file(body)
         if answer.refusal is not None:
             return _refused(answer.refusal)
         return Response(answer.receipt, media_type=TEXT, headers={"Cache-Control": "no-store"})
 
     async def streams(request: Request) -> Response:
-        return JSONResponse({"streams": _streams(executor, desk)}, headers=OPEN)
+        try:
+            announced = await trio.to_thread.run_sync(desk.announced, limiter=reading)
+        except StorageFailed as error:
+            return _refused(Refusal("civic-down", f"the city's log cannot be read just now: {error.reason}"))
+        told = {"streams": _streams(executor, desk), "announced": announced}
+        return JSONResponse(told, headers=OPEN | {"Cache-Control": "no-cache"})
 
     async def receipt(request: Request) -> Response:
         stream, index = request.path_params["stream"], request.path_params["index"]
@@ -115,8 +118,16 @@ def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Rout
     ]
 
 
-def _now_s() -> float:
-    return trio.current_time()
+async def _body(request: Request) -> bytes | None:
+    """What is filed, of something too long no more than shows it; None if it does not come."""
+    body = b""
+    with trio.move_on_after(FILE_S) as waited:
+        async with aclosing(request.stream()) as parts:
+            async for part in parts:
+                body += part
+                if len(body) > CIVIC_SUBMISSION_BYTES_MAX:
+                    break
+    return None if waited.cancelled_caught else body
 
 
 def _streams(executor: Executor, desk: CivicDesk) -> list[dict[str, object]]:
@@ -176,10 +187,16 @@ def _receipt(folder: PublishedLog, index: int) -> bytes | None:
 
 
 def _refused(refusal: Refusal) -> JSONResponse:
-    retry = refusal.reason in RETRY
-    status = 503 if retry else _STATUS.get(refusal.reason, 400)
-    told = {"reason": refusal.reason, "en": refusal.sentence, "ko": "", "retry": retry}
-    headers = OPEN | ({"Retry-After": str(AGAIN_S)} if retry else {})
+    words = words_for(refusal.reason)
+    status = 503 if words.again else _STATUS.get(refusal.reason, 400)
+    told = {
+        "reason": refusal.reason,
+        "en": words.en,
+        "ko": words.ko,
+        "retry": words.again,
+        "said": refusal.sentence,
+    }
+    headers = OPEN | ({"Retry-After": str(AGAIN_S)} if words.again else {})
     return JSONResponse(told, status_code=status, headers=headers)
 
 

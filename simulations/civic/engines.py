@@ -77,7 +77,7 @@ def commit(step: Commit, *, fenced: bool = True) -> Callable[[Kept], tuple[Kept,
         if fenced and row != (step.epoch, step.fences, step.size):
             return kept, Missed(step.ticket)
         named = {index: kept.entries[index] for index in named_entries(step.size, step.submissions)}
-        plan = plan_batch(step.size, step.epoch, step.submissions, kept.known, named)
+        plan = plan_batch(step.size, step.epoch, step.submissions, kept.known, named, late=step.late)
         sealed = dict(kept.sealed)
         for submission in step.submissions:
             learned = plan.learned.get(submission.filing.key)

@@ -280,7 +280,7 @@ class Keeper:
                 put = self._then(partial(self._record_put, ticket))
                 place.records.put(host, self.log.origin, before, step.record.to_bytes(), put)
             case ReadHeads():
-                self._read_heads(ticket)
+                self._read_heads(step)
             case Publish():
                 told = self._then(partial(self._published, ticket))
                 place.folder.publish(step.files, step.checkpoint, told)
@@ -293,34 +293,34 @@ class Keeper:
     def _published(self, ticket: int, durable: bool) -> None:
         self._told(ticket, Published(ticket) if durable else None)
 
-    def _heads_read(self, ticket: int, record: bytes | None, kept: Kept | None) -> None:
-        self._told(ticket, self._heads(ticket, record, kept) if kept else None)
+    def _heads_read(self, step: ReadHeads, record: bytes | None, kept: Kept | None) -> None:
+        self._told(step.ticket, self._heads(step, record, kept) if kept else None)
 
-    def _read_heads(self, ticket: int) -> None:
+    def _read_heads(self, step: ReadHeads) -> None:
         """The record first, the store last: so what is read of them may lie apart, and is never the wrong way round."""
-        place = self._places
+        place, ticket = self._places, step.ticket
 
         def recorded(found: Found | None) -> None:
             if found is None:
                 self._told(ticket, None)
                 return
             self._busy = True
-            read = self._then(partial(self._heads_read, ticket, found.record))
+            read = self._then(partial(self._heads_read, step, found.record))
             place.engine.read(self.host.number, self.log.stream, read)
 
         place.records.read(self.host.number, self.log.origin, self._then(recorded))
 
-    def _heads(self, ticket: int, data: bytes | None, kept: Kept) -> HeadsRead:
+    def _heads(self, step: ReadHeads, data: bytes | None, kept: Kept) -> HeadsRead:
         record = parse_record(data) if data else None
         published, witnessed = (_head(self._places.folder.note(name)) for name in (CHECKPOINT, WITNESSED))
-        heads = {head.size for head in (record, published, witnessed) if head}
+        heads = {head.size for head in (record, published, witnessed, *step.seen) if head}
         size, edge = len(kept.entries), Edge()
         self._edges = {0: edge}
         for stop in sorted({size, *(head for head in heads if head <= size)}):
             edge = edge.append(kept.entries[edge.size : stop])[0]
             self._edges[stop] = edge
         roots = {head: self._edges[head].root() for head in heads if head <= size}
-        return HeadsRead(ticket, Heads(edge, roots, record, published, witnessed))
+        return HeadsRead(step.ticket, Heads(edge, roots, record, published, witnessed))
 
     def _republish(self, step: Republish) -> None:
         place, ticket = self._places, step.ticket

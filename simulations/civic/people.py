@@ -92,11 +92,11 @@ def _secret(stream: str, number: int, of: str) -> bytes:
 
 
 @cache
-def _submission(stream: str, number: int, text: str) -> Submission:
+def _submission(stream: str, number: int, text: str, minute: int = _MINUTE) -> Submission:
     person = Signer.from_seed(hashlib.sha256(b"citizen %d" % (number % _CITIZENS)).digest())
     seed, blob, nonce = (_secret(stream, number, of) for of in ("seed", f"blob {text}", "nonce"))
     public, private, secrets = {"topic": "parks"}, {"text": text}, Secrets(seed, blob, nonce)
-    return file_transaction(SUGGESTION, stream, _MINUTE, public, private, person, [_OFFICE], secrets)
+    return file_transaction(SUGGESTION, stream, minute, public, private, person, [_OFFICE], secrets)
 
 
 def _erasure(stream: str, number: int, place: int, asker: int, claimed: bytes = b"") -> Submission:
@@ -185,7 +185,7 @@ class Citizens:
         if which == 0:
             return self._paper(name, stream, replace(good, sig=bytes(64)), "civic-signature")
         if which == 1:
-            late = replace(good, filing=replace(good.filing, minute=_MINUTE + 20))
+            late = _submission(stream, number, "text", _MINUTE + 20)
             return self._paper(name, stream, late, "civic-clock")
         if which == 2:
             unknown = replace(good, filing=replace(good.filing, type="petition"))

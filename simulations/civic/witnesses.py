@@ -55,6 +55,7 @@ class Witnesses:
     def ask(self, checkpoint: Note, folder: Folder, now_s: int, done: Callable[[Cosigned], None]) -> None:
         """Have all that are up sign it; what came of it within their time."""
         verified: list[Verified] = []
+        shown: list[Checkpoint] = []  # what they have signed, and this does not continue
         last_s = 0.0
         for number in range(len(self._witnesses)):
             took_s = self._dice.uniform(*_ANSWER_S)
@@ -62,29 +63,38 @@ class Witnesses:
                 last_s = _PATIENCE_S
                 continue
             last_s = max(last_s, took_s)
-            self._agenda.after(took_s, partial(self._asked, number, checkpoint, folder, now_s, verified))
-        self._agenda.after(last_s + 0.001, lambda: done(Cosigned(checkpoint, tuple(verified))))
+            self._agenda.after(
+                took_s, partial(self._asked, number, checkpoint, folder, now_s, verified, shown)
+            )
+        self._agenda.after(last_s + 0.001, lambda: done(Cosigned(checkpoint, tuple(verified), tuple(shown))))
 
-    def _asked(self, number: int, note: Note, folder: Folder, now_s: int, verified: list[Verified]) -> None:
-        verified.extend(self._sign(number, note, folder, now_s))
-
-    def _sign(self, number: int, note: Note, folder: Folder, now_s: int) -> tuple[Verified, ...]:
+    def _asked(
+        self,
+        number: int,
+        note: Note,
+        folder: Folder,
+        now_s: int,
+        verified: list[Verified],
+        shown: list[Checkpoint],
+    ) -> None:
+        """One of them signs, and remembers it; or shows what it has signed, if this is not its continuation."""
         checkpoint = Checkpoint.parse(note.text)
         seen = self._seen[number].get(checkpoint.origin)
         old = seen.size if seen else 0
-        if old > checkpoint.size:  # of a holder that was slow: the witness is further already
-            return ()
+        if seen and old > checkpoint.size:  # of a holder that was overtaken, or of a log that was set back
+            shown.append(Checkpoint(checkpoint.origin, seen.size, seen.root))
+            return
         try:
             proof = prove(consistency_spans(old, checkpoint.size), TileHashes(checkpoint.size, folder))
         except RemoteError:
-            return ()
+            return
         body = AddCheckpoint(old, proof, note).to_bytes()
         decided = self._witnesses[number].add_checkpoint(body, self._seen[number].get, now_s)
         if not isinstance(decided, Remember):
             self.on_refusal(checkpoint.origin, decided.reason)
-            return ()
+            return
         self._seen[number][checkpoint.origin] = decided.seen
         if self.answers_to_lose:
             self.answers_to_lose -= 1
-            return ()
-        return read_cosignatures(decided.answer.body, note, self.keys)
+        else:
+            verified.extend(read_cosignatures(decided.answer.body, note, self.keys))

@@ -40,6 +40,8 @@ ARGUED: Final[dict[str, str]] = {
         "no step gives a stream a standby, so a stream that another holds adds nobody to the lists that are asked for"
     ),
     "proposals.Proposals._add_standbys: without: self._city.is_listed(peer)": _REFUSED,
+    "proposals.Proposals._hold_streams: without: stream.shared #2": _REFUSED,
+    "proposals.Proposals._hold_streams: without: holding.holder == self.who": _REFUSED,
     "proposals.Proposals._steward: without: city.format == 1": _REFUSED,
     "proposals.Proposals._drain: without: self._city.format == 1": _REFUSED,
     "proposals.Proposals._drain: without: not self._city.takes(self.who)": _REFUSED,

@@ -117,6 +117,7 @@ _MAP: Final = ("tests/world/test_citymap.py",)
 _OWNERSHIP: Final = (
     "tests/world/test_ownership_alone.py",
     "tests/world/test_proposals.py",
+    "tests/world/test_streams.py",
     "tests/world/test_ownership.py",
 )
 _OBJECTS: Final = (

@@ -14,7 +14,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 import pytest
@@ -22,7 +22,7 @@ from psycopg.conninfo import make_conninfo
 
 from simulations.processes import die_with_parent, free_ports
 
-__all__ = ["PostgresServer", "postgres_or_skip"]
+__all__ = ["PostgresServer", "Standby", "postgres_or_skip"]
 
 READY_S = 30.0
 POLL_S = 0.02
@@ -61,7 +61,7 @@ class PostgresServer:
     """One server; as a context it runs, and is gone with its data afterwards."""
 
     def __init__(self) -> None:
-        self._programs = postgres_or_skip()
+        self.programs = postgres_or_skip()
         self.folder = Path(tempfile.mkdtemp(prefix="p2pworld-postgres-", dir=_memory()))
         self.data = self.folder / "data"
         (self.port,) = free_ports(1)
@@ -100,7 +100,7 @@ class PostgresServer:
         self.own(secret)
         subprocess.run(
             [
-                *(str(self._programs / "initdb"), "--pgdata", str(self.data), "--username", "postgres"),
+                *(str(self.programs / "initdb"), "--pgdata", str(self.data), "--username", "postgres"),
                 *("--auth", "scram-sha-256", "--pwfile", str(secret), "--encoding", "UTF8"),
                 *("--locale", "C", "--no-sync"),
             ],
@@ -115,7 +115,7 @@ class PostgresServer:
         arguments = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [str(self._programs / "postgres"), "-D", str(self.data), *arguments],
+                [str(self.programs / "postgres"), "-D", str(self.data), *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -135,6 +135,11 @@ class PostgresServer:
                 time.sleep(POLL_S)
             else:
                 return
+
+    def set(self, name: str, value: str) -> None:
+        """Change a setting while it runs."""
+        self.execute(f"ALTER SYSTEM SET {name} = '{value}'")
+        self.execute("SELECT pg_reload_conf()")
 
     def execute(self, statement: str, database: str = "postgres") -> list[Any]:
         """One statement by the superuser, as any other program would put it."""
@@ -169,7 +174,7 @@ class PostgresServer:
         log = self.folder / "log"
         return log.read_text(errors="replace")[-2_000:] if log.exists() else ""
 
-    def __enter__(self) -> PostgresServer:
+    def __enter__(self) -> Self:
         try:
             self.make()
             self.start()
@@ -181,3 +186,27 @@ class PostgresServer:
     def __exit__(self, *_: object) -> None:
         self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Standby(PostgresServer):
+    """A streaming standby of a server that runs, which knows it by this name."""
+
+    NAME = "standby"
+
+    def __init__(self, primary: PostgresServer) -> None:
+        super().__init__()
+        self._primary = primary
+        self.settings |= {"wal_retrieve_retry_interval": "50ms"}
+
+    def make(self) -> None:
+        """Make it from a copy of the primary, taken while that runs."""
+        subprocess.run(
+            [
+                *(str(self.programs / "pg_basebackup"), "--pgdata", str(self.data), "--write-recovery-conf"),
+                *("--dbname", make_conninfo(**self._primary.conninfo(application_name=self.NAME))),
+                *("--checkpoint", "fast", "--no-sync"),
+            ],
+            check=True,
+            cwd=self.folder,
+            **self._as_user,
+        )

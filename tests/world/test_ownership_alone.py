@@ -12,6 +12,7 @@ from p2pworld.errors import Refusal
 from p2pworld.geometry import Cell
 from p2pworld.ids import Incarnation
 from p2pworld.limits import REVOKED_TURN_S
+from p2pworld.membership import Lease
 from p2pworld.messages import Instant
 from p2pworld.world.citymap import EMPTY, CityMap, Member, add_standby, fail_over, genesis
 from p2pworld.world.ownership import (
@@ -88,7 +89,7 @@ class Alone:
         """The read on its way shows this map, and that B has renewed or not."""
         self.one(ReadMap)
         self.counter += renews
-        leases = ((ME, 0, False), (OTHER, self.counter, False))
+        leases = (Lease(ME, 0, False), Lease(OTHER, self.counter, False))
         version = (city or self.machine.city).version
         self.answer(MapRead(version, city, leases))
 
@@ -169,7 +170,7 @@ def test_a_renewal_that_is_answered_after_the_end_means_nothing(alone: Alone) ->
     alone.tick(TTL_S / 4)
     renewal = alone.one(Renew)
     alone.one(ReadMap)
-    alone.answer(MapRead(1, None, ((ME, 0, True), (OTHER, 1, False))))
+    alone.answer(MapRead(1, None, (Lease(ME, 0, True), Lease(OTHER, 1, False))))
     assert alone.news[-1] is Ended
     alone.answer(Renewed(renewal.token, True))
     assert alone.machine.lapsed(alone.now)
@@ -180,7 +181,7 @@ def ended(alone: Alone) -> None:
     alone.tick(TTL_S / 4)
     alone.answer(Renewed(alone.one(Renew).token, False))
     alone.one(ReadMap)
-    alone.answer(MapRead(1, None, ((OTHER, 1, False),)))
+    alone.answer(MapRead(1, None, (Lease(OTHER, 1, False),)))
     alone.one(Register)
 
 
@@ -220,7 +221,7 @@ def test_only_anothers_renewal_tells_that_another_lives(alone: Alone) -> None:
     since_s = alone.now_s
     alone.tick(READ_EVERY_S)
     alone.one(ReadMap)
-    alone.answer(MapRead(1, None, ((ME, 5, False), (OTHER, alone.counter, False))))
+    alone.answer(MapRead(1, None, (Lease(ME, 5, False), Lease(OTHER, alone.counter, False))))
     assert not alone.machine.others_live(since_s)
     alone.tick(READ_EVERY_S)
     alone.read(renews=True)
@@ -368,7 +369,7 @@ def test_whoever_leaves_the_map_by_its_own_wish_is_done(alone: Alone) -> None:
     alone.tick(READ_EVERY_S)
     alone.now_s += TTL_S / 4
     alone.machine.tick(alone.now)  # a renewal that has not been taken yet
-    alone.machine.step(MapRead(gone.version, gone, ((ME, 0, False), (OTHER, 1, False))), alone.now)
+    alone.machine.step(MapRead(gone.version, gone, (Lease(ME, 0, False), Lease(OTHER, 1, False))), alone.now)
     assert alone.machine.retired
     assert alone.machine.take_requests() == ()
     assert Ended not in [type(one) for one in alone.machine.take_news()]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from p2pworld.errors import Refusal
@@ -12,7 +13,7 @@ from p2pworld.limits import REVOKED_TURN_S
 from p2pworld.membership import LeaseJudge
 from p2pworld.world import citymap
 from p2pworld.world.citymap import EMPTY, CityMap, Member, Wish, WishKind, steps
-from p2pworld.world.proposals import ORPHAN_WAIT_S, Proposals, Wants
+from p2pworld.world.proposals import ORPHAN_WAIT_S, Proposals, StreamClaim, Wants
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -56,11 +57,11 @@ class Node:
         dead: Collection[Incarnation] = (),
         claims: tuple[Cell, ...] = (),
         take_orphans: bool = False,
+        streams: tuple[StreamClaim, ...] = (),
     ) -> None:
         self.judge = LeaseJudge(TTL_S)
-        self.proposals = Proposals(
-            A.node, ("tls://link", "ws://play", "http://web"), claims, take_orphans, self.judge
-        )
+        urls = ("tls://link", "ws://play", "http://web")
+        self.proposals = Proposals(A.node, urls, claims, take_orphans, self.judge, streams=streams)
         self.proposals.begin(who)
         self.read(city, NOW_S, dead)
 
@@ -157,12 +158,65 @@ def test_the_steward_says_what_the_map_does_not_say_yet() -> None:
 
 
 def test_an_older_map_is_upgraded_when_the_steward_wishes_it() -> None:
-    old = CityMap(
-        *(getattr(founded(), name) for name in ("version", "generation", "members", "cells", "streams")), 1
-    )
+    old = replace(founded(), format=1)
     assert Node(old).next() is None
     assert Node(old).proposed(upgrade=True).format == 2
     assert Node(founded()).next(upgrade=True) is None
+
+
+# ---- civic streams
+
+DISK, SERVER = StreamClaim("jongno", shared=False), StreamClaim("jongno", shared=True)
+
+
+def held(claim: StreamClaim, by: Member = A) -> CityMap:
+    return made(citymap.claim_stream(founded(), by.who, claim.name, claim.shared))
+
+
+def test_a_stream_that_is_new_is_taken_and_named_after_the_disk_it_is_on() -> None:
+    on_disk = Node(founded(), streams=(DISK,)).proposed().streams["jongno"]
+    assert (on_disk.holder, on_disk.host) == (A.who, A.node)
+    on_server = Node(founded(), streams=(SERVER,)).proposed().streams["jongno"]
+    assert (on_server.holder, on_server.host) == (A.who, None)
+    assert Node(held(SERVER, B), streams=(SERVER,)).next() is None, "another holds it"
+
+
+def test_a_stream_whose_holder_has_gone_is_taken_by_who_has_its_store() -> None:
+    lost = made(citymap.fail_over(held(SERVER, B), B.who, A.who))
+    assert Node(lost, streams=(SERVER,)).proposed().streams["jongno"].holder == A.who
+    elsewhere = made(citymap.fail_over(held(DISK, B), B.who, A.who))
+    assert Node(elsewhere, streams=(DISK,)).next() is None, "it is on a disk that is not here"
+    mine = made(citymap.join(made(citymap.fail_over(held(DISK), A.who, B.who)), member("a", 2)))
+    assert Node(mine, Incarnation(A.node, 2), streams=(DISK,)).proposed().streams["jongno"].holder is not None
+    freed = made(citymap.give_up_stream(held(SERVER, B), B.who, "jongno"))
+    assert Node(freed, streams=(DISK,)).next() is None, "nobody has lost it here"
+    assert Node(freed, streams=(SERVER,)).proposed().streams["jongno"].holder == A.who
+
+
+def test_who_ends_or_yields_gives_a_stream_up_that_another_can_hold_and_takes_none() -> None:
+    draining = made(citymap.drain(held(SERVER), A.node, True))
+    for node, wants in (
+        (Node(held(SERVER), streams=(SERVER,)), {"yields": frozenset({"jongno"})}),
+        (Node(draining, streams=(SERVER,)), {}),
+        (Node(draining, streams=(SERVER,)), {"drain": True}),
+    ):
+        assert node.proposed(**wants).streams["jongno"].holder is None
+    on_disk = Node(held(DISK), streams=(DISK,))
+    assert on_disk.next(yields=frozenset({"jongno"})) is None
+    assert Node(held(SERVER, B), streams=(SERVER,)).next(yields=frozenset({"jongno"})) is None
+    assert Node(held(SERVER), streams=(SERVER,)).next(yields=frozenset({"another"})) is None
+    new = made(citymap.drain(founded(), A.node, True))
+    assert Node(new, streams=(SERVER,)).next() is None
+    assert (
+        Node(founded(), streams=(DISK,)).proposed(yields=frozenset({"jongno"})).streams["jongno"].holder
+        == A.who
+    )
+
+
+def test_who_says_that_it_ends_takes_no_stream_though_the_map_cannot_tell_it_yet() -> None:
+    old = replace(founded(), format=1)
+    assert Node(old, streams=(SERVER,)).next(drain=True) is None
+    assert Node(old, streams=(SERVER,)).proposed().streams["jongno"].holder == A.who
 
 
 # ---- coming and going

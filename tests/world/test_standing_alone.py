@@ -126,8 +126,8 @@ def test_its_people_are_told_once_each_time_the_lease_runs_out(node: Node) -> No
     assert node.people.lapsed
     [told] = node.out.sends
     assert isinstance(told, ToClient)
-    assert (told.conn, told.message.code) == (5, "lapsed")  # type: ignore[union-attr]
     assert isinstance(told.message, Notice)
+    assert (told.conn, told.message.code) == (5, "lapsed")
     node.ownership.lease = True
     node.judge()
     assert not node.people.lapsed

@@ -126,6 +126,29 @@ def test_who_ends_gives_its_stream_up_and_takes_none() -> None:
     assert held.lost is None
 
 
+def test_what_a_node_cannot_hold_is_left_to_others_for_a_while() -> None:
+    world = city({"a": SERVER, "c": None})
+    world.start("b", streams=(SERVER,))
+    world.run(2.0)
+    assert holder(world) == "a"
+    world.seats["a"].machine.wants(Wants(yields=frozenset({"jongno", "other"})))
+    world.run_until(lambda: holder(world) == "b", 2.0)
+    world.seats["b"].machine.wants(Wants(yields=frozenset({"jongno"})))
+    world.run(3.0)
+    assert holder(world) is None
+    world.seats["a"].machine.wants(Wants())
+    world.run_until(lambda: holder(world) == "a", 2.0)
+
+
+def test_what_is_on_a_disk_is_left_to_nobody() -> None:
+    world = city({"a": DISK, "c": None})
+    first = holding(world)
+    world.seats["a"].machine.wants(Wants(yields=frozenset({"jongno"})))
+    world.run(3.0)
+    assert holder(world) == "a"
+    assert holding(world) == first
+
+
 def test_who_ends_keeps_what_is_on_its_disk_until_it_has_left() -> None:
     world = city({"c": None})
     machine = world.start("a", orphans=False, streams=(DISK,)).machine
