@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.limits import (
@@ -48,11 +49,13 @@ class Doors:
 
     def __init__(self, unlimited: Iterable[Network] = ()) -> None:
         self._unlimited = tuple(unlimited)
+        # to read an address costs more than to count what it files
+        self._named = lru_cache(DOOR_ADDRESSES_MAX)(self._name)
         self._doors: dict[str, _Door] = {}  # in the order of the last that came
 
     def may_enter(self, address: str, now_s: float) -> bool:
         """Whether one more connection of this address may be accepted now; it is half open from now on."""
-        name = self._name(address)
+        name = self._named(address)
         if name is None:
             return True
         door = self._door(name, now_s)
@@ -63,7 +66,7 @@ class Doors:
 
     def may_file(self, address: str, now_s: float) -> bool:
         """Whether one more thing that this address files may be taken now."""
-        name = self._name(address)
+        name = self._named(address)
         if name is None:
             return True
         return self._door(name, now_s).filing.take(FILES_PER_S_ADDRESS, FILES_BURST_ADDRESS, now_s)
@@ -74,14 +77,14 @@ class Doors:
 
     def closed(self, address: str) -> None:
         """A half-open connection of this address is gone."""
-        name = self._name(address)
+        name = self._named(address)
         door = self._doors.get(name) if name is not None else None
         if door is not None and door.half_open:
             door.half_open -= 1
 
     def half_open(self, address: str) -> int:
         """How many connections of this address are half open, of those that are counted."""
-        name = self._name(address)
+        name = self._named(address)
         door = self._doors.get(name) if name is not None else None
         return door.half_open if door is not None else 0
 

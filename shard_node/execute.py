@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from p2pworld.core import Event, Node
     from p2pworld.errors import Refusal
-    from p2pworld.messages import Write
+    from p2pworld.messages import PlayMessage, Write
     from p2pworld.revocation import Notice
     from shard_node.civic.desk import CivicDesk
     from shard_node.coordination.interface import Coordination
@@ -211,16 +211,22 @@ class Executor:
                 self._ask(request)
 
     def _send(self, sends: SendNow) -> None:
+        """What one client is told leaves in one piece: a send costs more than what is in it."""
         boot_s = now().boot_s
+        told: dict[int, list[PlayMessage]] = {}
         for send in sends.sends:
             if not may_leave(send, sends.lease_deadline_s, boot_s):
                 self.counters["fenced"] += 1
             elif isinstance(send, ToClient):
-                self.play.send(send.conn, send.message)
+                told.setdefault(send.conn, []).append(send.message)
             elif isinstance(send, HangUp):
+                if before := told.pop(send.conn, None):
+                    self.play.send(send.conn, *before)
                 self.play.hang_up(send.conn, send.bye)
             else:
                 self.links.send(send, sends.lease_deadline_s)
+        for conn, messages in told.items():
+            self.play.send(conn, *messages)
 
     # ------------------------------------------------------------------------------------------------- ticking
 

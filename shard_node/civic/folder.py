@@ -27,7 +27,7 @@ from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Tile, TileHashes, decode_
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from p2pworld.merkle.note import Note
@@ -74,17 +74,7 @@ class PublishedLog:
 
     def write(self, files: Iterable[Written]) -> None:
         """Make these files durable and seen."""
-        folders: dict[Path, None] = {}
-        written: dict[Path, Path] = {}
-        with _named(self.path):
-            for file in files:
-                path = self.path / file.tile.path
-                folders |= dict.fromkeys((*_make_folder(path.parent), path.parent))
-                written[path] = _write_beside(path, file.data)
-            self._flush_all(written.values())
-            for path, beside in written.items():
-                os.replace(beside, path)
-            self._flush_all(folders)
+        self._put(files, {})
 
     def show(self, name: str, note: Note) -> None:
         """Make this the note called `name`, unless that is of a larger size.
@@ -92,16 +82,36 @@ class PublishedLog:
         Raises:
             StorageFailed: what is there cannot be read, so it may be larger (`corrupt`).
         """
-        there = self.note(name)
-        if there is not None and _size(there) > _size(note):
-            return
+        self._put((), {name: note})
+
+    def publish(self, files: Iterable[Written], checkpoint: Note) -> None:
+        """Both: `write` these files, then `show` the checkpoint; with one wait less for the disk."""
+        self._put(files, {CHECKPOINT: checkpoint})
+
+    def _put(self, files: Iterable[Written], notes: Mapping[str, Note]) -> None:
+        notes = {name: note for name, note in notes.items() if not self._has_larger(name, note)}
+        folders: dict[Path, None] = {}
+        tiles: dict[Path, Path] = {}
         with _named(self.path):
-            folders = _make_folder(self.path)
-            beside = _write_beside(self.path / name, note.to_bytes())
-            _flush(beside)
-            os.replace(beside, self.path / name)
-            for folder in (*folders, self.path):
-                _flush(folder)
+            for file in files:
+                path = self.path / file.tile.path
+                folders |= dict.fromkeys((*_make_folder(path.parent), path.parent))
+                tiles[path] = _write_beside(path, file.data)
+            folders |= dict.fromkeys(_make_folder(self.path))
+            last = {
+                (path := self.path / name): _write_beside(path, note.to_bytes())
+                for name, note in notes.items()
+            }
+            self._flush_all((*tiles.values(), *last.values()))
+            _move(tiles)
+            self._flush_all(folders)
+            if last:
+                _move(last)
+                _flush(self.path)
+
+    def _has_larger(self, name: str, note: Note) -> bool:
+        there = self.note(name)
+        return there is not None and _size(there) > _size(note)
 
     def prune(self, files: Iterable[Written]) -> None:
         """Take away the narrower forms of those of these tiles that are full."""
@@ -177,6 +187,12 @@ def _make_folder(folder: Path) -> list[Path]:
     if changed:
         folder.mkdir(parents=True, exist_ok=True)
     return changed
+
+
+def _move(written: Mapping[Path, Path]) -> None:
+    """Put each of these files at its place, over what may be there."""
+    for path, beside in written.items():
+        os.replace(beside, path)
 
 
 def _flush(path: Path) -> None:

@@ -284,7 +284,7 @@ class CivicHolder:
                 case PutRecord():
                     result = await self._put_record(step)
                 case Publish():
-                    await trio.to_thread.run_sync(self._publish, step)
+                    await trio.to_thread.run_sync(self._places.folder.publish, step.files, step.checkpoint)
                     result = Published(step.ticket)
                 case Republish():
                     await self._republish(step)
@@ -321,11 +321,6 @@ class CivicHolder:
         name = self._log.signers[0].key.name
         found = await self._places.records.put_record(name, before, step.record.to_bytes())
         return RecordPut(step.ticket, _record(found))
-
-    def _publish(self, step: Publish) -> None:
-        folder = self._places.folder
-        folder.write(step.files)
-        folder.show(CHECKPOINT, step.checkpoint)
 
     async def _prune(self, step: Publish) -> None:
         full = [file for file in step.files if file.tile.full]

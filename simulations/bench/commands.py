@@ -246,6 +246,20 @@ def leases(people: int, seconds: float, ttl_s: float | None, json_file: Path | N
     help="Filings of each run.",
 )
 @click.option(
+    "--store",
+    default="sqlite",
+    show_default=True,
+    type=click.Choice(["sqlite", "postgresql"]),
+    help="The log's.",
+)
+@click.option(
+    "--store",
+    default="sqlite",
+    show_default=True,
+    type=click.Choice(["sqlite", "postgresql"]),
+    help="A file, or PostgreSQL with a synchronous standby.",
+)
+@click.option(
     "--connections", "sockets", default=64, show_default=True, type=click.IntRange(1, 1_000), help="Sockets."
 )
 @click.option(

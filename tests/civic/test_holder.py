@@ -174,7 +174,7 @@ class Faulty:
                 own(*args)
             raise self._error
 
-        return failing_now if name in ("write", "show", "receipts") else failing
+        return failing_now if name in ("publish", "write", "show", "receipts") else failing
 
 
 FAILURES = [
@@ -184,7 +184,7 @@ FAILURES = [
     ("store", "commit", StorageFailed("full", "?"), "full"),
     ("records", "read_record", StorageFailed("io", "?"), "io"),
     ("records", "put_record", OutcomeUnknown("?"), "unknown"),
-    ("folder", "write", StorageFailed("full", "?"), "full"),
+    ("folder", "publish", StorageFailed("full", "?"), "full"),
     ("folder", "show", StorageFailed("io", "?"), "io"),
 ]
 

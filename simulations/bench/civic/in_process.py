@@ -40,6 +40,8 @@ from simulations.bench.civic.filings import STREAM, filed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from p2pworld.merkle.note import Note
+    from p2pworld.merkle.tiles import Written
     from shard_node.civic.store import CivicStore
 
 __all__ = ["main", "measure"]
@@ -70,14 +72,10 @@ class _CountedFolder(PublishedLog):
 
     flushes = 0
 
-    def write(self, files: Iterable[Any]) -> None:
+    def publish(self, files: Iterable[Written], checkpoint: Note) -> None:
         files = list(files)
-        self.flushes += len(files) + len({(self.path / file.tile.path).parent for file in files})
-        super().write(files)
-
-    def show(self, name: str, note: Any) -> None:
-        self.flushes += 2
-        super().show(name, note)
+        self.flushes += len(files) + len({(self.path / file.tile.path).parent for file in files}) + 2
+        super().publish(files, checkpoint)
 
 
 async def measure(directory: Path, count: int, opened: int, dsn: str = "") -> dict[str, Any]:

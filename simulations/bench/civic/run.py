@@ -16,18 +16,18 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from client.gauges import percentile
 from client.policy import policy_of_keys
 from client.verify import Status, verify_paths
+from p2pworld.civic.receipts import check_filed
 from p2pworld.civic.transaction import parse_submission
 from p2pworld.crypto.keys import Signer
 from p2pworld.errors import RemoteError
 from p2pworld.merkle.note import NoteSigner
-from p2pworld.merkle.receipt import parse_receipt, verify_receipt
-from p2pworld.merkle.tree import leaf_hash
 from simulations.bench.civic.citizens import Job, write_filings
 from simulations.bench.civic.filings import STREAM, filed_by_all_cores
 from simulations.bench.civic.traced import REPORT, count_flushes
@@ -42,14 +42,15 @@ if TYPE_CHECKING:
 
     from simulations.processes import NodeProcess
 
-__all__ = ["Filing", "run_civic"]
+__all__ = ["Filing", "Kept", "Office", "kept_in", "run_civic"]
 
 ORIGIN: Final = "seoul.example"
 READY_S: Final = 60.0
 WARM: Final = 500  # filings before anything is measured
 HTTP_SHARE: Final = 4  # of so many filings one goes over HTTP, too
+KEPT_UP: Final = 0.95  # of what was due
 TRACED: Final = 2_000  # filings at most that are filed under strace
-EPOCHS: Final = 64  # in which a filing may have been taken
+PASSWORD_ENV: Final = "P2PWORLD_BENCH_CIVIC_PASSWORD"  # of the database, for a node
 CITIZENS: Final = "simulations.bench.civic.citizens"
 TRACING: Final = "simulations.bench.civic.traced"
 
@@ -62,6 +63,7 @@ class Filing:
     sockets: int = 64
     limit: int = 8
     processes: int = 1
+    store: str = "sqlite"
     rate: float | None = None  # of the second run; None: half of what a core takes
 
 
@@ -75,9 +77,9 @@ def run_civic(wanted: Filing, folder: Path, say: Callable[[str], None] = lambda 
     traced = min(TRACED, wanted.count) if shutil.which("strace") else 0
     say("making the filings")
     filings = filed_by_all_cores(1 + WARM + 2 * wanted.count + over_http + traced, int(time.time()) // 60)
-    told: dict[str, Any] = {"bench": "civic", "store": "sqlite", "count": wanted.count}
+    told: dict[str, Any] = {"bench": "civic", "store": wanted.store, "count": wanted.count}
     told |= {"sockets": wanted.sockets, "open": wanted.sockets * wanted.limit, "processes": wanted.processes}
-    with _Office(folder / "office", filings) as office:
+    with kept_in(wanted.store) as place, Office(folder / "office", filings, place("office")) as office:
         say("warming up")
         office.file(wanted, WARM, "full")
         say("as much as it takes")
@@ -101,11 +103,50 @@ def run_civic(wanted: Filing, folder: Path, say: Callable[[str], None] = lambda 
         "refused": full.reasons | half.reasons | http.reasons,
         "receipts_verified": verified,
     }
-    told["half_load"]["node_cores"] = round(half.cpu_s / half.seconds, 2)
+    told["half_load"] |= {
+        "node_cores": round(half.cpu_s / half.seconds, 2),
+        "kept_up": half.per_s > KEPT_UP * rate,  # else the machine was too busy, and latencies say that
+    }
     say("counting flushes")
-    told |= _flushes(wanted, folder / "traced", rest)
-    say("in one process, without sockets")
-    return told | {"in_process_tx_per_s_core": _in_process(wanted), "machine": machine()}
+    with kept_in(wanted.store) as place:
+        told |= _flushes(wanted, folder / "traced", rest, place("traced"))
+        say("in one process, without sockets")
+        told["in_process_tx_per_s_core"] = _in_process(wanted, place("alone"))
+    return told | {"machine": machine()}
+
+
+class Kept(NamedTuple):
+    """An empty database that a log is kept in."""
+
+    dsn: str
+    user: str
+
+
+@contextmanager
+def kept_in(store: str) -> Iterator[Callable[[str], Kept | None]]:
+    """Makes empty places for logs, by name: None is a file; else databases of a server whose standby has every commit.
+
+    Raises:
+        BenchFailed: this machine has no PostgreSQL.
+    """
+    if store == "sqlite":
+        yield lambda name: None
+        return
+    from simulations.postgres_server import PASSWORD, NoPostgres, PostgresServer, Standby
+
+    try:
+        primary = PostgresServer(durable=True)
+    except NoPostgres as error:
+        raise BenchFailed(str(error)) from None
+    os.environ[PASSWORD_ENV] = PASSWORD
+
+    def place(name: str) -> Kept:
+        primary.execute(f"CREATE DATABASE {name}")
+        return Kept(f"host=127.0.0.1 port={primary.port} dbname={name}", primary.conninfo()["user"])
+
+    with primary, Standby(primary, durable=True):
+        primary.set("synchronous_standby_names", Standby.NAME)
+        yield place
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +190,12 @@ class _Ran:
         return found
 
 
-class _Office:
+class Office:
     """A city of one node that holds one stream; as a context it runs, and has taken the first filing."""
 
-    def __init__(self, folder: Path, filings: list[bytes], module: str = "") -> None:
+    def __init__(
+        self, folder: Path, filings: list[bytes], kept: Kept | None = None, module: str = ""
+    ) -> None:
         folder.mkdir(parents=True)
         self._folder = folder
         self._filings = filings
@@ -162,10 +205,10 @@ class _Office:
         (folder / "log.key").write_text(key.to_pem(), encoding="utf-8")
         (folder / "log.key").chmod(0o600)
         self._key = NoteSigner(f"{ORIGIN}/{STREAM}", key).key
-        self._city = City(folder / "city", 1, (), dealt=ground.dealt(1), more=_civic_table(folder))
+        self._city = City(folder / "city", 1, (), dealt=ground.dealt(1), more=_civic_table(folder, kept))
         write_filings(folder / "filings", filings)
 
-    def __enter__(self) -> _Office:
+    def __enter__(self) -> Office:
         node = self.node
         self._city.__enter__()
         node.start(self._module)
@@ -237,32 +280,25 @@ class _Office:
         """How many receipts of a run were verified, and with them the published log."""
         receipts = [(number, text) for report in ran.reports for number, text in report["receipts"]]
         for number, text in receipts:
-            if not any(self._proves(text.encode(), entry) for entry in _entries(self._filings[number])):
-                raise BenchFailed(f"the receipt of filing {number} proves nothing:\n{text}")
+            submission = parse_submission(self._filings[number])
+            try:
+                check_filed(text.encode(), submission, self._key.name, [self._key])
+            except RemoteError as error:
+                raise BenchFailed(f"the receipt of filing {number} proves nothing: {error}") from None
         report = verify_paths([self._folder / "log" / STREAM], policy_of_keys([self._key], 0))
         if report.findings[0].status is not Status.OK:
             raise BenchFailed(f"the log does not verify: {report.findings[0].faults}")
         return len(receipts)
 
-    def _proves(self, receipt: bytes, entry: bytes) -> bool:
-        try:
-            verify_receipt(parse_receipt(receipt), leaf_hash(entry), self._key.name, [self._key])
-        except RemoteError:
-            return False
-        return True
 
-
-def _civic_table(folder: Path) -> str:
+def _civic_table(folder: Path, kept: Kept | None) -> str:
+    store = f'"{folder / "civic.sqlite"}"'
+    if kept is not None:
+        store = f'{{ dsn = "{kept.dsn}", user = "{kept.user}", password_env = "{PASSWORD_ENV}", copies = 2 }}'
     return (
-        f'[civic]\norigin = "{ORIGIN}"\nstreams = ["{STREAM}"]\nstore = "{folder / "civic.sqlite"}"\n'
+        f'[civic]\norigin = "{ORIGIN}"\nstreams = ["{STREAM}"]\nstore = {store}\n'
         f'publish = "{folder / "log"}"\nkey_file = "{folder / "log.key"}"\n'
     )
-
-
-def _entries(filing: bytes) -> Iterator[bytes]:
-    """What this filing's entry is, by the epoch in which it was taken."""
-    submission = parse_submission(filing)
-    return (submission.leaf(epoch).to_bytes() for epoch in range(EPOCHS))
 
 
 def _posted(node: NodeProcess, filing: bytes) -> bool:
@@ -273,13 +309,13 @@ def _posted(node: NodeProcess, filing: bytes) -> bool:
         return False
 
 
-def _flushes(wanted: Filing, folder: Path, filings: list[bytes]) -> dict[str, Any]:
+def _flushes(wanted: Filing, folder: Path, filings: list[bytes], kept: Kept | None) -> dict[str, Any]:
     """How often a node that is filled asks the kernel to flush, by strace; None without strace."""
     if not filings:
         return {"fsyncs": None, "fsyncs_counted": "not: this machine has no strace"}
     report = folder / "strace"
     os.environ[REPORT] = str(report)
-    with _Office(folder, filings, TRACING) as office:
+    with Office(folder, filings, kept, TRACING) as office:
         before = count_flushes(report)
         count = len(office.rest)
         ran = office.file(wanted, count, "full")
@@ -294,8 +330,10 @@ def _flushes(wanted: Filing, folder: Path, filings: list[bytes]) -> dict[str, An
     }
 
 
-def _in_process(wanted: Filing) -> int:
+def _in_process(wanted: Filing, kept: Kept | None) -> int:
     command = [sys.executable, "-m", "simulations.bench.civic.in_process"]
     command += ["--count", str(wanted.count), "--open", str(wanted.sockets * wanted.limit)]
+    if kept is not None:
+        command += ["--postgresql", f"{kept.dsn} user={kept.user} password={os.environ[PASSWORD_ENV]}"]
     ran = subprocess.run(command, stdout=subprocess.PIPE, env=python_environment(), check=True)
     return int(json.loads(ran.stdout)["in_process_tx_per_s_core"])

@@ -9,9 +9,11 @@ they lead to.
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from p2pworld.crypto.keys import Signer
@@ -27,12 +29,12 @@ from simulations.processes import python_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 __all__ = ["receipt_figures", "run_verifying"]
 
 PROOF_SIZES: Final = (2**10, 2**15, 2**20, 2**25, 2**30, 2**40, 2**53 - 1)
 TIMES: Final = 200
+LOOK_S: Final = 0.05
 
 
 def run_verifying(
@@ -65,15 +67,37 @@ def _verified(place: Path, key: str, options: Sequence[str]) -> dict[str, float]
     command = [sys.executable, "-m", "shard_node.cli", "verify", str(place), "--key", key, "--json", *options]
     begun_s = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=python_environment()) as process:
-        _, status, used = os.wait4(process.pid, 0)
+        most_kb = 0
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+            most_kb = max(most_kb, *map(_peak_kb, _family(process.pid)))
+            time.sleep(LOOK_S)
+        _, status, used = ended
         process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise BenchFailed(f"p2pworld verify ended with {process.returncode}")
     return {
         "seconds": round(time.perf_counter() - begun_s, 2),
         "cpu_s": round(used.ru_utime + used.ru_stime, 2),
-        "rss_mb": round(used.ru_maxrss / 1_024, 1),
+        "rss_mb": round(most_kb / 1_024, 1),
     }
+
+
+def _family(pid: int) -> list[int]:
+    """A process and its children."""
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
+    except OSError:
+        children = []
+    return [pid, *map(int, children)]
+
+
+def _peak_kb(pid: int) -> int:
+    """The most memory that a process has had since it became this program; 0 if it has just ended."""
+    try:
+        found = re.search(r"^VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text("utf-8"), re.M)
+    except OSError:
+        return 0
+    return int(found.group(1)) if found else 0
 
 
 def receipt_figures(size: int, times: int = TIMES) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from simulations.bench.civic import filings, in_process
 from simulations.bench.civic.citizens import read_filings, write_filings
 from simulations.bench.civic.doors import HttpDoor
 from simulations.bench.civic.filings import filed, make_log
+from simulations.bench.civic.run import Filing, Office
 from simulations.bench.civic.traced import count_flushes
 from simulations.bench.civic.verifying import receipt_figures
 
@@ -73,3 +75,18 @@ def test_only_flushes_are_counted(tmp_path: Path) -> None:
         "7 fsync(3) = 0\n7 fdatasync(4 <unfinished ...>\n8 <... fdatasync resumed>) = 0\n7 +++ exited\n"
     )
     assert count_flushes(report) == 2
+
+
+def test_a_real_node_is_filed_at_from_outside(tmp_path: Path) -> None:
+    filings = filed(1 + 60 + 20 + 10, int(time.time()) // 60)
+    wanted = Filing(60, sockets=4, limit=4)
+    with Office(tmp_path / "office", filings) as office:
+        full = office.file(wanted, 60, "full")
+        paced = office.file(wanted, 20, "paced 1000")
+        http = office.file(wanted, 10, "full", http=True)
+        assert [len(ran.waited_ms) for ran in (full, paced, http)] == [60, 20, 10]
+        assert not full.reasons | paced.reasons | http.reasons
+        assert sum(office.verified(ran) for ran in (full, paced, http)) == 90
+        assert office.rest == []
+    assert 1 <= full.batch <= 16
+    assert full.cpu_s > 0
