@@ -103,6 +103,9 @@ ARGUED: Final[dict[str, str]] = {
     "civic.log.LogHolder.tick: without: self._step": (
         "the time to try again is set while a step is under way, and cleared with it"
     ),
+    "civic.log.LogHolder.tick: without: not self._down": (
+        "while it is down nobody is let in and what fails is told at once, so there is nobody to be told again"
+    ),
     "civic.log.LogHolder.cosigned: without: result.checkpoint.text != self._asked.text": (
         "witnesses are at one checkpoint at a time, and asked again only when they have answered: what comes is of it"
     ),
