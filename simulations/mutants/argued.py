@@ -14,6 +14,7 @@ _REFUSED: Final = (
 )
 _SAME_ITSELF: Final = "merging a state into itself changes nothing; the condition only saves doing it"
 _LOOKED_AT_AGAIN: Final = "it only saves looking again at a cell in which nothing is due"
+_COUNTS_NONE: Final = "a count of none reads as no count, and goes with its socket or its peer"
 _SAME_REGISTER: Final = "it only saves time: the order by stamp and encoding below it names the same winner"
 
 ARGUED: Final[dict[str, str]] = {
@@ -98,4 +99,29 @@ ARGUED: Final[dict[str, str]] = {
     "crdt.counter.PNCounter.merge: never: if self is other": "it only saves time: the larger of two equals is either",
     "crdt.register.Register.merge: never: if self is other": _SAME_REGISTER,
     "crdt.register.Register.merge: never: if self.stamp != other.stamp": _SAME_REGISTER,
+    # ---- civic
+    "civic.log.LogHolder.tick: without: self._step": (
+        "the time to try again is set while a step is under way, and cleared with it"
+    ),
+    "civic.log.LogHolder.tick: without: not self._down": (
+        "while it is down nobody is let in and what fails is told at once, so there is nobody to be told again"
+    ),
+    "civic.log.LogHolder.cosigned: without: result.checkpoint.text != self._asked.text": (
+        "witnesses are at one checkpoint at a time, and asked again only when they have answered: what comes is of it"
+    ),
+    "civic.log.LogHolder._recorded: never: self._close(Stage.DEPOSED) if found and found.epoch > self._epoch else …": (
+        "who has recorded under a newer epoch has fenced the store before, so the fence that follows says the same"
+    ),
+    "civic.log.LogHolder._answer: drop: self._batch, self._outcomes, self._files = ([], (), None)": (
+        "the next batch takes the place of all three before anything looks at them"
+    ),
+    "civic.log.LogHolder._close: drop: self._batch, self._outcomes = ([], ())": (
+        "a holder that has closed takes no step any more, and nothing else reads them"
+    ),
+    "civic.relay.Relay.map_changed: without: me.number": (
+        "a node without a lease is incarnation 0 of itself, which no map ever names as a holder"
+    ),
+    "civic.relay.Relay._count_down: never: if not self._of[asker]": _COUNTS_NONE,
+    "civic.relay.Relay._count_down: drop: del self._of[asker]": _COUNTS_NONE,
+    "civic.relay._asker: row: case _": "whoever is neither a socket nor a peer is None either way",
 }

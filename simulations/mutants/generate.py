@@ -81,6 +81,10 @@ SCOPE: Final = (
     ),
     Ground("object", "p2pworld.crdt.counter", ("add", "merge")),
     Ground("object", "p2pworld.crdt.register", ("merge",)),
+    Ground("civic", "p2pworld.civic.log"),
+    Ground("civic", "p2pworld.civic.batch"),
+    Ground("civic", "p2pworld.civic.heads"),
+    Ground("civic", "p2pworld.civic.relay"),
 )
 
 _LABEL_CHARS: Final = 72

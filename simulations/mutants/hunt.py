@@ -24,6 +24,9 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
+from simulations.civic.archive import NO_LOGS, CivicOptions
+from simulations.civic.hall import HALL_FAULTS
+from simulations.civic.people import FilingOptions
 from simulations.cluster import CityOptions
 from simulations.faults import PRESETS
 from simulations.mutants.generate import SCOPE, mutated
@@ -48,6 +51,7 @@ __all__ = [
     "Lines",
     "attempt",
     "attempts",
+    "seed_for",
     "survey",
 ]
 
@@ -80,8 +84,33 @@ HUNTING_CITY: Final = CityOptions(
     tick_ms=250,
     ttl_s=2.0,
     balance=None,
+    civic=NO_LOGS,
     walk=WalkOptions(hang_per_s=0.12, ring_per_s=0.12, switch_per_s=0.05, quit_per_s=0.01),
 )
+HALL_SECONDS: Final = 40.0
+HUNTING_HALL: Final = (
+    replace(  # holders are overtaken while they sleep, and one run in two loses something for good
+        HALL_FAULTS,
+        civic_pause_every_s=1.0,
+        civic_late_every_s=2.0,
+        operator_every_s=2.0,
+        civic_restored=0.3,
+        store_restored=0.3,
+        disk_lost=0.15,
+        disk_lies=0.2,
+    )
+)
+HALL_OPTIONS: Final = CivicOptions(filing=FilingOptions(per_s=3.0, erase=0.25, again_s=(0.0, 6.0)))
+RELAY_CITY: Final = replace(
+    HUNTING_CITY, people=1, second_devices=0, civic=CivicOptions(filing=FilingOptions(per_s=2.0, erase=0.0))
+)
+_HALL, _RELAY = "hall", "relay"
+_WHERE: Final = {  # whose seeds are no city of people who walk
+    "p2pworld.civic.log": _HALL,
+    "p2pworld.civic.batch": _HALL,
+    "p2pworld.civic.heads": _HALL,
+    "p2pworld.civic.relay": _RELAY,
+}
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _HANDOFF: Final = ("tests/handoff/test_scenarios.py", "tests/handoff/test_exhaustive.py")
 _MAP: Final = ("tests/world/test_citymap.py",)
@@ -120,6 +149,10 @@ _TESTS: Final = {  # what holds each module without a city around it
     "p2pworld.crdt.clock": _CRDT,
     "p2pworld.crdt.counter": _CRDT,
     "p2pworld.crdt.register": _CRDT,
+    "p2pworld.civic.log": ("tests/civic/test_log.py",),
+    "p2pworld.civic.batch": ("tests/civic/test_batch.py", "tests/civic/test_erasure.py"),
+    "p2pworld.civic.heads": ("tests/civic/test_log.py", "tests/civic/test_record.py"),
+    "p2pworld.civic.relay": ("tests/civic/test_relay_forgets.py", "tests/civic/test_relay.py"),
 }
 _TABLES: Final = tuple(ground.module for ground in SCOPE)
 _QUIETLY: Final = ("-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning")
@@ -133,10 +166,14 @@ _BYTES_MAX: Final = 4 << 30
 
 
 class Attempt(NamedTuple):
-    """One way to find a mutant out: a seed of the hunting city, or (seed None) tests: these, or all of its module."""
+    """One way to find a mutant out: a seed of the hunting city, or (seed None) tests: these, or all of its module.
+
+    `where` else than in that city a seed is: see `seed_for`.
+    """
 
     seed: int | None
     tests: tuple[str, ...] = ()
+    where: str = ""
 
     @property
     def kind(self) -> str:
@@ -160,10 +197,15 @@ Lines = dict[str, frozenset[int]]  # of each module, those that were run
 
 def attempts(mutant: Mutant, seeds: Mapping[int, Lines]) -> list[Attempt]:
     """All attempts at a mutant in order. A seed that never comes near it, as its lines tell, is no attempt."""
-    planned = [Attempt(seed) for seed, lines in seeds.items() if _is_met(mutant, lines)]
+    planned = [seed_for(mutant, seed) for seed, lines in seeds.items() if _is_met(mutant, lines)]
     if mutant.module in _TESTS and (_ROOT / "tests").is_dir():
         planned.append(Attempt(None))
     return planned
+
+
+def seed_for(mutant: Mutant, seed: int) -> Attempt:
+    """The attempt at this seed: of the hunting city, of a hall of civic logs, or of a city in which people file."""
+    return Attempt(seed, where=_WHERE.get(mutant.module, ""))
 
 
 def _is_met(mutant: Mutant, lines: Lines) -> bool:
@@ -190,7 +232,7 @@ def survey(seed: int) -> tuple[str, Lines]:
 
     sys.settrace(enter)
     try:
-        why = _live(seed)
+        why = _live(seed) or _live(seed, _HALL) or _live(seed, _RELAY)
     finally:
         sys.settrace(None)
     return why, {module: frozenset(lines) for module, lines in seen.items()}
@@ -200,7 +242,7 @@ def attempt(mutant: Mutant | None, one: Attempt, module: str = "") -> Ending:
     """Let a mutant loose in a process of its own and see how that ends; without one, how it should end."""
     if one.seed is not None:
         seed = one.seed
-        return _apart(mutant, _CORE_S_MAX["seed"], lambda tell: _live(seed))
+        return _apart(mutant, _CORE_S_MAX["seed"], lambda tell: _live(seed, one.where))
     known = one.tests
     paths = known or _TESTS[mutant.module if mutant else module]
     core_s_max = _CORE_S_MAX["test" if known and mutant else "tests"]
@@ -209,12 +251,16 @@ def attempt(mutant: Mutant | None, one: Attempt, module: str = "") -> Ending:
     return _apart(mutant, core_s_max, lambda tell: _test(paths, bool(known), tell))
 
 
-def _live(seed: int) -> str:
-    """One city from its founding to its end, or to the first broken promise."""
-    from simulations.cluster import City  # the mutant's, if it was imported anew
+def _live(seed: int, where: str = "") -> str:
+    """One city, or hall, from its founding to its end, or to the first broken promise."""
+    from simulations.civic.hall import Hall  # the mutant's, if it was imported anew
+    from simulations.cluster import City
 
-    city = City(seed, HUNTING_MINUTES, HUNTING_FAULTS, HUNTING_CITY)
-    found = city.run(to_first=True).violations
+    if where == _HALL:
+        found = Hall(seed, HALL_SECONDS, HUNTING_HALL, HALL_OPTIONS).run(to_first=True).violations
+    else:
+        options = RELAY_CITY if where == _RELAY else HUNTING_CITY
+        found = City(seed, HUNTING_MINUTES, HUNTING_FAULTS, options).run(to_first=True).violations
     return f"{found[0].time_s:g} s, {found[0].rule}: {found[0].sentence}" if found else ""
 
 

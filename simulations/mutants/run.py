@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from simulations.mutants.argued import ARGUED
 from simulations.mutants.generate import Mutant, mutants
-from simulations.mutants.hunt import Attempt, Ending, Lines, attempt, attempts, survey
+from simulations.mutants.hunt import Attempt, Ending, Lines, attempt, attempts, seed_for, survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,15 +90,19 @@ def hunt(
 def _sure(pool: Pool, wanted: Sequence[Mutant], seeds: Sequence[int]) -> dict[str, tuple[Attempt, ...]]:
     """The one attempt at each mutant that is known or argued, where without a mutant it ends as it should."""
     known = _known()
-    planned = {mutant.name: known[mutant.name] for mutant in wanted if mutant.name in known}
+    planned = {
+        mutant.name: one if one.seed is None else seed_for(mutant, one.seed)
+        for mutant in wanted
+        if (one := known.get(mutant.name)) is not None
+    }
     for mutant in wanted:
         if mutant.name in ARGUED:
-            planned.setdefault(mutant.name, Attempt(seeds[0]))
+            planned.setdefault(mutant.name, seed_for(mutant, seeds[0]))
     modules = {mutant.name: mutant.module for mutant in wanted}
     tests: defaultdict[str, set[str]] = defaultdict(set)
     for name, one in planned.items():
         tests[modules[name]].update(one.tests)
-    plain = [(Attempt(seed), "") for seed in sorted({one.seed for one in planned.values() if one.seed})]
+    plain = [(one, "") for one in sorted({one for one in planned.values() if one.seed is not None})]
     plain += [(Attempt(None, tuple(sorted(ids))), module) for module, ids in tests.items() if ids]
     wrong = {
         checked for checked, ending in zip(plain, pool.starmap(_plain, plain), strict=True) if ending.why

@@ -297,7 +297,9 @@ def test_too_few_witnesses_are_asked_again() -> None:
     assert world.seen is not None
     assert world.witnessed is None
     assert machine.deadline is not None
+    assert machine.tick(machine.deadline - CIVIC_RETRY_S / 2) == []
     assert [type(effect) for effect in machine.tick(machine.deadline)] == [AskWitnesses]
+    assert machine.deadline is None
 
 
 def shown_something_else(holder: Holder, seen: Checkpoint) -> None:
@@ -374,6 +376,7 @@ def test_a_newer_holder_ends_the_older_one_and_answers_for_it() -> None:
             request = client.file(old, submission(1))
             old.run()
             assert client.refused[request] == "civic-moved"
+            assert old.machine.waiting == 0
         check_all_accepted(world, client, range(3))
 
 
