@@ -1,0 +1,203 @@
+"""Why a service declines: each code with its sentences for the citizen or the official, in English and Korean."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from p2pworld.errors import Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["SERVICE_REASONS", "refusal"]
+
+SERVICE_REASONS: Final[Mapping[str, tuple[str, str]]] = {
+    # ---- a case
+    "state-conflict": (
+        "This cannot be done at the present step.",
+        "지금 단계에서는 할 수 없어요.",
+    ),
+    "already-closed": (
+        "This request is already closed.",
+        "이미 끝난 신청이에요.",
+    ),
+    "case-moved-on": (
+        "Something has been done with this request in the meantime. Please look at it again.",
+        "그사이에 신청이 달라졌어요. 새로 확인해 주세요.",
+    ),
+    "case-full": (
+        "Too much has been done with this request already. Please file a new one.",
+        "이 신청에는 더 기록할 수 없어요. 새로 신청해 주세요.",
+    ),
+    "forbidden": (
+        "You are not allowed to do this.",
+        "이 일을 할 권한이 없어요.",
+    ),
+    "key-reused": (
+        "A different request came under the same number. Please start a new one.",
+        "같은 요청 번호로 다른 내용이 도착했어요. 새로 신청해 주세요.",
+    ),
+    "extension-used": (
+        "The deadline cannot be extended again.",
+        "처리 기간은 더 늘릴 수 없어요.",
+    ),
+    "extension-too-long": (
+        "An extension is at most as long as the term itself.",
+        "연장은 원래 처리 기간만큼까지만 할 수 있어요.",
+    ),
+    "consent-needed": (
+        "A second extension needs the citizen's consent.",
+        "기간을 한 번 더 늘리려면 신청인의 동의가 필요해요.",
+    ),
+    "transfers-used": (
+        "This request has been passed on too often. The office that has it now must deal with it.",
+        "이미 여러 번 이송된 신청이에요. 지금 맡은 기관에서 처리해 주세요.",
+    ),
+    "supplement-late": (
+        "The time to add information has passed. The office will tell you what comes next.",
+        "보완 기한이 지났어요. 담당자가 다음 절차를 알려 드릴게요.",
+    ),
+    "supplement-awaited": (
+        "The citizen still has time to add what was asked for.",
+        "아직 신청인이 보완할 수 있는 기간이에요.",
+    ),
+    "supplement-days": (
+        "Please give a number of days that this service allows.",
+        "이 서비스에서 정한 범위 안에서 날수를 적어 주세요.",
+    ),
+    "prolong-used": (
+        "More time for adding information can be asked for twice only.",
+        "보완 기간 연장은 두 번까지만 요청할 수 있어요.",
+    ),
+    "asked-once": (
+        "Papers may be returned only after two requests without an answer.",
+        "보완을 두 번 요청한 뒤에도 답이 없을 때만 반려할 수 있어요.",
+    ),
+    "asked-twice": (
+        "This has been asked for twice already.",
+        "이미 두 번 보완을 요청했어요.",
+    ),
+    "inquiry-used": (
+        "No further on-site inquiry is possible.",
+        "현장 조사를 더 시작할 수 없어요.",
+    ),
+    "inquiry-too-long": (
+        "An on-site inquiry may not last so many days.",
+        "현장 조사 기간을 그렇게 길게 잡을 수 없어요.",
+    ),
+    "reopen-late": (
+        "It is too late to reopen this request. Please file a new one.",
+        "다시 접수할 수 있는 기간이 지났어요. 새로 신청해 주세요.",
+    ),
+    "rated-already": (
+        "You have already told us how satisfied you are.",
+        "이미 만족도를 남기셨어요.",
+    ),
+    "rating-unknown": (
+        "Please give one to five stars.",
+        "별점은 1점부터 5점까지 줄 수 있어요.",
+    ),
+    # ---- a booking
+    "slot-taken": (
+        "Someone has just booked this time. Please choose another.",
+        "방금 다른 분이 이 시간을 예약했어요. 다른 시간을 골라 주세요.",
+    ),
+    "slot-closed": (
+        "This place is not open at that time. Please choose another.",
+        "이 시간에는 운영하지 않아요. 다른 시간을 골라 주세요.",
+    ),
+    "facility-closed": (
+        "The facility is closed on that day.",
+        "시설 사정으로 이날은 쉬어요.",
+    ),
+    "facility-unknown": (
+        "There is no such facility here.",
+        "찾을 수 없는 시설이에요.",
+    ),
+    "slot-past": (
+        "This time is already over. Please choose another.",
+        "이미 지난 시간이에요. 다른 시간을 골라 주세요.",
+    ),
+    "slot-not-open": (
+        "It is too early to book this time.",
+        "아직 예약할 수 있는 기간이 아니에요.",
+    ),
+    "slot-deadline": (
+        "The time to book this slot has passed.",
+        "이 시간은 예약 신청 기간이 끝났어요.",
+    ),
+    "slot-overlap": (
+        "You already have a booking at this time.",
+        "같은 시간에 이미 예약이 있어요.",
+    ),
+    "residents-first": (
+        "At the moment only residents of this district can book this time.",
+        "지금은 해당 구 주민만 예약할 수 있어요.",
+    ),
+    "residents-only": (
+        "Only residents of this district can book here.",
+        "해당 구 주민만 예약할 수 있는 시설이에요.",
+    ),
+    "quota-used": (
+        "You have used all your bookings for this month.",
+        "이번 달에 예약할 수 있는 횟수를 다 썼어요.",
+    ),
+    "too-many-people": (
+        "So many people cannot use this place at once.",
+        "이용 인원이 정원보다 많아요.",
+    ),
+    "waitlist-full": (
+        "The waiting list is full too.",
+        "대기 자리도 모두 찼어요.",
+    ),
+    "waiting-already": (
+        "You are already on the waiting list for this time.",
+        "이미 이 시간의 대기자로 올라 있어요.",
+    ),
+    "no-booking": (
+        "There is no such booking.",
+        "해당하는 예약이 없어요.",
+    ),
+    "hold-expired": (
+        "Your hold has run out. Please choose again.",
+        "잡아 둔 시간이 지났어요. 다시 골라 주세요.",
+    ),
+    "not-yet": (
+        "It is too early for this.",
+        "아직 할 수 있는 때가 아니에요.",
+    ),
+    "cancel-late": (
+        "It is too late to cancel here. Please ask the office.",
+        "취소할 수 있는 시간이 지났어요. 담당 부서에 문의해 주세요.",
+    ),
+    "no-show-pause": (
+        "A booking was not used, so you cannot book for some time.",
+        "예약하고 이용하지 않은 적이 있어 당분간 예약할 수 없어요.",
+    ),
+    "booked-by-lot": (
+        "Places here are given by a draw.",
+        "이 시설은 추첨으로 이용자를 정해요.",
+    ),
+    "not-by-lot": (
+        "There is no draw here: places are given first come, first served.",
+        "추첨이 없는 시설이에요. 선착순으로 예약할 수 있어요.",
+    ),
+    # ---- a draw
+    "draw-closed": (
+        "Entries for the draw are closed.",
+        "추첨 신청이 마감되었어요.",
+    ),
+    "draw-entered": (
+        "You have already entered this draw. Everybody counts once.",
+        "이미 이 추첨에 신청하셨어요. 한 사람은 한 번만 참여할 수 있어요.",
+    ),
+    "not-eligible": (
+        "You do not meet the conditions. Please check who can apply.",
+        "신청 대상이 아니에요. 자격 조건을 확인해 주세요.",
+    ),
+}
+
+
+def refusal(code: str) -> Refusal:
+    """The refusal of this code, with its English sentence."""
+    return Refusal(code, SERVICE_REASONS[code][0])
