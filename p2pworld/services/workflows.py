@@ -299,11 +299,10 @@ INQUIRY: Final = Family(
 
 # ---- places in slots: who gets one is decided in `reservations` and `lottery`; the tables say what comes of it
 
-_PLACED: Final = _at(State.HELD, State.PAYMENT_DUE, State.CONFIRMED)
-
 
 def _places(granted: State, before: frozenset[State]) -> tuple[Rule, ...]:
     """From the state in which a place is given to its use; `before` are the states in which there is none yet."""
+    placed = _at(granted, State.PAYMENT_DUE, State.CONFIRMED, State.RUNNING)
     return (
         Rule(Action.CLAIM, SYSTEM | CITIZEN_OR_OFFICE, _at(granted), State.PAYMENT_DUE),
         Rule(
@@ -314,11 +313,11 @@ def _places(granted: State, before: frozenset[State]) -> tuple[Rule, ...]:
         Rule(
             Action.CANCEL,
             CITIZEN_OR_OFFICE,
-            before | _PLACED | _at(granted, State.WAITING, State.RUNNING),
+            before | placed | _at(State.WAITING),
             State.CANCELLED,
             Effect.STOP,
         ),
-        Rule(Action.NOTE, OFFICE, before | _PLACED | _at(granted, State.WAITING, State.RUNNING), None),
+        Rule(Action.NOTE, OFFICE, before | placed | _at(State.WAITING), None),
         Rule(Action.START, SYSTEM | OFFICE, _at(State.CONFIRMED), State.RUNNING),
         Rule(Action.USE, SYSTEM | OFFICE, _at(State.RUNNING), State.USED, Effect.STOP),
         Rule(Action.MISS, SYSTEM | OFFICE, _at(State.CONFIRMED), State.NO_SHOW, Effect.STOP),
