@@ -61,9 +61,7 @@ COMPLAINT: Final = Family(
             Effect.INQUIRE,
             Need.INQUIRY_LEFT,
         ),
-        Rule(
-            Action.INQUIRED, OFFICE, frozenset({State.IN_PROGRESS}), None, Effect.RESUME, Need.INQUIRING
-        ),
+        Rule(Action.INQUIRED, OFFICE, frozenset({State.IN_PROGRESS}), None, Effect.RESUME, Need.INQUIRING),
         Rule(Action.EXTEND, OFFICE, WORKED, None, Effect.EXTEND, Need.EXTENSION_LEFT),
         Rule(Action.CONSENT, CITIZEN, OPEN, None, need=Need.CONSENT_USEFUL),
         Rule(Action.COMPLETE, DECIDER, frozenset({State.IN_PROGRESS}), State.COMPLETED, Effect.STOP),

@@ -9,7 +9,7 @@ from p2pworld.errors import Refusal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["SERVICE_REASONS", "refusal"]
+__all__ = ["FIELD_REASONS", "SERVICE_REASONS", "refusal"]
 
 SERVICE_REASONS: Final[Mapping[str, tuple[str, str]]] = {
     # ---- a case
@@ -195,6 +195,44 @@ SERVICE_REASONS: Final[Mapping[str, tuple[str, str]]] = {
         "You do not meet the conditions. Please check who can apply.",
         "신청 대상이 아니에요. 자격 조건을 확인해 주세요.",
     ),
+}
+
+# what is wrong with a field; `field` is its label, `limit` the bound
+FIELD_REASONS: Final[Mapping[str, tuple[str, str]]] = {
+    "field-required": ("Please fill in: {field}", "빈칸을 채워 주세요: {field}"),
+    "field-invalid": ("Please check: {field}", "다시 확인해 주세요: {field}"),
+    "field-unknown": ("This form has no such field: {field}", "이 양식에 없는 항목이에요: {field}"),
+    "text-too-long": (
+        "{field}: the text is too long. The limit is {limit} characters.",
+        "{field}: 글이 너무 길어요. {limit}자까지 쓸 수 있어요.",
+    ),
+    "text-too-short": (
+        "{field}: please write at least {limit} characters.",
+        "{field}: {limit}자 이상 써 주세요.",
+    ),
+    "text-unsupported": (
+        "{field}: the text contains characters that cannot be used.",
+        "{field}: 쓸 수 없는 글자가 들어 있어요.",
+    ),
+    "number-too-large": ("{field}: at most {limit}.", "{field}: {limit}까지 적을 수 있어요."),
+    "number-too-small": ("{field}: at least {limit}.", "{field}: {limit} 이상이어야 해요."),
+    "too-many-files": (
+        "You can attach up to {limit} files.",
+        "파일은 {limit}개까지 올릴 수 있어요.",
+    ),
+    "too-many-choices": (
+        "{field}: please choose at most {limit}.",
+        "{field}: {limit}개까지 고를 수 있어요.",
+    ),
+    "choice-unknown": ("{field}: please choose one of the list.", "{field}: 목록에서 골라 주세요."),
+    "must-agree": ("{field}: you have to agree to this.", "{field}: 동의해 주셔야 해요."),
+    "date-invalid": ("Please check the date: {field}", "날짜를 다시 확인해 주세요: {field}"),
+    "date-late": (
+        "{field}: the time to file this has passed; it was {limit} days.",
+        "{field}: 신청할 수 있는 기간({limit}일)이 지났어요.",
+    ),
+    "date-future": ("{field}: this day has not come yet.", "{field}: 아직 오지 않은 날짜예요."),
+    "place-outside": ("Please choose a place inside Seoul.", "서울 안의 위치를 골라 주세요."),
 }
 
 

@@ -270,9 +270,17 @@ class Family:
                     continue
                 for at in (aliases.get(state, state) for state in rule.at):
                     kept = same.get(at)
-                    merged = kept is to and at is not goal  # led from one state to the other, and they are one now
+                    merged = (
+                        kept is to and at is not goal
+                    )  # led from one state to the other, and they are one now
                     if kept is not None and (kept is at) is own and not merged:
                         table.setdefault((kept, rule.action), replace(rule, at=frozenset({kept}), to=to))
+        reached = {steps[0]}
+        for _ in same:
+            reached |= {rule.to for (at, _), rule in table.items() if rule.to and at in reached}
+        lost = {*steps, *sides} - reached
+        if lost:
+            raise LocalError(f"nothing leads to {_listed(frozenset(lost))}; its neighbours are left out")
         ends = frozenset(same[s] for s in (aliases.get(end, end) for end in self.ends) if s in same)
         return Workflow(self.name, steps, sides, ends, MappingProxyType(table), limits)
 
@@ -423,7 +431,7 @@ def _unmet(rule: Rule, case: Case, act: Act, minute: int, limits: WorkflowLimits
             return refusal("asked-twice")
         case Need.ASKED_TWICE if case.asked < ASKED_MAX:
             return refusal("asked-once")
-        case (Need.ASK_OVER | Need.ASKED_TWICE) if minute < (case.asked_until or 0):
+        case Need.ASK_OVER | Need.ASKED_TWICE if minute < (case.asked_until or 0):
             return refusal("supplement-awaited")
         case Need.INQUIRY_LEFT if case.inquiring or case.inquiries >= INQUIRIES_MAX:
             return refusal("inquiry-used")

@@ -93,6 +93,8 @@ DECISION: Final = Family(
         *_extensions(_DECIDED_AT),
         Rule(Action.APPROVE, DECIDER, _at(State.REVIEWING), State.APPROVED, Effect.STOP),
         Rule(Action.REFUSE, DECIDER, _at(State.ASSIGNED, State.REVIEWING), State.REFUSED, Effect.STOP),
+        # what cannot be taken as it is goes back; that decides nothing about the matter
+        Rule(Action.RETURN, DECIDER, _at(State.REVIEWING), State.RETURNED, Effect.STOP),
         Rule(Action.CLAIM, OFFICE, _at(State.APPROVED), State.PAYMENT_DUE),
         Rule(Action.CONFIRM, OFFICE, _at(State.PAYMENT_DUE), State.CONFIRMED, Effect.STOP),
         Rule(Action.COMPLETE, DECIDER, _at(State.CONFIRMED), State.COMPLETED, Effect.STOP),
@@ -276,7 +278,9 @@ INQUIRY: Final = Family(
     ends=_at(State.COMPLETED, State.CLOSED),
     rules=(
         Rule(Action.BEGIN, SYSTEM, _at(State.RECEIVED), State.IN_PROGRESS),
-        Rule(Action.HAND_OVER, CITIZEN | SYSTEM, _at(State.RECEIVED, State.IN_PROGRESS), State.HANDED_TO_PERSON),
+        Rule(
+            Action.HAND_OVER, CITIZEN | SYSTEM, _at(State.RECEIVED, State.IN_PROGRESS), State.HANDED_TO_PERSON
+        ),
         Rule(Action.NOTE, OFFICE | SYSTEM, _at(State.IN_PROGRESS, State.HANDED_TO_PERSON), None),
         Rule(
             Action.COMPLETE,
@@ -309,7 +313,9 @@ def _places(granted: State, before: frozenset[State]) -> tuple[Rule, ...]:
             Action.CONFIRM, SYSTEM | CITIZEN_OR_OFFICE, _at(State.PAYMENT_DUE), State.CONFIRMED, Effect.STOP
         ),
         Rule(Action.WAIT, SYSTEM | CITIZEN, before, State.WAITING),
-        Rule(Action.EXPIRE, SYSTEM, _at(granted, State.PAYMENT_DUE, State.WAITING), State.EXPIRED, Effect.STOP),
+        Rule(
+            Action.EXPIRE, SYSTEM, _at(granted, State.PAYMENT_DUE, State.WAITING), State.EXPIRED, Effect.STOP
+        ),
         Rule(
             Action.CANCEL,
             CITIZEN_OR_OFFICE,

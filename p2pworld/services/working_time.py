@@ -14,8 +14,6 @@ from datetime import date, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-import holidays
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -63,6 +61,8 @@ def seoul_text(minute: int) -> str:
 @lru_cache(maxsize=64)
 def _public_holidays(year: int) -> dict[date, str]:
     """The names (ko) of a year's public holidays, substitute days among them."""
+    import holidays  # when first needed: it brings all countries, half a second of a core
+
     return dict(holidays.country_holidays("KR", years=year, language="ko"))
 
 

@@ -6,9 +6,9 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from p2pworld.services.words import ACTION_WORDS, STATE_WORDS
 from p2pworld.services.workflow import Effect, Family, Rule, State, Who
 from p2pworld.services.workflows import FAMILIES
-from p2pworld.services.words import ACTION_WORDS, STATE_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,8 @@ nothing changes.
 
 Who: the **citizen** who filed, an **official** of the office, a **decider** (an official who may decide), and the
 **system**, which is the clock of whoever holds the office's log. The **clock** column says what an act does to the
-deadline: `pause` and `resume` (waiting for the citizen does not count), `inquire` (an on-site inquiry does not count, up
-to a bound), `extend`, `stop` (done with), `restart` (a new term begins). An empty state means that the case stays.
+deadline: `pause` and `resume` (waiting for the citizen does not count), `inquire` (an on-site inquiry does not count,
+up to a bound), `extend`, `stop` (done with), `restart` (a new term begins). An empty state means that the case stays.
 """
 
 

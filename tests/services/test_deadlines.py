@@ -6,7 +6,8 @@ The calendar of the examples (관공서의 공휴일에 관한 규정; Saturdays
   3 Oct, 6-8 Oct Chuseok with its substitute day, 9 Oct.
 - 2026: 16-18 Feb Seollal; 2 Mar (substitute for Sunday 1 Mar); 5 and 25 May; 3 Jun (election); 24 and 25 Sep Chuseok
   (the 26th is a Saturday, which has no substitute); 5 Oct (substitute for Saturday 3 Oct); 9 Oct.
-- 2027: Seollal from Saturday 6 to Monday 8 Feb, 9 Feb (substitute for Sunday 7); 13 May; 14-16 Sep Chuseok; 4 and 11 Oct.
+- 2027: Seollal from Saturday 6 to Monday 8 Feb, 9 Feb (substitute for Sunday 7); 13 May; 14-16 Sep Chuseok;
+  4 and 11 Oct.
 """
 
 from __future__ import annotations
@@ -266,7 +267,9 @@ def slow_due(clock: Clock) -> int:
         left, minute = amount * 60, received
         while left:
             text = seoul_text(minute)[11:]
-            open_now = CALENDAR.works(day_of(minute)) and ("09:00" <= text < "12:00" or "13:00" <= text < "18:00")
+            open_now = CALENDAR.works(day_of(minute)) and (
+                "09:00" <= text < "12:00" or "13:00" <= text < "18:00"
+            )
             free = any(pause.begin <= minute < (pause.end or NEVER) for pause in clock.pauses)
             left -= open_now and not free
             minute += 1

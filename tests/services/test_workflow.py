@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given, settings
@@ -92,7 +92,7 @@ def test_from_an_end_only_reopening_leads_on_and_every_way_there_stops_the_clock
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 def test_each_main_state_is_left_by_one_action_for_the_next(family: Family) -> None:
     table = family.table()
-    for at, to in zip(family.chain, family.chain[1:], strict=False):
+    for at, to in pairwise(family.chain):
         between = [s for s in family.sides if any(r.to is to and s is a for (a, _), r in table.items())]
         direct = [action for (a, action), rule in table.items() if a is at and rule.to is to]
         assert direct or between, (at, to)
@@ -215,7 +215,9 @@ def test_papers_are_returned_only_after_two_requests_in_vain() -> None:
 def test_a_citizen_may_ask_twice_for_more_time_and_not_when_it_is_over() -> None:
     ask, more = (Action.ASK, Who.OFFICIAL, DAY, 3), (Action.PROLONG, Who.CITIZEN, 2 * DAY, 10)
     case = run(COMPLAINT, ASSIGN, ask, more, more)
-    assert case.asked_until == minute_at(date(2025, 9, 16))  # ten days from the 3rd are Saturday: Monday's end
+    assert case.asked_until == minute_at(
+        date(2025, 9, 16)
+    )  # ten days from the 3rd are Saturday: Monday's end
     assert refused(COMPLAINT, case, Action.PROLONG, Who.CITIZEN, 3 * DAY, 10) == "prolong-used"
     case = run(COMPLAINT, ASSIGN, ask)
     assert refused(COMPLAINT, case, Action.PROLONG, Who.CITIZEN, 6 * DAY, 10) == "supplement-late"
@@ -352,7 +354,7 @@ def test_no_way_loses_time(walk: tuple[Workflow, list[Case]]) -> None:
     workflow, cases = walk
     awaited: list[list[int | None]] = []
     ended: int | None = None
-    for before, case in zip(cases, cases[1:], strict=False):
+    for before, case in pairwise(cases):
         minute = case.acts[-1].minute
         if case.acts[-1].action is Action.REOPEN:
             assert case.clock == Clock(minute, before.clock.term)
@@ -369,7 +371,10 @@ def test_no_way_loses_time(walk: tuple[Workflow, list[Case]]) -> None:
             ended = minute
         assert [[pause.begin, pause.end] for pause in case.clock.pauses] == awaited
         assert case.clock.stopped == ended
-        assert case.clock.arrived in {START, *(act.minute for act in case.acts if act.action is Action.REOPEN)}
+        assert case.clock.arrived in {
+            START,
+            *(act.minute for act in case.acts if act.action is Action.REOPEN),
+        }
         assert (case.state in workflow.ends) <= (case.clock.stopped is not None)
         if case.state is State.SUPPLEMENT_REQUESTED:
             assert case.clock.due(CALENDAR) == NEVER
