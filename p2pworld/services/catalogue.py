@@ -1,7 +1,7 @@
 """All services and facilities of a city, read from the texts of their files; a broken one harms no other.
 
-A file holds a service (it has an `id`), facilities (`[[facilities]]`), or common fields of forms (`[fields.NAME]`). What
-cannot be read is left out and stands among the faults, with file, line, key and a sentence.
+A file holds a service (it has an `id`), facilities (`[[facilities]]`), or common fields of forms (`[fields.NAME]`).
+What cannot be read is left out and stands among the faults, with file, line, key and a sentence.
 """
 
 from __future__ import annotations

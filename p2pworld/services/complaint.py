@@ -1,4 +1,6 @@
-"""The complaint 민원, as one table: 접수 → 배정 (↔ 이송) → 처리중 (↔ 보완요청) → 완료 | 거부 | 반려 | 취하 | 종결, and 재접수.
+"""The complaint 민원, as one table.
+
+접수 → 배정 (↔ 이송) → 처리중 (↔ 보완요청) → 완료 | 거부 | 반려 | 취하 | 종결, and 재접수.
 
 A transfer takes no time from the citizen: the clock goes on. It stands while a supplement is awaited and, up to a
 bound, while an office looks into the matter on site. Papers are given back (반려) only after two requests in vain; that

@@ -116,9 +116,8 @@ class Clock:
 
     def stop(self, minute: int) -> Clock:
         """The same, done with at this minute, unless it was before."""
-        if self.stopped is not None:
-            return self
-        return replace(self.resume(minute) if self.paused else self, stopped=minute)
+        going = self.resume(minute) if self.paused else self
+        return going if self.stopped is not None else replace(going, stopped=minute)
 
     def extend(self, amount: int) -> Clock:
         """The same with `amount` more of what its term counts."""

@@ -3,12 +3,12 @@
 A form is declared as the properties of a JSON Schema (draft 2020-12) object. Of the schema's words these are known:
 
 - `type`: `string`, `integer`, `boolean`, or `array` (of strings of one kind);
-- of a string: `minLength`, `maxLength`, `pattern`, and a `format` of this city (`FORMATS`), or `oneOf` with a `const` for
-  each choice; of an integer: `minimum` and `maximum`; of an array: `items`, `minItems`, `maxItems`; of a boolean:
+- of a string: `minLength`, `maxLength`, `pattern`, and a `format` of this city (`FORMATS`), or `oneOf` with a `const`
+  for each choice; of an integer: `minimum` and `maximum`; of an array: `items`, `minItems`, `maxItems`; of a boolean:
   `const = true`, where somebody has to agree;
 - `$ref = "common#NAME"`, a field that many forms have, whose words may be changed beside it;
-- for people: `label`, `hint`, `error` (what is said instead if it is wrong) and, of a choice, `label`, each with `ko` and
-  `en`; `lines = true` for text of several lines.
+- for people: `label`, `hint`, `error` (what is said instead if it is wrong) and, of a choice, `label`, each with `ko`
+  and `en`; `lines = true` for text of several lines.
 
 Every text and list has an upper bound, so that whatever passes can be sealed. A field that is not declared is refused.
 Text is kept in one form: NFC, without controls, without characters that turn the direction of a line.

@@ -304,22 +304,25 @@ INQUIRY: Final = Family(
 # ---- places in slots: who gets one is decided in `reservations` and `lottery`; the tables say what comes of it
 
 
-def _places(granted: State, before: frozenset[State]) -> tuple[Rule, ...]:
+def _places(
+    granted: State, before: frozenset[State], awaited: frozenset[State] = frozenset()
+) -> tuple[Rule, ...]:
     """From the state in which a place is given to its use; `before` are the states in which there is none yet."""
     placed = _at(granted, State.PAYMENT_DUE, State.CONFIRMED, State.RUNNING)
     return (
-        Rule(Action.CLAIM, SYSTEM | CITIZEN_OR_OFFICE, _at(granted), State.PAYMENT_DUE),
+        # the term is that of the answer: a place, a number on the waiting list, or none
+        Rule(Action.CLAIM, SYSTEM | CITIZEN_OR_OFFICE, _at(granted), State.PAYMENT_DUE, Effect.STOP),
         Rule(
             Action.CONFIRM, SYSTEM | CITIZEN_OR_OFFICE, _at(State.PAYMENT_DUE), State.CONFIRMED, Effect.STOP
         ),
-        Rule(Action.WAIT, SYSTEM | CITIZEN, before, State.WAITING),
+        Rule(Action.WAIT, SYSTEM | CITIZEN, before, State.WAITING, Effect.STOP),
         Rule(
             Action.EXPIRE, SYSTEM, _at(granted, State.PAYMENT_DUE, State.WAITING), State.EXPIRED, Effect.STOP
         ),
         Rule(
             Action.CANCEL,
             CITIZEN_OR_OFFICE,
-            before | placed | _at(State.WAITING),
+            before | placed | awaited | _at(State.WAITING),
             State.CANCELLED,
             Effect.STOP,
         ),
@@ -350,9 +353,9 @@ BOOKING: Final = Family(
     rules=(
         Rule(Action.ASSIGN, OFFICE, _at(State.APPLIED), State.ASSIGNED),
         *_supplements(_at(State.APPLIED, State.ASSIGNED), State.ASSIGNED, returned=False),
-        Rule(Action.HOLD, SYSTEM | OFFICE, _at(State.ASSIGNED), State.HELD),
+        Rule(Action.HOLD, SYSTEM | OFFICE, _at(State.ASSIGNED), State.HELD, Effect.STOP),
         Rule(Action.MOVE_UP, SYSTEM, _at(State.WAITING), State.HELD),
-        *_places(State.HELD, _at(State.APPLIED, State.ASSIGNED)),
+        *_places(State.HELD, _at(State.APPLIED, State.ASSIGNED), AWAITED),
     ),
 )
 
@@ -379,7 +382,7 @@ HIRE: Final = Family(
         Rule(Action.REFUSE, DECIDER, _ASKED, State.REFUSED, Effect.STOP),
         Rule(Action.CONTRACT, OFFICE, _at(State.APPROVED), State.CONTRACT),
         Rule(Action.MOVE_UP, SYSTEM | OFFICE, _at(State.WAITING), State.REVIEWING),
-        *_places(State.CONTRACT, _ASKED | _at(State.APPROVED)),
+        *_places(State.CONTRACT, _ASKED | _at(State.APPROVED), AWAITED),
     ),
 )
 
@@ -397,7 +400,7 @@ DRAW: Final = Family(
     sides=_PLACE_SIDES | _at(State.NOT_DRAWN),
     ends=_PLACE_ENDS | _at(State.NOT_DRAWN),
     rules=(
-        Rule(Action.ENTER, SYSTEM, _at(State.APPLIED), State.DRAW_PENDING),
+        Rule(Action.ENTER, SYSTEM, _at(State.APPLIED), State.DRAW_PENDING, Effect.STOP),
         Rule(Action.DRAW, SYSTEM, _at(State.DRAW_PENDING), State.DRAWN),
         Rule(Action.NOT_DRAW, SYSTEM, _at(State.DRAW_PENDING), State.NOT_DRAWN, Effect.STOP),
         # who was drawn as a spare waits for a place that is given up
