@@ -92,7 +92,8 @@ def _is_moment(value: object) -> bool:
     return True
 
 
-for _name in ("date", "date-time", "slot"):
+MOMENTS: Final = ("date", "date-time", "slot")
+for _name in MOMENTS:
     _CHECKER.checks(_name)(_is_moment)
 
 
@@ -298,7 +299,7 @@ def _code(keyword: str, bound: object, field: FormField) -> tuple[str, str]:
             return "choice-unknown", ""
         case "format" if field.format == "point":
             return "place-outside", ""
-        case "format":
+        case "format" | "pattern" if field.format in MOMENTS:
             return "date-invalid", ""
         case _:
             return "field-invalid", ""
