@@ -216,6 +216,11 @@ class Service:
         public = {name: texts.pop(name, "") for name in self.public}
         return public, texts
 
+    def party(self, values: Mapping[str, object]) -> int:
+        """How many people come with a booking of these checked values."""
+        names = ("people",) if "people" in values else ("adults", "children", "seats")
+        return sum(count for name in names if isinstance(count := values.get(name), int)) or 1
+
     def stream(self, values: Mapping[str, object], facilities: Mapping[str, Facility]) -> str | None:
         """The stream that a filing with these values belongs to; None if it names a facility there is not."""
         if not self.office.source:
