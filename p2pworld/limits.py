@@ -43,7 +43,7 @@ __all__ = [
     "VERIFY_FAULTS_MAX", "VERIFY_FILES_MAX", "VERIFY_EPOCHS_MAX",
     "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX", "CIVIC_CLOCK_MINUTES",
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S",
-    "CASE_ACTS_MAX", "CIVIC_READ_MAX", "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
+    "CASE_ACTS_MAX", "DRAW_ENTRIES_MAX", "CIVIC_READ_MAX", "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
     "AUDIT_EVERY_S", "AUDIT_PARTS", "AUDIT_OBJECTS_PER_TICK", "COMPARE_S", "COMPARISONS_MAX",
     "KEPT_MAX", "KEPT_PER_AVATAR", "KEPT_MS", "KEPT_RETRY_S", "KEPT_WAIT_S", "KEPT_PER_TICK",
@@ -282,6 +282,7 @@ CIVIC_BATCH_MAX: Final = (
 CIVIC_QUEUE_MAX: Final = 4_096  # waiting for one stream: 1.4 s at 3 000 a second; 70 kB each at most, 290 MB
 CIVIC_RETRY_S: Final = 0.5  # before what failed (store, record, publishing) is tried again
 CIVIC_READ_MAX: Final = 4_096  # entries in one read of the store: 1 MB of leaves as they are, 17 MB at most
+DRAW_ENTRIES_MAX: Final = 100_000  # in one draw: 60 MB of leaves, 15 s to verify their signatures
 CASE_ACTS_MAX: Final = 500  # acts on one request: ten a week for a year; 120 kB of leaves
 CIVIC_FAULTS_MAX: Final = 100  # that a check of a store lists: a disk with more is not repaired by hand
 RECORDS_MAX: Final = (

@@ -178,10 +178,6 @@ SERVICE_REASONS: Final[Mapping[str, tuple[str, str]]] = {
         "Places here are given by a draw.",
         "이 시설은 추첨으로 이용자를 정해요.",
     ),
-    "not-by-lot": (
-        "There is no draw here: places are given first come, first served.",
-        "추첨이 없는 시설이에요. 선착순으로 예약할 수 있어요.",
-    ),
     # ---- a draw
     "draw-closed": (
         "Entries for the draw are closed.",
@@ -190,6 +186,42 @@ SERVICE_REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "draw-entered": (
         "You have already entered this draw. Everybody counts once.",
         "이미 이 추첨에 신청하셨어요. 한 사람은 한 번만 참여할 수 있어요.",
+    ),
+    "draw-unknown": (
+        "There is no such draw here.",
+        "찾을 수 없는 추첨이에요.",
+    ),
+    "draw-order": (
+        "This is not the time for this step of the draw.",
+        "지금은 이 추첨 단계가 아니에요.",
+    ),
+    "draw-time": (
+        "It is too early, or too late, for this step of the draw.",
+        "이 추첨 단계를 하기에는 너무 이르거나 늦었어요.",
+    ),
+    "draw-signature": (
+        "The party that is said to say this did not sign it.",
+        "추첨 참여 기관의 서명이 맞지 않아요.",
+    ),
+    "draw-party": (
+        "This is for another party of the draw to say.",
+        "다른 추첨 참여 기관이 해야 하는 일이에요.",
+    ),
+    "draw-full": (
+        "So many have entered this draw that no more can be taken.",
+        "신청이 너무 많아 더 받을 수 없어요.",
+    ),
+    "draw-entries": (
+        "These are not the entries that stand in the record.",
+        "기록에 있는 신청과 맞지 않아요.",
+    ),
+    "draw-share": (
+        "This is not the secret whose fingerprint was published.",
+        "미리 공개한 지문값과 맞지 않는 비밀이에요.",
+    ),
+    "draw-outcome": (
+        "The outcome of the draw is another one.",
+        "추첨 결과가 기록과 맞지 않아요.",
     ),
     "not-eligible": (
         "You do not meet the conditions. Please check who can apply.",

@@ -45,6 +45,7 @@ __all__ = [
     "View",
     "Wait",
     "Waiting",
+    "award",
     "decide",
     "offer_of",
     "slot_fault",
@@ -233,6 +234,17 @@ def decide(offer: Offer, view: View, ask: Ask) -> Decision:
     return desk.decision(view, answer)
 
 
+def award(offer: Offer, view: View, order: Iterable[tuple[str, str]], minute: int) -> Decision:
+    """The places of a draw, for persons and their transactions in the order that was drawn.
+
+    Whoever has no place waits, as far as the waiting list goes. To award again changes nothing.
+    """
+    desk = _Desk(offer, view, minute)
+    for person, key in order:
+        desk.award(person, key)
+    return desk.decision(view, None)
+
+
 def offer_of(
     service: Service,
     facilities: Mapping[str, Facility],
@@ -356,6 +368,25 @@ class _Desk:
         self._waiting.sort(key=lambda wait: (not wait.first, wait.number))
         self._event(Action.WAIT, ask.key, None)
         return Waiting([wait.key for wait in self._waiting].index(ask.key) + 1)
+
+    def award(self, person: str, key: str) -> None:
+        facility, slot = self._offer.facility.id, self._offer.slot.begin
+        who = Wait(facility, slot, self._numbers + 1, self._offer.service, key, person)
+        free = self._free()
+        if self._known(key) is not None:
+            return
+        if free is not None:
+            pay = self._offer.rules.pay_minutes
+            if pay:
+                self._take(Action.DRAW, free, who, Standing.DUE, min(self._minute + pay, slot))
+            else:
+                self._take(Action.DRAW, free, who, Standing.CONFIRMED, None)
+        elif len(self._waiting) < self._offer.rules.waiting:
+            self._numbers += 1
+            self._waiting.append(who)
+            self._event(Action.WAIT, key, None)
+        else:
+            self._event(Action.NOT_DRAW, key, None)
 
     def confirm(self, ask: Confirm, own: tuple[Place, ...]) -> Booked | Waiting | Refusal:
         place = self._of(ask.key)
