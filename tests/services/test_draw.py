@@ -128,7 +128,7 @@ class Log:
         self, giver: int, holder: int, minute: int, by: int | None = None, share: bytes = b""
     ) -> str | None:
         said = {"giver": str(giver), "holder": str(holder), "share": (share or SHARES[giver, holder]).hex()}
-        return self.file(SHARE, minute, giver if by is None else by, **said)
+        return self.file(SHARE, minute, giver if by is None else by, all_of=said)
 
     def finish(self, minute: int = CLOSES + 10) -> str | None:
         return self.file(DONE, minute, seed=self.draw.seed, outcome=order_digest(self.draw.order))
