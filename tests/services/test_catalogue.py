@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from p2pworld.services.declaration import Service
 
 CITY = read()
+DECLARED = Path(str(resources.files("p2pworld.services"))) / "declared"
 CALENDAR = OfficeCalendar()
 TODAY = date(2026, 2, 13)
 OFFICE_SECRET = bytes(range(32))
@@ -270,9 +271,8 @@ oneOf = [
 "$ref" = "common#body"
 """
 PACKAGE = [
-    Source(path.name, path.read_text(encoding="utf-8"))
-    for path in (Path(str(resources.files("p2pworld.services") / "declared")),)
-    for path in [path / "common.toml", path / "facilities" / "city.toml"]
+    Source(name, (DECLARED / name).read_text(encoding="utf-8"))
+    for name in ("common.toml", "facilities/city.toml")
 ]
 
 
@@ -289,6 +289,7 @@ def fault_of(*changes: tuple[str, str]) -> str:
 
 
 def test_a_service_that_nobody_has_seen_before_is_read() -> None:
+    assert GOOD in (Path(__file__).parents[2] / "docs" / "services.md").read_text(encoding="utf-8")
     catalogue = read_catalogue([*PACKAGE, Source("tree.toml", GOOD)])
     assert catalogue.faults == ()
     assert catalogue.types()["tree-report"].public[0].pattern.fullmatch("fallen")
@@ -399,6 +400,13 @@ def test_the_command_says_what_is_wrong_and_ends_with_one(tmp_path: Path) -> Non
     assert f"{tmp_path / 'tree.toml'}:2: sector: 'moon' is not known" in said.output
     listed = runner.invoke(command, ["list"])
     assert "고충민원 · Grievance" in listed.output
+
+
+def test_the_page_about_services_names_all_that_can_be_declared() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "services.md").read_text(encoding="utf-8")
+    declared = "\n".join(path.read_text(encoding="utf-8") for path in DECLARED.rglob("*.toml"))
+    keys = set(re.findall(r"^([a-z_]+) = ", declared, re.MULTILINE)) - {"const"}
+    assert {key for key in keys if not re.search(rf"\b{key}\b", page)} == set()
 
 
 def test_an_empty_catalogue_offers_nothing() -> None:
