@@ -73,7 +73,7 @@ OUTPUT_TAIL_LINES = 12
 USAGE = """usage: python3 run.py SUBCOMMAND [ARGUMENT...]
 
   SUBCOMMAND     sets up what is missing, then runs `p2pworld SUBCOMMAND ARGUMENT...`
-  test           sets up what the tests need, then runs pytest with the arguments (none: all tests)
+  test           sets up what the tests need, then runs pytest with the arguments (none: all tests, several at a time)
   setup          sets up everything and runs nothing
 
 python3 run.py demo            a city of several nodes and its bots on this machine
@@ -469,7 +469,9 @@ def become(root: Path, arguments: list[str]) -> None:
     sys.stdout.flush()
     if arguments[0] == "test":
         os.chdir(root)
-        os.execv(python, [python, "-m", "pytest", *arguments[1:]])
+        # tests wait for real processes half of their time, so one more than there are cores; a file's tests stay together
+        several = ["-n", str(min(os.cpu_count() or 1, 7) + 1), "--dist", "loadfile"]
+        os.execv(python, [python, "-m", "pytest", *(arguments[1:] or several)])
     os.execv(python, [python, "-P", "-m", "shard_node.cli", *arguments])
 
 

@@ -3,7 +3,7 @@
 `Acts` are what lasts: each is asked for again, word for word, until its answer comes, at whatever node the client is by
 then. The place where it was first asked for goes with it, so that all who are asked look in the same cell whether it
 has been done. `Wishes` are what every later node must be told anew: whom not to hear, who is welcome,
-which groups to hear.
+which groups to hear. `Words` are what is said: said again to a new node if it was not heard by then.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ from p2pworld.errors import LocalError
 from p2pworld.messages import Act, Block, Done, Friend, Group
 
 if TYPE_CHECKING:
-    from p2pworld.messages import Pose
+    from p2pworld.messages import Pose, Said, Say
 
-__all__ = ["ACTS_MAX", "ACT_AGAIN_S", "TELL_PER_S", "Acts", "Wishes"]
+__all__ = ["ACTS_MAX", "ACT_AGAIN_S", "TELL_PER_S", "WORDS_AGAIN_S", "Acts", "Wishes", "Words"]
 
 _T = TypeVar("_T")
 
 ACT_AGAIN_S: Final = 2.0
 ACTS_MAX: Final = 32  # not yet answered
 TELL_PER_S: Final = 5  # half of what a node takes, so that the person's own words find room
+WORDS_AGAIN_S: Final = 10.0  # what was said longer ago would be out of place
+WORDS_MAX: Final = 8  # not yet heard
+HEARD_MAX: Final = 256  # remembered, so that what a speaker said twice is heard once
 _AGAIN: Final = frozenset({"busy", "disk", "lapsed", "moved"})  # reasons that pass
 
 
@@ -134,6 +137,44 @@ class Wishes:
         told = [self._untold.popleft() for _ in range(min(TELL_PER_S, len(self._untold)))]
         self.due_s = now_s + 1.0 if self._untold else math.inf
         return told
+
+
+class Words:
+    """What this person says, until they hear it themselves as all others do, or are told why nobody does.
+
+    Whoever changes nodes in that moment may have said it to a node that had just given them up. So it is said again at
+    the next one, with the same signature, by which whoever has heard it the first time knows it.
+    """
+
+    def __init__(self) -> None:
+        self._open: dict[bytes, tuple[Say, float]] = {}  # by signature, and until when; oldest first
+        self._heard: dict[bytes, None] = {}
+
+    def say(self, say: Say, now_s: float) -> None:
+        """This is being said."""
+        self._open[say.sig] = (say, now_s + WORDS_AGAIN_S)
+        while len(self._open) > WORDS_MAX:
+            del self._open[next(iter(self._open))]
+
+    def heard(self, said: Said) -> bool:
+        """This is heard; whether for the first time."""
+        self._open.pop(said.sig, None)
+        if said.sig in self._heard:
+            return False
+        self._heard[said.sig] = None
+        if len(self._heard) > HEARD_MAX:
+            del self._heard[next(iter(self._heard))]
+        return True
+
+    def refused(self) -> None:
+        """The node says why the first of them is not heard; it answers in order."""
+        if self._open:
+            del self._open[next(iter(self._open))]
+
+    def again(self, now_s: float) -> list[Say]:
+        """What is to be said to a node that is new to us."""
+        self._open = {sig: kept for sig, kept in self._open.items() if now_s < kept[1]}
+        return [say for say, _ in self._open.values()]
 
 
 def _set(known: dict[_T, None], one: _T, on: bool) -> None:

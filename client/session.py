@@ -16,7 +16,7 @@ from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from client.asking import Acts, Wishes
+from client.asking import Acts, Wishes, Words
 from client.clock import ServerClock
 from client.homes import Homes
 from client.table import (
@@ -177,7 +177,8 @@ class Session:
         self._own: deque[Login] = deque(maxlen=OWN_LOGINS_MAX)
         self._acts = Acts(entropy)
         self._wishes = Wishes()
-        self._says_made = 0
+        self._words = Words()
+        self._says_made = self._said_ms = 0
         self._clock = ServerClock()
         self._actions: list[Action] = []
 
@@ -275,10 +276,14 @@ class Session:
         return self._clock.unix_ms(now_s)
 
     def say(self, channel: str, text: str, now_s: float, *, to: bytes = b"", avatar: int = 0) -> int:
-        """Says something, signed, if a node owns the avatar; what is said meanwhile is lost. Returns its number."""
+        """Says something, signed; between two nodes it waits for the next. Returns its number."""
         self._says_made += 1
-        ms = self.server_ms(now_s)
-        self.send(sign_say(self.signer, self._says_made, channel, text, ms, to=to, avatar=avatar))
+        # no two in one millisecond: the same words said twice are two signatures, and are heard twice
+        self._said_ms = max(self.server_ms(now_s), self._said_ms + 1)
+        say = sign_say(self.signer, self._says_made, channel, text, self._said_ms, to=to, avatar=avatar)
+        if self.login != NO_LOGIN:
+            self._words.say(say, now_s)
+        self.send(say)
         return self._says_made
 
     def beat(self, at_ms: int, voice: int) -> None:
@@ -359,6 +364,11 @@ class Session:
                 self._bye(conn, message, now_s)
             case Said() | Beat() if message.id in self._wishes.blocked:
                 return False
+            case Said():
+                return conn == self._sockets.main and self._words.heard(message)
+            case Notice(code) if code == "muted" or code.startswith("say-"):
+                self._words.refused()
+                return conn == self._sockets.main
             case _:
                 return conn == self._sockets.main
         return True
@@ -460,6 +470,8 @@ class Session:
         self._acts.hurry(now_s)
         self._wishes.begin(now_s)
         self._ask_again(now_s)
+        for say in self._words.again(now_s):
+            self.send(say)
         self._set_deadline()
 
     def _invited(self, conn: int, moved: Moved, now_s: float) -> None:

@@ -38,6 +38,7 @@ from p2pworld.messages import (
     Pace,
     Pose,
     Profile,
+    Said,
     SignedHello,
     Welcome,
     Who,
@@ -529,6 +530,52 @@ def test_who_is_blocked_is_not_heard_and_every_later_node_is_told_of_them_and_of
     inside.challenge(2)
     assert inside.welcome(2) == ["close 1", "say 2 Group", "say 2 Block", "say 2 Friend", "PLAYING"]
     assert inside.said[-3:] == [Group(b"g" * 16), Block(7), Friend(9)]
+
+
+def test_what_nobody_has_heard_is_said_again_at_the_next_node_and_nothing_is_heard_twice(
+    inside: Stage,
+) -> None:
+    for text in ("one", "two", "three", "three"):
+        inside.session.say("near", text, inside.now_s)
+    assert inside.lines() == ["say 1 Say"] * 4 + ["PLAYING"]
+    says = [message for message in inside.said if isinstance(message, Utterance)]
+    assert len({say.sig for say in says}) == 4
+
+    def echo(conn: int, say: Utterance) -> bool:
+        key, me = inside.session.signer.public, inside.session.id
+        said = Said(me, key, "me", say.channel, say.text, say.ms, say.sig, 0, 0)
+        return inside.session.said(conn, said, inside.now_s, inside.wall_ms)
+
+    inside.say(1, Notice("say-rate"))  # of the first
+    assert echo(1, says[1])
+    assert not echo(1, says[1])
+    inside.moved(1)
+    inside.said.clear()
+    inside.challenge(2)
+    assert not echo(2, says[2])  # from a node that has not welcomed us yet
+    assert inside.welcome(2).count("say 2 Say") == 2
+    assert inside.said[-2:] == says[2:]
+    assert echo(2, says[2])
+    inside.session.heard(2, 640, inside.now_s)
+    inside.later(0.5)
+    inside.session.say("near", "five", inside.now_s)
+    inside.lines()
+    inside.moved(2)
+    inside.said.clear()
+    inside.challenge(3)
+    inside.welcome(3)
+    assert [say.text for say in inside.said if isinstance(say, Utterance)] == ["three", "five"]
+
+
+def test_what_was_said_long_ago_is_not_said_again(inside: Stage) -> None:
+    inside.session.say("near", "hello", inside.now_s)
+    inside.lines()
+    for _ in range(11):
+        inside.session.heard(1, 640, inside.now_s)
+        inside.later(1.0)
+    inside.moved(1)
+    inside.challenge(2)
+    assert "say 2 Say" not in inside.welcome(2)
 
 
 def test_a_new_node_is_told_of_many_blocks_a_few_a_second(inside: Stage) -> None:

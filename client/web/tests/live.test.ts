@@ -242,6 +242,50 @@ test("blocks and groups are told to each node anew; speech is trimmed, signed an
   assert(again.indexOf(Kind.BLOCK) < again.indexOf(Kind.FRIEND), "nobody is welcome before blocks are known");
 });
 
+test("what nobody has heard is said again at the next node, and nothing is heard twice", async () => {
+  const stage = new Stage();
+  await stage.join();
+  const heard: string[] = [];
+  stage.world.on("said", ({ text }) => heard.push(text));
+  for (const text of ["하나", "둘", "셋", "넷"]) stage.world.say("near", text);
+  await stage.until(() => stage.of(Kind.SAY).length === 4);
+  const said = stage.of(Kind.SAY).map(({ data }) => unpack(data, 1) as Fields);
+  const echo = ({ text, ms, sig }: Fields): void => {
+    const where = { east_cm: 3_379_000, north_cm: 3_230_000 };
+    const id = avatarId(person.public);
+    stage.say(Kind.SAID, {
+      id,
+      key: person.public,
+      name: "김서울",
+      channel: "near",
+      text,
+      ms,
+      sig,
+      ...where,
+    });
+  };
+  stage.say(Kind.NOTICE, { code: "say-rate", sentence: "" }); // of the first
+  echo(said[1] as Fields);
+  await stage.until(() => heard.length === 1);
+  stage.world.closed(stage.conn);
+  const before = stage.sent.length;
+  await stage.join();
+  stage.pass(2000);
+  const again = stage.sent.slice(before).filter(({ data }) => data[0] === Kind.SAY);
+  assert.deepEqual(
+    again.map(({ data }) => (unpack(data, 1) as Fields).text),
+    ["셋", "넷"],
+  );
+  for (const one of [2, 2, 1, 3]) echo(said[one] as Fields);
+  await stage.until(() => heard.length === 3);
+  assert.deepEqual(heard, ["둘", "셋", "넷"]);
+  stage.world.closed(stage.conn);
+  const later = stage.sent.length;
+  await stage.join();
+  stage.pass(2000);
+  assert(!stage.sent.slice(later).some(({ data }) => data[0] === Kind.SAY));
+});
+
 test("a newer tab: this one stops, says so, and comes back when asked", async () => {
   const stage = new Stage();
   await stage.join();

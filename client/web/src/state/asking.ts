@@ -13,6 +13,9 @@ const STALE_MS = 8_000; // people change their names and looks, the newly come w
 const PER_S = 8; // a node takes 10 a second
 const BURST = 20;
 const QUEUE_MAX = 64;
+const WORDS_AGAIN_MS = 10_000; // what was said longer ago would be out of place
+const WORDS_MAX = 8; // not yet heard
+const HEARD_MAX = 256; // remembered, so that what a speaker said twice is heard once
 const KINDS = new Set(["person", "program", "ai"]);
 
 export class People {
@@ -95,6 +98,62 @@ export class Outgoing {
     while (this.tokens >= 1 && this.queue.length > 0 && send(this.queue[0] as Uint8Array)) {
       this.queue.shift();
       this.tokens--;
+    }
+  }
+}
+
+/**
+ * What this person says, until they hear it themselves as all others do, or are told why nobody does. Whoever changes
+ * nodes in that moment may have said it to a node that had just given them up: it is said again at the next one, with the
+ * same signature, by which whoever has heard it the first time knows it.
+ */
+export class Words {
+  private readonly open = new Map<number, { data: Uint8Array; untilMs: number }>(); // by when it was said; oldest first
+  private readonly known = new Set<string>();
+  private saidMs = 0;
+
+  /** The time under which it is said: no two in one millisecond, so that the same words said twice are heard twice. */
+  stamp(wallMs: number): number {
+    this.saidMs = Math.max(wallMs, this.saidMs + 1);
+    return this.saidMs;
+  }
+
+  /** What is stamped `ms` is being said. */
+  say(ms: number, data: Uint8Array, nowMs: number): void {
+    this.open.set(ms, { data, untilMs: nowMs + WORDS_AGAIN_MS });
+    this.forgetFirst(this.open.size - WORDS_MAX);
+  }
+
+  /** Words with this signature are heard, which were `mine` or another's; whether for the first time. */
+  heard(sig: string, ms: number, mine: boolean): boolean {
+    if (mine) this.open.delete(ms);
+    if (this.known.has(sig)) return false;
+    this.known.add(sig);
+    if (this.known.size > HEARD_MAX) {
+      for (const oldest of this.known) {
+        this.known.delete(oldest);
+        break;
+      }
+    }
+    return true;
+  }
+
+  /** The node says why the first of them is not heard; it answers in order. */
+  refused(): void {
+    this.forgetFirst(1);
+  }
+
+  /** What is to be said to a node that is new to us. */
+  again(nowMs: number): Uint8Array[] {
+    for (const [ms, { untilMs }] of this.open) if (untilMs <= nowMs) this.open.delete(ms);
+    return [...this.open.values()].map(({ data }) => data);
+  }
+
+  private forgetFirst(count: number): void {
+    let left = count;
+    for (const ms of this.open.keys()) {
+      if (left-- <= 0) break;
+      this.open.delete(ms);
     }
   }
 }

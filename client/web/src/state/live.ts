@@ -21,7 +21,7 @@ import {
 import { type Fields, Malformed } from "../net/msgpack";
 import { Session, type Shell } from "../net/session";
 import { sayInput, signSay } from "../net/sign";
-import { Outgoing, People } from "./asking";
+import { Outgoing, People, Words } from "./asking";
 import { CityTime, Clock, Tempo } from "./clock";
 import { Crowd } from "./crowd";
 import { Densities } from "./density";
@@ -88,6 +88,7 @@ export class LiveWorld implements World {
   private readonly things = new Things();
   private readonly people = new People();
   private readonly outgoing = new Outgoing();
+  private readonly words = new Words();
   private readonly cityTime = new CityTime();
   private readonly clocks = new Map<number, Clock>();
   private tempo = new Tempo(100);
@@ -237,7 +238,7 @@ export class LiveWorld implements World {
     const speech = {
       channel,
       text: said,
-      ms: this.around.wall(),
+      ms: this.words.stamp(this.around.wall()),
       to: channel === "group" ? fromHex(String(to)) : undefined,
       avatar: channel === "direct" ? Number(to) : undefined,
     };
@@ -245,7 +246,10 @@ export class LiveWorld implements World {
     // one after the other: signing takes its time, and what is said first is heard first
     this.speaking = this.speaking
       .then(() => signSay(this.beginning.signer, n, speech))
-      .then((data) => this.tell(data));
+      .then((data) => {
+        this.words.say(speech.ms, data, this.around.now());
+        this.tell(data);
+      });
     return true;
   }
 
@@ -462,6 +466,7 @@ export class LiveWorld implements World {
       ...[...this.groups].map((to) => encodeMessage(Kind.GROUP, { to: fromHex(to) })),
       ...first(this.blocked.keys()).map((avatar) => encodeMessage(Kind.BLOCK, { avatar })),
       ...first(this.friends).map((avatar) => encodeMessage(Kind.FRIEND, { avatar })),
+      ...this.words.again(now),
     ];
     this.changed();
     this.checkLink();
@@ -516,6 +521,7 @@ export class LiveWorld implements World {
           this.session.tickMs = message.body.tick_ms;
           this.tempo.said(message.body.tick_ms);
         }
+        if (message.body.code === "muted" || message.body.code.startsWith("say-")) this.words.refused();
         this.emit("notice", message.body);
     }
   }
@@ -526,7 +532,9 @@ export class LiveWorld implements World {
     this.hearing = this.hearing
       .then(() => verify(said.key, sayInput(said), said.sig))
       .then((sure) => {
-        if (sure && !this.blocked.has(said.id)) this.emit("said", heard(said));
+        if (!sure || this.blocked.has(said.id)) return;
+        const mine = said.id === this.session.id;
+        if (this.words.heard(toHex(said.sig), said.ms, mine)) this.emit("said", heard(said));
       });
   }
 
