@@ -223,10 +223,6 @@ SERVICE_REASONS: Final[Mapping[str, tuple[str, str]]] = {
         "The outcome of the draw is another one.",
         "추첨 결과가 기록과 맞지 않아요.",
     ),
-    "not-eligible": (
-        "You do not meet the conditions. Please check who can apply.",
-        "신청 대상이 아니에요. 자격 조건을 확인해 주세요.",
-    ),
 }
 
 # what is wrong with a field; `field` is its label, `limit` the bound
@@ -251,6 +247,18 @@ FIELD_REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "too-many-files": (
         "You can attach up to {limit} files.",
         "파일은 {limit}개까지 올릴 수 있어요.",
+    ),
+    "file-too-large": (
+        "The file is too large. The limit is {limit} MiB.",
+        "파일이 너무 커요. {limit}MiB까지 올릴 수 있어요.",
+    ),
+    "file-type": (
+        "Files of this type are not accepted. Accepted are: {limit}.",
+        "이 형식의 파일은 받을 수 없어요. 올릴 수 있는 형식: {limit}",
+    ),
+    "file-broken": (
+        "This file is damaged, or holds far more than it seems to. Please save it again.",
+        "파일이 손상되었거나 겉보기보다 훨씬 많은 내용이 들어 있어요. 다시 저장해 주세요.",
     ),
     "too-many-choices": (
         "{field}: please choose at most {limit}.",

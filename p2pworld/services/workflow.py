@@ -382,7 +382,7 @@ def begin(workflow: Workflow, minute: int, term: Term) -> Case:
 def step(workflow: Workflow, case: Case, act: Act, calendar: OfficeCalendar) -> Case | Refusal:
     """The case after this act, the same case if it is known already, or why it cannot be."""
     if act.key in case._keys:
-        same = any(known == act for known in case.acts)
+        same = any(replace(known, minute=act.minute) == act for known in case.acts)
         return case if same else refusal("key-reused")
     if act.seen != len(case.acts):
         return refusal("case-moved-on")

@@ -168,6 +168,9 @@ def test_five_days_are_forty_hours_and_six_are_days() -> None:
         (Term(Count.DAYS, 10, first_day=True), "2026-02-04 10:00", "2026-02-14 00:00"),
         # a month (제160조): from 15 Sep to the end of 15 Oct
         (Term(Count.MONTHS, 1), "2025-09-15 10:00", "2025-10-16 00:00"),
+        # from the 30th to the 30th; where the first day counts, from the 15th to the 14th
+        (Term(Count.MONTHS, 1), "2025-09-30 10:00", "2025-10-31 00:00"),
+        (Term(Count.MONTHS, 1, first_day=True), "2025-09-15 10:00", "2025-10-15 00:00"),
         # a month from 31 Jan 2027 ends on the last of February, a Sunday: 1 Mar is a holiday, so 2 Mar
         (Term(Count.MONTHS, 1), "2027-01-31 10:00", "2027-03-03 00:00"),
         # thirteen months over a year's end: 15 Dec 2025 to 15 Jan 2027
@@ -253,6 +256,7 @@ def test_done_in_time_stays_in_time() -> None:
     assert not clock.late(at("2025-09-09 23:59"), CALENDAR)
     assert clock.late(at("2025-09-10 00:00"), CALENDAR)
     assert not clock.stop(at("2025-09-09 23:59")).late(at("2026-01-01"), CALENDAR)
+    assert clock.stop(at("2025-09-09 23:59")).stop(at("2025-09-12 00:00")).stopped == at("2025-09-09 23:59")
     assert clock.stop(at("2025-09-10 00:00")).late(at("2025-09-10 00:00"), CALENDAR)
 
 

@@ -198,8 +198,20 @@ def test_when_the_slot_begins_nobody_waits_any_longer_and_nothing_is_held() -> N
     ],
 )
 def test_a_slot_can_be_booked_in_its_time(minute: int, code: str | None) -> None:
-    decision = Store().ask(offer(), book("a", minute))
-    assert (reason(decision) if code else None) == code
+    answer = Store().ask(offer(), book("a", minute)).answer
+    assert (answer.reason if isinstance(answer, Refusal) else None) == code
+
+
+def test_what_is_held_is_never_held_beyond_the_beginning() -> None:
+    store, now = Store(), TEN - 600
+    for key, wait in (("a", False), ("b", True)):
+        store.ask(offer(ROOM, rules=replace(AT_ONCE, cancel_minutes=0)), book(key, now, wait=wait))
+    store.ask(offer(ROOM, rules=AT_ONCE), Cancel("a", now + 1))
+    (place,) = store.places.values()
+    assert (place.key, place.standing, place.until) == ("b", Standing.HELD, TEN)
+    late = replace(RULES, closes_minutes=0)
+    held = Store().ask(offer(rules=late), book("a", TEN - 5))
+    assert held.answer == Booked(0, Standing.HELD, TEN)
 
 
 def test_residents_have_a_head_start_or_all_of_it() -> None:
@@ -249,6 +261,9 @@ def test_it_is_too_late_to_cancel_for_a_citizen_but_not_for_the_office() -> None
     rules = replace(AT_ONCE, cancel_minutes=1440)
     store.ask(offer(rules=rules), book("a"))
     assert reason(store.ask(offer(rules=rules), Cancel("a", TEN - 1439))) == "cancel-late"
+    in_time = Store()
+    in_time.ask(offer(rules=rules), book("a"))
+    assert in_time.ask(offer(rules=rules), Cancel("a", TEN - 1440)).answer is None
     assert store.ask(offer(rules=rules), Cancel("a", TEN - 1439, by_office=True)).answer is None
     assert store.places == {}
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise, product
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from p2pworld import services
 from p2pworld.errors import LocalError, Refusal
 from p2pworld.limits import CASE_ACTS_MAX
 from p2pworld.services.deadlines import NEVER, Clock, statutory_days
@@ -32,6 +35,7 @@ from p2pworld.services.workflows import FAMILIES
 from p2pworld.services.working_time import OfficeCalendar, minute_at
 from tests.services.document import PATH, document
 
+PACKAGE = Path(services.__file__).parent
 CALENDAR = OfficeCalendar()
 START = minute_at(date(2025, 9, 1), 10 * 60)
 DAY = 24 * 60
@@ -106,6 +110,17 @@ def test_everything_has_its_words_in_korean_and_english() -> None:
         assert english.endswith(".")
         assert korean.endswith(("요.", "다."))
         assert any("가" <= letter <= "힣" for letter in korean)
+
+
+def test_each_reason_in_the_sources_has_its_sentences_and_each_sentence_its_use() -> None:
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in PACKAGE.glob("*.py"))
+    used = set(re.findall(r'refusal\(\s*"([a-z-]+)"', sources))
+    either = {
+        code
+        for pair in re.findall(r'refusal\(\s*"([a-z-]+)" if .* else "([a-z-]+)"', sources)
+        for code in pair
+    }
+    assert used | either == set(SERVICE_REASONS)
 
 
 def test_the_page_is_what_the_tables_say() -> None:
@@ -254,6 +269,46 @@ def test_what_was_answered_is_reopened_for_a_while_with_a_new_term() -> None:
     assert case.clock == Clock(START + 91 * DAY, statutory_days(7))
 
 
+def test_a_supplement_is_in_time_to_the_minute() -> None:
+    case = run(COMPLAINT, ASSIGN, (Action.ASK, Who.OFFICIAL, DAY, 3))
+    assert case.asked_until is not None
+    last = case.asked_until - 1 - START
+    assert refused(COMPLAINT, case, Action.ASK_AGAIN, Who.OFFICIAL, last, 3) == "supplement-awaited"
+    assert refused(COMPLAINT, case, Action.PROLONG, Who.CITIZEN, last + 1, 3) == "supplement-late"
+    run(COMPLAINT, ASSIGN, (Action.ASK, Who.OFFICIAL, DAY, 3), (Action.PROLONG, Who.CITIZEN, last, 3))
+    run(COMPLAINT, ASSIGN, (Action.ASK, Who.OFFICIAL, DAY, 3), (Action.ASK_AGAIN, Who.OFFICIAL, last + 1, 3))
+    answered = run(
+        COMPLAINT, ASSIGN, (Action.ASK, Who.OFFICIAL, DAY, 3), (Action.SUPPLEMENT, Who.CITIZEN, DAY + 5)
+    )
+    assert (answered.asked, answered.asked_until, answered.prolonged) == (0, None, 0)
+
+
+def test_who_asks_in_the_middle_of_an_inquiry_ends_it() -> None:
+    working = (ASSIGN, VISIT, BEGIN, (Action.INQUIRE, Who.OFFICIAL, DAY, 14))
+    case = run(COMPLAINT, *working, (Action.ASK, Who.OFFICIAL, 2 * DAY, 3))
+    assert not case.inquiring
+    assert [pause.end for pause in case.clock.pauses] == [START + 2 * DAY, None]
+
+
+def test_a_reopened_case_begins_without_the_old_consent() -> None:
+    extended = (Action.EXTEND, Who.OFFICIAL, DAY, 7)
+    case = run(
+        COMPLAINT, ASSIGN, VISIT, BEGIN, extended, (Action.CONSENT, Who.CITIZEN, DAY),
+        (Action.COMPLETE, Who.DECIDER, DAY), (Action.REOPEN, Who.CITIZEN, DAY), ASSIGN, extended,
+    )  # fmt: skip
+    assert refused(COMPLAINT, case, Action.EXTEND, Who.OFFICIAL, DAY, 7) == "consent-needed"
+
+
+def test_an_act_is_never_earlier_than_the_one_before_it() -> None:
+    """Devices' clocks differ by minutes; the order of the log is the order of what happened."""
+    case = run(COMPLAINT, ASSIGN, (Action.VISIT, Who.OFFICIAL, 5))
+    assert [act.minute for act in case.acts] == [START + 10, START + 10]
+    case = run(COMPLAINT, (Action.ASSIGN, Who.OFFICIAL, -5))
+    assert case.acts[0].minute == START
+    again = Act("k0", 0, Action.ASSIGN, Who.OFFICIAL, START - 5)
+    assert step(COMPLAINT, case, again, CALENDAR) is case
+
+
 # ---- retries, races, bounds
 
 
@@ -295,6 +350,7 @@ def test_a_state_that_is_left_out_is_one_with_the_state_before_it() -> None:
     )
     assert short.table[State.APPLIED, Action.CONFIRM].to is State.CONFIRMED
     assert short.table[State.CONFIRMED, Action.USE].to is State.FINISHED_COURSE
+    assert (State.APPLIED, Action.ASSIGN) not in short.table, "it led to a state that is left out"
     assert short.ends == {State.FINISHED_COURSE, State.CANCELLED}
     assert short.actions(State.CONFIRMED, Who.OFFICIAL) == (Action.NOTE, Action.CANCEL, Action.USE)
 
