@@ -270,6 +270,8 @@ def test_nobody_can_reveal_anything_but_what_was_fixed_before_the_first_entry() 
     assert log.reveal(2, 0, CLOSES + REVEAL_MINUTES, by=1) == "draw-party"
     assert log.reveal(2, 0, CLOSES + 1) is None
     assert log.reveal(2, 0, CLOSES + 2) is None, "again is no fault"
+    assert log.reveal(2, 0, CLOSES + REVEAL_MINUTES, by=0) is None
+    assert log.draw.helped == set(), "who revealed in time was not helped by who says it again"
 
 
 def test_a_draw_opens_for_entries_only_when_each_party_has_its_shares() -> None:
