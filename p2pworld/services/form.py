@@ -41,6 +41,8 @@ __all__ = ["FORMATS", "FieldFault", "Form", "FormField", "gu_of_point", "gu_slug
 TEXT_MAX: Final = 10_000  # characters: 30 kB of Hangul
 CHOICES_MAX: Final = 40
 FILES_MAX: Final = 10
+FIELDS_MAX: Final = 28  # a transaction has 32 fields; some are kept for what is said about it
+PUBLIC_FORMATS: Final = {"date", "date-time", "year", "gu", "language", "slot", "facility", "case"}
 FIELD: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 INTEGER_MAX: Final = 10**15
 
@@ -174,9 +176,6 @@ class FormField:
             case _:
                 return None
         return found if required else f"({found})?"
-
-
-PUBLIC_FORMATS: Final = {"date", "date-time", "year", "gu", "language", "slot", "facility", "case"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +409,3 @@ def read_form(table: Table, common: Mapping[str, Mapping[str, object]]) -> Form:
         if name not in names:
             raise table.wrong("required", f"{name!r} is no field of this form: correct it or add the field.")
     return Form(fields, frozenset(required))
-
-
-FIELDS_MAX: Final = 28  # a transaction has 32 fields; some are kept for what is said about it

@@ -262,19 +262,17 @@ class Family:
         for state in chain:
             same[state] = state if state in steps else same[chain[chain.index(state) - 1]]
         table: dict[tuple[State, Action], Rule] = {}
-        for own in (True, False):  # a state's own rules come before those of states that are one with it
-            for rule in self.rules:
-                goal = rule.to and aliases.get(rule.to, rule.to)
-                to = goal and same.get(goal)
-                if (goal is not None and to is None) or not _allowed(rule, limits):
-                    continue
-                for at in (aliases.get(state, state) for state in rule.at):
-                    kept = same.get(at)
-                    merged = (
-                        kept is to and at is not goal
-                    )  # led from one state to the other, and they are one now
-                    if kept is not None and (kept is at) is own and not merged:
-                        table.setdefault((kept, rule.action), replace(rule, at=frozenset({kept}), to=to))
+        for rule in self.rules:
+            goal = rule.to and aliases.get(rule.to, rule.to)
+            to = goal and same.get(goal)
+            if (goal is not None and to is None) or not _allowed(rule, limits):
+                continue
+            for at in (aliases.get(state, state) for state in rule.at):
+                kept = same.get(at)
+                # a rule from one state to another that is one with it now leads nowhere
+                if kept is not None and (kept is not to or at is goal):
+                    made = replace(rule, at=frozenset({kept}), to=to)
+                    assert table.setdefault((kept, rule.action), made) == made, (self.name, kept, rule)
         reached = {steps[0]}
         for _ in same:
             reached |= {rule.to for (at, _), rule in table.items() if rule.to and at in reached}
@@ -331,6 +329,11 @@ class Workflow:
 
 
 # ---- a case
+
+PROLONGED_MAX: Final = 2  # the citizen may ask twice for more time (민원 처리에 관한 법률 시행령 제24조)
+ASKED_MAX: Final = 2  # who has been asked twice in vain may be given the papers back (제25조)
+INQUIRIES_MAX: Final = 2
+RATING_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,12 +453,6 @@ def _unmet(rule: Rule, case: Case, act: Act, minute: int, limits: WorkflowLimits
     ):
         return refusal("supplement-days")
     return None
-
-
-PROLONGED_MAX: Final = 2  # the citizen may ask twice for more time (민원 처리에 관한 법률 시행령 제24조)
-ASKED_MAX: Final = 2  # who has been asked twice in vain may be given the papers back (제25조)
-INQUIRIES_MAX: Final = 2
-RATING_MAX: Final = 5
 
 
 def _days_after(minute: int | None, days: int) -> date:

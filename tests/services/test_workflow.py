@@ -355,6 +355,14 @@ def test_a_state_that_is_left_out_is_one_with_the_state_before_it() -> None:
     assert short.actions(State.CONFIRMED, Who.OFFICIAL) == (Action.NOTE, Action.CANCEL, Action.USE)
 
 
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_whatever_states_are_left_out_no_two_rules_are_for_one_state_and_action(family: Family) -> None:
+    for left_out in range(2 ** (len(family.chain) - 2)):
+        inner = [state for i, state in enumerate(family.chain[1:-1]) if not left_out >> i & 1]
+        workflow = family.workflow([family.chain[0], *inner, family.chain[-1]], family.sides, ALL)
+        assert set(workflow.steps) <= {at for at, _ in workflow.table}
+
+
 @pytest.mark.parametrize(
     ("steps", "sides"),
     [
