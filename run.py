@@ -469,7 +469,7 @@ def become(root: Path, arguments: list[str]) -> None:
     sys.stdout.flush()
     if arguments[0] == "test":
         os.chdir(root)
-        # tests wait for real processes half of their time, so one more than there are cores; a file's tests stay together
+        # tests wait for real processes half of their time, so one more than there are cores; a file's stay together
         several = ["-n", str(min(os.cpu_count() or 1, 7) + 1), "--dist", "loadfile"]
         os.execv(python, [python, "-m", "pytest", *(arguments[1:] or several)])
     os.execv(python, [python, "-P", "-m", "shard_node.cli", *arguments])

@@ -1,4 +1,4 @@
-"""`p2pworld audit`: copy a log, and watch one as a monitor that remembers what it was shown.
+"""`p2pworld audit`: copy a log, watch one as a monitor that remembers what it was shown, and read announced keys.
 
 `copy` exits with 0 when the copy is whole, 1 when the log is not what it signed, 2 when it cannot be reached. `watch`
 goes on until something is wrong (1) or a signal ends it; a log or a witness that does not answer, or a checkpoint that
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from client.keys_command import keys
 from client.verify_command import read_policy
 from shard_node.errors import ConfigError
 
@@ -37,7 +38,7 @@ POLICY = click.option(
 
 @click.group()
 def audit() -> None:
-    """Copy a log, and watch what it tells over time."""
+    """Copy a log, watch what it tells over time, and read which keys the city has announced."""
 
 
 @audit.command()
@@ -153,3 +154,6 @@ def _end_if_wrong(where: str, folder: Path, step: Step) -> None:
         path.write_bytes(step.fork.to_bytes())
         click.echo(f"       the proof is in {path}")
     sys.exit(1)
+
+
+audit.add_command(keys)

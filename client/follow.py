@@ -5,12 +5,12 @@ takes the checkpoint only if the root comes out. So a log that signs another his
 noticed at the next step, and the folder is a copy that `p2pworld verify` and any web server read. The checkpoint is
 written last; a copy that was interrupted goes on from the checkpoint before.
 
-What is refused is kept beside it (`refused.checkpoint`): with the folder it shows what the log did.
+What is refused is kept beside it (`refused.checkpoint`): with the folder it shows what the log did. Where two of its
+checkpoints contradict each other, that comes out as a proof which needs no folder (`Fork`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import urllib.error
@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from client.verify_log import Fault
-from p2pworld.civic.witness import Fork
+from p2pworld.civic.fork import Fork, prove_fork
+from p2pworld.civic.witness import checkpoint_path
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import LOG_ENTRY_BYTES_MAX, NOTE_BYTES_MAX
 from p2pworld.merkle.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from p2pworld.merkle.note import parse_note
 from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Edge, Tile, TileHashes, decode_bundle
-from p2pworld.merkle.tree import fold, subtrees
+from p2pworld.merkle.tree import HASH_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from client.policy import Policy
 
-__all__ = ["FOLLOW_BUNDLES", "Follower", "Step", "fetch_from"]
+__all__ = ["FOLLOW_BUNDLES", "FolderTiles", "Follower", "Step", "fetch_from"]
 
 ASK_S: Final = 30.0
 FOLLOW_BUNDLES: Final = 16  # appended at once: 4 096 entries
@@ -81,15 +82,26 @@ def fetch_from(url: str) -> Callable[[str, int], bytes | None]:
     return fetch
 
 
-class _FolderTiles:
-    """The tiles of the copy."""
+class FolderTiles:
+    """The tiles in a log's folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def get(self, tile: Tile, /) -> bytes | None:
+        """The content of a tile; see `Tiles`."""
         path = self._folder / tile.path
         return path.read_bytes() if path.is_file() else None
+
+
+class _FetchedTiles:
+    """The tiles that the log serves."""
+
+    def __init__(self, fetch: Callable[[str, int], bytes | None]) -> None:
+        self._fetch = fetch
+
+    def get(self, tile: Tile, /) -> bytes | None:
+        return self._fetch(tile.path, TILE_WIDTH * HASH_BYTES)
 
 
 class Follower:
@@ -109,7 +121,7 @@ class Follower:
         if path.exists():
             self._last = self._open(path.read_bytes())
             checkpoint = self._last.checkpoint
-            self._edge = Edge.restore(checkpoint.size, _FolderTiles(folder))
+            self._edge = Edge.restore(checkpoint.size, FolderTiles(folder))
             if self._edge.root() != checkpoint.root:
                 raise RemoteError("log-root", "the folder is not what its own checkpoint says: verify it")
 
@@ -131,6 +143,7 @@ class Follower:
         """
         before = self.size
         data = b""
+        witnessed: SignedCheckpoint | None = None
         try:
             data = self._must(_CHECKPOINT, NOTE_BYTES_MAX)
             newest = self._open(data, quorum=False)
@@ -145,6 +158,8 @@ class Follower:
                     self._grow(witnessed, on_entries)
         except RemoteError as error:
             fault, fork = Fault(error.reason, str(error)), None
+            if error.reason == "log-root" and witnessed:
+                fork = self._fork_in_its_tiles(witnessed)
         if fault and data:
             self._write(_REFUSED, data)
         return Step(before, self.size, fault, fork)
@@ -156,13 +171,20 @@ class Follower:
             return None, None
         if checkpoint.origin != self.origin:
             return Fault("checkpoint-origin", "this is the checkpoint of another log"), None
-        read = TileHashes(self.size, _FolderTiles(self._folder))
-        if fold([read(subtree) for subtree in subtrees(0, checkpoint.size)]) == checkpoint.root:
+        fork = prove_fork(opened.note, self._last.note, TileHashes(self.size, FolderTiles(self._folder)))
+        if fork is None:
             return None, None
-        fork = None
-        if checkpoint.size == self.size:
-            fork = Fork(self._last.note.to_bytes(), opened.note.to_bytes())
         return Fault("log-fork", f"the log signed another history for {checkpoint.size} entries"), fork
+
+    def _fork_in_its_tiles(self, opened: SignedCheckpoint) -> Fork | None:
+        """The proof, by the log's own tiles, that this checkpoint does not continue the folder's; if it has them."""
+        if self._last is None:
+            return None
+        read = TileHashes(opened.checkpoint.size, _FetchedTiles(self._fetch))
+        try:
+            return prove_fork(self._last.note, opened.note, read)
+        except (RemoteError, OSError):  # it does not serve what it signed: the fault is told, without a proof
+            return None
 
     def compare_with_witness(self, ask: Callable[[str, int], bytes | None]) -> Step:
         """What a witness saw, against the folder.
@@ -173,8 +195,7 @@ class Follower:
         fault: Fault | None = None
         fork: Fork | None = None
         try:
-            name = hashlib.sha256(self.origin.encode()).hexdigest()
-            data = ask(f"checkpoint/{name}", NOTE_BYTES_MAX)
+            data = ask(checkpoint_path(self.origin).removeprefix("/"), NOTE_BYTES_MAX)
             if data is not None:
                 fault, fork = self.compare(self._open(data, quorum=False))
                 if fault:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from p2pworld.civic.erasure import asked_of
+
 if TYPE_CHECKING:
     from p2pworld.civic.transaction import Filing
 
@@ -31,10 +33,14 @@ def leaf_facts(filing: Filing) -> dict[str, object]:
 def leaf_words(filing: Filing) -> str:
     """The public content for people, in one line whatever somebody wrote into it."""
     said = "".join(f", {one.name}: {_plain(one.value)}" for one in filing.public)
+    if (asked := asked_of(filing)) is not None:
+        said = f", which has entry {asked.index} erased and was asked for with the key {asked.by.hex()[:16]}"
+    kind = _plain(filing.type)
+    article = "an" if kind[:1] in tuple("aeiou") else "a"
     via = f" A gateway signed for somebody, with the key {filing.via.hex()[:16]}." if filing.via else ""
     sealed = " What only the office can read stands beside it, by its hash." if filing.sealed else ""
     return (
-        f"It is a {_plain(filing.type)} for {_plain(filing.stream)} of {_when(filing.minute)}{said}, "
+        f"It is {article} {kind} for {_plain(filing.stream)} of {_when(filing.minute)}{said}, "
         f"signed with the key {filing.key.hex()[:16]} that was made for it alone.{via}{sealed}"
     )
 

@@ -10,19 +10,32 @@ from __future__ import annotations
 
 import enum
 from collections import defaultdict
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from client.erasures import ErasedEntry, erasures
+from client.follow import FolderTiles
 from client.leaf_words import leaf_facts, leaf_words
+from client.verify_leaves import leaf_checks
 from client.verify_log import Fault, LogFound, Wanted, read_log
+from p2pworld.civic.erasure import ERASED, check_erasure
+from p2pworld.civic.fork import FORK_LINE, Fork, check_fork, parse_fork, prove_fork
+from p2pworld.civic.receipts import noted_epoch
 from p2pworld.civic.transaction import Submission, parse_leaf, parse_submission, verify_filing
-from p2pworld.civic.witness import FORK_LINE, Fork, parse_fork
 from p2pworld.errors import RemoteError
-from p2pworld.limits import CIVIC_SUBMISSION_BYTES_MAX, NOTE_BYTES_MAX, RECEIPT_BYTES_MAX, VERIFY_EPOCHS_MAX
+from p2pworld.limits import (
+    CIVIC_SUBMISSION_BYTES_MAX,
+    NOTE_BYTES_MAX,
+    RECEIPT_BYTES_MAX,
+    VERIFY_EPOCHS_MAX,
+    VERIFY_FAULTS_MAX,
+)
 from p2pworld.merkle.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from p2pworld.merkle.note import Note, parse_note
 from p2pworld.merkle.proof import check_inclusion
 from p2pworld.merkle.receipt import Receipt, parse_receipt
+from p2pworld.merkle.tiles import TileHashes
 from p2pworld.merkle.tree import leaf_hash
 
 if TYPE_CHECKING:
@@ -31,7 +44,7 @@ if TYPE_CHECKING:
 
     from client.policy import Policy
 
-__all__ = ["Finding", "Kind", "Report", "Status", "check_leaf", "verify_paths"]
+__all__ = ["Finding", "Kind", "Report", "Status", "verify_paths"]
 
 FILE_BYTES_MAX: Final = max(RECEIPT_BYTES_MAX, CIVIC_SUBMISSION_BYTES_MAX, 2 * NOTE_BYTES_MAX + 64)
 _RECEIPT_BEGIN: Final = b"c2sp.org/tlog-proof@"
@@ -68,6 +81,7 @@ class Finding:
     facts: dict[str, object] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)  # what would have to be given to say more
+    proven: bool = False  # it is a proof that needs nothing else
 
     @property
     def status(self) -> Status:
@@ -83,7 +97,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What was found of each thing, and the first fork that any two of the checkpoints prove."""
+    """What was found of each thing, and the first fork that two of the checkpoints prove, or one and a folder."""
 
     findings: tuple[Finding, ...]
     fork: Fork | None = None
@@ -116,17 +130,6 @@ def verify_paths(
     return bench.judge()
 
 
-def check_leaf(entry: bytes) -> None:
-    """Returns if the entry is a leaf that its transaction's own key signed.
-
-    Raises:
-        RemoteError: it is not (`parse_leaf`'s reasons, `civic-signature`).
-    """
-    leaf = parse_leaf(entry)
-    if not verify_filing(leaf.filing, leaf.sig):
-        raise RemoteError("civic-signature", "the transaction's key did not sign this leaf")
-
-
 class _Bench:
     """Everything that was given, first read one by one, then judged together."""
 
@@ -134,7 +137,7 @@ class _Bench:
         self, policy: Policy, leaves: bool, on_log: Callable[[str, int], Callable[[int], None]]
     ) -> None:
         self._policy = policy
-        self._check_entry = check_leaf if leaves else None
+        self._leaves_too = leaves
         self._on_log = on_log
         self._findings: list[Finding] = []
         self._signed: defaultdict[str, list[_Signed]] = defaultdict(list)  # by origin
@@ -142,6 +145,7 @@ class _Bench:
         self._receipts: list[tuple[Receipt, _Signed]] = []
         self._leaves: list[bytes] = []
         self._submissions: list[Submission] = []
+        self._fork: Fork | None = None  # that a folder proves
 
     # ---- one by one
 
@@ -158,9 +162,7 @@ class _Bench:
                 case Kind.RECEIPT:
                     self._take_receipt(data, finding)
                 case Kind.FORK:
-                    fork = parse_fork(data)
-                    for note in (fork.first, fork.second):
-                        self._take_note(parse_note(note), finding)
+                    self._take_fork(parse_fork(data), finding)
                 case Kind.CHECKPOINT:
                     self._take_note(parse_note(data), finding)
                 case _:
@@ -209,6 +211,19 @@ class _Bench:
         if signed:
             self._receipts.append((receipt, signed))
 
+    def _take_fork(self, fork: Fork, finding: Finding) -> None:
+        """Both notes; two of one size without a proof are compared like any others."""
+        signed = [self._take_note(parse_note(note), finding) for note in (fork.first, fork.second)]
+        first, second = (one.opened.checkpoint if one else None for one in signed)
+        if not fork.proof or first is None or second is None:
+            return
+        check_fork(first, second, fork.proof)
+        finding.proven = True
+        sentence = (
+            f"what the log signed for {second.size} entries does not begin with the {first.size} it signed"
+        )
+        finding.faults.append(Fault("log-fork", sentence))
+
     def _take_note(self, note: Note, finding: Finding) -> _Signed | None:
         """The checkpoint in this note; too few witnesses are a fault, and it is compared all the same."""
         signed = self._open(note, finding)
@@ -253,13 +268,19 @@ class _Bench:
         finding.sentences.append(leaf_words(filing))
         if not verify_filing(filing, sig):
             raise RemoteError("civic-signature", "the transaction's key did not sign this, or it was altered")
+        if refusal := check_erasure(filing):
+            raise RemoteError(refusal.reason, refusal.sentence)
+        if finding.kind is Kind.SUBMISSION and not self._submissions[-1].as_filed:
+            raise RemoteError(
+                "civic-sealed", "what is sealed, or its key for the office, is not what was signed for"
+            )
 
     # ---- together
 
     def judge(self) -> Report:
         """Compares everything with everything it says something about."""
         found = [(signed, self._judge_folder(path, signed)) for path, signed in self._folders]
-        fork = self._find_fork()
+        fork = self._find_fork() or self._fork
         for receipt, signed in self._receipts:
             self._judge_receipt(receipt, signed, found)
         for origin, all_signed in self._signed.items():
@@ -275,24 +296,28 @@ class _Bench:
             for receipt, one in self._receipts
             if one.opened.checkpoint.origin == checkpoint.origin
         }
-        wanted = Wanted(
-            {one.opened.checkpoint.size for one in others},
-            indices,
-            self._check_entry,
-            self._on_log(str(path), checkpoint.size),
-        )
-        found = read_log(path, checkpoint.size, checkpoint.root, wanted)
+        sizes, size = {one.opened.checkpoint.size for one in others}, checkpoint.size
+        with leaf_checks(size) if self._leaves_too else nullcontext() as check:
+            wanted = Wanted(sizes, indices, ERASED.name.encode(), check, self._on_log(str(path), size))
+            found = read_log(path, size, checkpoint.root, wanted)
+        erased = erasures(found.mentions)
         finding.faults += found.faults
         finding.facts |= {
             "bytes_read": found.bytes_read,
             "files_beyond": found.beyond,
             "files_strange": found.strangers,
             "faults_in_all": len(finding.faults) + found.faults_in_all - len(found.faults),
+            "erased": [one.facts() for one in erased.values()][:VERIFY_FAULTS_MAX],
         }
         if not found.faults:
             finding.sentences.append("Every entry and every tile is what was signed.")
+        if erased:
+            finding.sentences.append(f"What was sealed with {len(erased)} of them is erased.")
         for one in others:
-            _compare_with_folder(one, found, checkpoint.size)
+            forked = _compare_with_folder(one, found, size)
+            if forked and self._fork is None and not found.faults:
+                read = TileHashes(size, FolderTiles(path))
+                self._fork = prove_fork(one.opened.note, signed.opened.note, read)
         return found
 
     def _find_fork(self) -> Fork | None:
@@ -316,7 +341,7 @@ class _Bench:
         checkpoint, finding = signed.opened.checkpoint, signed.finding
         logs = [log for folder, log in found if folder.opened.checkpoint.origin == checkpoint.origin]
         refused: RemoteError | None = None
-        for entry in self._candidates(receipt.index, logs):
+        for entry in self._candidates(receipt, logs):
             try:
                 check_inclusion(
                     leaf_hash(entry), receipt.index, checkpoint.size, receipt.proof, checkpoint.root
@@ -325,18 +350,32 @@ class _Bench:
                 refused = error
                 continue
             finding.sentences.append(f"Entry {receipt.index} is in the log.{_words_of(entry)}")
+            for log in logs:
+                self._tell_erasure(finding, entry, erasures(log.mentions).get(receipt.index))
             return
         if refused:
             finding.blame(refused)
         else:
             finding.missing.append("the entry itself: its leaf, the submission, or the log's folder")
 
-    def _candidates(self, index: int, logs: list[LogFound]) -> Iterator[bytes]:
-        """Whatever was given that the entry may be; a submission does not know in which epoch it was taken."""
+    def _tell_erasure(self, finding: Finding, entry: bytes, erased: ErasedEntry | None) -> None:
+        if erased is None:
+            return
+        finding.facts["erased"] = erased.facts()
+        try:
+            finding.sentences.append(erased.words(parse_leaf(entry).filing.key))
+            erased.check()
+        except RemoteError as error:
+            finding.blame(error)
+
+    def _candidates(self, receipt: Receipt, logs: list[LogFound]) -> Iterator[bytes]:
+        """Whatever was given that the entry may be; in which epoch a submission was taken the receipt may tell."""
         yield from self._leaves
-        yield from (log.entries[index] for log in logs if index in log.entries)
+        yield from (log.entries[receipt.index] for log in logs if receipt.index in log.entries)
+        told = noted_epoch(receipt)
+        epochs = range(VERIFY_EPOCHS_MAX) if told is None else (told,)
         for submission in self._submissions:
-            yield from (submission.leaf(epoch).to_bytes() for epoch in range(VERIFY_EPOCHS_MAX))
+            yield from (submission.leaf(epoch).to_bytes() for epoch in epochs)
 
 
 def _seen(opened: SignedCheckpoint) -> dict[str, int]:
@@ -368,7 +407,8 @@ def _words_of(entry: bytes) -> str:
         return f" It is no leaf of this city's form ({len(entry)} bytes)."
 
 
-def _compare_with_folder(one: _Signed, found: LogFound, size: int) -> None:
+def _compare_with_folder(one: _Signed, found: LogFound, size: int) -> bool:
+    """Says whether the folder begins with this checkpoint; True if it has another history."""
     checkpoint = one.opened.checkpoint
     root = found.roots.get(checkpoint.size)
     if checkpoint.size > size:
@@ -378,13 +418,15 @@ def _compare_with_folder(one: _Signed, found: LogFound, size: int) -> None:
     elif root != checkpoint.root:
         sentence = f"the log's folder has another root at {checkpoint.size}: the log signed two histories"
         one.finding.faults.append(Fault("log-fork", sentence))
+        return True
     else:
         one.finding.sentences.append("The log's folder begins with just these entries.")
+    return False
 
 
 def _compare_alone(all_signed: list[_Signed]) -> None:
     """Checkpoints of different sizes say nothing about each other as long as nobody has the entries."""
     sizes = {one.opened.checkpoint.size for one in all_signed}
     for one in all_signed:
-        if len(sizes) > 1 and one.finding.kind in (Kind.CHECKPOINT, Kind.FORK):
+        if len(sizes) > 1 and one.finding.kind in (Kind.CHECKPOINT, Kind.FORK) and not one.finding.proven:
             one.finding.missing.append("the log's folder, to compare it with those of other sizes")

@@ -5,19 +5,22 @@ the root at the end with the signed one. Where an entry and the tile over it dif
 one level higher tells which, and the root proves that verdict, because it comes out right only if everything that was
 kept is right. A partial tile beside its wider self must be its beginning.
 
-What is held is one bundle, one open tile a level and a compact range, whatever the size of the log. Nothing is trusted
+What is held is one bundle (more where leaves are checked meanwhile: `VERIFY_AHEAD_BYTES`), one open tile a level and a
+compact range, whatever the size of the log. Nothing is trusted
 but the root that the caller gives.
 """
 
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from client.verify_leaves import BadLeaf
 from p2pworld.errors import RemoteError
-from p2pworld.limits import LOG_ENTRY_BYTES_MAX, VERIFY_FAULTS_MAX
+from p2pworld.limits import LOG_ENTRY_BYTES_MAX, VERIFY_AHEAD_BYTES, VERIFY_FAULTS_MAX, VERIFY_MENTIONS_MAX
 from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Tile
 from p2pworld.merkle.tree import EMPTY_ROOT, HASH_BYTES, CompactRange, leaf_hashes, perfect_root
 
@@ -25,10 +28,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Fault", "LogFound", "Wanted", "read_log"]
+__all__ = ["CheckLeaves", "Fault", "LogFound", "Wanted", "read_log"]
 
 _LENGTH_BYTES: Final = 2
 _BUNDLE_BYTES_MAX: Final = TILE_WIDTH * (_LENGTH_BYTES + LOG_ENTRY_BYTES_MAX)
+
+# begins to check the entries of a bundle as leaves; what it gives waits for what was found
+CheckLeaves = Callable[[list[bytes]], Callable[[], list[BadLeaf]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +53,15 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the caller wants to learn of the log while it is read, and who is told how far the reading is."""
+    """What the caller wants to learn of the log while it is read, and who is told how far the reading is.
+
+    The first `VERIFY_MENTIONS_MAX` entries that hold the bytes `mention` are wanted too.
+    """
 
     roots_at: Collection[int] = ()
     entries: Collection[int] = ()
-    check_entry: Callable[[bytes], None] | None = None  # raises RemoteError
+    mention: bytes = b""
+    check_leaves: CheckLeaves | None = None
     on_entries: Callable[[int], None] = lambda count: None
 
 
@@ -67,6 +77,7 @@ class LogFound:
     faults_in_all: int = 0
     roots: dict[int, bytes] = field(default_factory=dict)
     entries: dict[int, bytes] = field(default_factory=dict)
+    mentions: dict[int, bytes] = field(default_factory=dict)
     bytes_read: int = 0
     beyond: int = 0
     strangers: int = 0
@@ -123,6 +134,15 @@ class _Bundle:
         return cls(file, entries, ends, whole)
 
 
+@dataclass(frozen=True, slots=True)
+class _Checking:
+    """A bundle whose leaves, from number `begin` on, are being checked."""
+
+    bundle: _Bundle
+    begin: int
+    found: Callable[[], list[BadLeaf]]
+
+
 class _Reading:
     def __init__(self, folder: Path, size: int, root: bytes, wanted: Wanted) -> None:
         self.found = LogFound()
@@ -132,6 +152,8 @@ class _Reading:
         self._wanted = wanted
         self._sizes = sorted(at for at in set(wanted.roots_at) if 0 <= at <= size)
         self._tree = CompactRange()
+        self._checking: deque[_Checking] = deque()
+        self._ahead_bytes = 0  # of the bundles in it
         self._open: list[list[bytes]] = []  # hashes made for the open tile of level 1, 2, ...
         self._full: list[int] = []  # how many tiles of that level were full before it
 
@@ -141,8 +163,11 @@ class _Reading:
         for number in range(-(-self._size // TILE_WIDTH)):
             width = min(TILE_WIDTH, self._size - number * TILE_WIDTH)
             if not self._take_bundle(number, width):
+                self._hear_checks(0)
                 return  # neither entries nor their hashes: nothing after them can be judged
+            self._hear_checks(VERIFY_AHEAD_BYTES)
             self._wanted.on_entries(width)
+        self._hear_checks(0)
         for above, hashes in enumerate(self._open):
             if hashes:
                 self._check_tile(Tile(above + 1, self._full[above], len(hashes)), hashes)
@@ -198,14 +223,23 @@ class _Reading:
         for index in self._wanted.entries:
             if begin <= index < begin + len(bundle.entries):
                 self.found.entries[index] = bundle.entries[index - begin]
-        if self._wanted.check_entry is None:
-            return
-        for place, entry in enumerate(bundle.entries):
-            try:
-                self._wanted.check_entry(entry)
-            except RemoteError as error:
-                where = bundle.file.path, begin + place, bundle.ends[place]
-                self.found.blame(Fault(error.reason, f"this entry is no good leaf: {error}", *where))
+        if self._wanted.mention and self._wanted.mention in bundle.file.data:
+            for index, entry in enumerate(bundle.entries, begin):
+                if self._wanted.mention in entry and len(self.found.mentions) < VERIFY_MENTIONS_MAX:
+                    self.found.mentions[index] = entry
+        if self._wanted.check_leaves is not None:
+            found = self._wanted.check_leaves(bundle.entries)
+            self._checking.append(_Checking(bundle, begin, found))
+            self._ahead_bytes += len(bundle.file.data)
+
+    def _hear_checks(self, ahead_bytes_max: int) -> None:
+        """Waits for what was found of leaves, in their order, until no more than so much is still being checked."""
+        while self._ahead_bytes > ahead_bytes_max:
+            checking = self._checking.popleft()
+            self._ahead_bytes -= len(checking.bundle.file.data)
+            for place, reason, sentence in checking.found():
+                where = checking.bundle.file.path, checking.begin + place, checking.bundle.ends[place]
+                self.found.blame(Fault(reason, f"this entry is no good leaf: {sentence}", *where))
 
     def _grow(self, begin: int, leaves: list[bytes]) -> None:
         while self._sizes and self._sizes[0] <= begin + len(leaves):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from p2pworld.messages import Frame, Ready, SaveRecord, Send, ToPeer, Write
 
-__all__ = ["AskStore", "Effect", "Persist", "SendFrames", "SendNow", "effects", "may_leave"]
+__all__ = ["AskStore", "Effect", "Persist", "SendFrames", "SendNow", "TellHolders", "effects", "may_leave"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,14 @@ class AskStore:
     request: object
 
 
-Effect = SendFrames | SendNow | Persist | AskStore
+@dataclass(frozen=True, slots=True)
+class TellHolders:
+    """Have the holders of civic logs here take these (`civic.relay.CivicStep`), in order; what they say are events."""
+
+    steps: tuple[object, ...]
+
+
+Effect = SendFrames | SendNow | Persist | AskStore | TellHolders
 
 
 def effects(ready: Ready) -> tuple[Effect, ...]:
@@ -69,6 +76,8 @@ def effects(ready: Ready) -> tuple[Effect, ...]:
         plan.append(Persist(ready.number, ready.writes, then, deadline_s if fenced else math.inf))
     elif ready.held:
         plan.append(SendNow(ready.held, deadline_s))
+    if ready.civic:
+        plan.append(TellHolders(ready.civic))
     plan.extend(AskStore(request) for request in ready.requests)
     return tuple(plan)
 

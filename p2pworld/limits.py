@@ -39,11 +39,16 @@ __all__ = [
     "LOG_SIZE_MAX", "LOG_ENTRY_BYTES_MAX", "PROOF_HASHES_MAX", "KEY_NAME_BYTES_MAX", "NOTE_SIGNATURES_MAX",
     "NOTE_BYTES_MAX", "CHECKPOINT_TEXT_BYTES_MAX", "RECEIPT_EXTRA_BYTES_MAX", "RECEIPT_BYTES_MAX",
     "WITNESS_BODY_BYTES_MAX", "WITNESS_TRIES_MAX", "WITNESS_WAITING_MAX", "WITNESS_BODY_S",
-    "WITNESS_LOGS_MAX", "WITNESS_FORKS_MAX", "POLICY_BYTES_MAX",
-    "VERIFY_FAULTS_MAX", "VERIFY_FILES_MAX", "VERIFY_EPOCHS_MAX",
+    "ASK_WITNESS_S", "ASK_WITNESS_GRACE_S", "ASK_WITNESS_AGAIN_S", "ASK_WITNESS_TRIES",
+    "WITNESS_LOGS_MAX", "WITNESS_FORKS_MAX", "POLICY_BYTES_MAX", "PINNED_BYTES_MAX",
+    "VERIFY_FAULTS_MAX", "VERIFY_FILES_MAX", "VERIFY_EPOCHS_MAX", "VERIFY_AHEAD_BYTES", "VERIFY_MENTIONS_MAX",
     "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX", "CIVIC_CLOCK_MINUTES",
-    "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S",
+    "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S", "CIVIC_PATIENCE_S",
     "CASE_ACTS_MAX", "DRAW_ENTRIES_MAX", "CIVIC_READ_MAX", "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
+    "CIVIC_OPEN_MAX", "CIVIC_ASKERS_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S",
+    "CIVIC_WITNESSED_S", "CIVIC_YIELD_S", "CIVIC_YIELDED_S",
+    "CIVIC_STREAMS_PER_NODE", "FILES_PER_S", "FILES_BURST", "FILES_PER_S_ADDRESS", "FILES_BURST_ADDRESS",
+    "FILE_BYTES_MAX", "FILES_LONG_MAX", "FILER_WAIT_S",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
     "AUDIT_EVERY_S", "AUDIT_PARTS", "AUDIT_OBJECTS_PER_TICK", "COMPARE_S", "COMPARISONS_MAX",
     "KEPT_MAX", "KEPT_PER_AVATAR", "KEPT_MS", "KEPT_RETRY_S", "KEPT_WAIT_S", "KEPT_PER_TICK",
@@ -140,7 +145,7 @@ CONTROL_BURST: Final = 30
 DOOR_HALF_OPEN_MAX: Final = 256
 DOOR_PER_S: Final = 50.0
 DOOR_BURST: Final = 256
-DOOR_ADDRESSES_MAX: Final = 8_192  # remembered, of 200 B each; more than can be half open
+DOOR_ADDRESSES_MAX: Final = 8_192  # remembered, of 300 B each; more than can be half open
 # A client that reads nothing holds at most 64 KiB here: control messages that wait, the rest of one frame, and what the
 # system keeps for its socket, which is twice what is asked for. Into those 16 KiB five frames of 1.7 kB fit: half a
 # second.
@@ -259,16 +264,30 @@ WITNESS_BODY_BYTES_MAX: Final = 65_536 + 63 * 45 + 32  # a checkpoint, a proof, 
 WITNESS_TRIES_MAX: Final = 8  # decisions anew for one request, when others for the same log came between
 WITNESS_WAITING_MAX: Final = 256  # requests at once: 68 kB each, 18 MB; a second of flushes of 4 ms
 WITNESS_BODY_S: Final = 10.0  # for a body to come: 68 kB at 7 kB/s
+ASK_WITNESS_S: Final = 10.0  # for all that a holder asks one witness about a checkpoint: three answers of 3 s
+ASK_WITNESS_GRACE_S: Final = (
+    0.5  # for the others once a quorum has signed; a witness far away takes 0.3 s by TLS
+)
+ASK_WITNESS_AGAIN_S: Final = (
+    5.0  # before they are asked again if too few have signed: ten times while who filed waits
+)
+ASK_WITNESS_TRIES: Final = (
+    3  # of one witness about a checkpoint: its size was not known, changed meanwhile, signed
+)
 WITNESS_LOGS_MAX: Final = 1_024  # each with its checkpoint of up to 65 kB: 67 MB on the disk
 WITNESS_FORKS_MAX: Final = (
     16  # files kept of one log, 131 kB each: one is proof enough, more tell how it went
 )
 POLICY_BYTES_MAX: Final = 65_536  # 32 witnesses, some hundred logs, and comments
+PINNED_BYTES_MAX: Final = 1 << 20  # 256 streams that have changed keys three times, of 1.3 kB each
 VERIFY_FAULTS_MAX: Final = 100  # told of one log: where more is wrong, the whole of it is
 VERIFY_FILES_MAX: Final = 4_096  # named on one command line: 166 kB each at most, 680 MB
 VERIFY_EPOCHS_MAX: Final = (
     4_096  # tried for a submission whose epoch is not known: one hash and one proof each, 0.1 s
 )
+# of bundles whose leaves are still being checked: 240 of usual leaves, four for each of 60 cores
+VERIFY_AHEAD_BYTES: Final = 16 << 20
+VERIFY_MENTIONS_MAX: Final = 65_536  # erasures of one log that are told of: 600 bytes each, 40 MB
 
 # ---- civic transactions
 CIVIC_LEAF_BYTES_MAX: Final = 4_096  # 16 public fields of 200 B: a full bundle of 256 has 1 MB
@@ -281,6 +300,7 @@ CIVIC_BATCH_MAX: Final = (
 )
 CIVIC_QUEUE_MAX: Final = 4_096  # waiting for one stream: 1.4 s at 3 000 a second; 70 kB each at most, 290 MB
 CIVIC_RETRY_S: Final = 0.5  # before what failed (store, record, publishing) is tried again
+CIVIC_PATIENCE_S: Final = 5.0  # of failures in a row before who waits is told: ten tries
 CIVIC_READ_MAX: Final = 4_096  # entries in one read of the store: 1 MB of leaves as they are, 17 MB at most
 DRAW_ENTRIES_MAX: Final = 100_000  # in one draw: 60 MB of leaves, 15 s to verify their signatures
 CASE_ACTS_MAX: Final = 500  # acts on one request: ten a week for a year; 120 kB of leaves
@@ -290,6 +310,29 @@ RECORDS_MAX: Final = (
 )
 RECORD_BYTES_MAX: Final = 1_024  # a log's name of 255 bytes, size, root and epoch: 350 bytes
 CIVIC_CLOCK_MINUTES: Final = 9  # either way: a clock that is off by ten minutes is told so
+
+# ---- filing
+# requests that a node has taken and not answered, of 0.3 kB each: two full queues; what is filed is with the holder
+CIVIC_OPEN_MAX: Final = 8_192
+# of one socket: their receipts of at most 2.6 kB (54 hashes) fit into CONTROL_QUEUE_BYTES if they all come at once
+CIVIC_OPEN_PER_ASKER: Final = 16
+CIVIC_ASKERS_MAX: Final = 256  # who file over HTTP at the same time: 71 kB each, 18 MB
+CIVIC_OPEN_PER_PEER: Final = 4_096  # of one link: half of all, so that one node leaves room for the others
+CIVIC_ANSWER_S: Final = 10.0  # then nobody knows here: a holder's failover takes 4 s, a restart less
+# for the second answer, which says that enough witnesses have signed; they may be asked again ten times
+CIVIC_WITNESSED_S: Final = 60.0
+# a holder that has succeeded in nothing for so long lets others try, and is not among them for a while: a database that
+# has moved is found again sooner, and one that nobody reaches makes one change of the map in 20 s
+CIVIC_YIELD_S: Final = 20.0
+CIVIC_YIELDED_S: Final = 30.0
+CIVIC_STREAMS_PER_NODE: Final = 32  # 25 offices, the city's, and some
+FILES_PER_S: Final = 100.0  # of one socket: a gateway for thousands
+FILES_BURST: Final = 256
+FILES_PER_S_ADDRESS: Final = 200.0  # of one address: 36 ms a second of a core, if all are forged
+FILES_BURST_ADDRESS: Final = 512
+FILE_BYTES_MAX: Final = CIVIC_SUBMISSION_BYTES_MAX + 64  # FILE with its kind, its number and its keys
+FILES_LONG_MAX: Final = 256  # FILEs longer than CONTROL_BYTES_MAX on their way into a node: 18 MB at most
+FILER_WAIT_S: Final = 30.0  # a socket that files without HELLO and says nothing for so long is closed
 
 # ---- ground on its way
 REGIONS_TOLD_MAX: Final = (

@@ -43,11 +43,16 @@ COMMANDS: Final = {
         "shard_node.disk_commands:disk",
         "Back up, restore, check and mend what a node keeps on its disk.",
     ),
+    "civic": (
+        "shard_node.civic_commands:civic",
+        "Back up, restore, check and reconcile the store of civic logs; have entries erased.",
+    ),
     "regions": (
         "shard_node.region_commands:regions",
         "Look at the regions of the city, and move, split, merge or pin them.",
     ),
     "drain": ("shard_node.region_commands:drain", "Have a node give all its ground away."),
+    "file": ("client.file_command:file", "File a suggestion with a city's office, and keep the receipt."),
     "verify": (
         "client.verify_command:verify",
         "Check logs, receipts, checkpoints and leaves, offline.",

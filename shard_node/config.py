@@ -9,11 +9,14 @@ refused, so that a slip of the pen never becomes a default. Relative paths are r
     [coordination]  engine = "sqlite", path
                     engine = "etcd", endpoints = ["http(s)://host:port", ...], prefix
                     engine = "postgresql", dsn = "host=... dbname=..."
-                    and for these two: user, password_file, ca_file, cert_file, key_file
+                    and for these two: user, password_file or password_env, ca_file, cert_file, key_file
     [city]          claim = ["quadkey", ...], tick_ms, ttl_s, take_orphans, drain_s, declared = "folder of places"
     [balance]       enabled, people_easy, people_calm
     [tls]           play_cert, play_key                 (PEM; play sockets become wss)
                     web = true                          (and the pages https, with the same certificate)
+    [civic]         origin, streams = ["city", ...], store = "file" | { dsn = "...", user, ..., copies },
+                    publish = "folder", key_file, quorum,
+                    [[civic.witness]] url, vkey, desks, [[civic.office]] stream, name, key
     [discovery]     seeds = ["http(s)://host:port", ...], zeroconf = true | false
     [log]           level = "info", format = "json" | "text"
 """
@@ -23,13 +26,14 @@ from __future__ import annotations
 import ipaddress
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from p2pworld.errors import LocalError
 from p2pworld.geometry import Cell
 from p2pworld.limits import CLIENTS_MAX, DRAIN_S, LEASE_TTL_S, TICK_MS
 from p2pworld.world.balance import BalanceOptions
+from shard_node.civic.settings import CivicConfig, parse_civic
 from shard_node.coordination.gateway import Endpoint
 from shard_node.coordination.settings import ENGINES, StoreConfig
 from shard_node.doors import Network
@@ -42,6 +46,7 @@ LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("json", "text")
 ENDPOINTS_MAX = 16
 SEEDS_MAX = 16
+COPIES_MAX = 16
 DSN_KEYS_ELSEWHERE = ("user", "password", "passfile", "sslmode", "sslrootcert", "sslcert", "sslkey")
 WILDCARD_HOSTS = ("", "0.0.0.0", "::")
 
@@ -103,6 +108,7 @@ class Config:
     log: LogConfig = LogConfig()
     seeds: tuple[str, ...] = ()
     zeroconf: bool = False
+    civic: CivicConfig | None = None
 
 
 class Table:
@@ -158,6 +164,17 @@ class Table:
                 f'{self.key(key)} is missing or empty: add {key} = ["..."] under [{self.name}].'
             )
         return tuple(value)
+
+    def tables(self, key: str, at_most: int) -> list[Table]:
+        value = self.values.pop(key, [])
+        if not isinstance(value, list) or len(value) > at_most:
+            raise ConfigError(f"{self.key(key)} must be at most {at_most} tables: write [[{self.key(key)}]].")
+        return [Table(self.key(key), item, self.base) for item in value]
+
+    def table(self, key: str) -> Table | None:
+        """The table of this name, if what is there is one."""
+        value = self.values.get(key)
+        return Table(self.key(key), self.values.pop(key), self.base) if isinstance(value, dict) else None
 
     def path(self, key: str, must_exist: bool = False) -> Path:
         path = self.base / self.text(key)
@@ -271,6 +288,22 @@ def _store(table: Table) -> StoreConfig:
     engine = table.one_of("engine", ENGINES, "sqlite")
     if engine == "sqlite":
         return StoreConfig(engine, path=table.path("path"))
+    return _server(table, engine)
+
+
+def _civic(table: Table) -> CivicConfig:
+    server = table.table("store")
+    if server is None:
+        store = StoreConfig("sqlite", path=table.path("store"), table=table.name)
+    else:
+        copies = server.whole("copies", 1, COPIES_MAX, 1)
+        store = replace(_server(server, "postgresql"), copies=copies)
+        server.done()
+    return parse_civic(table, store)
+
+
+def _server(table: Table, engine: str) -> StoreConfig:
+    """A store that is asked over a network."""
     endpoints: tuple[Endpoint, ...] = ()
     prefix = dsn = ""
     if engine == "etcd":
@@ -289,21 +322,24 @@ def _store(table: Table) -> StoreConfig:
         dsn=dsn,
         user=table.text("user", ""),
         password_file=table.file("password_file"),
+        password_env=table.text("password_env", ""),
         ca_file=table.file("ca_file"),
         cert_file=table.file("cert_file"),
         key_file=table.file("key_file"),
+        table=table.name,
     )
-    if (store.password_file is not None) > bool(store.user) or (
-        engine == "etcd" and bool(store.user) != (store.password_file is not None)
-    ):
+    if store.password_file is not None and store.password_env:
+        raise ConfigError(f"{table.key('password_env')} and password_file both say the password: keep one.")
+    has_password = store.password_file is not None or bool(store.password_env)
+    if has_password > bool(store.user) or (engine == "etcd" and bool(store.user) != has_password):
         missing = "password_file" if store.user else "user"
-        raise ConfigError(f"coordination.{missing} is missing: a user and a password belong together.")
+        raise ConfigError(f"{table.key(missing)} is missing: a user and a password belong together.")
     if (store.cert_file is None) != (store.key_file is None):
         missing = "cert_file" if store.cert_file is None else "key_file"
-        raise ConfigError(f"coordination.{missing} is missing: a certificate and its key belong together.")
+        raise ConfigError(f"{table.key(missing)} is missing: a certificate and its key belong together.")
     if (store.ca_file or store.cert_file) and not store.verified:
         raise ConfigError(
-            "coordination.ca_file is missing: a certificate is only shown to a store that proves itself."
+            f"{table.key('ca_file')} is missing: a certificate is only shown to a store that proves itself."
             if engine == "postgresql"
             else "coordination.endpoints do not begin with https://, so no certificate is ever looked at."
         )
@@ -337,16 +373,16 @@ def _dsn(table: Table) -> str:
         keys = conninfo_to_dict(dsn).keys()
     except ProgrammingError:  # its text would show the whole line, and with it a password
         raise ConfigError(
-            'coordination.dsn is no connection string: write it as "host=db.example dbname=city".'
+            f'{table.key("dsn")} is no connection string: write it as "host=db.example dbname=city".'
         ) from None
     for key in DSN_KEYS_ELSEWHERE:
         if key in keys:
             raise ConfigError(
-                f"coordination.dsn holds {key}: use coordination.user, password_file, ca_file, cert_file and "
+                f"{table.key('dsn')} holds {key}: use {table.key('user')}, password_file, ca_file, cert_file and "
                 "key_file for that."
             )
     if "dbname" not in keys:
-        raise ConfigError('coordination.dsn names no database: add "dbname=..." to it.')
+        raise ConfigError(f'{table.key("dsn")} names no database: add "dbname=..." to it.')
     return dsn
 
 
@@ -372,6 +408,7 @@ def parse(text: str, base: Path) -> Config:
         for name in ("node", "listen", "advertise", "coordination", "city", "balance", "discovery", "log")
     }
     tls_table = Table("tls", document.pop("tls"), base) if "tls" in document else None
+    civic_table = Table("civic", document.pop("civic"), base) if "civic" in document else None
     for key in document:
         raise ConfigError(f"{key} is not a known table: remove it or correct its spelling.")
     node, listen, advertise = tables["node"], tables["listen"], tables["advertise"]
@@ -408,9 +445,11 @@ def parse(text: str, base: Path) -> Config:
         log=LogConfig(log.one_of("level", LEVELS, "info"), log.one_of("format", FORMATS, "text")),
         seeds=discovery.urls("seeds", ("http://", "https://"), SEEDS_MAX),
         zeroconf=discovery.flag("zeroconf", False),
+        civic=_civic(civic_table) if civic_table else None,
     )
-    for table in (*tables.values(), *([tls_table] if tls_table else [])):
-        table.done()
+    for table in (*tables.values(), tls_table, civic_table):
+        if table is not None:
+            table.done()
     _no_wildcard(config.play, "play", "play_url", config.play_url)
     _no_wildcard(config.link, "link", "link_url", config.link_url)
     _no_wildcard(config.web, "web", "web_url", config.web_url)

@@ -19,8 +19,9 @@ from p2pworld.world.outbox import Outbox
 from shard_node import config as configuration
 from shard_node import serve
 from shard_node.certificates import WebCertificate, is_for, not_after_ms
+from shard_node.civic.settings import read_signers
 from shard_node.coordination.interface import CoordinationDown
-from shard_node.coordination.settings import open_store
+from shard_node.coordination.settings import conninfo, open_store
 from shard_node.discovery import Hints
 from shard_node.errors import ConfigError
 from shard_node.execute import now
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from p2pworld.messages import SaveRecord
+    from shard_node.civic.settings import CivicConfig
     from shard_node.config import Config
 
 __all__ = ["Finding", "examine"]
@@ -74,6 +76,8 @@ async def examine(config_path: Path) -> list[Finding]:
     found += _shared(config)
     found.append(await _store(config))
     found += [finding async for finding in _membership(config)]
+    if config.civic is not None:
+        found.append(await _civic(config.civic))
     if config.zeroconf:
         found.append(await _lan(config))
     return found
@@ -256,7 +260,10 @@ async def _records(config: Config) -> tuple[SaveRecord, ...]:
 
 def _shared(config: Config) -> Iterator[Finding]:
     """Files whose locks must hold, on a disk where they may not."""
-    for key, path in (("node.data_dir", config.data_dir), ("coordination.path", config.store.path)):
+    files = {"node.data_dir": config.data_dir, "coordination.path": config.store.path}
+    if config.civic is not None:
+        files["civic.store"] = config.civic.store.path
+    for key, path in files.items():
         kind = _kind_of_disk(path) if path is not None else ""
         if kind.startswith(SHARED_DISKS):
             yield Finding(False, "locks", f"{key} is on {kind}, where locks may not hold: use a local disk.")
@@ -274,6 +281,42 @@ def _kind_of_disk(path: Path) -> str:
         if os.path.commonpath([place, at]) == at and len(at) >= len(best):
             best, kind = at, name
     return kind
+
+
+async def _civic(config: CivicConfig) -> Finding:
+    """The key and the store of the logs that the node may hold."""
+    settings, said = config.store, "logs may be held here; each commit is on {} in {}."
+    try:
+        read_signers(config)
+        if config.key_file.stat().st_mode & 0o077:
+            return Finding(False, "civic", f"{config.key_file} can be read by others: chmod 600 it.")
+        if settings.path is not None:
+            if not settings.path.parent.is_dir():
+                return Finding(
+                    False, "civic", f"civic.store is in {settings.path.parent}, which is no directory."
+                )
+            return Finding(True, "civic", said.format("one disk", "a file"))
+        from shard_node.civic.postgres import PostgresCivicStore
+
+        store = PostgresCivicStore(conninfo(settings), settings.copies)
+        try:
+            server = await store.server()
+        finally:
+            await store.close()
+    except (ConfigError, StorageFailed) as error:
+        return Finding(False, "civic", str(error))
+    if not server.flushes:
+        return Finding(
+            False, "civic", "fsync is off in PostgreSQL, so what is accepted may be lost: turn it on."
+        )
+    if server.copies < settings.copies:
+        return Finding(
+            False,
+            "civic",
+            f"PostgreSQL answers a commit when it is on {server.copies} disk(s), and civic.store.copies is "
+            f"{settings.copies}: set its synchronous_standby_names.",
+        )
+    return Finding(True, "civic", said.format(f"{server.copies} disk(s)", "PostgreSQL"))
 
 
 async def _store(config: Config) -> Finding:

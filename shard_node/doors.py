@@ -3,7 +3,8 @@
 A connection is half open from when it is accepted until its HELLO has come. The table of those is bounded for all
 together, so one address may have a quarter of it at most: that is a school whose thousand pupils come within seconds
 through one address, and leaves three quarters to everybody else. An IPv6 address counts with its whole /64, which is
-one customer's. Loopback is never limited, nor are the networks given, where a proxy stands for many.
+one customer's. How much one address may file is bounded as well, by sockets and by HTTP together. Loopback is never
+limited, nor are the networks given, where a proxy stands for many.
 
 No clock and no socket here: the caller tells the time and what became of each connection.
 """
@@ -12,9 +13,17 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from p2pworld.limits import DOOR_ADDRESSES_MAX, DOOR_BURST, DOOR_HALF_OPEN_MAX, DOOR_PER_S
+from p2pworld.limits import (
+    DOOR_ADDRESSES_MAX,
+    DOOR_BURST,
+    DOOR_HALF_OPEN_MAX,
+    DOOR_PER_S,
+    FILES_BURST_ADDRESS,
+    FILES_PER_S_ADDRESS,
+)
 from p2pworld.world.bucket import Bucket
 
 if TYPE_CHECKING:
@@ -28,10 +37,11 @@ _CUSTOMER_BITS: Final = 64  # of an IPv6 address
 
 @dataclass(slots=True)
 class _Door:
-    """One address: its half-open connections, and how many more may come at once."""
+    """One address: its half-open connections, how many more may come at once, and how much may be filed."""
 
     half_open: int
     coming: Bucket
+    filing: Bucket
 
 
 class Doors:
@@ -39,20 +49,27 @@ class Doors:
 
     def __init__(self, unlimited: Iterable[Network] = ()) -> None:
         self._unlimited = tuple(unlimited)
+        # to read an address costs more than to count what it files
+        self._named = lru_cache(DOOR_ADDRESSES_MAX)(self._name)
         self._doors: dict[str, _Door] = {}  # in the order of the last that came
 
     def may_enter(self, address: str, now_s: float) -> bool:
         """Whether one more connection of this address may be accepted now; it is half open from now on."""
-        name = self._name(address)
+        name = self._named(address)
         if name is None:
             return True
-        door = self._doors.pop(name, None) or _Door(0, Bucket(DOOR_BURST, now_s))
-        self._make_room()
-        self._doors[name] = door
+        door = self._door(name, now_s)
         if door.half_open >= DOOR_HALF_OPEN_MAX or not door.coming.take(DOOR_PER_S, DOOR_BURST, now_s):
             return False
         door.half_open += 1
         return True
+
+    def may_file(self, address: str, now_s: float) -> bool:
+        """Whether one more thing that this address files may be taken now."""
+        name = self._named(address)
+        if name is None:
+            return True
+        return self._door(name, now_s).filing.take(FILES_PER_S_ADDRESS, FILES_BURST_ADDRESS, now_s)
 
     def opened(self, address: str) -> None:
         """A half-open connection of this address has said who it is."""
@@ -60,16 +77,25 @@ class Doors:
 
     def closed(self, address: str) -> None:
         """A half-open connection of this address is gone."""
-        name = self._name(address)
+        name = self._named(address)
         door = self._doors.get(name) if name is not None else None
         if door is not None and door.half_open:
             door.half_open -= 1
 
     def half_open(self, address: str) -> int:
         """How many connections of this address are half open, of those that are counted."""
-        name = self._name(address)
+        name = self._named(address)
         door = self._doors.get(name) if name is not None else None
         return door.half_open if door is not None else 0
+
+    def _door(self, name: str, now_s: float) -> _Door:
+        """This address's door, the last of all from now on."""
+        door = self._doors.pop(name, None)
+        if door is None:
+            door = _Door(0, Bucket(DOOR_BURST, now_s), Bucket(FILES_BURST_ADDRESS, now_s))
+            self._make_room()
+        self._doors[name] = door
+        return door
 
     def _make_room(self) -> None:
         """Forget whoever came longest ago; with nobody at the door there is little to remember."""

@@ -2,9 +2,9 @@
 
 It owns the node and calls it one call at a time, whatever happens meanwhile: an event that arrives during a call waits
 its turn. After each call it carries out what `drive.effects` says, in that order, and decides nothing itself. Frames
-and sends go to the play sockets and links at once; writes and questions to the store go to tasks of their own, whose
-answers come back as further calls. Several writes that wait for the disk become durable together, and are answered
-in the order they were asked for.
+and sends go to the play sockets and links at once; writes, questions to the store and what is for civic logs go to
+tasks of their own, whose answers come back as further calls. Several writes that wait for the disk become durable
+together, and are answered in the order they were asked for.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import trio
 
-from p2pworld.drive import AskStore, Effect, Persist, SendFrames, SendNow, effects, may_leave
+from p2pworld.drive import AskStore, Effect, Persist, SendFrames, SendNow, TellHolders, effects, may_leave
 from p2pworld.errors import LocalError
 from p2pworld.ids import Incarnation
 from p2pworld.membership import Lease
@@ -50,8 +50,9 @@ if TYPE_CHECKING:
 
     from p2pworld.core import Event, Node
     from p2pworld.errors import Refusal
-    from p2pworld.messages import Write
+    from p2pworld.messages import PlayMessage, Write
     from p2pworld.revocation import Notice
+    from shard_node.civic.desk import CivicDesk
     from shard_node.coordination.interface import Coordination
     from shard_node.links import Links
     from shard_node.play import PlaySockets
@@ -105,6 +106,7 @@ class Executor:
         self._journal, self._store = journal, store
         self._play: PlaySockets | None = None
         self._links: Links | None = None
+        self._desk: CivicDesk | None = None
         self._inbox: deque[Callable[[Instant], None]] = deque()
         self._busy = False
         self._persists: deque[Persist] = deque()
@@ -117,9 +119,9 @@ class Executor:
         self._tended_s = 0.0
         self._linked_version = -1
 
-    def attach(self, play: PlaySockets, links: Links) -> None:
-        """Says where frames and messages go; once, before `run`."""
-        self._play, self._links = play, links
+    def attach(self, play: PlaySockets, links: Links, desk: CivicDesk | None = None) -> None:
+        """Says where frames, messages and what is filed go; once, before `run`."""
+        self._play, self._links, self._desk = play, links, desk
 
     @property
     def play(self) -> PlaySockets:
@@ -202,20 +204,29 @@ class Executor:
                 self._send(effect)
             case Persist():
                 self._persist(effect)
+            case TellHolders(steps):
+                assert self._desk is not None, "a node without a desk holds no stream"
+                self._desk.take(steps)
             case AskStore(request):
                 self._ask(request)
 
     def _send(self, sends: SendNow) -> None:
+        """What one client is told leaves in one piece: a send costs more than what is in it."""
         boot_s = now().boot_s
+        told: dict[int, list[PlayMessage]] = {}
         for send in sends.sends:
             if not may_leave(send, sends.lease_deadline_s, boot_s):
                 self.counters["fenced"] += 1
             elif isinstance(send, ToClient):
-                self.play.send(send.conn, send.message)
+                told.setdefault(send.conn, []).append(send.message)
             elif isinstance(send, HangUp):
+                if before := told.pop(send.conn, None):
+                    self.play.send(send.conn, *before)
                 self.play.hang_up(send.conn, send.bye)
             else:
                 self.links.send(send, sends.lease_deadline_s)
+        for conn, messages in told.items():
+            self.play.send(conn, *messages)
 
     # ------------------------------------------------------------------------------------------------- ticking
 

@@ -16,15 +16,17 @@ from urllib.parse import urlsplit
 
 import click
 
+from shard_node.announce_command import announce
 from shard_node.commands import CONFIG
 from shard_node.errors import ConfigError
+from shard_node.secret_files import write_new
 
 if TYPE_CHECKING:
     from p2pworld.grants import Grant
     from p2pworld.revocation import Notice
     from shard_node.config import Config
 
-__all__ = ["keys", "write_new"]
+__all__ = ["keys"]
 
 DAY_MS: Final = 86_400_000
 BACKDATED_MS: Final = 3_600_000  # machines' clocks differ; a grant made now holds everywhere at once
@@ -44,21 +46,6 @@ CHAIN = click.option(
 @click.group()
 def keys() -> None:
     """Make and show keys and grants. Files are made for their owner's eyes only, and never overwritten."""
-
-
-def write_new(path: Path, text: str) -> None:
-    """Writes a file that was not there, readable by its owner only.
-
-    Raises ConfigError.
-    """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise ConfigError(f"{path} is there already: name another file, or move that one away.") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
 
 
 def _read(path: Path) -> str:
@@ -102,6 +89,31 @@ def root_key(path: Path) -> None:
 def node_key(path: Path) -> None:
     """Make a node's key; prints its public key, to be named in a grant."""
     _make_key(path)
+
+
+@keys.command("log")
+@NEW_FILE
+def log_key(path: Path) -> None:
+    """Make a key that signs civic logs, for `civic.key_file`; prints its public key."""
+    _make_key(path)
+
+
+@keys.command("desk")
+@NEW_FILE
+def desk_key(path: Path) -> None:
+    """Make the key of a desk that may have entries of civic logs erased; prints its public key for `civic.desks`."""
+    _make_key(path)
+
+
+@keys.command("office")
+@NEW_FILE
+def office_key(path: Path) -> None:
+    """Make an office's secret, which opens what citizens file; prints its public key for `civic.office`."""
+    from p2pworld.crypto.seal import sealing_public, secret_text
+
+    secret = os.urandom(32)
+    write_new(path, secret_text(secret))
+    click.echo(sealing_public(secret).hex())
 
 
 @keys.command("person")
@@ -370,3 +382,6 @@ def show(path: Path) -> None:
         until = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(one.not_after_ms / 1000))
         click.echo(f"{one.role} over {' '.join(one.scope)} until {until}")
         click.echo(f"  for {one.subject.hex()}\n  by  {one.issuer.hex()}")
+
+
+keys.add_command(announce)

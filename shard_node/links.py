@@ -48,6 +48,8 @@ from p2pworld.messages import (
     Border,
     CellDelta,
     CellState,
+    CivicFile,
+    CivicFiled,
     LinkDown,
     LinkMessage,
     LinkUp,
@@ -519,4 +521,8 @@ def _weight(message: LinkMessage) -> int:
             return MESSAGE_BYTES + len(message.state)
         case WhoTell():
             return MESSAGE_BYTES + 512 * len(message.ids)
+        case CivicFile():
+            return MESSAGE_BYTES + len(message.submission)
+        case CivicFiled():
+            return MESSAGE_BYTES + len(message.receipt)
     return MESSAGE_BYTES

@@ -128,14 +128,14 @@ class PlaySockets:
         """How long the last frames took to leave."""
         return self.connections.writer.took_s
 
-    def send(self, number: int, message: PlayMessage) -> None:
-        """Sends a control message, after those before it; to a socket already gone it is counted and dropped."""
+    def send(self, number: int, *messages: PlayMessage) -> None:
+        """Sends control messages as one piece, after those before it; for a socket already gone they are counted."""
         conn = self.connections.table[number]
         if conn is None:
-            self.counters["control_to_gone"] += 1
+            self.counters["control_to_gone"] += len(messages)
             return
-        self.counters["control_out"] += 1
-        self.connections.writer.write(conn, websocket.message(encode_play(message)))
+        self.counters["control_out"] += len(messages)
+        self.connections.writer.write(conn, websocket.messages(map(encode_play, messages)))
 
     def hang_up(self, number: int, bye: Bye) -> None:
         """Says BYE and ends a socket; `ClientLost` follows."""

@@ -1,7 +1,8 @@
 """The life of a play socket: accepted, TLS (if configured), HTTP, OPEN, LINGER, CLOSED.
 
 `ClientOpened` and `ClientLost` frame OPEN, and only OPEN sockets have a number. A socket that is ended here says BYE,
-half closes, and lingers until the client has read it. Whatever waits too long is ended by `housekeep`.
+half closes, and lingers until the client has read it. Whatever waits too long is ended by `housekeep`: also a socket
+that files without a HELLO, which stays at the door, and counts there, for as long as it files.
 """
 
 from __future__ import annotations
@@ -15,8 +16,15 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from p2pworld.limits import HELLO_WAIT_S, NEWCOMERS_S, SOCKET_FULL_S
-from p2pworld.messages import Bye, ClientLost, ClientOpened
+from p2pworld.limits import (
+    FILE_BYTES_MAX,
+    FILER_WAIT_S,
+    FILES_LONG_MAX,
+    HELLO_WAIT_S,
+    NEWCOMERS_S,
+    SOCKET_FULL_S,
+)
+from p2pworld.messages import Bye, ClientLost, ClientOpened, File
 from p2pworld.wire.codec import encode_play
 from shard_node import websocket
 from shard_node.play_conn import IN, OUT, Conn, State
@@ -67,6 +75,7 @@ class Connections:
         self.lingers: dict[Conn, None] = {}
         self.handshaking = 0
         self.epoll = select.epoll()
+        self.room = websocket.Room(File.KIND, FILE_BYTES_MAX, FILES_LONG_MAX)
         self.listener_fd = listener.fileno()
         self.writer = Writer(self.table, self.epoll, counters, now_s, self, stages)
         self._listener: socket.socket | None = listener
@@ -132,7 +141,7 @@ class Connections:
                 self._doors.closed(remote)
                 sock.close()
                 return
-        conn = Conn(sock, remote, self._tls is not None, now_s + HELLO_WAIT_S)
+        conn = Conn(sock, remote, self._tls is not None, now_s + HELLO_WAIT_S, self.room)
         self.by_fd[conn.fd] = conn
         self.timed[conn] = None
         self.handshaking += 1
@@ -188,11 +197,19 @@ class Connections:
 
     def greeted(self, conn: Conn) -> None:
         """Its HELLO has come: nothing is due any more."""
-        if conn.new:
-            conn.new = False
+        conn.new = False
+        if conn.at_door:
+            conn.at_door = False
             self._doors.opened(conn.remote)
         conn.deadline_s = 0.0
         self.timed.pop(conn, None)
+
+    def may_file(self, conn: Conn, now_s: float) -> bool:
+        """A FILE has come: whether it may be taken. Without a HELLO the socket stays open until it files no more."""
+        conn.new = False
+        if conn.at_door:
+            conn.deadline_s = now_s + FILER_WAIT_S
+        return conn.may_file(now_s) and self._doors.may_file(conn.remote, now_s)
 
     # ---- going
 
@@ -247,6 +264,7 @@ class Connections:
         for table in (self.timed, self.writer.full, self.lingers):
             table.pop(conn, None)
         conn.out.clear()
+        conn.frames.close()
         conn.sock.close()
         if not self.lingers:
             self._gone.set()
@@ -255,9 +273,9 @@ class Connections:
         """Counts the end of a socket, once, and tells if it had a number."""
         if conn.ended:
             return
-        if conn.new:
+        if conn.at_door:
             self._doors.closed(conn.remote)
-        conn.ended, conn.quick, conn.new = True, False, False
+        conn.ended, conn.quick, conn.new, conn.at_door = True, False, False, False
         self._counters[f"closed_{reason}"] += 1
         self.writer.not_full(conn)
         if was in (State.TLS, State.HTTP):
@@ -280,7 +298,9 @@ class Connections:
         now_s = self._now_s()
         for conn in [conn for conn in self.timed if conn.deadline_s <= now_s]:
             if conn.state is State.OPEN:
-                self.end(conn, Bye("expired", f"No HELLO came within {HELLO_WAIT_S:g} seconds."), "no_hello")
+                due = "HELLO came" if conn.new else "HELLO or FILE came"
+                wait_s = HELLO_WAIT_S if conn.new else FILER_WAIT_S
+                self.end(conn, Bye("expired", f"No {due} within {wait_s:g} seconds."), "no_hello")
             elif conn.state is State.LINGER:
                 self._close(conn)
             elif conn.state is not State.CLOSED:

@@ -2,7 +2,7 @@
 
 A socket gives at most one row of bytes a drain: a flooder waits in its own kernel buffer. A whole POSE in one masked
 frame is 22 bytes; rows that hold nothing but such frames are unmasked and decoded in one pass, everything else goes
-through `ClientFrames`.
+through `ClientFrames`. What is filed in one drain is told together too.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import numpy as np
 
 from p2pworld.errors import RemoteError
 from p2pworld.limits import CONTROL_BURST, NEWCOMERS_S
-from p2pworld.messages import Bye, ClientSaid, Hello
-from p2pworld.wire.codec import decode_play
+from p2pworld.messages import Bye, ClientSaid, ClientsFiled, File, Filed, Hello
+from p2pworld.wire.codec import decode_play, encode_play
 from p2pworld.wire.frames import decode_pose_rows
 from shard_node import websocket
 from shard_node.play_conn import IN, OUT, WOULD_BLOCK, Conn, State
@@ -24,6 +24,7 @@ from shard_node.websocket import Broken
 if TYPE_CHECKING:
     from collections import Counter
 
+    from p2pworld.messages import PlayMessage
     from shard_node.play_life import Connections
     from shard_node.stages import Stages
 
@@ -40,6 +41,7 @@ WHOLE_POSES: Final = frozenset(POSE_FRAME_BYTES * count for count in range(1, PO
 POSE_KIND: Final = 0x01
 TLS_RECORD_BYTES: Final = 16_384
 FIRST_CONTROL_KIND: Final = 0x40
+FILE_KIND: Final = bytes((File.KIND,))
 
 
 class Reader:
@@ -53,6 +55,7 @@ class Reader:
             DRAIN_SOCKETS, POSES_PER_ROW, POSE_FRAME_BYTES
         )
         self._late: list[tuple[Conn, bytes]] = []  # poses that came by the slow way in this drain
+        self._filed: list[tuple[Conn, File]] = []  # and FILEs
 
     def drain(self, now_s: float) -> int:
         """Reads every ready socket once, at most DRAIN_SOCKETS; returns how many were ready."""
@@ -91,6 +94,11 @@ class Reader:
         if quick or self._late:
             with self._stages.timed("decode"):
                 self._take_poses(quick, sizes, now_s)
+        if self._filed:
+            # by now some may have gone, with whom they would be told
+            files = tuple((conn.number, file) for conn, file in self._filed if conn.number >= 0)
+            self._filed.clear()
+            connections.sink.step(ClientsFiled(files))
         if knocked:  # last: those who are half in have less time than those outside
             connections.accept(now_s)
         return len(ready)
@@ -184,29 +192,57 @@ class Reader:
             and event.payload[0] == POSE_KIND
         ):
             self._late.append((conn, event.payload))
+        elif event.opcode == websocket.BINARY and event.payload[:1] == FILE_KIND:
+            self._take_file(conn, event.payload, now_s)
         elif not conn.may_speak(now_s):
             counters["control_dropped"] += 1
-            conn.drops += 1
-            if conn.drops > CONTROL_DROPS_MAX:
-                bye = Bye("malformed", "You sent far more messages than are allowed.")
-                connections.end(conn, bye, "flood")
+            self._dropped(conn)
         elif event.opcode == websocket.PING:
             connections.writer.write(conn, websocket.pong(event.payload))
         elif event.opcode == websocket.BINARY:
             self._take_message(conn, event.payload)
 
-    def _take_message(self, conn: Conn, payload: bytes) -> None:
-        if payload and payload[0] != POSE_KIND and payload[0] < FIRST_CONTROL_KIND:
-            self._counters["unknown_kind"] += 1
+    def _dropped(self, conn: Conn) -> None:
+        """One more message than was allowed: a few are dropped, with many it is a flooder."""
+        conn.drops += 1
+        if conn.drops > CONTROL_DROPS_MAX:
+            bye = Bye("malformed", "You sent far more messages than are allowed.")
+            self._connections.end(conn, bye, "flood")
+
+    def _take_file(self, conn: Conn, payload: bytes, now_s: float) -> None:
+        message = self._decoded(conn, payload)
+        if message is None:
             return
+        assert isinstance(message, File)
+        self._counters["files_in"] += 1
+        if self._connections.may_file(conn, now_s):
+            self._filed.append((conn, message))
+            return
+        self._counters["files_refused"] += 1
+        sentence = "too much is filed from here at once; try again in a moment"
+        filed = Filed(message.n, reason="civic-busy", sentence=sentence)
+        self._connections.writer.write(conn, websocket.message(encode_play(filed)))
+        if conn.state is State.OPEN:
+            self._dropped(conn)
+
+    def _decoded(self, conn: Conn, payload: bytes) -> PlayMessage | None:
+        """The message; None if it is malformed, which ends the socket."""
         try:
             if not payload or payload[0] == POSE_KIND:
                 raise RemoteError("pose_size" if payload else "empty", "A message has the wrong size.")
-            message = decode_play(payload)
+            return decode_play(payload)
         except RemoteError as error:
             self._counters[f"malformed_{error.reason}"] += 1
             bye = Bye("malformed", str(error)[:300])
             self._connections.end(conn, bye, "malformed", websocket.INVALID)
+            return None
+
+    def _take_message(self, conn: Conn, payload: bytes) -> None:
+        if payload and payload[0] != POSE_KIND and payload[0] < FIRST_CONTROL_KIND:
+            self._counters["unknown_kind"] += 1
+            return
+        message = self._decoded(conn, payload)
+        if message is None:
             return
         if isinstance(message, Hello):
             self._connections.greeted(conn)

@@ -30,6 +30,7 @@ from p2pworld.grants import Grant, grants_from_text, verify_chain
 from p2pworld.ids import Incarnation
 from shard_node import declared
 from shard_node.certificates import WebCertificate
+from shard_node.civic.desk import CivicDesk
 from shard_node.config import Address, Config
 from shard_node.coordination.interface import CoordinationDown
 from shard_node.coordination.settings import open_store
@@ -51,6 +52,7 @@ from shard_node.storage.lock import DataDirLock
 from shard_node.storage.sqlite import JOURNAL_NAME, SqliteJournal
 from shard_node.surroundings import Surroundings
 from shard_node.web.app import make_app
+from shard_node.web.civic import civic_routes
 from shard_node.web.membership import membership_routes
 from shard_node.web.moderation import moderation_routes
 from shard_node.web.serve import serve_web
@@ -61,7 +63,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from p2pworld.world.places import Places
-    from shard_node.coordination.interface import Coordination
+    from shard_node.coordination.interface import CityStore
 
     MakeSockets = Callable[
         [socket.socket, Callable[[], float], ssl.SSLContext | None, int, Stages, Doors], PlaySockets
@@ -213,7 +215,7 @@ def _cure(error: StorageFailed) -> str:
     return " `p2pworld disk fsck` says what is wrong, and mends it." if error.reason == "corrupt" else ""
 
 
-async def _open_store(config: Config) -> Coordination:
+async def _open_store(config: Config) -> CityStore:
     """The coordination store, asked once.
 
     Raises ConfigError.
@@ -287,7 +289,7 @@ async def _run(
     bound: Bound,
     lock: DataDirLock,
     journal: SqliteJournal,
-    store: Coordination,
+    store: CityStore,
     task_status: trio.TaskStatus[Bound],
     sockets: MakeSockets,
 ) -> None:
@@ -309,6 +311,7 @@ async def _run(
         grants=grants,
         balance=config.balance,
         name=config.name,
+        streams=config.civic.claims if config.civic else (),
     )
     node = Node(node_config, keys, os.urandom(32), saved, lock.ended, now(), records)
     stages = Stages()
@@ -330,7 +333,8 @@ async def _run(
         hints.link_urls,
     )
     play.attach(executor)
-    executor.attach(play, links)
+    desk = CivicDesk(config.civic, store, executor.step, config.roots, node.voids)
+    executor.attach(play, links, desk)
     noticing = Noticing(executor, store)
     web_stop, supervisor = trio.Event(), Supervisor(os.environ)
     try:
@@ -343,6 +347,7 @@ async def _run(
             nursery.start_soon(play.run)
             nursery.start_soon(play.run_frames)
             nursery.start_soon(links.run)
+            nursery.start_soon(desk.run)
             nursery.start_soon(executor.run)
             nursery.start_soon(surroundings.run)
             nursery.start_soon(supervisor.run)
@@ -350,8 +355,12 @@ async def _run(
                 announcement = Announcement.of(config.roots, keys.public, bound.link_url, bound.web_url)
                 nursery.start_soon(_hear_the_lan, hints, announcement)
             app = make_app(
-                Status(executor, surroundings, config.name),
-                more=[*moderation_routes(executor), *membership_routes(executor)],
+                Status(executor, surroundings, config.name, desk),
+                more=[
+                    *moderation_routes(executor),
+                    *membership_routes(executor),
+                    *civic_routes(executor, desk, doors),
+                ],
             )
             await nursery.start(
                 serve_web, app, bound.web, web_stop, tls if config.tls and config.tls.web else None
@@ -411,7 +420,7 @@ async def _end_when_taken_back(noticing: Noticing) -> None:
     signal.raise_signal(signal.SIGTERM)
 
 
-async def _end_former(grants: tuple[Grant, ...], lock: DataDirLock, store: Coordination) -> None:
+async def _end_former(grants: tuple[Grant, ...], lock: DataDirLock, store: CityStore) -> None:
     """End the lease of the process before this one, if it ran here under a key that this one's has succeeded."""
     for former in [grant.issuer for grant in grants if grant.succeeds and lock.ended]:
         try:
@@ -454,7 +463,7 @@ async def _end_at_once(signals: AsyncIterator[int], scope: trio.CancelScope) -> 
             scope.cancel()
 
 
-async def _leave(executor: Executor, play: PlaySockets, store: Coordination, drain_s: float) -> None:
+async def _leave(executor: Executor, play: PlaySockets, store: CityStore, drain_s: float) -> None:
     """Gives all ground away, sends who is left elsewhere, finishes what was begun, gives the lease back."""
     if drain_s:
         executor.drain()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from p2pworld.geometry import Cell
     from p2pworld.messages import Load
+    from shard_node.civic.desk import CivicDesk
     from shard_node.execute import Executor
     from shard_node.stages import Histogram
     from shard_node.surroundings import Surroundings
@@ -33,10 +35,12 @@ STALE_MAP_S: Final = 5.0  # the map is read four times a second
 
 
 class Status:
-    """Looks at one executor, and at what surrounds it."""
+    """Looks at one executor, at what surrounds it, and at the civic logs that the node may hold."""
 
-    def __init__(self, executor: Executor, surroundings: Surroundings, name: str) -> None:
-        self._executor, self._surroundings, self._name = executor, surroundings, name
+    def __init__(
+        self, executor: Executor, surroundings: Surroundings, name: str, desk: CivicDesk | None = None
+    ) -> None:
+        self._executor, self._surroundings, self._name, self._desk = executor, surroundings, name, desk
         self._places: tuple[float, str, bytes] = (
             -math.inf,
             "",
@@ -52,7 +56,7 @@ class Status:
             if holds
         ]
         status = self._executor.node.status(now())
-        return {"ok": not reasons, "reasons": reasons, "name": self._name, **status}
+        return {"ok": not reasons, "reasons": reasons, "name": self._name, **status, "civic": self._logs()}
 
     def reasons(self) -> dict[str, bool]:
         """Everything that would make this node unhealthy, and whether it does now."""
@@ -64,7 +68,12 @@ class Status:
             "lapsed": registered and node.lapsed,
             "map_stale": not isinstance(read_ago_s, float) or read_ago_s > STALE_MAP_S,
             "writes_fail": bool(self._executor.writes_failing),
+            "civic_fails": any(one["failing"] for one in self._logs()),
+            "civic_read_only": any(one["alarm"] for one in self._logs()),
         }
+
+    def _logs(self) -> list[dict[str, object]]:
+        return self._desk.status() if self._desk else []
 
     def nodes(self) -> dict[str, object]:
         """Every member of the city map, whether it is linked with this node, and what it bears, where that is known.
@@ -154,6 +163,7 @@ class Status:
             ("links", executor.links.counters),
             ("executor", executor.counters),
             ("surroundings", self._surroundings.counters),
+            ("civic", self._desk.counters if self._desk else Counter[str]()),
         ):
             for what, count in sorted(counts.items()):
                 yield part, what, count
@@ -170,6 +180,16 @@ class Status:
         yield "commit_seconds", {}, executor.commits_took
         for request, took in executor.store_took.items():
             yield "store_seconds", {"request": request}, took
+        if self._desk:
+            yield from self._desk.figures.histograms()
+
+    def streams(self) -> Iterator[tuple[str, Mapping[str, float]]]:
+        """(stream, figures that go up and down) of the civic logs that this node may hold."""
+        return self._desk.figures.gauges() if self._desk else iter(())
+
+    def labelled_counters(self) -> Iterator[tuple[str, Mapping[str, str], int]]:
+        """(name, labels, how often) of what is counted with labels of its own."""
+        return self._desk.figures.counters() if self._desk else iter(())
 
     def gauges(self) -> dict[str, float]:
         """Figures that go up and down, by the names of `shard_node.web.metrics`."""

@@ -68,7 +68,7 @@ def is_whole(nodes: list[dict[str, Any]], regions: list[dict[str, Any]]) -> bool
 def lines(
     health: dict[str, Any], nodes: list[dict[str, Any]], regions: list[dict[str, Any]]
 ) -> Iterator[str]:
-    """What to show of a node's answers: itself in three lines, then its city node by node."""
+    """What to show of a node's answers: itself in three lines, the logs it holds, then its city node by node."""
     how = "well" if health["ok"] else "NOT WELL: " + ", ".join(health["reasons"])
     yield f"{health['name']} is {how}; its lease holds for {health['lease_left_s']:.1f} s, map {health['map_version']}"
     unheld = sum(region["holder"] is None for region in regions)
@@ -78,6 +78,10 @@ def lines(
         f"{unheld} have no holder, {alone.total()} no standby"
     )
     yield f"{health['clients']} people, load {health['load']:.2f}, a tick of {health['tick_ms']} ms"
+    for log in health.get("civic", []):
+        wrong = f"; TAKES NOTHING: {log['alarm']}" if log["alarm"] else ""
+        wrong += f"; FAILING: {log['failing']} {log['trouble']}".rstrip() if log["failing"] else ""
+        yield f"log {log['stream']}: {log['size']} entries, {log['queue']} waiting, {log['stage']}{wrong}"
     yield f"{'node':16}  {'link':7}  {'holds':>5}  {'alone':>5}  {'people':>6}  {'load':>5}  web"
     for node in nodes:
         load = node["load"] or {}

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from p2pworld.errors import Refusal
     from p2pworld.world.citymap import CityMap
     from shard_node.config import Config
-    from shard_node.coordination import Coordination, Snapshot
+    from shard_node.coordination import Snapshot
+    from shard_node.coordination.interface import CityStore
 
 __all__ = ["opened_store", "read_store", "store"]
 
@@ -82,7 +83,7 @@ def new_generation(config_path: Path, above: int, source_path: Path | None) -> N
 
 
 @asynccontextmanager
-async def opened_store(settings: Config) -> AsyncGenerator[Coordination]:
+async def opened_store(settings: Config) -> AsyncGenerator[CityStore]:
     """The store of this configuration; what it raises while it is used becomes one sentence."""
     from shard_node.coordination import CoordinationDown
     from shard_node.coordination.settings import open_store

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # ruff: noqa: RUF022  (the handshake, then reading, then writing)
 __all__ = [
     "PATH", "SUBPROTOCOL", "Handshake", "answer_handshake",
-    "BINARY", "CLOSE", "PING", "PONG", "Broken", "ClientFrames", "Event", "close_frame", "message", "messages",
-    "pong", "unmask_frames",
+    "BINARY", "CLOSE", "PING", "PONG", "Broken", "ClientFrames", "Event", "Room", "close_frame", "message",
+    "messages", "pong", "unmask_frames",
 ]  # fmt: skip
 
 PATH = "/play"
@@ -35,7 +35,7 @@ SUBPROTOCOL = "p2pworld.v1"
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
 CONTROL_FRAME_BYTES_MAX = 125
 
-NORMAL, PROTOCOL_ERROR, UNSUPPORTED, INVALID, TOO_BIG = 1000, 1002, 1003, 1007, 1009
+NORMAL, PROTOCOL_ERROR, UNSUPPORTED, INVALID, TOO_BIG, TRY_LATER = 1000, 1002, 1003, 1007, 1009, 1013
 
 
 class Handshake(NamedTuple):
@@ -75,13 +75,26 @@ class Broken(NamedTuple):
     reason: str
 
 
+class Room:
+    """For how many long messages there is room, of all clients together, and of what kind and length they may be."""
+
+    __slots__ = ("kind", "left", "size_max")
+
+    def __init__(self, kind: int, size_max: int, most: int) -> None:
+        self.kind, self.size_max, self.left = kind, size_max, most
+
+
 class ClientFrames:
-    """The frames of one client, in order, whatever pieces they come in; holds at most one message and one frame."""
+    """The frames of one client, in order, whatever pieces they come in; holds at most one message and one frame.
 
-    __slots__ = ("_carry", "_ended", "_parts", "_parts_bytes", "_size_max")
+    A message that is longer than `size_max` must begin with the byte of the kind that `room` is for.
+    """
 
-    def __init__(self, size_max: int = CONTROL_BYTES_MAX) -> None:
-        self._size_max = size_max
+    __slots__ = ("_carry", "_ended", "_long", "_parts", "_parts_bytes", "_room", "_size_max")
+
+    def __init__(self, size_max: int = CONTROL_BYTES_MAX, room: Room | None = None) -> None:
+        self._size_max, self._room = size_max, room
+        self._long = False  # the message that is coming has a place in the room
         self._carry = b""
         self._parts: list[bytes] | None = None
         self._parts_bytes = 0
@@ -113,7 +126,14 @@ class ClientFrames:
                 if length < (126 if wide == 2 else 65_536):
                     broken = Broken(PROTOCOL_ERROR, "length")
             if broken is None and not first & 0x08 and self._parts_bytes + length > self._size_max:
-                broken = Broken(TOO_BIG, "oversize")
+                room = self._room
+                if room is None or self._parts_bytes + length > room.size_max:
+                    broken = Broken(TOO_BIG, "oversize")
+                elif self._parts or size > body:
+                    kind = self._parts[0][0] if self._parts else data[body] ^ data[body - 4]
+                    broken = self._enter(room, kind)
+                else:
+                    break  # what kind it is of is still to come
             if broken is not None:
                 self._ended = True
                 events.append(broken)
@@ -125,8 +145,28 @@ class ClientFrames:
             event = self._frame(first, payload)
             if event is not None:
                 events.append(event)
+                if not first & 0x08:
+                    self.close()
         self._carry = b"" if self._ended else data[at:]
         return events
+
+    def close(self) -> None:
+        """The message that was coming has come, or never will: its place in the room is free."""
+        if self._long:
+            assert self._room is not None
+            self._room.left += 1
+            self._long = False
+
+    def _enter(self, room: Room, kind: int) -> Broken | None:
+        """A long message of this kind has a place in the room from now on, or may not be so long."""
+        if kind != room.kind:
+            return Broken(TOO_BIG, "oversize")
+        if not self._long:
+            if not room.left:
+                return Broken(TRY_LATER, "no_room")
+            room.left -= 1
+            self._long = True
+        return None
 
     def _check(self, first: int, second: int) -> Broken | None:
         """What the first two bytes of a frame alone give away."""

@@ -34,7 +34,7 @@ def key(path: Path, name: str | None) -> None:
     from p2pworld.crypto.keys import Signer
     from p2pworld.errors import LocalError
     from p2pworld.merkle.note import COSIGNATURE, NoteSigner
-    from shard_node.key_commands import write_new
+    from shard_node.secret_files import write_new
     from shard_node.witness.settings import load_signers
 
     if name is not None:

@@ -93,6 +93,9 @@ def _run(city: City, bots: int, seconds: float | None, seed: int, show: Show) ->
     show.say(f"A city of {len(city.nodes)} nodes and {regions} regions, all held and linked:")
     for node in city.nodes:
         show.say(f"  {node.name}   {node.web_url}   {node.play_url}   {len(node.cells)} regions")
+    show.say(
+        f"Its civic log: file by POST {city.nodes[-1].web_url}/civic/file, read it at /log/city/checkpoint."
+    )
     swarm, wake = People(city, _bots(city, bots, seconds or FOREVER_S, seed)), Wake(city, show)
     try:
         while not swarm.ended:
@@ -168,6 +171,7 @@ def demo(
         else:
             bell_s, more = 0.0, {}
         city = City(place, nodes, places_around(), side_m, **more)
+        city.keep_logs(["city"], city.nodes[:1])
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     with city, nullcontext() if not console.is_terminal else Live(console=console) as live:

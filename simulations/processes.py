@@ -27,6 +27,7 @@ from p2pworld.crypto.keys import NodeKeys, Signer
 from p2pworld.geometry import Cell, cover_gaps, level_of_side_m
 from p2pworld.grants import grant_to_text, sign_grant
 from p2pworld.limits import TICK_MS
+from p2pworld.merkle.note import NoteSigner
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -202,6 +203,7 @@ class NodeProcess:
         return "\n".join(text.splitlines()[-lines:])
 
 
+ORIGIN: Final = "seoul.example"  # of its civic logs
 SQLITE: Final = 'engine = "sqlite"\npath = "city.sqlite"\n'
 
 
@@ -282,6 +284,26 @@ class City:
         grant = sign_grant(self.root, keys.public, role, ("cells:*",), now_ms - 60_000, now_ms + GRANT_MS)
         _write_secret(self.folder / f"{name}.key", keys.to_pem())
         (self.folder / f"{name}.grant").write_text(grant_to_text(grant) + "\n", encoding="utf-8")
+
+    def keep_logs(
+        self, streams: Sequence[str], nodes: Iterable[NodeProcess], store: str = ""
+    ) -> dict[str, str]:
+        """Has these nodes, before they are started, hold civic logs; the logs' public keys by stream.
+
+        `store` is the value of their `civic.store`: by default each has a file of its own.
+        """
+        key = self.folder / "civic.key"
+        if not key.exists():
+            _write_secret(key, Signer.from_seed(os.urandom(32)).to_pem())
+        for node in nodes:
+            with node.config.open("a", encoding="utf-8") as config:
+                config.write(
+                    f'\n[civic]\norigin = "{ORIGIN}"\nstreams = {json.dumps(list(streams))}\n'
+                    f"store = {store or json.dumps(f'{node.name}.civic')}\n"
+                    f'publish = "{node.name}-log"\nkey_file = "civic.key"\n'
+                )
+        signer = Signer.from_text(key.read_text(encoding="utf-8"))
+        return {stream: NoteSigner(f"{ORIGIN}/{stream}", signer).key.text for stream in streams}
 
     @property
     def play_urls(self) -> list[str]:

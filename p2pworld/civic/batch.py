@@ -9,7 +9,7 @@ the entry that it names. Whoever has erased an entry twice has two leaves, and n
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from p2pworld.civic.erasure import asked_of, check_asker
 from p2pworld.civic.transaction import parse_leaf
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from p2pworld.civic.transaction import Submission
 
 __all__ = ["Known", "Plan", "named_entries", "plan_batch"]
+
+
+_LATE: Final = Refusal("civic-clock", "the clock of the device is wrong by ten minutes or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +60,11 @@ def plan_batch(
     known: Mapping[bytes, Known],
     named: Mapping[int, bytes],
     desks: Collection[bytes] = frozenset(),
+    late: Collection[bytes] = frozenset(),
 ) -> Plan:
     """What a log of `size` makes of these; `known` has the row of each of their keys that has one, `named` all of the
-    `named_entries`, and `desks` are the keys that may have any entry erased."""
+    `named_entries`, `desks` are the keys that may have any entry erased, and `late` the fingerprints of those that were
+    not filed about now: they are retries, or refused, and nothing is remembered of them."""
     entries: list[bytes] = []
     learned: dict[bytes, Known] = {}
     outcomes: list[int | Refusal] = []
@@ -67,6 +72,9 @@ def plan_batch(
     for submission in submissions:
         key, fingerprint = submission.filing.key, submission.fingerprint
         row = learned.get(key) or known.get(key)
+        if row is None and fingerprint in late:
+            outcomes.append(_LATE)
+            continue
         if row is None:
             asked, refusal = asked_of(submission.filing), None
             if asked is not None:

@@ -18,8 +18,7 @@ from p2pworld.civic.transaction import Field, FieldRule, Filing, Submission, Tra
 from p2pworld.crypto.keys import Signer, verify
 from p2pworld.errors import Refusal
 from p2pworld.messages.fields import U53, Key, Size
-from p2pworld.wire.codec import canonical
-from p2pworld.wire.schema import Schema
+from p2pworld.wire.codec import Canonical
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -51,10 +50,10 @@ class Erasure:
 
     def statement(self) -> bytes:
         """The bytes that are signed."""
-        return _ERASURE_NAME + canonical(_ERASURE.write(self))
+        return _ERASURE_NAME + _ERASURE.pack(self)
 
 
-_ERASURE = Schema(Erasure)
+_ERASURE = Canonical(Erasure)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ crash, and a log that went on from it could sign a fork. Then it must stay as it
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from p2pworld.errors import Refusal, RemoteError
@@ -65,11 +65,14 @@ class Heads:
     witnessed: Checkpoint | None
 
 
-def compare(origin: str, heads: Heads) -> Refusal | None:
-    """Why the log must not go on, or None: `log-origin`, `log-record-lost`, `log-behind` or `log-fork`."""
+def compare(origin: str, heads: Heads, seen: Sequence[Checkpoint] = ()) -> Refusal | None:
+    """Why the log must not go on, or None: `log-origin`, `log-record-lost`, `log-behind` or `log-fork`.
+
+    `seen` are checkpoints that the log has signed and somebody else has kept; each must be at most the record.
+    """
     record, store = heads.record, heads.edge.size
     if record is None:
-        if store or heads.published or heads.witnessed:
+        if store or heads.published or heads.witnessed or seen:
             return Refusal("log-record-lost", "the coordination store does not know this log any more")
         return None
     behind = [("store", store, record.size)]
@@ -81,6 +84,9 @@ def compare(origin: str, heads: Heads) -> Refusal | None:
         ahead = size
         if head:
             found.append((name, head.origin, head.size, head.root))
+    for one in seen:
+        behind.append(("record", record.size, one.size))
+        found.append(("witness's", one.origin, one.size, one.root))
     if any(head_origin != origin for _, head_origin, _, _ in found):
         return Refusal("log-origin", "what was read is of another log")
     for name, has, needed in behind:

@@ -9,8 +9,10 @@ the checkpoint is published: so no two checkpoints that differ are ever signed f
 an accepted entry is there. What it cannot be sure of it does not answer; whoever asks again gets the same answer, from
 this holder or the next.
 
-A store that failed is tried again after a while. Somebody with a newer epoch ends the holder (DEPOSED). What cannot
-come from a crash ends it loudly (READ_ONLY): see `heads.compare`.
+A step that failed is tried again after a while. Nobody is kept waiting for long by what goes on failing: who waits is
+told that it is not known what became of it, and whoever comes is sent away, until all steps succeed again. Somebody
+with a newer epoch ends the holder (DEPOSED). What cannot come from a crash ends it loudly (READ_ONLY): see
+`heads.compare`.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from __future__ import annotations
 import enum
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from p2pworld.civic.erasure import check_erasure
 from p2pworld.civic.heads import Record, compare
@@ -43,9 +45,15 @@ from p2pworld.civic.steps import (
     Refuse,
     Republish,
 )
-from p2pworld.civic.transaction import check_submission
+from p2pworld.civic.transaction import Submission, check_submission, is_of_now
 from p2pworld.errors import Refusal
-from p2pworld.limits import CIVIC_BATCH_MAX, CIVIC_QUEUE_MAX, CIVIC_RETRY_S
+from p2pworld.limits import (
+    ASK_WITNESS_AGAIN_S,
+    CIVIC_BATCH_MAX,
+    CIVIC_PATIENCE_S,
+    CIVIC_QUEUE_MAX,
+    CIVIC_RETRY_S,
+)
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
 from p2pworld.merkle.tiles import Edge
@@ -55,7 +63,7 @@ if TYPE_CHECKING:
 
     from p2pworld.civic.heads import Heads
     from p2pworld.civic.steps import Effect, Result, Step
-    from p2pworld.civic.transaction import Submission, TransactionType
+    from p2pworld.civic.transaction import TransactionType
     from p2pworld.merkle.note import NoteSigner
     from p2pworld.merkle.tiles import Written
 
@@ -63,6 +71,13 @@ __all__ = ["MOVED", "LogHolder", "Stage"]
 
 MOVED: Final = Refusal("civic-moved", "another node holds this log now")
 _BUSY: Final = Refusal("civic-busy", "too many are waiting for this log; try again in a moment")
+_DOWN: Final = Refusal(
+    "civic-down", "what keeps this log does not answer; nothing was entered, try again in a moment"
+)
+_UNKNOWN: Final = Refusal(
+    "civic-unknown",
+    "what keeps this log does not answer, so it is not known whether this was entered; ask again",
+)
 _READ_ONLY: Final = Refusal("civic-read-only", "this log takes nothing until it has been looked at")
 
 
@@ -78,6 +93,14 @@ class Stage(enum.Enum):
     PUBLISHING = "publishing"
     DEPOSED = "deposed"
     READ_ONLY = "read-only"
+
+
+class _Filed(NamedTuple):
+    """A request that waits, and whether its clock says that it can only be a retry."""
+
+    request: int
+    submission: Submission
+    late: bool
 
 
 class LogHolder:
@@ -101,6 +124,8 @@ class LogHolder:
         self._ticket = 0
         self._step: Step | None = None  # the one under way
         self._again_at: float | None = None  # when it is tried again, if it failed
+        self._patience_at: float | None = None  # when who waits is told, if nothing has succeeded till then
+        self._down = False  # they have been told
         self._fences = 0
         self._edge = Edge()
         self._record: Record | None = None
@@ -108,12 +133,13 @@ class LogHolder:
         self._files: tuple[Written, ...] | None = (
             None  # of the batch under way; None: they are made from the store
         )
-        self._waiting: deque[tuple[int, Submission]] = deque()
-        self._batch: list[tuple[int, Submission]] = []
+        self._waiting: deque[_Filed] = deque()
+        self._batch: list[_Filed] = []
         self._outcomes: tuple[int | Refusal, ...] = ()
         self._shown: Note | None = None  # the checkpoint last published
         self._asked: Note | None = None  # the one that witnesses are at
         self._ask_at: float | None = None  # when they are asked again, if they were too few
+        self._seen: tuple[Checkpoint, ...] = ()  # what they have shown that does not fit, to be compared
 
     @property
     def size(self) -> int:
@@ -128,7 +154,8 @@ class LogHolder:
     @property
     def deadline(self) -> float | None:
         """When `tick` is to be called at the latest."""
-        return min((at for at in (self._again_at, self._ask_at) if at is not None), default=None)
+        patience_at = None if self._down else self._patience_at
+        return min((at for at in (self._again_at, self._ask_at, patience_at) if at is not None), default=None)
 
     @property
     def closed(self) -> Refusal | None:
@@ -146,19 +173,23 @@ class LogHolder:
         """A request, to be answered by `Accept` or `Refuse`, now or later."""
         refusal = (
             self.closed
-            or check_submission(submission, self._stream, self._types, now_minute)
+            or check_submission(submission, self._stream, self._types)
             or check_erasure(submission.filing)
         )
         if refusal is None and len(self._waiting) >= CIVIC_QUEUE_MAX:
             refusal = _BUSY
+        if refusal is None and self._down:
+            refusal = _DOWN
         if refusal:
             return [Refuse(request, refusal)]
-        self._waiting.append((request, submission))
+        self._waiting.append(_Filed(request, submission, not is_of_now(submission.filing, now_minute)))
         return self._next_batch()
 
     def tick(self, now: float) -> list[Effect]:
-        """Tries again what failed, and asks witnesses again, once the time has come."""
+        """Tries again what failed, asks witnesses again, and lets nobody wait longer, once the time has come."""
         effects: list[Effect] = []
+        if self._patience_at is not None and not self._down and now >= self._patience_at:
+            effects += self._give_up()
         if self._again_at is not None and now >= self._again_at and self._step:
             effects += self._take(replace(self._step, ticket=self._ticket + 1), self.stage)
         if self._ask_at is not None and now >= self._ask_at:
@@ -176,7 +207,9 @@ class LogHolder:
                 if self.stage is Stage.COMMITTING:
                     self._fence()  # which is the step that is tried then: a disk that is full stays so for a while
                 self._again_at = now + CIVIC_RETRY_S
-                return []
+                if self._patience_at is None:
+                    self._patience_at = now + CIVIC_PATIENCE_S
+                return self._give_up() if self._down else []
             case (Stage.FENCING, Fenced()):
                 return self._fenced(result)
             case (Stage.READING, HeadsRead()):
@@ -191,12 +224,19 @@ class LogHolder:
                 raise AssertionError(f"{type(result).__name__} is no result of {self.stage.name}")
 
     def cosigned(self, result: Cosigned, now: float) -> list[Effect]:
-        """What witnesses say of the checkpoint that they were asked about; with a quorum it is kept."""
+        """What witnesses say of the checkpoint that they were asked about; with a quorum it is kept.
+
+        If they have seen what does not fit, this holder may have been overtaken, or the log was set back or has
+        forked: which of them, a new fence and the heads tell.
+        """
         if self._asked is None or result.checkpoint.text != self._asked.text:
             return []
         asked, self._asked = self._asked, None
+        if result.seen:
+            self._seen = result.seen
+            return self._fence()
         if len({verified.key.public for verified in result.verified}) < self._quorum:
-            self._ask_at = now + CIVIC_RETRY_S
+            self._ask_at = now + ASK_WITNESS_AGAIN_S
             return []
         note = asked.signed(verified.signature for verified in result.verified)
         kept = KeepWitnessed(note, Checkpoint.parse(note.text).size)
@@ -218,14 +258,15 @@ class LogHolder:
         if fenced.epoch != self._epoch:
             return self._close(Stage.DEPOSED)
         self._fences = fenced.fences
-        return self._take(ReadHeads(self._ticket + 1), Stage.READING)
+        return self._take(ReadHeads(self._ticket + 1, self._seen), Stage.READING)
 
     def _read(self, heads: Heads) -> list[Effect]:
-        wrong = compare(self._origin, heads)
+        wrong = compare(self._origin, heads, self._seen)
         if wrong:
             return [Alarm(wrong), *self._close(Stage.READ_ONLY)]
         if heads.record and heads.record.epoch > self._epoch:
             return self._close(Stage.DEPOSED)
+        self._seen = ()
         self._edge, self._record = heads.edge, heads.record
         self._since = heads.published.size if heads.published else 0
         return self._put_record()
@@ -235,8 +276,9 @@ class LogHolder:
             return []
         count = min(len(self._waiting), CIVIC_BATCH_MAX)
         self._batch = [self._waiting.popleft() for _ in range(count)]
-        submissions = tuple(submission for _, submission in self._batch)
-        commit = Commit(self._ticket + 1, self._epoch, self._fences, self._edge.size, submissions)
+        submissions = tuple(filed.submission for filed in self._batch)
+        late = frozenset(filed.submission.fingerprint for filed in self._batch if filed.late)
+        commit = Commit(self._ticket + 1, self._epoch, self._fences, self._edge.size, submissions, late)
         return self._take(commit, Stage.COMMITTING)
 
     def _committed(self, committed: Committed) -> list[Effect]:
@@ -273,14 +315,26 @@ class LogHolder:
         """Answers the batch, and goes on to the next."""
         assert self._shown is not None
         effects: list[Effect] = []
-        for (request, _), outcome in zip(self._batch, self._outcomes, strict=True):
+        for filed, outcome in zip(self._batch, self._outcomes, strict=True):
             if isinstance(outcome, Refusal):
-                effects.append(Refuse(request, outcome))
+                effects.append(Refuse(filed.request, outcome))
             else:
-                effects.append(Accept(request, outcome, self._shown))
+                effects.append(Accept(filed.request, outcome, self._shown))
+        if self._batch or not self._waiting:  # else it has yet to be seen whether a batch comes through
+            self._patience_at, self._down = None, False
         self._batch, self._outcomes, self._files = [], (), None
         self.stage, self._step = Stage.IDLE, None
         return effects + self._next_batch()
+
+    def _give_up(self) -> list[Effect]:
+        """Tells who waits to ask again; who is in a commit under way is told by its result."""
+        self._down = True
+        told = list(self._waiting)
+        self._waiting.clear()
+        if self.stage is not Stage.COMMITTING:
+            told += self._batch
+            self._batch, self._outcomes = [], ()
+        return [Refuse(filed.request, _UNKNOWN) for filed in told]
 
     def _ask_witnesses(self) -> list[Effect]:
         self._ask_at = None
@@ -293,10 +347,11 @@ class LogHolder:
 
     def _close(self, stage: Stage) -> list[Effect]:
         """Takes nothing any more; what may have come through is not answered with more than this."""
-        self.stage, self._step, self._again_at, self._ask_at, self._asked = stage, None, None, None, None
+        self.stage, self._step, self._asked = stage, None, None
+        self._again_at, self._ask_at, self._patience_at = None, None, None
         refusal = self.closed
         assert refusal is not None
         waiting = [*self._batch, *self._waiting]
         self._batch, self._outcomes = [], ()
         self._waiting.clear()
-        return [Refuse(request, refusal) for request, _ in waiting]
+        return [Refuse(filed.request, refusal) for filed in waiting]

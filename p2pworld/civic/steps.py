@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from p2pworld.civic.heads import Heads, Record
 from p2pworld.civic.transaction import Submission
 from p2pworld.errors import Refusal
+from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note, Verified
 from p2pworld.merkle.tiles import Written
 
@@ -54,20 +55,26 @@ class Fence:
 
 @dataclass(frozen=True, slots=True)
 class ReadHeads:
-    """Read store, record, published and witnessed checkpoint, in any order."""
+    """Read store, record, published and witnessed checkpoint, in any order, and the roots at the sizes of `seen`:
+    checkpoints with the log's own signature that witnesses have shown, and that do not fit what is held here."""
 
     ticket: int
+    seen: tuple[Checkpoint, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One durable transaction: if epoch, fences and size are still these, `plan_batch` and do what it says."""
+    """One durable transaction: if epoch, fences and size are still these, `plan_batch` and do what it says.
+
+    Those whose fingerprints are `late` are retries, or come too late.
+    """
 
     ticket: int
     epoch: int
     fences: int
     size: int
     submissions: tuple[Submission, ...]
+    late: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,10 +207,14 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Cosigned:
-    """The cosignatures that came for the checkpoint that witnesses were asked about, verified."""
+    """The cosignatures that came for the checkpoint that witnesses were asked about, verified.
+
+    `seen` are checkpoints that the log itself has signed, shown by witnesses, and that this one does not continue.
+    """
 
     checkpoint: Note
     verified: tuple[Verified, ...]
+    seen: tuple[Checkpoint, ...] = ()
 
 
 Step = Fence | ReadHeads | Commit | PutRecord | Publish | Republish

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
@@ -32,8 +33,7 @@ from p2pworld.limits import (
     CIVIC_SUBMISSION_BYTES_MAX,
 )
 from p2pworld.messages.fields import U16, U32, U53, Code, Key, Nonce, Signature, Size
-from p2pworld.wire.codec import canonical, unpack_map
-from p2pworld.wire.schema import Schema
+from p2pworld.wire.codec import Canonical, unpack_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,6 +53,7 @@ __all__ = [
     "Wrap",
     "check_submission",
     "file_transaction",
+    "is_of_now",
     "open_sealed",
     "parse_leaf",
     "parse_sealed",
@@ -84,8 +85,15 @@ class Field:
 Fields = Annotated[tuple[Field, ...], Size(0, 32)]
 
 
+class _Stated:
+    """A place beside the fields for the bytes that were made of them."""
+
+    __slots__ = ("_statement",)
+    _statement: bytes
+
+
 @dataclass(frozen=True, slots=True)
-class Filing:
+class Filing(_Stated):
     """What the transaction's own key signs. `minute` is of Unix time; `via` is a gateway's key where one signed for
     somebody who could not; `sealed` is empty where nothing is."""
 
@@ -98,8 +106,12 @@ class Filing:
     via: Annotated[bytes, Size(0, 32)] = b""
 
     def statement(self) -> bytes:
-        """The bytes that are signed."""
-        return _FILING_NAME + canonical(_FILING.write(self))
+        """The bytes that are signed; made once, because who takes a filing verifies it by them and then names it."""
+        try:
+            return self._statement
+        except AttributeError:
+            object.__setattr__(self, "_statement", _FILING_NAME + _FILING.pack(self))
+            return self._statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +129,7 @@ class Leaf:
         Raises:
             LocalError: too long.
         """
-        data = canonical(_LEAF.write(self))
+        data = _LEAF.pack(self)
         if len(data) > CIVIC_LEAF_BYTES_MAX:
             raise LocalError(f"a leaf of {len(data)} bytes, where {CIVIC_LEAF_BYTES_MAX} are allowed")
         return data
@@ -149,7 +161,7 @@ class Sealed:
 
     def to_bytes(self) -> bytes:
         """What is sealed, as a store keeps it."""
-        return canonical(_SEALED.write(self))
+        return _SEALED.pack(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,13 +186,21 @@ class Submission:
         """What tells a retry (the same) from another content under the same key."""
         return hashlib.sha256(self.filing.statement() + self.sig).digest()
 
+    @property
+    def as_filed(self) -> bool:
+        """Whether what is sealed, its wraps too, is what the filing was signed for; nothing is, where nothing was."""
+        sealed = self.sealed
+        if sealed is None:
+            return not self.filing.sealed
+        return self.filing.sealed == sealed.commitment and sealed.filed == wraps_hash(sealed.wraps)
+
     def leaf(self, epoch: int) -> Leaf:
         """The leaf of this submission, taken in this epoch."""
         return Leaf(LEAF_VERSION, epoch, self.filing, self.sig)
 
     def to_bytes(self) -> bytes:
         """The submission as it travels."""
-        return canonical(_SUBMISSION.write(self))
+        return _SUBMISSION.pack(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,15 +211,15 @@ class _Said:
     fields: Fields
 
     def statement(self) -> bytes:
-        return _IDENTITY_NAME + canonical(_SAID.write(replace(self, filing=replace(self.filing, sealed=b""))))
+        return _IDENTITY_NAME + _SAID.pack(replace(self, filing=replace(self.filing, sealed=b"")))
 
 
-_FILING = Schema(Filing)
-_LEAF = Schema(Leaf)
-_PRIVATE = Schema(Private)
-_SEALED = Schema(Sealed)
-_SAID = Schema(_Said)
-_SUBMISSION = Schema(Submission)
+_FILING = Canonical(Filing)
+_LEAF = Canonical(Leaf)
+_PRIVATE = Canonical(Private)
+_SEALED = Canonical(Sealed)
+_SAID = Canonical(_Said)
+_SUBMISSION = Canonical(Submission)
 
 
 def wraps_hash(wraps: Iterable[Wrap]) -> bytes:
@@ -272,11 +292,15 @@ class FieldRule(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TransactionType:
-    """What may be filed under a name: exactly these public fields, in this order, and something sealed or nothing."""
+    """What may be filed under a name: exactly these public fields, in this order, and something sealed or nothing.
+
+    `check` says of a filing that is right in all else why it is not taken, or None.
+    """
 
     name: str
     public: tuple[FieldRule, ...]
     sealed: bool
+    check: Callable[[Filing], Refusal | None] | None = None
 
     def accepts(self, fields: Iterable[Field]) -> bool:
         """Whether these are the public fields of this type."""
@@ -292,30 +316,31 @@ SUGGESTION: Final = TransactionType(
 )
 
 
-def check_submission(
-    submission: Submission, stream: str, types: Mapping[str, TransactionType], now_minute: int
-) -> Refusal | None:
-    """Why the holder of `stream` does not take this, or None.
+def is_of_now(filing: Filing, now_minute: int) -> bool:
+    """Whether it was filed about now. Only what is in the log already may come later, and is told its place again."""
+    return abs(now_minute - filing.minute) <= CIVIC_CLOCK_MINUTES
 
-    `civic-stream`, `civic-type`, `civic-clock`, `civic-field`, `civic-sealed` or `civic-signature`.
+
+def check_submission(
+    submission: Submission, stream: str, types: Mapping[str, TransactionType]
+) -> Refusal | None:
+    """Why the holder of `stream` takes this at no time, or None.
+
+    `civic-stream`, `civic-type`, `civic-field`, `civic-sealed`, `civic-signature`, or what the type's own check says.
     """
-    filing, sealed = submission.filing, submission.sealed
+    filing = submission.filing
     if filing.stream != stream:
         return Refusal("civic-stream", f"this was filed for {filing.stream}, not for {stream}")
     declared = types.get(filing.type)
     if declared is None:
         return Refusal("civic-type", f"{filing.type} cannot be filed here")
-    if abs(now_minute - filing.minute) > CIVIC_CLOCK_MINUTES:
-        return Refusal("civic-clock", "the clock of the device is wrong by ten minutes or more")
     if not declared.accepts(filing.public) or len(filing.via) not in (0, 32):
         return Refusal("civic-field", f"a public field is missing, unknown or not as {filing.type} has it")
-    expected = sealed.commitment if sealed else b""
-    as_filed = sealed is None or sealed.filed == wraps_hash(sealed.wraps)
-    if declared.sealed != (sealed is not None) or filing.sealed != expected or not as_filed:
+    if declared.sealed != (submission.sealed is not None) or not submission.as_filed:
         return Refusal("civic-sealed", "what is sealed is not what was signed for")
     if not verify_filing(filing, submission.sig):
         return Refusal("civic-signature", "this was not signed by the transaction's key, or was altered")
-    return None
+    return declared.check(filing) if declared.check else None
 
 
 # ---- the citizen's side, and the office's
@@ -358,7 +383,7 @@ def file_transaction(
     open_filing = Filing(declared.name, stream, signer.public, minute, fields)
     hidden = tuple(Field(name, value) for name, value in private.items())
     sig = identity.sign(_Said(open_filing, hidden).statement())
-    blob = lock(secrets.blob_key, canonical(_PRIVATE.write(Private(identity.public, hidden, sig))))
+    blob = lock(secrets.blob_key, _PRIVATE.pack(Private(identity.public, hidden, sig)))
     if len(blob) > CIVIC_SEALED_BYTES_MAX:
         raise LocalError(f"{len(blob)} bytes to be sealed, where {CIVIC_SEALED_BYTES_MAX} are allowed")
     wraps = tuple(_wrap(office, secrets) for office in offices)

@@ -10,9 +10,11 @@ Two checkpoints of one size that a log signed with different roots prove a fork;
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from p2pworld.civic.fork import Fork
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import WITNESS_BODY_BYTES_MAX
 from p2pworld.merkle.checkpoint import Checkpoint, open_checkpoint, parse_count
@@ -34,22 +36,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
 __all__ = [
-    "FORK_LINE",
     "AddCheckpoint",
     "Answer",
-    "Fork",
     "Remember",
     "Seen",
     "Witness",
+    "checkpoint_path",
     "parse_add_checkpoint",
-    "parse_fork",
     "read_cosignatures",
 ]
 
-FORK_LINE: Final = "p2pworld log fork v1"
 _OLD: Final = "old "
 _TEXT: Final = "text/plain; charset=utf-8"
 _SIZE: Final = "text/x.tlog.size"
+
+
+def checkpoint_path(origin: str) -> str:
+    """Where a witness shows what it signed last of this log."""
+    return f"/checkpoint/{hashlib.sha256(origin.encode()).hexdigest()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,32 +107,6 @@ class Seen:
     size: int
     root: bytes
     note: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Fork:
-    """Two notes in which one log signs different roots for one size: everybody can see that it broke its word."""
-
-    first: bytes
-    second: bytes
-
-    def to_bytes(self) -> bytes:
-        """Both notes as one file: what it is, the length of the first, an empty line, the notes."""
-        return f"{FORK_LINE}\n{len(self.first)}\n\n".encode() + self.first + self.second
-
-
-def parse_fork(data: bytes) -> Fork:
-    """The two notes in such a file; whether they prove anything, their signatures tell.
-
-    Raises:
-        RemoteError: it is no such file (`fork-form`).
-    """
-    head, gap, rest = data.partition(b"\n\n")
-    first, _, length = head.decode("ascii", "replace").partition("\n")
-    count = parse_count(length)
-    if first != FORK_LINE or not gap or count is None or not 0 < count < len(rest):
-        raise RemoteError("fork-form", f"the proof of a fork begins with the line {FORK_LINE} and a length")
-    return Fork(rest[:count], rest[count:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from p2pworld.messages import (
     Block,
     Bye,
     Correct,
+    File,
     Friend,
     Go,
     Group,
@@ -51,6 +52,9 @@ class Clients:
         parts = self._parts
         if isinstance(message, Hello):
             parts.people.hello(conn, message, now)
+            return
+        if isinstance(message, File):
+            parts.relay.client_filed(conn, message, now.boot_s)
             return
         avatar = parts.people.avatar_on(conn)
         if avatar == 0:

@@ -80,6 +80,7 @@ class Ground:
                 merged=steps.merged,
                 wishes=(counsel and counsel.wishes) or {},
                 upgrade=counsel is not None and counsel.upgrade,
+                yields=parts.relay.yields,
                 drain=parts.draining,
                 retire=parts.draining and self._is_empty(),
             )

@@ -1,8 +1,9 @@
 """One node as one machine: everything it hears goes in, everything it wants done comes out.
 
 The `Node` composes the machines of the layers below: ownership (which ground is mine, and am I still allowed to act),
-people (logins and handoffs), the crowd (poses), objects. It holds no socket, file, clock or task: its shell feeds it
-events with the time, asks for `ready()`, carries that out in the order of `drive`, and tells it what became durable.
+people (logins and handoffs), the crowd (poses), objects, and the way of what is filed. It holds no socket, file, clock
+or task: its shell feeds it events with the time, asks for `ready()`, carries that out in the order of `drive`, and
+tells it what became durable.
 After every call the shell drains `ready()` until it is None.
 """
 
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from p2pworld.civic.relay import AskerFiled, HolderAnswered, HoldersFail
 from p2pworld.geometry import Cell
 from p2pworld.limits import HANDOFFS_OPEN
 from p2pworld.messages import (
@@ -21,6 +23,7 @@ from p2pworld.messages import (
     ClientLost,
     ClientOpened,
     ClientSaid,
+    ClientsFiled,
     Correct,
     Frame,
     HangUp,
@@ -86,7 +89,18 @@ from p2pworld.core.tending import Tending
 __all__ = ["Event", "Node", "StoreAnswer"]
 
 StoreAnswer = Registered | Renewed | MapRead | Proposed | ProposalUnknown | LeaseEnded | StoreFailed
-Event = ClientOpened | ClientSaid | ClientLost | LinkUp | LinkDown | PeerSaid | StoreAnswer
+Filing = AskerFiled | HolderAnswered | HoldersFail
+Event = (
+    ClientOpened
+    | ClientSaid
+    | ClientsFiled
+    | ClientLost
+    | LinkUp
+    | LinkDown
+    | PeerSaid
+    | StoreAnswer
+    | Filing
+)
 
 _NOTHING: AbstractContextManager[None] = nullcontext()
 
@@ -151,10 +165,10 @@ class Node:
         return tuple(m for m in self.parts.city.members.values() if m.node != self.parts.who.node)
 
     def step(self, event: Event, now: Instant) -> None:
-        """One event: from a play socket, a link, or the coordination store."""
+        """One event: from a play socket, a link, the coordination store, or those who file and hold civic logs here."""
         parts = self.parts
         parts.people.lapsed = self._standing.may_not_act(now)
-        if isinstance(event, ClientOpened | ClientSaid | LinkUp | PeerSaid):
+        if isinstance(event, ClientOpened | ClientSaid | ClientsFiled | LinkUp | PeerSaid):
             self._standing.heard()
         match event:
             case ClientOpened():
@@ -172,11 +186,21 @@ class Node:
                 parts.speech.lost(event.conn)
                 parts.friends.lost(event.conn)
                 parts.moderation.lost(event.conn)
+                parts.relay.lost(event.conn)
                 self._waiting.pop(event.conn, None)
             case LinkUp():
                 self._peers.link_up(event.peer, event.caps, event.grants)
             case LinkDown():
                 self._peers.link_down(event.peer)
+            case ClientsFiled(files):
+                for conn, file in files:
+                    parts.relay.client_filed(conn, file, now.boot_s)
+            case AskerFiled():
+                parts.relay.asker_filed(event, now.boot_s)
+            case HolderAnswered():
+                parts.relay.holder_answered(event, now.boot_s)
+            case HoldersFail(streams):
+                parts.relay.yields = streams
             case PeerSaid():
                 self._peers.said(event, now)
                 if parts.rendezvous.complete:
@@ -223,6 +247,7 @@ class Node:
         parts.riders.tick(index, people.leaving_rows(), now)
         parts.visits.tick(index, now)
         parts.friends.tick(now)
+        parts.relay.tick(now.boot_s)
         self._walkers(now)
         self._settle(now)
         for conn, shift_ms in parts.pacer.shifts(now.boot_s, self.tick_ms):
@@ -367,7 +392,7 @@ class Node:
         """All that is wanted since the last call, or None."""
         parts = self.parts
         out, requests = parts.out, parts.ownership.take_requests()
-        if not (self._frames or out.sends or out.writes or out.held or requests):
+        if not (self._frames or out.sends or out.writes or out.held or out.civic or requests):
             return None
         self._ready_number += 1
         if out.writes:
@@ -383,11 +408,13 @@ class Node:
             tuple(out.held),
             requests,
             parts.ownership.deadline_s,
+            civic=tuple(out.civic),
         )
         self._frames.clear()
         out.sends.clear()
         out.writes.clear()
         out.held.clear()
+        out.civic.clear()
         return ready
 
     def _follow_ownership(self, now: Instant) -> None:
@@ -399,9 +426,11 @@ class Node:
                     parts.objects.begin(news.who)
                     parts.index = RegionIndex(parts.city, parts.who)
                     parts.clock.begin(news.who)
+                    parts.relay.map_changed(parts.city, parts.who)
                 case Ended():
                     parts.people.lapsed = True
                     parts.people.hang_up_all(Bye("again", "This node lost its lease; log in at another."))
+                    parts.relay.map_changed(parts.city, parts.who)
                 case StandbyProposed():
                     for cell in news.cells:
                         parts.objects.count_as_standby(cell, news.peer)
@@ -414,6 +443,7 @@ class Node:
         parts.counters["map-changes"] += 1
         parts.index = RegionIndex(news.new, parts.who)
         parts.people.map_changed(news.new, news.ended, now)
+        parts.relay.map_changed(news.new, parts.who)
         parts.objects.apply_map(news.new, parts.who, parts.links.keys(), parts.out)
         parts.cell_of[:] = 0
         self._peers.map_read(now)
@@ -493,6 +523,7 @@ class Node:
             "ownership": parts.ownership.status(now),
             "moderation": parts.moderation.status(),
             "taken_back": parts.notices.status(),
+            "filing": {"held": [held.stream for held in parts.relay.held], "open": parts.relay.open},
         }
 
     def people_by_cell(self) -> dict[Cell, int]:

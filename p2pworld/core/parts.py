@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from p2pworld.civic.relay import Relay
 from p2pworld.geometry import Cell
 from p2pworld.grants import Grant
 from p2pworld.limits import AVATARS_MAX, CLIENTS_MAX, LEASE_TTL_S, TICK_MS
@@ -37,6 +38,7 @@ from p2pworld.world.phase import CityClock
 from p2pworld.world.places import NO_PLACES, Places
 from p2pworld.world.presence import Nonces
 from p2pworld.world.programme import Programmes
+from p2pworld.world.proposals import StreamClaim
 from p2pworld.world.readers import Readers
 from p2pworld.world.region import RegionIndex
 from p2pworld.world.rendezvous import Rendezvous
@@ -86,6 +88,7 @@ class NodeConfig:
     grants: tuple[Grant, ...] = ()  # this node's own
     balance: BalanceOptions | None = None  # None: it never wishes that ground be moved, also as the steward
     name: str = ""  # what its operator calls it
+    streams: tuple[StreamClaim, ...] = ()  # of civic transactions, that it can hold
 
 
 class _Counting(Protocol):
@@ -120,7 +123,9 @@ class Parts:
             ends,
             config.take_orphans,
             frozenset(grant.issuer for grant in config.grants if grant.succeeds),
+            config.streams,
         )
+        self.relay = Relay(self.out)
         self.overload = Overload(config.tick_ms)
         self.people = People(
             keys,
@@ -241,4 +246,5 @@ class Parts:
             self.tellings,
             self.programmes,
             self.overload,
+            self.relay,
         )

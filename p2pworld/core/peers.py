@@ -25,6 +25,8 @@ from p2pworld.messages import (
     CellState,
     CellStored,
     CellTwigs,
+    CivicFile,
+    CivicFiled,
     Commit,
     CommitAck,
     CommitNak,
@@ -85,6 +87,7 @@ class Peers:
         self._ground.link_up(peer, caps)
         parts.friends.link_up(peer, caps)
         parts.objects.link_up(peer, caps)
+        parts.relay.link_up(peer, caps)
         self._links_made += 1
         parts.links[peer] = self._links_made
         parts.moderation.linked(peer)
@@ -100,6 +103,7 @@ class Peers:
         parts.friends.link_down(peer)
         parts.objects.link_down(peer, parts.out)
         parts.notices.link_down(peer)
+        parts.relay.link_down(peer)
         if number is not None:
             parts.ghost_ttl_s.pop(number, None)
             parts.crowd.drop_source(number)
@@ -175,6 +179,10 @@ class Peers:
                 parts.friends.found(peer, message, now)
             case Came():
                 parts.friends.came(message)
+            case CivicFile():
+                parts.relay.peer_filed(peer, message, now.boot_s)
+            case CivicFiled():
+                parts.relay.peer_answered(peer, message, now.boot_s)
             case Told():
                 parts.tellings.heard(message, now)
             case Sanctioned():

@@ -29,7 +29,7 @@ from p2pworld.crypto.keys import Signer, verify
 from p2pworld.errors import Refusal, RemoteError
 from p2pworld.grants import CHAIN_MAX, Grant, Voids, verify_chain
 from p2pworld.limits import LINK_HELLO_BYTES_MAX
-from p2pworld.messages import AUDIT, GROUND, PULSE, REVOKE, SEEK, Range, Size
+from p2pworld.messages import AUDIT, CIVIC, GROUND, PULSE, REVOKE, SEEK, Range, Size
 from p2pworld.messages.fields import U16, Code, Key, Nonce, Sentence, Signature
 from p2pworld.wire.codec import KindTable
 
@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 LINK_VERSIONS: Final = (1, 1)  # lowest and highest spoken here
-LINK_CAPS: Final = (PULSE, SEEK, GROUND, REVOKE, AUDIT)
+LINK_CAPS: Final = (PULSE, SEEK, GROUND, REVOKE, AUDIT, CIVIC)
 LINK_ROLE: Final = "shard"
 
 IncarnationNumber = Annotated[int, Range(1, 2**53 - 1)]

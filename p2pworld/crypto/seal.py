@@ -21,12 +21,16 @@ __all__ = [
     "seal",
     "seal_with",
     "sealing_public",
+    "secret_of_text",
+    "secret_text",
     "unlock",
     "unseal",
 ]
 
 OVERHEAD_BYTES = 48
 LOCK_OVERHEAD_BYTES = 16
+_SECRET_LINE = "p2pworld sealing secret"  # so that no signing key is taken for one
+_NO_KEY = "this is no sealing key: everybody could read what was sealed for it"
 _ONLY_NONCE = bytes(SecretBox.NONCE_SIZE)  # a key locks one thing only, so there is nothing to tell apart
 
 
@@ -39,15 +43,39 @@ def sealing_public(secret: bytes) -> bytes:
     return bytes(_private(secret).public_key)
 
 
+def secret_text(secret: bytes) -> str:
+    """What is written into a file that keeps this secret."""
+    return f"{_SECRET_LINE}\n{secret.hex()}\n"
+
+
+def secret_of_text(text: str) -> bytes:
+    """The 32-byte secret in such a file.
+
+    Raises:
+        LocalError: there is none.
+    """
+    line, _, digits = text.strip().partition("\n")
+    try:
+        secret = bytes.fromhex(digits)
+    except ValueError:
+        secret = b""
+    if line.strip() != _SECRET_LINE or len(secret) != 32:
+        raise LocalError("this is no sealing secret: make one with `p2pworld keys office`")
+    return secret
+
+
 def seal(public: bytes, data: bytes) -> bytes:
     """`data` for the holder of `public` alone, OVERHEAD_BYTES longer and different every time.
 
     Raises:
-        LocalError: not a 32-byte key.
+        LocalError: not a 32-byte key, or one of the few that are none.
     """
     if len(public) != 32:
         raise LocalError(f"a sealing key is 32 bytes, not {len(public)}")
-    return SealedBox(PublicKey(public)).encrypt(data)
+    try:
+        return SealedBox(PublicKey(public)).encrypt(data)
+    except nacl.exceptions.CryptoError:
+        raise LocalError(_NO_KEY) from None
 
 
 def seal_with(ephemeral: bytes, public: bytes, data: bytes) -> bytes:
@@ -61,7 +89,10 @@ def seal_with(ephemeral: bytes, public: bytes, data: bytes) -> bytes:
     secret, reader = _private(ephemeral), PublicKey(public)
     mine = bytes(secret.public_key)
     nonce = hashlib.blake2b(mine + public, digest_size=Box.NONCE_SIZE).digest()  # as libsodium's sealed boxes
-    return mine + bytes(Box(secret, reader).encrypt(data, nonce).ciphertext)
+    try:
+        return mine + bytes(Box(secret, reader).encrypt(data, nonce).ciphertext)
+    except nacl.exceptions.CryptoError:
+        raise LocalError(_NO_KEY) from None
 
 
 def unseal(secret: bytes, sealed: bytes) -> bytes:

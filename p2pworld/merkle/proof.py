@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "InclusionProofs",
     "ReadHash",
     "Span",
     "check_consistency",
@@ -94,6 +95,42 @@ def subtrees_of(spans: Iterable[Span]) -> list[Subtree]:
 def prove(spans: Iterable[Span], read: ReadHash) -> tuple[bytes, ...]:
     """The proof that consists of the roots of `spans`."""
     return tuple(fold([read(subtree) for subtree in subtrees(*span)]) for span in spans)
+
+
+class InclusionProofs:
+    """The inclusion proofs of one tree, as `prove` makes them; what several have in common is read once.
+
+    A proof is the leaf's sibling and then the proof of their parent, up to the perfect subtrees that the tree consists
+    of: so those of a whole batch, which are neighbours, cost two hashes each instead of one for every level.
+    """
+
+    def __init__(self, size: int, read: ReadHash) -> None:
+        self._size = size
+        self._read = read
+        peaks = list(subtrees(0, size))
+        hashes = [read(peak) for peak in peaks]
+        self._above: dict[Subtree, tuple[bytes, ...]] = {}  # the proof of each subtree met so far
+        for at, peak in enumerate(peaks):
+            behind = (fold(hashes[at + 1 :]),) if at + 1 < len(hashes) else ()
+            self._above[peak] = (*behind, *reversed(hashes[:at]))
+
+    def of(self, index: int) -> tuple[bytes, ...]:
+        """The proof that leaf `index` is in the tree.
+
+        Raises:
+            LocalError: there is no such leaf.
+        """
+        if not 0 <= index < self._size:
+            raise LocalError(f"a tree of {self._size} has no leaf {index}")
+        return self._proof(Subtree(0, index))
+
+    def _proof(self, subtree: Subtree) -> tuple[bytes, ...]:
+        known = self._above.get(subtree)
+        if known is None:
+            level, number = subtree
+            sibling = self._read(Subtree(level, number ^ 1))
+            known = self._above[subtree] = (sibling, *self._proof(Subtree(level + 1, number >> 1)))
+        return known
 
 
 def check_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final
 
-from p2pworld.limits import REGIONS_TOLD_MAX, TICK_MS
+from p2pworld.limits import CIVIC_SUBMISSION_BYTES_MAX, RECEIPT_BYTES_MAX, REGIONS_TOLD_MAX, TICK_MS
 from p2pworld.messages.fields import (
     U8,
     U16,
@@ -37,6 +37,7 @@ from p2pworld.messages.play import (
 
 __all__ = [
     "AUDIT",
+    "CIVIC",
     "GROUND",
     "LINK_MESSAGES",
     "PULSE",
@@ -59,6 +60,8 @@ __all__ = [
     "CellState",
     "CellStored",
     "CellTwigs",
+    "CivicFile",
+    "CivicFiled",
     "Commit",
     "CommitAck",
     "CommitNak",
@@ -88,6 +91,7 @@ PULSE: Final = "pulse"  # the capability to hear Phase and Load
 REVOKE: Final = "revoke"  # the capability to hear Revoked
 SEEK: Final = "seek"  # the capability to hear Seek, Found and Came
 AUDIT: Final = "audit"  # the capability to hear CellRoots, CellAsk, CellTwigs and CellPart
+CIVIC: Final = "civic"  # the capability to hear CivicFile and CivicFiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -495,17 +499,38 @@ class Revoked:
     notice: Annotated[bytes, Size(1, 1 << 12)]
 
 
+@dataclass(frozen=True, slots=True)
+class CivicFile:
+    """To the holder of the log that it names: somebody filed this with me. `request` is mine, and new."""
+
+    KIND: ClassVar[int] = 0x70
+    request: U53
+    submission: Annotated[bytes, Size(1, CIVIC_SUBMISSION_BYTES_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class CivicFiled:
+    """What became of your request, as FILED says it."""
+
+    KIND: ClassVar[int] = 0x71
+    request: U53
+    receipt: Annotated[bytes, Size(0, RECEIPT_BYTES_MAX)] = b""
+    reason: Annotated[str, Size(0, 40)] = ""
+    sentence: Sentence = ""
+    more: bool = False
+
+
 LinkMessage = (
     Prepare | SeatReady | SeatRefused | Attached | Commit | CommitAck | CommitNak | Cancel | Border | DirectoryPut
     | DirectoryNews | CellDelta | CellState | CellStored | CellRefused | WhoAsk | WhoTell | Spoken | Beaten
     | Sanctioned | ActFor | ActDone | Told | Phase | Load | Regions | Seek | Found | Came | Revoked
-    | CellRoots | CellAsk | CellTwigs | CellPart
+    | CellRoots | CellAsk | CellTwigs | CellPart | CivicFile | CivicFiled
 )  # fmt: skip
 LINK_MESSAGES: tuple[type, ...] = (
     Prepare, SeatReady, SeatRefused, Attached, Commit, CommitAck, CommitNak, Cancel, Border, DirectoryPut,
     DirectoryNews, CellDelta, CellState, CellStored, CellRefused, WhoAsk, WhoTell, Spoken, Beaten,
     Sanctioned, ActFor, ActDone, Told, Phase, Load, Regions, Seek, Found, Came, Revoked, CellRoots, CellAsk,
-    CellTwigs, CellPart,
+    CellTwigs, CellPart, CivicFile, CivicFiled,
 )  # fmt: skip
 
 

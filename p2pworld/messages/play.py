@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+from p2pworld.limits import CIVIC_SUBMISSION_BYTES_MAX, RECEIPT_BYTES_MAX
 from p2pworld.messages.fields import (
     U8,
     U16,
@@ -40,6 +41,8 @@ __all__ = [
     "Challenge",
     "Correct",
     "Done",
+    "File",
+    "Filed",
     "Friend",
     "Go",
     "Group",
@@ -346,6 +349,31 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """Put this into the log that it names (`p2pworld.civic.transaction`); with or without a HELLO before it."""
+
+    KIND: ClassVar[int] = 0x55
+    n: U32
+    submission: Annotated[bytes, Size(1, CIVIC_SUBMISSION_BYTES_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """What became of FILE `n`: a `receipt`, or the `reason` why there is none.
+
+    `more`: it is durable and in the log, and a second answer brings the receipt under a checkpoint that enough
+    witnesses have signed, if they do.
+    """
+
+    KIND: ClassVar[int] = 0x56
+    n: U32
+    receipt: Annotated[bytes, Size(0, RECEIPT_BYTES_MAX)] = b""
+    reason: Annotated[str, Size(0, 40)] = ""
+    sentence: Sentence = ""
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Bye:
     """The node ends the connection. `elsewhere` carries the largest known login; `again` asks for a new login;
     other codes: `expired`, `full`, `clock`, `signature`, `version`, `malformed`, `slow`, `leaving`, `lapsed`, `moved`,
@@ -361,9 +389,9 @@ class Bye:
 
 PlayMessage = (
     Hello | Challenge | Welcome | Moved | Say | Said | Act | Done | Objects | Who | Profiles | Correct | Notice | Go
-    | Pace | Bye | Beat | Block | Group | Report | Friend
+    | Pace | Bye | Beat | Block | Group | Report | Friend | File | Filed
 )  # fmt: skip
 PLAY_MESSAGES: tuple[type, ...] = (
     Hello, Challenge, Welcome, Moved, Say, Said, Act, Done, Objects, Who, Profiles, Correct, Notice, Go, Pace, Bye,
-    Beat, Block, Group, Report, Friend,
+    Beat, Block, Group, Report, Friend, File, Filed,
 )  # fmt: skip

@@ -12,6 +12,7 @@ from p2pworld.messages.link import (
 )
 from p2pworld.messages.play import (
     Bye,
+    File,
     Objects,
     PlayMessage,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "ClientLost",
     "ClientOpened",
     "ClientSaid",
+    "ClientsFiled",
     "Frame",
     "HangUp",
     "LinkDown",
@@ -54,6 +56,13 @@ class ClientSaid:
 
     conn: int
     message: PlayMessage
+
+
+@dataclass(frozen=True, slots=True)
+class ClientsFiled:
+    """FILEs that came together, each with the play socket that it came by, in order."""
+
+    files: tuple[tuple[int, File], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +114,7 @@ class WriteFailed:
     reason: str
 
 
-ClientEvent = ClientOpened | ClientSaid | ClientLost
+ClientEvent = ClientOpened | ClientSaid | ClientsFiled | ClientLost
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +197,9 @@ class Ready:
     """What a node wants done, drained from it at once.
 
     `frames` and `sends` may leave at once, `sends` in order; `held` only after every one of `writes` is durable.
-    `requests` go to the coordination store. `lease_deadline_s` (boot clock): fenced sends and writes are dropped when
-    it has passed. `deadline_s`: when the node wants a tick at the latest.
+    `requests` go to the coordination store, `civic` to the holders of civic logs here (`civic.relay`).
+    `lease_deadline_s` (boot clock): fenced sends and writes are dropped when it has passed. `deadline_s`: when the node
+    wants a tick at the latest.
     """
 
     number: int
@@ -200,3 +210,4 @@ class Ready:
     requests: tuple[object, ...] = field(default=())
     lease_deadline_s: float = 0.0
     deadline_s: float = 0.0
+    civic: tuple[object, ...] = field(default=())

@@ -2,15 +2,16 @@
 
 `Schema(cls)` reads the type hints once and holds one small function a field. `read` turns a decoded map into the
 dataclass or says in one short code what does not fit; `write` turns the dataclass into a map, leaving out every field
-that equals its default, and refuses what `read` would refuse. Known shapes: `bool`, `int` with `Range`, `str`, `bytes`
-and `tuple[X, ...]` with `Size`, a nested dataclass, and `X | None`. Keys a schema does not know are ignored, so that
-a newer sender may add fields.
+that equals its default, and refuses what `read` would refuse; with `by_name` every map it makes is sorted by its keys.
+Known shapes: `bool`, `int` with `Range`, `str`, `bytes` and `tuple[X, ...]` with `Size`, a nested dataclass, and
+`X | None`. Keys a schema does not know are ignored, so that a newer sender may add fields.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import types
+from operator import itemgetter
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -56,14 +57,15 @@ class Schema(Generic[T]):
         LocalError: an annotation is none of the known shapes.
     """
 
-    def __init__(self, cls: type[T]) -> None:
+    def __init__(self, cls: type[T], *, by_name: bool = False) -> None:
         self.cls = cls
         hints = get_type_hints(cls, include_extras=True)
         self._fields: list[tuple[str, object, Callable[[Any], Any], Callable[[Any], Any]]] = []
         for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-            read, write = _compile(hints[field.name], f"{cls.__name__}.{field.name}")
+            read, write = _compile(hints[field.name], f"{cls.__name__}.{field.name}", by_name)
             default = _ABSENT if field.default is dataclasses.MISSING else field.default
             self._fields.append((field.name, default, read, write))
+        self._written = sorted(self._fields, key=itemgetter(0)) if by_name else self._fields
 
     def read(self, value: object) -> T:
         """The dataclass of a decoded map.
@@ -113,7 +115,7 @@ class Schema(Generic[T]):
         values: dict[str, Any] = {}
         name = ""
         try:
-            for name, default, _, write in self._fields:
+            for name, default, _, write in self._written:
                 item = getattr(message, name)
                 plain = write(item)
                 if default is _ABSENT or item != default:
@@ -124,7 +126,7 @@ class Schema(Generic[T]):
         return values
 
 
-def _compile(hint: Any, where: str) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
+def _compile(hint: Any, where: str, by_name: bool) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
     """The functions (read, write) of one annotation."""
     bound: Range | Size | None = None
     if get_origin(hint) is Annotated:
@@ -139,7 +141,7 @@ def _compile(hint: Any, where: str) -> tuple[Callable[[Any], Any], Callable[[Any
     if hint is bytes and isinstance(bound, Size):
         return _bytes(bound), _bytes(bound)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-        nested = Schema(hint)
+        nested = Schema(hint, by_name=by_name)
         return nested._read, nested._write
     arguments = get_args(hint)
     if (
@@ -148,10 +150,10 @@ def _compile(hint: Any, where: str) -> tuple[Callable[[Any], Any], Callable[[Any
         and arguments[1] is Ellipsis
         and isinstance(bound, Size)
     ):
-        read, write = _compile(arguments[0], where)
+        read, write = _compile(arguments[0], where, by_name)
         return _tuple(bound, read), _tuple(bound, write)
     if get_origin(hint) in (Union, types.UnionType) and len(arguments) == 2 and arguments[1] is type(None):
-        read, write = _compile(arguments[0], where)
+        read, write = _compile(arguments[0], where, by_name)
         return _optional(read), _optional(write)
     raise LocalError(f"{where}: no way to send {hint!r}; see the shapes at the top of wire/schema.py")
 

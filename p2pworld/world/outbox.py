@@ -14,8 +14,10 @@ __all__ = ["Outbox"]
 
 @dataclass(slots=True)
 class Outbox:
-    """`sends` may leave at once; `held` only after every one of `writes` is durable."""
+    """`sends` may leave at once; `held` only after every one of `writes` is durable. `civic` is for the civic logs of
+    this node (`p2pworld.civic.relay`), after `sends`."""
 
     sends: list[Send] = field(default_factory=list)
     writes: list[Write] = field(default_factory=list)
     held: list[Send] = field(default_factory=list)
+    civic: list[object] = field(default_factory=list)

@@ -38,7 +38,7 @@ from p2pworld.world.asking import (
     StoreFailed,
 )  # fmt: skip
 from p2pworld.world.citymap import EMPTY, CityMap
-from p2pworld.world.proposals import Proposals, Wants
+from p2pworld.world.proposals import Proposals, StreamClaim, Wants
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -95,7 +95,8 @@ News = Began | MapNews | StandbyProposed | Ended
 class Ownership:
     """One node's part in the city map. `ends` is the number of an earlier process proven dead, or 0.
 
-    `former` are keys this node had before: what they held last is its to take, since their disk is its own.
+    `former` are keys this node had before: what they held last is its to take, since their disk is its own. `streams`
+    are those that it can hold.
 
     After each `step` and `tick` the caller takes the news first and the requests then, so that it knows of a standby
     before the store does. Every request is answered once.
@@ -115,6 +116,7 @@ class Ownership:
         ends: int,
         take_orphans: bool,
         former: frozenset[bytes] = frozenset(),
+        streams: tuple[StreamClaim, ...] = (),
     ) -> None:
         if any(a.contains(b) for a, b in itertools.pairwise(sorted(claims, key=curve_key))):
             raise LocalError("two of the claimed cells overlap; name each piece of ground once")
@@ -141,7 +143,7 @@ class Ownership:
         self._propose_s = -math.inf  # no proposal before
         self._judge = LeaseJudge(ttl_s)
         self._hinted = 0
-        self._proposals = Proposals(node, self._urls, claims, take_orphans, self._judge, former)
+        self._proposals = Proposals(node, self._urls, claims, take_orphans, self._judge, former, streams)
         self._giving: frozenset[Cell] = frozenset()
 
     # ------------------------------------------------------------------------------------------------- looking

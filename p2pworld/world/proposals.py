@@ -1,8 +1,10 @@
 """What one node proposes: the most urgent change of the city map that is its to make now, or none.
 
 Standbys take over from the dead in their turn, and strangers clean up later; a holder lists who is in step with it,
-hands over what it has frozen, cuts and merges; ground that nobody holds is claimed. Steps are pure (`citymap`); here is
-decided who takes which, and when. What it may propose at all is for `ownership` to know.
+hands over what it has frozen, cuts and merges; ground that nobody holds is claimed. So are streams of civic
+transactions: one that several nodes can hold by whichever of them comes first, one that lies on a disk by the node
+whose disk it is. Steps are pure (`citymap`); here is decided who takes which, and when. What it may propose at all is
+for `ownership` to know.
 """
 
 from __future__ import annotations
@@ -27,10 +29,12 @@ from p2pworld.world.citymap import (
     Wish,
     add_standby,
     claim,
+    claim_stream,
     drain,
     drop_standby,
     fail_over,
     genesis,
+    give_up_stream,
     hand_over,
     join,
     leave,
@@ -52,6 +56,7 @@ __all__ = [
     "STANDBY_TURN_S",
     "STRANGER_WAIT_S",
     "Proposals",
+    "StreamClaim",
     "Wants",
 ]
 
@@ -64,13 +69,22 @@ FALLOW_WAIT_S: Final = (
 
 
 @dataclass(frozen=True, slots=True)
+class StreamClaim:
+    """A stream that this node can hold: `shared` if its store can be reached by others, else it is on this disk."""
+
+    name: str
+    shared: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Wants:
     """What the rest of the node wants of the map.
 
     Of ground this node holds: standbys to `add`, which are in step, and to `drop`; cells to `give`, which are frozen
     and whose new holder is a listed standby in step; frozen cells to `cut` into their children, and parents whose
-    frozen children are to be `merged`. Of the steward: `wishes`, and whether to `upgrade` the map's format. Of a node
-    that ends: `drain`, to be given nothing more, and `retire`, to be listed no more.
+    frozen children are to be `merged`. Of the steward: `wishes`, and whether to `upgrade` the map's format. Of streams:
+    which it `yields` to others. Of a node that ends: `drain`, to be given nothing more, and `retire`, to be listed no
+    more.
     """
 
     add: Mapping[Incarnation, frozenset[Cell]] = field(default_factory=dict)
@@ -80,6 +94,7 @@ class Wants:
     merged: frozenset[Cell] = frozenset()
     wishes: Mapping[Cell, Wish | None] = field(default_factory=dict)
     upgrade: bool = False
+    yields: frozenset[str] = frozenset()
     drain: bool = False
     retire: bool = False
 
@@ -109,6 +124,7 @@ class Proposals:
         take_orphans: bool,
         judge: LeaseJudge,
         former: frozenset[bytes] = frozenset(),
+        streams: tuple[StreamClaim, ...] = (),
     ) -> None:
         self.who = Incarnation(node, 0)
         self.wants = NO_WANTS
@@ -122,6 +138,7 @@ class Proposals:
         self._shun_nodes: frozenset[bytes] = frozenset()
         self._shunned: dict[Incarnation, _Shunned] = {}
         self._urls, self._claims, self._take_orphans = urls, claims, take_orphans
+        self._streams = streams
         self._unheld_since_s: dict[Cell, float] = {}
         self._turns: dict[Cell, int] = {}  # my rank for unheld cells, for the members of the map
 
@@ -183,6 +200,7 @@ class Proposals:
         return (
             self._fail_over(now_s)
             or self._drain()
+            or self._hold_streams()
             or self._drop_standbys()
             or self._change_ground()
             or self._add_standbys()
@@ -259,6 +277,25 @@ class Proposals:
         city = self._city
         streams = [holding for holding in city.streams.values() if holding.holder == who]
         return [city.cells[cell] for cell in city.cells_of(who)] + streams
+
+    def _hold_streams(self) -> Propose | None:
+        """Take the streams that are mine to hold; leave to others what this node cannot, or not for long."""
+        city, drains = self._city, self.wants.drain or not self._city.takes(self.who)
+        for stream in self._streams:
+            holding = self._city.streams.get(stream.name)
+            ends = drains or (stream.shared and stream.name in self.wants.yields)
+            if ends and stream.shared and holding is not None and holding.holder == self.who:
+                city = self._kept(city, give_up_stream(city, self.who, stream.name))
+            elif not ends and self._may_take(stream, holding):
+                city = self._kept(city, claim_stream(city, self.who, stream.name, stream.shared))
+        return self._unless_same(city)
+
+    def _may_take(self, stream: StreamClaim, holding: Holding | None) -> bool:
+        """Whether it is new, or nobody holds it and its store is this node's."""
+        if holding is None:
+            return True
+        lost_here = holding.lost is not None and holding.lost.holder.node in self._mine
+        return holding.holder is None and (stream.shared or lost_here)
 
     def _drop_standbys(self) -> Propose | None:
         def guarded(holding: Holding, peer: Incarnation) -> bool:

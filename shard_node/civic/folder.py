@@ -12,23 +12,26 @@ import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.errors import RemoteError
 from p2pworld.limits import NOTE_BYTES_MAX
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import parse_note
-from p2pworld.merkle.proof import inclusion_spans, prove
+from p2pworld.merkle.proof import InclusionProofs
 from p2pworld.merkle.receipt import Receipt
-from p2pworld.merkle.tiles import TileHashes
+from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Tile, TileHashes, decode_bundle
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from p2pworld.merkle.note import Note
-    from p2pworld.merkle.tiles import Tile, Written
+    from p2pworld.merkle.tiles import Written
 
 __all__ = ["CHECKPOINT", "WITNESSED", "PublishedLog"]
 
@@ -63,21 +66,15 @@ class PublishedLog:
 
     def get(self, tile: Tile, /) -> bytes | None:
         """The content of a tile; see `Tiles`."""
-        return self._read(tile.path, _TILE_BYTES_MAX)
+        return self.read(tile.path)
+
+    def read(self, path: str) -> bytes | None:
+        """The file at this path of a tile or a checkpoint, as it is, or None if there is none."""
+        return self._read(path, _TILE_BYTES_MAX)
 
     def write(self, files: Iterable[Written]) -> None:
         """Make these files durable and seen."""
-        folders: dict[Path, None] = {}
-        written: dict[Path, Path] = {}
-        with _named(self.path):
-            for file in files:
-                path = self.path / file.tile.path
-                folders |= dict.fromkeys((*_make_folder(path.parent), path.parent))
-                written[path] = _write_beside(path, file.data)
-            self._flush_all(written.values())
-            for path, beside in written.items():
-                os.replace(beside, path)
-            self._flush_all(folders)
+        self._put(files, {})
 
     def show(self, name: str, note: Note) -> None:
         """Make this the note called `name`, unless that is of a larger size.
@@ -85,16 +82,36 @@ class PublishedLog:
         Raises:
             StorageFailed: what is there cannot be read, so it may be larger (`corrupt`).
         """
-        there = self.note(name)
-        if there is not None and _size(there) > _size(note):
-            return
+        self._put((), {name: note})
+
+    def publish(self, files: Iterable[Written], checkpoint: Note) -> None:
+        """Both: `write` these files, then `show` the checkpoint; with one wait less for the disk."""
+        self._put(files, {CHECKPOINT: checkpoint})
+
+    def _put(self, files: Iterable[Written], notes: Mapping[str, Note]) -> None:
+        notes = {name: note for name, note in notes.items() if not self._has_larger(name, note)}
+        folders: dict[Path, None] = {}
+        tiles: dict[Path, Path] = {}
         with _named(self.path):
-            folders = _make_folder(self.path)
-            beside = _write_beside(self.path / name, note.to_bytes())
-            _flush(beside)
-            os.replace(beside, self.path / name)
-            for folder in (*folders, self.path):
-                _flush(folder)
+            for file in files:
+                path = self.path / file.tile.path
+                folders |= dict.fromkeys((*_make_folder(path.parent), path.parent))
+                tiles[path] = _write_beside(path, file.data)
+            folders |= dict.fromkeys(_make_folder(self.path))
+            last = {
+                (path := self.path / name): _write_beside(path, note.to_bytes())
+                for name, note in notes.items()
+            }
+            self._flush_all((*tiles.values(), *last.values()))
+            _move(tiles)
+            self._flush_all(folders)
+            if last:
+                _move(last)
+                _flush(self.path)
+
+    def _has_larger(self, name: str, note: Note) -> bool:
+        there = self.note(name)
+        return there is not None and _size(there) > _size(note)
 
     def prune(self, files: Iterable[Written]) -> None:
         """Take away the narrower forms of those of these tiles that are full."""
@@ -102,23 +119,37 @@ class PublishedLog:
             if file.tile.full:
                 shutil.rmtree(self.path / f"{file.tile.path}.p", ignore_errors=True)
 
+    def entry(self, index: int, size: int) -> bytes:
+        """Entry number `index` of the log as it is with `size` entries.
+
+        Raises:
+            StorageFailed: it is missing or damaged.
+        """
+        at = index // TILE_WIDTH
+        whole, width = Tile(ENTRIES, at), min(TILE_WIDTH, size - at * TILE_WIDTH)
+        for tile in (whole, replace(whole, width=width)):
+            data = self.get(tile)
+            if data is not None:
+                try:
+                    return decode_bundle(tile, data)[index % TILE_WIDTH]
+                except RemoteError as error:
+                    raise StorageFailed("corrupt", f"{self.path / tile.path} is damaged: {error}.") from error
+        raise StorageFailed("corrupt", f"{self.path / whole.path} is missing.")
+
     def receipts(self, wanted: Iterable[tuple[int, Note]]) -> list[Receipt]:
-        """The receipt of each entry under the checkpoint beside it.
+        """The receipt of each entry under the checkpoint beside it; a run under one costs little more than one.
 
         Raises:
             StorageFailed: a tile is missing or damaged.
         """
-        hashes: dict[int, TileHashes] = {}
-        made = []
-        for index, note in wanted:
-            size = _size(note)
-            read = hashes.setdefault(size, TileHashes(size, self))
-            try:
-                made.append(Receipt(index, prove(inclusion_spans(index, size), read), note))
-            except RemoteError as error:
-                raise StorageFailed(
-                    "corrupt", f"No receipt can be made from {self.path}: {error}."
-                ) from error
+        made: list[Receipt] = []
+        try:
+            for note, pairs in groupby(wanted, itemgetter(1)):
+                size = _size(note)
+                proofs = InclusionProofs(size, TileHashes(size, self))
+                made += [Receipt(index, proofs.of(index), note) for index, _ in pairs]
+        except RemoteError as error:
+            raise StorageFailed("corrupt", f"No receipt can be made from {self.path}: {error}.") from error
         return made
 
     def _flush_all(self, paths: Iterable[Path]) -> None:
@@ -156,6 +187,12 @@ def _make_folder(folder: Path) -> list[Path]:
     if changed:
         folder.mkdir(parents=True, exist_ok=True)
     return changed
+
+
+def _move(written: Mapping[Path, Path]) -> None:
+    """Put each of these files at its place, over what may be there."""
+    for path, beside in written.items():
+        os.replace(beside, path)
 
 
 def _flush(path: Path) -> None:

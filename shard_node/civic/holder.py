@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +21,7 @@ import trio
 from p2pworld.civic.batch import plan_batch
 from p2pworld.civic.heads import Heads, parse_record
 from p2pworld.civic.log import MOVED, LogHolder, Stage
+from p2pworld.civic.receipts import noted
 from p2pworld.civic.steps import (
     Accept,
     Alarm,
@@ -42,7 +43,7 @@ from p2pworld.civic.steps import (
     Refuse,
     Republish,
 )
-from p2pworld.civic.transaction import TransactionType
+from p2pworld.civic.transaction import TransactionType, parse_leaf
 from p2pworld.errors import Refusal, RemoteError
 from p2pworld.limits import CIVIC_READ_MAX
 from p2pworld.merkle.checkpoint import Checkpoint
@@ -55,14 +56,14 @@ from shard_node.coordination.interface import CoordinationDown, OutcomeUnknown, 
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from p2pworld.civic.heads import Record
     from p2pworld.civic.steps import Effect, Result, Step
     from p2pworld.civic.transaction import Submission
     from p2pworld.merkle.note import Note
 
-__all__ = ["CivicHolder", "CivicMeter", "LogConfig", "Places", "Witnesses"]
+__all__ = ["CivicHolder", "CivicMeter", "LogConfig", "Places", "Witnesses", "receipts_of"]
 
 
 class Witnesses(Protocol):
@@ -75,6 +76,12 @@ class Witnesses(Protocol):
 class CivicMeter:
     """What the holder counts, for somebody to show; each call is told at once."""
 
+    def began(self, holder: CivicHolder) -> None:
+        """This holder is at work, and may be asked how it is."""
+
+    def ended(self) -> None:
+        """It is not any more."""
+
     def took(self, stage: str, seconds: float) -> None:
         """A stage (a step's name, `receipts` or `whole`: from filed to answered) took so long."""
 
@@ -83,6 +90,15 @@ class CivicMeter:
 
     def failed(self, stage: str, reason: str) -> None:
         """A step did not happen, or nobody can tell."""
+
+    def published(self, size: int) -> None:
+        """A checkpoint of this size is to be seen."""
+
+    def witnessed(self, size: int) -> None:
+        """A checkpoint of this size has the signatures of enough witnesses."""
+
+    def witness(self, name: str, outcome: str) -> None:
+        """A witness has been asked: `signed`, or why not."""
 
     def alarm(self, refusal: Refusal) -> None:
         """The log is read-only from now on, and people must look."""
@@ -112,12 +128,12 @@ class Places:
 @dataclass(slots=True)
 class _Waiting:
     since_s: float
-    answered: trio.Event
-    answer: Receipt | Refusal = MOVED
+    told: Callable[[Receipt | Refusal], None]
 
 
 class CivicHolder:
-    """One epoch of one log; `run` it once. `now_minute` tells Unix time in minutes."""
+    """One epoch of one log; `run` it once. `now_minute` tells Unix time in minutes, `witnessed` is told of each
+    checkpoint that enough witnesses have signed, once everybody can read it."""
 
     def __init__(
         self,
@@ -127,12 +143,14 @@ class CivicHolder:
         now_minute: Callable[[], int],
         meter: CivicMeter | None = None,
         witnesses: Witnesses | None = None,
+        witnessed: Callable[[Note], None] = lambda note: None,
     ) -> None:
         self._log = log
         self._places = places
         self._now_minute = now_minute
         self._meter = meter or CivicMeter()
         self._witnesses = witnesses
+        self._witnessed = witnessed
         self._machine = LogHolder(log.stream, epoch, log.signers, log.types, log.quorum if witnesses else 0)
         self._effects: deque[Step | Accept | Alarm | AskWitnesses | KeepWitnessed] = deque()
         self._wake = trio.Event()
@@ -140,6 +158,19 @@ class CivicHolder:
         self._waiting: dict[int, _Waiting] = {}
         self._edges: dict[int, Edge] = {}  # at the sizes of the heads last read, to publish from
         self._ended = False
+        self._epoch = epoch
+        self._since: int | None = None  # the size at the first fence: what came later is of this epoch
+        self._trouble: Exception | None = None
+
+    @property
+    def trouble(self) -> Exception | None:
+        """What the last step failed with, to be said to whoever asks how it is; None if it succeeded."""
+        return self._trouble
+
+    @property
+    def copies(self) -> int:
+        """On how many disks an accepted entry is; 0 before anything was written."""
+        return self._places.store.copies
 
     @property
     def stage(self) -> Stage:
@@ -156,25 +187,34 @@ class CivicHolder:
         """How many submissions wait for a batch."""
         return self._machine.waiting
 
+    def submit(self, submission: Submission, told: Callable[[Receipt | Refusal], None]) -> None:
+        """File this; `told` is called once, now or later, with the receipt or with why there is none."""
+        if self._ended:
+            told(self._machine.closed or MOVED)
+            return
+        self._requests += 1
+        self._waiting[self._requests] = _Waiting(time.perf_counter(), told)
+        self._do(self._machine.submit(self._requests, submission, self._now_minute()))
+
     async def file(self, submission: Submission) -> Receipt | Refusal:
         """The receipt, once the submission is durable and published, or why there is none.
 
         Whoever stops waiting knows nothing, and may file the same again.
         """
-        if self._ended:
-            return self._machine.closed or MOVED
-        self._requests += 1
-        request = self._requests
-        waiting = self._waiting[request] = _Waiting(time.perf_counter(), trio.Event())
-        self._do(self._machine.submit(request, submission, self._now_minute()))
-        try:
-            await waiting.answered.wait()
-        finally:
-            self._waiting.pop(request, None)
-        return waiting.answer
+        answers: list[Receipt | Refusal] = []
+        answered = trio.Event()
+
+        def told(answer: Receipt | Refusal) -> None:
+            answers.append(answer)
+            answered.set()
+
+        self.submit(submission, told)
+        await answered.wait()
+        return answers[0]
 
     async def run(self) -> Stage:
         """Hold the log until somebody else does or people must look; the stage it ended in."""
+        self._meter.began(self)
         try:
             async with trio.open_nursery() as nursery:
                 self._do(self._machine.start())
@@ -183,9 +223,10 @@ class CivicHolder:
                 nursery.cancel_scope.cancel()  # who asks witnesses for a log that is not ours any more
         finally:
             self._ended = True
-            for waiting in self._waiting.values():
-                waiting.answer = self._machine.closed or MOVED
-                waiting.answered.set()
+            self._meter.ended()
+            waiting, self._waiting = self._waiting, {}
+            for one in waiting.values():
+                one.told(self._machine.closed or MOVED)
         return self.stage
 
     def _do(self, effects: Sequence[Effect]) -> None:
@@ -213,14 +254,18 @@ class CivicHolder:
                 self._meter.alarm(refusal)
             case AskWitnesses(checkpoint):
                 nursery.start_soon(self._ask, checkpoint)
-            case KeepWitnessed(checkpoint):
+            case KeepWitnessed(checkpoint, size):
                 with self._told("KeepWitnessed"):
                     await trio.to_thread.run_sync(self._places.folder.show, WITNESSED, checkpoint)
+                    self._meter.witnessed(size)
+                    self._witnessed(checkpoint)
             case _:
                 result = await self._carry_out(effect)
                 self._do(self._machine.step(result, trio.current_time()))
-                if isinstance(effect, Publish) and isinstance(result, Published):
-                    nursery.start_soon(self._prune, effect)  # nobody waits for it
+                if isinstance(result, Published):
+                    self._meter.published(self.size)
+                    if isinstance(effect, Publish):
+                        nursery.start_soon(self._prune, effect)  # nobody waits for it
 
     # ---- steps
 
@@ -232,14 +277,14 @@ class CivicHolder:
                 case Fence(ticket, epoch):
                     row = await self._places.store.fence(self._log.stream, epoch)
                     result = Fenced(ticket, row.epoch, row.fences)
-                case ReadHeads(ticket):
-                    result = HeadsRead(ticket, await self._heads())
+                case ReadHeads(ticket, seen):
+                    result = HeadsRead(ticket, await self._heads(seen))
                 case Commit():
                     result = await self._commit(step)
                 case PutRecord():
                     result = await self._put_record(step)
                 case Publish():
-                    await trio.to_thread.run_sync(self._publish, step)
+                    await trio.to_thread.run_sync(self._places.folder.publish, step.files, step.checkpoint)
                     result = Published(step.ticket)
                 case Republish():
                     await self._republish(step)
@@ -252,16 +297,19 @@ class CivicHolder:
         begun_s = time.perf_counter()
         try:
             yield
-        except (CommitUnknown, OutcomeUnknown):
+        except (CommitUnknown, OutcomeUnknown) as error:
+            self._trouble = error
             self._meter.failed(name, "unknown")
         except (StorageFailed, CoordinationDown) as error:
+            self._trouble = error
             self._meter.failed(name, error.reason)
         else:
+            self._trouble = None
             self._meter.took(name, time.perf_counter() - begun_s)
 
     async def _commit(self, step: Commit) -> Committed | Missed:
         row = Row(step.epoch, step.fences, step.size)
-        decide = partial(plan_batch, desks=self._log.desks)
+        decide = partial(plan_batch, desks=self._log.desks, late=step.late)
         plan = await self._places.store.commit(self._log.stream, row, step.submissions, decide)
         if plan is None:
             return Missed(step.ticket)
@@ -274,17 +322,12 @@ class CivicHolder:
         found = await self._places.records.put_record(name, before, step.record.to_bytes())
         return RecordPut(step.ticket, _record(found))
 
-    def _publish(self, step: Publish) -> None:
-        folder = self._places.folder
-        folder.write(step.files)
-        folder.show(CHECKPOINT, step.checkpoint)
-
     async def _prune(self, step: Publish) -> None:
         full = [file for file in step.files if file.tile.full]
         if full:
             await trio.to_thread.run_sync(self._places.folder.prune, full)
 
-    async def _heads(self) -> Heads:
+    async def _heads(self, seen: Sequence[Checkpoint]) -> Heads:
         """Everything the log is known by; the edge and the roots are made of the store's entries, read one and all."""
         places = self._places
         record = _record(await places.records.read_record(self._log.signers[0].key.name))
@@ -292,8 +335,10 @@ class CivicHolder:
         witnessed = _head(await trio.to_thread.run_sync(places.folder.note, WITNESSED))
         row = await places.store.row(self._log.stream)
         size = row.size if row else 0
+        if self._since is None:
+            self._since = size
         edge, self._edges = Edge(), {0: Edge()}
-        heads = {head.size for head in (record, published, witnessed) if head}
+        heads = {head.size for head in (record, published, witnessed, *seen) if head}
         for stop in sorted({size, *(head for head in heads if head <= size)}):
             edge = await self._grown(edge, stop)
             self._edges[stop] = edge
@@ -306,12 +351,13 @@ class CivicHolder:
 
     async def _grown(self, edge: Edge, size: int, *, write: bool = False) -> Edge:
         """The edge after the store's entries up to `size`, every new file written if they are to be."""
+        partial = set(Edge.needed(size))  # which may have got their last hash long before the last entry
         while edge.size < size:
             end = min(size, edge.size + CIVIC_READ_MAX)
             entries = await self._places.store.entries(self._log.stream, edge.size, end)
             edge, files = await trio.to_thread.run_sync(edge.append, entries)
             if write:
-                wanted = [file for file in files if file.tile.full or end == size]
+                wanted = [file for file in files if file.tile.full or file.tile in partial]
                 await trio.to_thread.run_sync(self._places.folder.write, wanted)
         return edge
 
@@ -332,19 +378,45 @@ class CivicHolder:
         wanted = [(accept.index, accept.checkpoint) for accept in accepts]
         receipts: Sequence[Receipt | Refusal] = [_UNPROVEN] * len(accepts)
         with self._told("receipts"):
-            receipts = await trio.to_thread.run_sync(self._places.folder.receipts, wanted)
+            receipts = await trio.to_thread.run_sync(self._receipts, wanted)
         for accept, receipt in zip(accepts, receipts, strict=True):
             self._answer(accept.request, receipt)
 
+    def _receipts(self, wanted: Sequence[tuple[int, Note]]) -> list[Receipt]:
+        return receipts_of(self._places.folder, wanted, self._epoch, self._since)
+
     def _answer(self, request: int, answer: Receipt | Refusal) -> None:
-        waiting = self._waiting.get(request)
-        if waiting is not None:  # else whoever asked has stopped waiting
+        waiting = self._waiting.pop(request, None)
+        if waiting is not None:  # else the holder has ended, and everybody has been told
             self._meter.took("whole", time.perf_counter() - waiting.since_s)
-            waiting.answer = answer
-            waiting.answered.set()
+            waiting.told(answer)
 
 
-_UNPROVEN = Refusal("civic-unproven", "it is in the log, but its receipt cannot be made just now; ask again")
+_UNPROVEN = Refusal("civic-unknown", "it is in the log, but its receipt cannot be made just now; ask again")
+
+
+def receipts_of(
+    folder: PublishedLog, wanted: Sequence[tuple[int, Note]], epoch: int = 0, since: int | None = None
+) -> list[Receipt]:
+    """The receipt of each entry under the checkpoint beside it, with the epoch in which it was taken.
+
+    That is `epoch` for those from `since` on; for all others the log is read.
+
+    Raises:
+        StorageFailed: a file is missing or damaged.
+    """
+    made = []
+    for receipt, (index, note) in zip(folder.receipts(wanted), wanted, strict=True):
+        taken = epoch if since is not None and index >= since else _epoch_of(folder, index, note)
+        made.append(noted(receipt, taken))
+    return made
+
+
+def _epoch_of(folder: PublishedLog, index: int, note: Note) -> int:
+    try:
+        return parse_leaf(folder.entry(index, Checkpoint.parse(note.text).size)).epoch
+    except RemoteError as error:
+        raise StorageFailed("corrupt", f"Entry {index} in {folder.path} is no leaf: {error}.") from error
 
 
 def _head(note: Note | None) -> Checkpoint | None:

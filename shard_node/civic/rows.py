@@ -8,9 +8,10 @@ sealed for it, which is zeros if another leaf has erased it.
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from contextlib import suppress
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from p2pworld.civic.batch import Known
 from p2pworld.civic.erasure import ERASED, asked_of
@@ -21,16 +22,22 @@ from shard_node.civic.store import Fault, Row
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from p2pworld.civic.batch import Plan
+    from p2pworld.civic.transaction import Submission
 
 __all__ = [
+    "Rows",
     "answer_row",
     "check_rows",
     "checksum",
     "entry_of",
+    "erased_rows",
     "known_of",
     "sealed_of",
     "stream_of",
+    "written",
 ]
 
 _CHECKSUM_BYTES: Final = 8
@@ -93,7 +100,7 @@ def known_of(
     stream: int, key: bytes, fingerprint: bytes, number: int | None, refusal: bytes | None, kept: bytes
 ) -> Known:
     """What a row answers; raises as `stream_of`."""
-    place = f"the answer under key {key.hex() if isinstance(key, bytes) else key} of stream {stream}"
+    place = f"the answer under key {_hex(key)} of stream {stream}"
     _checked(place, b"answer", stream, key, fingerprint, number, refusal, kept)
     if refusal is None:
         assert number is not None
@@ -102,33 +109,67 @@ def known_of(
     return Known(fingerprint, Refusal(reason, sentence))
 
 
+def _hex(key: Said) -> str:
+    return key.hex() if isinstance(key, bytes) else str(key)
+
+
+def written(
+    stream: int, size: int, submissions: Sequence[Submission], planned: Plan
+) -> dict[str, list[tuple[Said, ...]]]:
+    """The rows that a plan for a log of `size` adds to each table, of what it says is erased only zeros."""
+    rows: dict[str, list[tuple[Said, ...]]] = {"entry": [], "answer": [], "sealed": []}
+    for number, leaf in enumerate(planned.entries, size):
+        rows["entry"].append((stream, number, leaf, checksum(b"entry", stream, number, leaf)))
+    # where a transaction comes twice in one batch, the first is the one that was planned
+    first: dict[bytes, Submission] = {}
+    for submission in submissions:
+        first.setdefault(submission.filing.key, submission)
+    for key, learned in planned.learned.items():
+        rows["answer"].append(answer_row(stream, key, learned))
+        sealed, at = first[key].sealed, learned.outcome
+        if sealed is not None and isinstance(at, int):
+            body = sealed.to_bytes()
+            if at in planned.erased:
+                body = bytes(len(body))
+            rows["sealed"].append((stream, at, body, checksum(b"sealed", stream, at, body)))
+    return rows
+
+
 # ---- all of them
 
 
-def check_rows(db: sqlite3.Connection) -> list[Fault]:
-    """What is not as it was written, in the file's structure or in a row; at most `CIVIC_FAULTS_MAX` things."""
+class Rows(Protocol):
+    """The tables of one store as they are at one instant; a query has `?` where a value stands."""
+
+    def execute(self, query: str, values: Sequence[object] = (), /) -> Iterable[Any]:
+        """The rows that the query finds."""
+
+
+def check_rows(
+    rows: Rows, failure: type[Exception], structure: Callable[[], Iterable[Fault]] = tuple
+) -> list[Fault]:
+    """What is not as it was written, in the `structure` of the whole or in a row; at most `CIVIC_FAULTS_MAX` things.
+
+    `failure` is what the engine raises when it cannot read on.
+    """
     faults: list[Fault] = []
-    db.execute("BEGIN")
-    for find in (_structure, _streams, _entries, _answers, _sealed):
+    finds: dict[str, Callable[[], Iterable[Fault]]] = {
+        "structure": structure,
+        "streams": partial(_streams, rows),
+        "entries": partial(_entries, rows),
+        "answers": partial(_answers, rows),
+        "sealed": partial(_sealed, rows),
+    }
+    for name, find in finds.items():
         try:
-            for fault in find(db):
-                faults.append(fault)
-                if len(faults) >= CIVIC_FAULTS_MAX:
-                    break
-        except sqlite3.DatabaseError as error:
-            faults.append(Fault(f"the file, while reading its {find.__name__.strip('_')}", str(error)))
-    db.execute("ROLLBACK")
+            faults += islice(find(), CIVIC_FAULTS_MAX - len(faults))
+        except failure as error:
+            faults.append(Fault(f"the store, while reading its {name}", str(error)))
     return faults[:CIVIC_FAULTS_MAX]
 
 
-def _structure(db: sqlite3.Connection) -> Iterator[Fault]:
-    for (said,) in db.execute("PRAGMA integrity_check"):
-        if said != "ok":
-            yield Fault("the structure of the file", str(said))
-
-
-def _streams(db: sqlite3.Connection) -> Iterator[Fault]:
-    for row in db.execute("SELECT * FROM stream ORDER BY id"):
+def _streams(rows: Rows) -> Iterator[Fault]:
+    for row in rows.execute("SELECT id, name, epoch, fences, size, checksum FROM stream ORDER BY id"):
         try:
             number, there = stream_of(*row)
         except StorageFailed as error:
@@ -136,57 +177,71 @@ def _streams(db: sqlite3.Connection) -> Iterator[Fault]:
             continue
         for table, what in (("entry", "entries"), ("answer", "answers that are a place in the log")):
             query = f"SELECT count(*), max(number) FROM {table} WHERE stream = ? AND number IS NOT NULL"
-            count, last = db.execute(query, [number]).fetchone()
+            ((count, last),) = rows.execute(query, [number])
             if (count, last) != (there.size, there.size - 1 if there.size else None):
                 yield Fault(f"stream {number}", f"It has {there.size} entries; there are {count} {what}.")
 
 
-def _entries(db: sqlite3.Connection) -> Iterator[Fault]:
-    for row in db.execute("SELECT * FROM entry ORDER BY stream, number"):
+def _entries(rows: Rows) -> Iterator[Fault]:
+    query = """
+    SELECT e.stream, e.number, e.leaf, e.checksum, a.key, s.number FROM entry e
+    LEFT JOIN answer a ON a.stream = e.stream AND a.number = e.number
+    LEFT JOIN sealed s ON s.stream = e.stream AND s.number = e.number
+    ORDER BY e.stream, e.number
+    """
+    for *row, key, sealed in rows.execute(query):
         place = f"entry {row[1]} of stream {row[0]}"
         try:
             leaf = parse_leaf(entry_of(*row))
         except (StorageFailed, RemoteError) as error:
             yield Fault(place, str(error))
             continue
-        query = "SELECT number FROM answer WHERE stream = ? AND key = ?"
-        if db.execute(query, [row[0], leaf.filing.key]).fetchone() != (row[1],):
+        if key != leaf.filing.key:
             yield Fault(place, "What is answered under its key is not its place.")
-        query = "SELECT count(*) FROM sealed WHERE stream = ? AND number = ?"
-        if db.execute(query, row[:2]).fetchone() != (int(bool(leaf.filing.sealed)),):
+        if bool(leaf.filing.sealed) != (sealed is not None):
             yield Fault(place, "What is sealed with it is missing, or should not be there.")
 
 
-def _answers(db: sqlite3.Connection) -> Iterator[Fault]:
-    for row in db.execute("SELECT * FROM answer ORDER BY stream, key"):
+def _answers(rows: Rows) -> Iterator[Fault]:
+    query = "SELECT stream, key, fingerprint, number, refusal, checksum FROM answer ORDER BY stream, key"
+    for row in rows.execute(query):
         try:
             known_of(*row)
         except StorageFailed as error:
-            yield Fault(f"an answer of stream {row[0]}", str(error))
+            yield Fault(f"the answer under key {_hex(row[1])} of stream {row[0]}", str(error))
 
 
-def _erased(db: sqlite3.Connection) -> Iterator[tuple[int, int]]:
+def erased_rows(rows: Rows) -> Iterator[tuple[int, int]]:
     """Stream and number of every entry that another one, itself sound, has erased."""
-    for row in db.execute("SELECT * FROM entry WHERE instr(leaf, ?)", [ERASED.name.encode()]):
-        with suppress(StorageFailed, RemoteError):  # which the entries' own check tells
-            asked = asked_of(parse_leaf(entry_of(*row)).filing)
-            if asked is not None:
-                yield row[0], asked.index
+    name = ERASED.name.encode()
+    for row in rows.execute("SELECT stream, number, leaf, checksum FROM entry"):
+        if isinstance(row[2], bytes) and name in row[2]:
+            with suppress(StorageFailed, RemoteError):  # which the entries' own check tells
+                asked = asked_of(parse_leaf(entry_of(*row)).filing)
+                if asked is not None:
+                    yield row[0], asked.index
 
 
-def _sealed(db: sqlite3.Connection) -> Iterator[Fault]:
-    erased = frozenset(_erased(db))
-    for row in db.execute("SELECT * FROM sealed ORDER BY stream, number"):
-        place = f"what is sealed with entry {row[1]} of stream {row[0]}"
+def _sealed(rows: Rows) -> Iterator[Fault]:
+    erased = frozenset(erased_rows(rows))
+    query = """
+    SELECT s.stream, s.number, s.body, s.checksum, e.leaf, e.checksum FROM sealed s
+    LEFT JOIN entry e ON e.stream = s.stream AND e.number = s.number
+    ORDER BY s.stream, s.number
+    """
+    for *row, leaf, kept in rows.execute(query):
+        at = row[0], row[1]
+        place = f"what is sealed with entry {at[1]} of stream {at[0]}"
         try:
             body = sealed_of(*row)
-            there = parse_sealed(body).commitment if any(body) else b""
-            entry = db.execute("SELECT * FROM entry WHERE stream = ? AND number = ?", row[:2]).fetchone()
-            expected = parse_leaf(entry_of(*entry)).filing.sealed if entry else b"none"
+            there = parse_sealed(body).commitment if any(body) else b""  # erased: zeros; lost: nothing
+            expected = parse_leaf(entry_of(*at, leaf, kept)).filing.sealed if kept is not None else b"none"
         except (StorageFailed, RemoteError) as error:
             yield Fault(place, str(error))
             continue
-        if row[:2] in erased and there:
+        if at in erased and there:
             yield Fault(place, "It is still there, and the log says that it is erased.")
-        elif row[:2] not in erased and there != expected:
+        elif at not in erased and body and not there:
+            yield Fault(place, "It is erased, and no entry that is here says so.")
+        elif there and there != expected:
             yield Fault(place, "It is not what the entry stands for.")

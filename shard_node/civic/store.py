@@ -54,6 +54,10 @@ class Fault:
 class CivicStore(Protocol):
     """The streams of one store. Each call ends within a bounded time and may raise StorageFailed."""
 
+    @property
+    def copies(self) -> int:
+        """On how many disks a commit is when it is answered, as far as is known; 0 before anybody could tell."""
+
     async def fence(self, stream: str, epoch: int) -> Row:
         """Durably: if the stream's epoch is at most `epoch`, make it that and count one fence more; the row then.
 

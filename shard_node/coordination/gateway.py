@@ -1,4 +1,4 @@
-"""A small client of etcd through its JSON gateway: HTTP/1.1 by h11 on Trio streams, a deadline for every question.
+"""A small client of etcd through its JSON gateway: the one HTTP client of this tree, a deadline for every question.
 
 A question goes to one endpoint after another until it is answered or its time is up. One that may be asked `once` only
 is never sent twice: if it was sent and no certain answer came, `OutcomeUnknown` says so. A refusal that etcd decides
@@ -13,14 +13,14 @@ import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import urlsplit
 
 import h11
 import trio
 
-from p2pworld.errors import LocalError
+from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import STORE_ANSWER_BYTES_MAX
 from shard_node.coordination.interface import CoordinationDown, OutcomeUnknown
+from shard_node.http_client import LOST, Endpoint, HttpConnection, connect, why
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -30,47 +30,8 @@ __all__ = ["Endpoint", "Gateway"]
 Json = dict[str, Any]
 
 _IDLE_MAX: Final = 4  # a node asks one thing at a time, renews beside it, and watches
-_CHUNK_BYTES: Final = 65_536
 # etcd refuses these before it writes; when it is full it may write and yet say that it did not
 _BEFORE_ANYTHING: Final = frozenset({"denied", "busy", "untrusted"})
-_LOST: Final = (
-    OSError,
-    trio.BrokenResourceError,
-    trio.ClosedResourceError,
-    trio.TooSlowError,
-    h11.RemoteProtocolError,
-)
-
-
-class Endpoint(NamedTuple):
-    """Where one member of the store is reached, and whether by TLS."""
-
-    host: str
-    port: int
-    tls: bool
-
-    @classmethod
-    def parse(cls, url: str) -> Endpoint:
-        """The endpoint of `http://host:port` or `https://host:port`.
-
-        Raises:
-            LocalError: the text is no such address.
-        """
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError:
-            raise LocalError(f"{url!r} is no address") from None
-        plain = not (
-            parts.path.strip("/") or parts.query or parts.fragment or parts.username or parts.password
-        )
-        if parts.scheme not in ("http", "https") or not parts.hostname or port is None or not plain:
-            raise LocalError(f"{url!r} is no address")
-        return cls(parts.hostname, port, parts.scheme == "https")
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self.tls else 'http'}://{host}:{self.port}"
 
 
 class Gateway:
@@ -86,7 +47,7 @@ class Gateway:
         self._user, self._password = user, password
         self._token = ""
         self._at = 0  # the endpoint that answered last
-        self._idle: list[_Connection] = []
+        self._idle: list[HttpConnection] = []
         self._closed = False
 
     async def ask(self, path: str, question: Json, until_s: float, *, once: bool = False) -> Json:
@@ -121,7 +82,7 @@ class Gateway:
         headers = await self._credentials(until_s) + [(b"grpc-metadata-hasleader", b"true")]
         endpoint = self._endpoints[self._at]
         async with self._connected(endpoint, until_s, fresh=True) as connection:
-            yield connection.lines(path, headers, json.dumps(question).encode(), self._next_endpoint)
+            yield _lines(connection, path, headers, json.dumps(question).encode(), self._next_endpoint)
 
     async def close(self) -> None:
         """Drop all connections; every question after it is refused."""
@@ -156,9 +117,9 @@ class Gateway:
             try:
                 with trio.fail_after(left_s if last else left_s / 2):
                     answered = await self._ask_endpoint(endpoint, path, headers, body, progress, not once)
-            except _LOST as error:
+            except LOST as error:
                 if once and progress.sent:
-                    raise OutcomeUnknown(f"etcd at {endpoint} did not answer: {_why(error)}") from None
+                    raise OutcomeUnknown(f"etcd at {endpoint} did not answer: {why(error)}") from None
                 down = _unreachable(endpoint, error)
             else:
                 answer, down = answered.read(endpoint)
@@ -187,20 +148,20 @@ class Gateway:
         try:
             async with self._connected(endpoint) as connection:
                 used = connection.used
-                return await connection.ask(path, headers, body, progress)
-        except _LOST:
+                return await _ask(connection, path, headers, body, progress)
+        except LOST:
             if not (again and used):
                 raise
         # it had been idle, and etcd may have been restarted meanwhile
         async with self._connected(endpoint, fresh=True) as connection:
-            return await connection.ask(path, headers, body, progress)
+            return await _ask(connection, path, headers, body, progress)
 
     # ---- connections
 
     @asynccontextmanager
     async def _connected(
         self, endpoint: Endpoint, until_s: float | None = None, *, fresh: bool = False
-    ) -> AsyncGenerator[_Connection]:
+    ) -> AsyncGenerator[HttpConnection]:
         """A connection for one question; it is kept for the next one if that was answered whole."""
         if self._closed:
             raise CoordinationDown("closed", "the coordination store has been closed")
@@ -209,12 +170,12 @@ class Gateway:
             connection = kept[-1]
             self._idle.remove(connection)
         elif until_s is None:
-            connection = await _connect(endpoint, self._tls)
+            connection = await connect(endpoint, self._tls)
         else:
             try:
                 with trio.fail_at(until_s):
-                    connection = await _connect(endpoint, self._tls)
-            except _LOST as error:
+                    connection = await connect(endpoint, self._tls)
+            except LOST as error:
                 self._next_endpoint()
                 raise _unreachable(endpoint, error) from None
         whole = False
@@ -275,127 +236,62 @@ class _Answered(NamedTuple):
         return None, _refusal(endpoint, said["code"], str(said.get("message") or said.get("error") or ""))
 
 
-class _Connection:
-    """One stream to one endpoint, and what h11 knows about it."""
-
-    def __init__(self, endpoint: Endpoint, stream: trio.abc.Stream) -> None:
-        self.endpoint = endpoint
-        self.used = False
-        self._stream = stream
-        self._http = h11.Connection(h11.CLIENT)
-
-    async def ask(
-        self, path: str, headers: list[tuple[bytes, bytes]], body: bytes, progress: _Progress
-    ) -> _Answered:
-        """Send one question and read the whole answer."""
-        progress.sent = True
-        await self._send(path, headers, body)
-        status = (await self._response()).status_code
-        parts: list[bytes] = []
-        size_bytes = 0
-        while isinstance(event := await self._event(), h11.Data):
-            size_bytes += len(event.data)
-            if size_bytes > STORE_ANSWER_BYTES_MAX:
-                raise CoordinationDown(
-                    "not_a_store", f"{self.endpoint} answers more than any city's store holds"
-                )
-            parts.append(bytes(event.data))
-        return _Answered(status, b"".join(parts))
-
-    async def lines(
-        self, path: str, headers: list[tuple[bytes, bytes]], body: bytes, failed: Callable[[], None]
-    ) -> AsyncGenerator[Json]:
-        """The values of an endless answer; it ends when the endpoint ends it, breaks, or says that it failed."""
-        rest = b""
-        try:
-            await self._send(path, headers, body)
-            await self._response()
-            while isinstance(event := await self._event(), h11.Data):
-                *whole, rest = (rest + bytes(event.data)).split(b"\n")
-                for line in whole:
-                    value = json.loads(line)
-                    if not isinstance(value, dict) or not isinstance(value.get("result"), dict):
-                        failed()
-                        return
-                    yield value["result"]
-                if len(rest) > STORE_ANSWER_BYTES_MAX:
-                    break
-        except (*_LOST, ValueError):
-            pass
-        failed()
-
-    def rewind(self) -> bool:
-        """Make ready for another question; False if this connection takes none."""
-        if self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
-            return False
-        self._http.start_next_cycle()
-        self.used = True
-        return True
-
-    async def drop(self) -> None:
-        """Close at once, without a word."""
-        await trio.aclose_forcefully(self._stream)
-
-    async def _send(self, path: str, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-        request = h11.Request(
-            method=b"POST",
-            target=path.encode(),
-            headers=[
-                (b"host", str(self.endpoint).partition("//")[2].encode()),
-                (b"content-type", b"application/json"),
-                (b"content-length", str(len(body)).encode()),
-                *headers,
-            ],
-        )
-        events = (request, h11.Data(data=body), h11.EndOfMessage())
-        await self._stream.send_all(b"".join(self._http.send(event) or b"" for event in events))
-
-    async def _response(self) -> h11.Response:
-        while not isinstance(event := await self._event(), h11.Response):
-            if not isinstance(event, h11.InformationalResponse):
-                raise h11.RemoteProtocolError("the connection was closed before an answer came")
-        return event
-
-    async def _event(self) -> Any:
-        while (event := self._http.next_event()) is h11.NEED_DATA:
-            self._http.receive_data(bytes(await self._stream.receive_some(_CHUNK_BYTES)))
-        return event
+_JSON: Final = (b"content-type", b"application/json")
 
 
-async def _connect(endpoint: Endpoint, tls: ssl.SSLContext | None) -> _Connection:
-    stream: trio.abc.Stream = await trio.open_tcp_stream(endpoint.host, endpoint.port)
-    if endpoint.tls:
-        assert tls is not None
-        secure = trio.SSLStream(stream, tls, server_hostname=endpoint.host, https_compatible=True)
-        try:
-            await secure.do_handshake()
-        except BaseException:
-            await trio.aclose_forcefully(secure)
-            raise
-        stream = secure
-    return _Connection(endpoint, stream)
+async def _ask(
+    connection: HttpConnection,
+    path: str,
+    headers: list[tuple[bytes, bytes]],
+    body: bytes,
+    progress: _Progress,
+) -> _Answered:
+    """One question and its whole answer."""
+    progress.sent = True
+    try:
+        answer = await connection.ask("POST", path, body, [_JSON, *headers], bytes_max=STORE_ANSWER_BYTES_MAX)
+    except RemoteError:
+        sentence = f"{connection.endpoint} answers more than any city's store holds"
+        raise CoordinationDown("not_a_store", sentence) from None
+    return _Answered(answer.status, answer.body)
+
+
+async def _lines(
+    connection: HttpConnection,
+    path: str,
+    headers: list[tuple[bytes, bytes]],
+    body: bytes,
+    failed: Callable[[], None],
+) -> AsyncGenerator[Json]:
+    """The values of an endless answer; it ends when the endpoint ends it, breaks, or says that it failed."""
+    rest = b""
+    try:
+        await connection.send("POST", path, body, [_JSON, *headers])
+        await connection.response()
+        while isinstance(event := await connection.event(), h11.Data):
+            *whole, rest = (rest + bytes(event.data)).split(b"\n")
+            for line in whole:
+                value = json.loads(line)
+                if not isinstance(value, dict) or not isinstance(value.get("result"), dict):
+                    failed()
+                    return
+                yield value["result"]
+            if len(rest) > STORE_ANSWER_BYTES_MAX:
+                break
+    except (*LOST, ValueError):
+        pass
+    failed()
 
 
 # ---- what went wrong, as a code and a sentence
 
 
-def _why(error: BaseException) -> str:
-    if isinstance(error, trio.TooSlowError):
-        return "its time was up"
-    cause = error.__cause__
-    if isinstance(cause, ExceptionGroup):  # Trio's, of all the addresses it tried
-        cause = cause.exceptions[0]
-    if not isinstance(cause, OSError):
-        cause = error
-    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
-
-
 def _unreachable(endpoint: Endpoint, error: BaseException) -> CoordinationDown:
     if isinstance(error, ssl.SSLError) or isinstance(error.__cause__, ssl.SSLError):
         return CoordinationDown(
-            "untrusted", f"etcd at {endpoint} and this node do not trust each other: {_why(error)}"
+            "untrusted", f"etcd at {endpoint} and this node do not trust each other: {why(error)}"
         )
-    return CoordinationDown("io", f"etcd at {endpoint} cannot be reached: {_why(error)}")
+    return CoordinationDown("io", f"etcd at {endpoint} cannot be reached: {why(error)}")
 
 
 # gRPC's status codes, and the few messages by which etcd tells apart what shares one
@@ -407,7 +303,7 @@ _REASONS: Final[Mapping[int, tuple[str, str]]] = {
     _FORBIDDEN: ("denied", "does not let this user read and write under coordination.prefix"),
     _DAMAGED: ("corrupt", "is damaged; restore it from a copy and start a new generation"),
 }
-_TOKEN_LOST: Final = ("invalid auth token", "auth store is old")
+_TOKENLOST: Final = ("invalid auth token", "auth store is old")
 _BY_MESSAGE: Final = (
     ("authentication failed", "denied", "does not know this user with this password"),
     ("user name is empty", "denied", "wants a user: set coordination.user"),
@@ -430,7 +326,7 @@ def _refusal(endpoint: Endpoint, code: int, message: str) -> CoordinationDown:
     for part, reason, what in _BY_MESSAGE:
         if part in message:
             return CoordinationDown(reason, f"etcd at {endpoint} {what}")
-    if code == _NOBODY or any(part in message for part in _TOKEN_LOST):
+    if code == _NOBODY or any(part in message for part in _TOKENLOST):
         raise _TokenForgotten(
             CoordinationDown("denied", f"etcd at {endpoint} does not know this node's user")
         )

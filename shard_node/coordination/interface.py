@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Board",
+    "CityStore",
     "Coordination",
     "CoordinationDown",
     "Lease",
@@ -185,3 +186,7 @@ class Records(Protocol):
             LocalError: it is longer than `RECORD_BYTES_MAX`.
         """
         ...
+
+
+class CityStore(Coordination, Records, Protocol):
+    """What every engine is: leases, map and notices, and beside them the records of civic logs."""

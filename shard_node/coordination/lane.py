@@ -37,8 +37,9 @@ _DEFAULTS: Final = {
 }
 # no compiler: it takes 40 ms for the read of a few rows whose number the planner has not learnt yet
 _SESSION: Final = """
-SELECT set_config('synchronous_commit', CASE WHEN current_setting('synchronous_commit') IN ('off', 'local')
-                  THEN 'on' ELSE current_setting('synchronous_commit') END, false),
+SELECT set_config('synchronous_commit',
+                  CASE current_setting('synchronous_commit') WHEN 'remote_apply' THEN 'remote_apply' ELSE 'on' END,
+                  false),
        set_config('jit', 'off', false),
        set_config('lock_timeout', %(lock_ms)s, false),
        set_config('statement_timeout', %(server_ms)s, false),
@@ -50,11 +51,22 @@ Db = psycopg.Connection[Any]
 
 
 class Lane:
-    """One connection and the one thread at a time that uses it."""
+    """One connection and the one thread at a time that uses it.
 
-    def __init__(self, conninfo: dict[str, str], call_s: float) -> None:
+    Calls use the tables of `schema`, and may raise `raises` beside what a coordination store does.
+    """
+
+    def __init__(
+        self,
+        conninfo: dict[str, str],
+        call_s: float,
+        schema: str = "p2pworld",
+        raises: tuple[type[Exception], ...] = (),
+    ) -> None:
         self._conninfo = conninfo
         self._call_s = call_s
+        self._schema = schema
+        self._raises: tuple[type[Exception], ...] = (CoordinationDown, OutcomeUnknown, LocalError, *raises)
         self._turn = trio.Lock()
         self._closed = False
         self._failures = 0
@@ -66,7 +78,8 @@ class Lane:
         """The result of `call`, within the time a call may take once it is connected.
 
         Raises:
-            CoordinationDown, OutcomeUnknown, LocalError: as `call` does, or for what the database said.
+            CoordinationDown: for what the database said.
+            CoordinationDown, OutcomeUnknown, LocalError, and what else this lane's calls may raise: as `call` does.
         """
         async with self._turn:
             if self._connection is None and self._failures:
@@ -121,7 +134,7 @@ class Lane:
         except psycopg.Error as error:
             db.close()
             self._failures += 1
-            raise _failed(error) from None
+            raise _failed(error, self._schema) from None
         self._failures = 0
         self._connection = db
 
@@ -133,8 +146,8 @@ class Lane:
         try:
             return call(db)
         except psycopg.Error as error:
-            return _Raised(_failed(error))
-        except (CoordinationDown, OutcomeUnknown, LocalError) as error:
+            return _Raised(_failed(error, self._schema))
+        except self._raises as error:
             return _Raised(error)
         finally:
             with self._guard:
@@ -182,12 +195,12 @@ _BY_STATE: Final = (  # SQLSTATE or its class
     ("55P03", "busy", "is held up by another transaction"),
     ("57014", "busy", "was too slow"),
     ("40", "busy", "has another transaction in the way"),
-    ("42501", "denied", "does not let this user read and write schema p2pworld, or create it"),
+    ("42501", "denied", "does not let this user read and write schema {schema}, or create it"),
     ("28", "denied", "does not let this user in"),
     ("3D000", "not_a_store", "has no such database"),
-    ("42", "not_a_store", "has another program's tables in schema p2pworld"),
-    ("XX001", "corrupt", "is damaged; restore it from a copy and start a new generation"),
-    ("XX002", "corrupt", "is damaged; restore it from a copy and start a new generation"),
+    ("42", "not_a_store", "has another program's tables in schema {schema}"),
+    ("XX001", "corrupt", "is damaged; restore it from a copy"),
+    ("XX002", "corrupt", "is damaged; restore it from a copy"),
 )
 _BY_TEXT: Final = (  # while connecting, libpq tells the server's text and nothing else
     (
@@ -205,11 +218,11 @@ def one_line(error: psycopg.Error) -> str:
     return " ".join(str(error).split())[:300]
 
 
-def _failed(error: psycopg.Error) -> CoordinationDown:
+def _failed(error: psycopg.Error, schema: str) -> CoordinationDown:
     state = error.sqlstate or ""
     for prefix, reason, what in _BY_STATE:
         if state.startswith(prefix):
-            return CoordinationDown(reason, f"PostgreSQL {what}: {one_line(error)}")
+            return CoordinationDown(reason, f"PostgreSQL {what.format(schema=schema)}: {one_line(error)}")
     return CoordinationDown("io", f"PostgreSQL failed: {one_line(error)}")
 
 

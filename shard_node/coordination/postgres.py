@@ -32,20 +32,22 @@ from shard_node.coordination.interface import (
     Snapshot,
 )
 from shard_node.coordination.lane import Db, Lane, commit, one_line
+from shard_node.coordination.tables import Tables
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["HISTORY_KEPT", "SCHEMA", "PostgresCoordination"]
+__all__ = ["HISTORY_KEPT", "PostgresCoordination"]
 
 HISTORY_KEPT: Final = 64  # maps, to look back at what happened: at most 64 * 330 kB
 _CALL_S: Final = 1.0  # within two renewal intervals
 _POLL_S: Final = 0.1  # how soon a change is seen
 _CITY_LOCK: Final = 0x70327063  # "p2pc", while the tables are made
 
-# each brings the schema from one version to the next; a new store goes through all of them
-_STEPS: Final = (
-    """
+_TABLES: Final = Tables(
+    "p2pworld",
+    (
+        """
 CREATE TABLE p2pworld.store (one boolean PRIMARY KEY CHECK (one), schema integer NOT NULL, version bigint NOT NULL);
 CREATE TABLE p2pworld.node (key bytea PRIMARY KEY, last_number bigint NOT NULL);
 CREATE TABLE p2pworld.lease (
@@ -56,6 +58,8 @@ CREATE TABLE p2pworld.lease (
 CREATE TABLE p2pworld.map (version bigint PRIMARY KEY, form bytea NOT NULL);
 INSERT INTO p2pworld.store VALUES (true, 0, 0);
 """,
+    ),
+    _CITY_LOCK,
 )
 # beside the schema, since an older release need not know of it to keep all that it relies on
 _BOARD: Final = """
@@ -64,7 +68,6 @@ CREATE TABLE IF NOT EXISTS p2pworld.notice (
 )
 """
 _RECORDS: Final = "CREATE TABLE IF NOT EXISTS p2pworld.record (name text PRIMARY KEY, form bytea NOT NULL)"
-SCHEMA: Final = len(_STEPS)  # newer is refused
 
 T = TypeVar("T")
 
@@ -293,7 +296,7 @@ class PostgresCoordination:
 
         def transaction(db: Db) -> T:
             if not self._made:
-                _make(db)
+                _TABLES.make(db)
                 self._made = True
             db.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
             result = work(db)
@@ -340,21 +343,12 @@ def _version(rows: list[Any]) -> int:
         CoordinationDown: this release cannot use the store, or the server is a replica.
     """
     if not rows:
-        raise CoordinationDown("not_a_store", "the schema p2pworld in PostgreSQL belongs to another program")
+        raise _TABLES.foreign()
     replica, schema, version = rows[0][:3]
     if replica:
         raise CoordinationDown("io", _REPLICA)
-    _check_schema(schema)
+    _TABLES.check(schema)
     return int(version)
-
-
-def _check_schema(schema: int) -> None:
-    if schema > SCHEMA:
-        raise CoordinationDown(
-            "newer_schema",
-            f"the store in PostgreSQL was written by a newer release (schema {schema}, "
-            f"this one reads up to {SCHEMA}); update this node",
-        )
 
 
 def _if_made(call: Callable[[Db], T], otherwise: T) -> Callable[[Db], T]:
@@ -364,7 +358,7 @@ def _if_made(call: Callable[[Db], T], otherwise: T) -> Callable[[Db], T]:
         try:
             return call(db)
         except psycopg.errors.UndefinedTable:
-            if _has_tables(db):
+            if _TABLES.there(db):
                 raise
             return otherwise
 
@@ -382,27 +376,3 @@ def _record(db: Db, name: str) -> bytes | None:
         return None
     row = db.execute("SELECT form FROM p2pworld.record WHERE name = %s", [name]).fetchone()
     return bytes(row[0]) if row else None
-
-
-def _has_tables(db: Db) -> bool:
-    return db.execute("SELECT 1 FROM pg_tables WHERE schemaname = 'p2pworld' LIMIT 1").fetchone() is not None
-
-
-def _make(db: Db) -> None:
-    """Make the store, or bring one of an older release up to this one's schema."""
-    db.execute("BEGIN")
-    db.execute("SELECT pg_advisory_xact_lock(%s)", [_CITY_LOCK])
-    row = db.execute("SELECT to_regclass('p2pworld.store') IS NOT NULL").fetchone()
-    schema = 0
-    if row is not None and row[0]:
-        (schema,) = db.execute("SELECT schema FROM p2pworld.store").fetchone() or (0,)
-        _check_schema(schema)
-    elif _has_tables(db):
-        raise CoordinationDown("not_a_store", "the schema p2pworld in PostgreSQL belongs to another program")
-    elif db.execute("SELECT to_regnamespace('p2pworld') IS NULL").fetchone() == (True,):
-        db.execute("CREATE SCHEMA p2pworld")
-    for step in _STEPS[schema:]:
-        db.execute(step)
-    if schema < SCHEMA:
-        db.execute("UPDATE p2pworld.store SET schema = %s", [SCHEMA])
-    commit(db)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from p2pworld.messages import Write
     from shard_node.storage.fsck import Survey
 
-__all__ = ["backup", "rebuild", "restore", "unplaced"]
+__all__ = ["backup", "flush", "move_aside", "rebuild", "restore", "unplaced"]
 
 _BESIDE: Final = ("", "-wal", "-shm")  # what belongs to one SQLite file
 
@@ -59,9 +59,9 @@ def backup(journal: Path, target: Path) -> Survey:
             raise StorageFailed(
                 "corrupt", f"The journal {journal} is damaged ({found.faults[0]}), so no copy of it was kept."
             )
-        _flush(part)
+        flush(part)
         part.rename(target)
-        _flush(target.parent)
+        flush(target.parent)
     except sqlite3.Error as error:
         raise failure(error, f"The journal {journal}") from error
     except OSError as error:
@@ -103,10 +103,10 @@ def rebuild(found: Survey, journal: Path) -> Path | None:
     try:
         part.unlink(missing_ok=True)
         write_new(part, _claimless(found))
-        _flush(part)
-        old = _move_aside(journal)
+        flush(part)
+        old = move_aside(journal)
         part.rename(journal)
-        _flush(journal.parent)
+        flush(journal.parent)
     except OSError as error:
         raise StorageFailed("io", f"{journal} cannot be written: {error.strerror}.") from error
     return old
@@ -127,8 +127,8 @@ def _claimless(found: Survey) -> list[Write]:
     return [*kept, *found.records]
 
 
-def _move_aside(journal: Path) -> Path | None:
-    """Give what is in the journal's place another name, all three files that it may consist of."""
+def move_aside(journal: Path) -> Path | None:
+    """Give what is in a SQLite file's place another name, all three files that it may consist of; None if none is."""
     if not any(journal.with_name(journal.name + end).exists() for end in _BESIDE):
         return None
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
@@ -141,7 +141,7 @@ def _move_aside(journal: Path) -> Path | None:
     return old
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Wait until a file, or the names in a directory, are on the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:

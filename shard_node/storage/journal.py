@@ -20,7 +20,8 @@ __all__ = ["Journal", "StorageFailed"]
 
 class StorageFailed(Exception):
     """The disk did not do it, for `reason`: `full`, `io`, `busy`, `corrupt`, `newer`, `foreign`, `exists`, `none` or
-    `closed`."""
+    `closed`; a database also `denied`, `untrusted` (certificates), `standby` (it waits for one) and `copies` (too few).
+    """
 
     def __init__(self, reason: str, sentence: str) -> None:
         super().__init__(sentence)

@@ -15,10 +15,31 @@ from shard_node.storage.journal import StorageFailed
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["DataDirLock"]
+__all__ = ["DataDirLock", "lock_file"]
 
 _NAME: Final = "lock"
 _BYTES_MAX: Final = 32
+
+
+def lock_file(path: Path, what: str) -> int:
+    """Take the lock on the file at `path`, made if it is not there; the descriptor to close when it is let go.
+
+    Raises:
+        StorageFailed: another process has it (`busy`), or it cannot be used (`io`); said of `what` it stands for.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise StorageFailed("io", f"{_capital(what)} cannot be used: {error.strerror}.") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise StorageFailed("busy", f"Another process runs on {what}.") from error
+    except OSError as error:
+        os.close(descriptor)
+        raise StorageFailed("io", f"{_capital(what)} cannot be locked: {error.strerror}.") from error
+    return descriptor
 
 
 class DataDirLock:
@@ -38,17 +59,13 @@ class DataDirLock:
         """
         try:
             data_dir.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(data_dir / _NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise StorageFailed(
                 "io", f"The directory {data_dir} cannot be used: {error.strerror}."
             ) from error
+        descriptor = lock_file(data_dir / _NAME, f"the directory {data_dir}")
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             written = os.pread(descriptor, _BYTES_MAX, 0)
-        except BlockingIOError as error:
-            os.close(descriptor)
-            raise StorageFailed("busy", f"Another process runs on the directory {data_dir}.") from error
         except OSError as error:
             os.close(descriptor)
             raise StorageFailed(
@@ -80,3 +97,7 @@ def _number(written: bytes) -> int:
     """What an earlier process wrote, 0 for anything else: ending nothing early is always safe."""
     line = written.strip()
     return int(line) if len(line) == 20 and line.isdigit() else 0
+
+
+def _capital(what: str) -> str:
+    return what[:1].upper() + what[1:]

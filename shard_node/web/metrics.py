@@ -1,6 +1,7 @@
 """What a node tells Prometheus: every figure of it by name, with the sentence that explains it.
 
-GAUGES and HISTOGRAMS are the whole list: nothing else is told. EVENTS are those of the many
+GAUGES, STREAM_GAUGES, HISTOGRAMS and COUNTERS are the whole list: nothing else is told. STREAM_GAUGES are told of each
+civic log that the node may hold, some only while it does. EVENTS are those of the many
 things counted that alert rules and dashboards may name: they are told from the start, at zero, so that the first one is
 seen to happen. Labels have few values, each known beforehand; no figure is of one person or one cell.
 """
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from shard_node.stages import Histogram
 
-__all__ = ["EVENTS", "GAUGES", "HISTOGRAMS", "Figures", "registry"]
+__all__ = ["COUNTERS", "EVENTS", "GAUGES", "HISTOGRAMS", "STREAM_GAUGES", "Figures", "registry"]
 
 GAUGES: Final = {
     # who it is, and whether it may act
@@ -74,11 +75,29 @@ GAUGES: Final = {
     "certificate_refused": "1 if the files of that certificate were refused at the last reload.",
     "store_certificate_left_s": "Seconds until coordination.cert_file ends; absent without one.",
 }
+STREAM_GAUGES: Final = {
+    "civic_held": "1 if this node holds the log, or stopped it because of an alarm.",
+    "civic_read_only": "1 if the log takes nothing until people have looked at it.",
+    "civic_failing": "1 if the last step of its holder failed; who files is soon told to ask again.",
+    "civic_queue": "Submissions that wait for a batch.",
+    "civic_size": "Entries of the log.",
+    "civic_checkpoint_age_s": "Seconds since the last checkpoint was published; old is well if nothing is filed.",
+    "civic_witnessed_size": "Entries under the last checkpoint that enough witnesses have signed here.",
+    "civic_witnessed_age_s": "Seconds since then, or since the node holds the log.",
+    "civic_witnesses_missing": "Witnesses that did not sign when they were asked last.",
+    "civic_quorum_missing": "Signatures that were lacking for the quorum then.",
+}
+COUNTERS: Final = {
+    "civic_failures": "Steps of a holder that did not happen, by stage and reason; `alarm` made the log read-only.",
+    "civic_witness_answers": "Answers of each witness: `signed`, or why not.",
+}
 HISTOGRAMS: Final = {
     "play_late_seconds": "How late play sockets were read.",
     "tick_late_seconds": "How late ticks began.",
     "commit_seconds": "How long the disk took to make a group of writes durable.",
     "store_seconds": "How long the coordination store took to answer, by what was asked; failures too.",
+    "civic_stage_seconds": "How long the steps of a civic log took; `whole`: from filed to answered.",
+    "civic_batch_submissions": "How many submissions one transaction of the civic store had.",
 }
 EVENTS: Final = {
     ("node", "lapses"): "The lease ran out.",
@@ -151,6 +170,10 @@ class Figures(Protocol):
 
     def histograms(self) -> Iterator[tuple[str, Mapping[str, str], Histogram]]: ...
 
+    def streams(self) -> Iterator[tuple[str, Mapping[str, float]]]: ...
+
+    def labelled_counters(self) -> Iterator[tuple[str, Mapping[str, str], int]]: ...
+
 
 def registry(figures: Figures) -> CollectorRegistry:
     """The registry of one node, with the figures of its process beside its own."""
@@ -195,6 +218,24 @@ class _Collector:
         for name, says in GAUGES.items():
             if name in values:
                 yield GaugeMetricFamily(f"p2pworld_{name}", says, values[name])
+        yield from self._streams()
+
+    def _streams(self) -> Iterator[Metric]:
+        gauges: dict[str, GaugeMetricFamily] = {}
+        for stream, values in self._figures.streams():
+            for name, value in values.items():
+                if name not in gauges:
+                    gauges[name] = GaugeMetricFamily(
+                        f"p2pworld_{name}", STREAM_GAUGES[name], labels=["stream"]
+                    )
+                gauges[name].add_metric([stream], value)
+        yield from gauges.values()
+        counters: dict[str, CounterMetricFamily] = {}
+        for name, labels, count in self._figures.labelled_counters():
+            if name not in counters:
+                counters[name] = CounterMetricFamily(f"p2pworld_{name}", COUNTERS[name], labels=list(labels))
+            counters[name].add_metric(list(labels.values()), count)
+        yield from counters.values()
 
     def _histograms(self) -> Iterator[Metric]:
         families: dict[str, HistogramMetricFamily] = {}

@@ -22,7 +22,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from p2pworld.civic.witness import Answer, Fork, Remember, Witness
+from p2pworld.civic.witness import Answer, Remember, Witness, checkpoint_path
 from p2pworld.limits import (
     WITNESS_BODY_BYTES_MAX,
     WITNESS_BODY_S,
@@ -39,17 +39,14 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-__all__ = ["WitnessDesk", "checkpoint_path", "witness_app"]
+    from p2pworld.civic.fork import Fork
+
+__all__ = ["WitnessDesk", "witness_app"]
 
 log = logging.getLogger(__name__)
 
 _TEXT: Final = "text/plain; charset=utf-8"
 _FORKS: Final = "forks"
-
-
-def checkpoint_path(origin: str) -> str:
-    """Where a witness shows what it signed last of this log."""
-    return f"/checkpoint/{hashlib.sha256(origin.encode()).hexdigest()}"
 
 
 def _wall_s() -> int:

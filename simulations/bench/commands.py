@@ -237,6 +237,76 @@ def leases(people: int, seconds: float, ttl_s: float | None, json_file: Path | N
     _told(figures, json_file)
 
 
+@bench.command()
+@click.option(
+    "--count",
+    default=20_000,
+    show_default=True,
+    type=click.IntRange(100, 200_000),
+    help="Filings of each run.",
+)
+@click.option(
+    "--store",
+    default="sqlite",
+    show_default=True,
+    type=click.Choice(["sqlite", "postgresql"]),
+    help="The log's.",
+)
+@click.option(
+    "--store",
+    default="sqlite",
+    show_default=True,
+    type=click.Choice(["sqlite", "postgresql"]),
+    help="A file, or PostgreSQL with a synchronous standby.",
+)
+@click.option(
+    "--connections", "sockets", default=64, show_default=True, type=click.IntRange(1, 1_000), help="Sockets."
+)
+@click.option(
+    "--open", "limit", default=8, show_default=True, type=click.IntRange(1, 16), help="At once on each."
+)
+@click.option(
+    "--processes", default=1, show_default=True, type=click.IntRange(1, 8), help="Processes of citizens."
+)
+@click.option(
+    "--rate", type=click.FloatRange(1.0), help="Of the paced run, a second; else half of what it takes."
+)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file.")
+def civic(json_file: Path | None, **wanted: Any) -> None:
+    """Filing with a civic log, from the bytes on a socket to the receipt."""
+    from simulations.bench.civic.run import Filing, run_civic
+    from simulations.bench.crowd.run import BenchFailed
+
+    with tempfile.TemporaryDirectory(prefix="p2pworld-civic-") as place:
+        try:
+            figures = run_civic(Filing(**wanted), Path(place), _say)
+        except BenchFailed as error:
+            raise click.ClickException(str(error)) from None
+    _told(figures, json_file)
+
+
+@bench.command()
+@click.option(
+    "--entries", default="10000,1000000", show_default=True, help="Logs of so many, one after the other."
+)
+@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file.")
+def verify(entries: str, json_file: Path | None) -> None:
+    """Verifying whole logs, and receipts of logs of any size."""
+    from simulations.bench.civic.verifying import run_verifying
+    from simulations.bench.crowd.run import BenchFailed
+
+    try:
+        sizes = [int(size) for size in entries.split(",")]
+    except ValueError:
+        raise click.BadParameter("give numbers with commas between", param_hint="--entries") from None
+    with tempfile.TemporaryDirectory(prefix="p2pworld-verify-") as place:
+        try:
+            figures = run_verifying(sizes, Path(place), _say)
+        except BenchFailed as error:
+            raise click.ClickException(str(error)) from None
+    _told(figures, json_file)
+
+
 @bench.group()
 def ground() -> None:
     """Ground that changes hands under people's feet."""

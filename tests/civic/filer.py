@@ -1,12 +1,15 @@
 """A process that holds a log and is killed, by itself and for good, at one point after another of what it does.
 
-Run as `python -m tests.civic.filer DIRECTORY SCENARIO`. For n = 1, 2, … it forks a child that works below `DIRECTORY/n`
-and ends by SIGKILL just before the n-th thing that leaves a trace: a statement that writes, or a file flushed or moved.
-It stops at the first child that lives to the end. What a child signed and what it was answered is written down at once.
+Run as `python -m tests.civic.filer DIRECTORY SCENARIO STEP [CONNINFO]`. For n = 1, 1 + STEP, … it forks a child that
+works below `DIRECTORY/n` and ends by SIGKILL just before the n-th thing that leaves a trace: a statement that writes,
+or a file flushed or moved. It stops at the first child that lives to the end. With CONNINFO (libpq's keywords, as JSON)
+the store is in PostgreSQL, each child's in a database of its own, called as the child. What a child signed and what it
+was answered is written down at once.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -16,17 +19,19 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import trio
+from psycopg.conninfo import make_conninfo
 
 from p2pworld.crypto.keys import Signer
 from p2pworld.errors import Refusal
 from p2pworld.merkle.note import NoteSignature, NoteSigner
 from shard_node.civic.folder import PublishedLog
-from tests.civic.kept import file_all, held
+from tests.civic.kept import file_all, held, keep_in_postgres
 from tests.merkle.signed import LOG, ORIGIN
 
 SIGNED, ANSWERED = "signed", "answered"
-WRITING = ("BEGIN", "CREATE", "INSERT", "UPDATE", "COMMIT")
+WRITING = ("BEGIN", "CREATE", "INSERT", "UPDATE", "COPY", "COMMIT", "PRAGMA wal_checkpoint")
 
 
 class Telling(NoteSigner):
@@ -77,7 +82,18 @@ def die_at(point: int) -> None:
         db.set_trace_callback(traced)
         return db
 
+    def asked(name: str) -> Any:
+        own = getattr(psycopg.Cursor, name)
+
+        def call(cursor: Any, query: Any, *args: Any, **options: Any) -> Any:
+            traced(str(query))
+            return own(cursor, query, *args, **options)
+
+        return call
+
     setattr(sqlite3, "connect", connected)  # noqa: B010
+    for name in ("execute", "copy"):
+        setattr(psycopg.Cursor, name, asked(name))
     for name in ("fsync", "replace"):
         setattr(os, name, wrapped(name))
 
@@ -103,18 +119,31 @@ def child(point: int, directory: Path, epoch: int, *batches: list[int]) -> bool:
     return status == 0
 
 
-def main(base: Path, scenario: str) -> None:
+def begin(directory: Path, copied: Path | None, conninfo: dict[str, str] | None) -> None:
+    """A place to live in: a new one, or a copy of what another one left."""
+    if copied is None:
+        directory.mkdir()
+    else:
+        shutil.copytree(copied, directory)
+    if conninfo is not None:
+        like = "template0" if copied is None else f'"{copied.name}"'
+        with psycopg.connect(make_conninfo(**conninfo), autocommit=True) as db:
+            db.execute(f'CREATE DATABASE "{directory.name}" TEMPLATE {like} STRATEGY FILE_COPY')
+        keep_in_postgres(directory, conninfo | {"dbname": directory.name})
+
+
+def main(base: Path, scenario: str, step: int, conninfo: dict[str, str] | None) -> None:
     """Kill children of one scenario: a `new` log, or one that `goes-on` and has its folder to write anew."""
     start = base / "start"
-    start.mkdir()
+    begin(start, None, conninfo)
     if scenario == "goes-on":
         assert child(0, start, 1, [0, 1])
         shutil.rmtree(PublishedLog(start / "log").path)
-    for point in count(1):
-        shutil.copytree(start, base / str(point))
+    for point in count(1, step):
+        begin(base / str(point), start, conninfo)
         if child(point, base / str(point), 2, [0, 2, 3]):
             return
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2])
+    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), *map(json.loads, sys.argv[4:] or ["null"]))

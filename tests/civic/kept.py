@@ -1,7 +1,8 @@
-"""A log that is kept for real: SQLite store, coordination record and folder below one directory, and what must hold."""
+"""A log that is kept for real: store, coordination record and folder below one directory, and what must hold."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from p2pworld.merkle.tiles import ENTRIES, Tile, decode_bundle, new_tiles
 from p2pworld.merkle.tree import leaf_hash, leaf_hashes, root_of
 from shard_node.civic.folder import CHECKPOINT, PublishedLog
 from shard_node.civic.holder import CivicHolder, CivicMeter, LogConfig, Places, Witnesses
+from shard_node.civic.postgres import PostgresCivicStore
 from shard_node.civic.sqlite import SqliteCivicStore
 from shard_node.coordination import SqliteCoordination
 from tests.civic.log_world import DESK, MINUTE, STREAM, TYPES, submission
@@ -27,11 +29,28 @@ if TYPE_CHECKING:
 
     from p2pworld.merkle.note import NoteSigner
     from p2pworld.merkle.receipt import Receipt
+    from shard_node.civic.store import CivicStore
+
+POSTGRES = "postgres.json"
+CALL_S = 20.0  # on however busy a machine
+
+
+def keep_in_postgres(directory: Path, conninfo: dict[str, str]) -> None:
+    """From now on the store of the log below `directory` is this database."""
+    directory.joinpath(POSTGRES).write_text(json.dumps(conninfo))
+
+
+def store_of(directory: Path) -> CivicStore:
+    """The store of the log below `directory`, opened anew: a file there, unless it is kept in PostgreSQL."""
+    database = directory / POSTGRES
+    if database.exists():
+        return PostgresCivicStore(json.loads(database.read_text()), call_s=CALL_S)
+    return SqliteCivicStore(directory / "civic.sqlite")
 
 
 def places(directory: Path) -> Places:
     """The three places of the log below `directory`, opened anew."""
-    store = SqliteCivicStore(directory / "civic.sqlite")
+    store = store_of(directory)
     records = SqliteCoordination(directory / "coordination.sqlite", busy_s=10.0)
     return Places(store, records, PublishedLog(directory / "log"))
 

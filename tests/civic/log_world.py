@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from functools import cache
+from typing import TYPE_CHECKING
 
 from p2pworld.civic.batch import Known, named_entries, plan_batch
 from p2pworld.civic.erasure import ERASED, file_erasure
@@ -49,6 +50,9 @@ from p2pworld.merkle.receipt import Receipt, parse_receipt, verify_receipt
 from p2pworld.merkle.tiles import Edge, Tile, TileHashes
 from tests.merkle.reference import slow_hash, slow_root
 from tests.merkle.signed import LOG, ORIGIN, TIME_S, WITNESS_KEYS, WITNESSES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 STREAM, MINUTE = "jongno", 28_927_620
 TYPES = {declared.name: declared for declared in (SUGGESTION, ERASED)}
@@ -110,8 +114,8 @@ class World:
                 if self.epoch <= epoch:
                     self.epoch, self.fences = epoch, self.fences + 1
                 return Fenced(ticket, self.epoch, self.fences)
-            case ReadHeads(ticket):
-                return HeadsRead(ticket, self._heads())
+            case ReadHeads(ticket, seen):
+                return HeadsRead(ticket, self._heads(seen))
             case Commit():
                 return self._commit(effect)
             case PutRecord(ticket, before, record):
@@ -146,11 +150,11 @@ class World:
         self._leaves_signed(effect.checkpoint)
         self._write({file.tile: file.data for file in effect.files[: len(effect.files) // 2 + 1]})
 
-    def _heads(self) -> Heads:
+    def _heads(self, seen: Sequence[Checkpoint]) -> Heads:
         edge = Edge().append(self.entries)[0]
         published = Checkpoint.parse(self.published.text) if self.published else None
         witnessed = Checkpoint.parse(self.witnessed.text) if self.witnessed else None
-        sizes = [head.size for head in (self.record, published, witnessed) if head]
+        sizes = [head.size for head in (self.record, published, witnessed, *seen) if head]
         roots = {size: root_at(tuple(self.entries[:size])) for size in sizes if size <= len(self.entries)}
         return Heads(edge, roots, self.record, published, witnessed)
 
@@ -159,7 +163,7 @@ class World:
         if self.fenced and row != (commit.epoch, commit.fences, commit.size):
             return Missed(commit.ticket)
         named = {at: self.entries[at] for at in named_entries(commit.size, commit.submissions)}
-        plan = plan_batch(commit.size, commit.epoch, commit.submissions, self.known, named)
+        plan = plan_batch(commit.size, commit.epoch, commit.submissions, self.known, named, late=commit.late)
         del self.entries[commit.size :]  # where no guard stands, what was there is written over
         self.entries += plan.entries
         self.known |= plan.learned
@@ -229,11 +233,11 @@ class Client:
         self.refused: dict[int, str] = {}
         self._requests = 0
 
-    def file(self, holder: Holder, filed: Submission) -> int:
-        """A request about this transaction to this holder."""
+    def file(self, holder: Holder, filed: Submission, minute: int = MINUTE) -> int:
+        """A request about this transaction to this holder, whose clock says `minute`."""
         self._requests += 1
         self.open[self._requests] = filed
-        holder.effects += holder.machine.submit(self._requests, filed, MINUTE)
+        holder.effects += holder.machine.submit(self._requests, filed, minute)
         return self._requests
 
     def told(self, answer: Accept | Refuse) -> None:

@@ -37,6 +37,10 @@ class MemoryStore:
         self._streams = streams
         self._closed = False
 
+    @property
+    def copies(self) -> int:
+        return 1
+
     def _there(self, stream: str) -> Stream:
         if self._closed:
             raise StorageFailed("closed", "closed")

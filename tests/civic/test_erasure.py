@@ -35,7 +35,7 @@ def reason(refusal: Refusal | None) -> str:
 
 def test_an_erasure_is_taken_like_any_other_filing() -> None:
     assert parse_submission(FILED.to_bytes()) == FILED
-    assert check_submission(FILED, STREAM, TYPES, MINUTE) is None
+    assert check_submission(FILED, STREAM, TYPES) is None
     assert check_erasure(FILED.filing) is None
     asked = asked_of(FILED.filing)
     assert asked is not None
@@ -77,7 +77,7 @@ def test_what_is_not_as_the_type_has_it_asks_for_nothing(name: str, value: str) 
     filing = replace(with_field(name, value), key=signer.public)
     said = replace(FILED, filing=filing, sig=signer.sign(filing.statement()))
     assert asked_of(filing) is None
-    assert reason(check_submission(said, STREAM, TYPES, MINUTE)) == "civic-field"
+    assert reason(check_submission(said, STREAM, TYPES)) == "civic-field"
 
 
 def test_another_filing_asks_for_nothing() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import shard_node.civic.folder
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
 from p2pworld.merkle.receipt import verify_receipt
@@ -36,8 +37,7 @@ def note_of(edge: Edge) -> Note:
 def published(folder: PublishedLog, edge: Edge, entries: list[bytes]) -> tuple[Edge, Note]:
     """The log after these entries, published in the holder's order."""
     edge, files = edge.append(entries)
-    folder.write(files)
-    folder.show(CHECKPOINT, note_of(edge))
+    folder.publish(files, note_of(edge))
     folder.prune(files)
     return edge, note_of(edge)
 
@@ -56,6 +56,34 @@ def test_what_is_published_can_be_read_and_proves_every_entry(folder: PublishedL
     assert folder.get(Tile(ENTRIES, 0, 7)) is None
     assert folder.get(Tile(ENTRIES, 2, 88)) is not None
     assert not list(folder.path.rglob("*.new"))
+
+
+def test_whatever_is_seen_is_durable_and_the_checkpoint_is_seen_last(
+    folder: PublishedLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge, _ = published(folder, Edge(), ENTRIES_600[:200])
+    flushed: set[Path] = set()
+    moved: list[Path] = []
+    flush, replace = shard_node.civic.folder._flush, os.replace
+
+    def flushing(path: Path) -> None:
+        flush(path)
+        flushed.add(path)
+
+    def moving(beside: Path, path: Path) -> None:
+        assert beside in flushed
+        if path.name == CHECKPOINT:
+            assert {one.parent for one in moved} <= flushed
+            flushed.clear()
+        replace(beside, path)
+        moved.append(path)
+
+    monkeypatch.setattr(shard_node.civic.folder, "_flush", flushing)
+    monkeypatch.setattr(os, "replace", moving)
+    published(folder, edge, ENTRIES_600[200:600])
+    assert moved[-1] == folder.path / CHECKPOINT
+    assert len(moved) == 8  # two whole bundles and tiles, a part of a third each, one of the level above
+    assert flushed == {folder.path}
 
 
 def test_a_checkpoint_never_goes_back(folder: PublishedLog) -> None:

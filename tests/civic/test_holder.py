@@ -10,6 +10,7 @@ import pytest
 import trio
 import trio.testing
 
+import shard_node.civic.holder
 from client.policy import policy_of_keys
 from client.verify import Status, verify_paths
 from p2pworld.civic.log import Stage
@@ -77,6 +78,19 @@ def verify_as_anybody_does(directory: Path, answers: dict[int, Receipt | Refusal
     report = verify_paths(paths, policy_of_keys([LOG.key], 0), leaves=True)
     assert [finding.status for finding in report.findings] == [Status.OK] * 4, report
     assert report.fork is None
+
+
+async def test_a_folder_that_is_gone_is_made_anew_in_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log ends between two tiles on two levels, and the last piece has changed only the lower one."""
+    async with held(tmp_path, 1) as holder:
+        answers = await file_all(holder, range(300))
+    shutil.rmtree(tmp_path / "log")
+    monkeypatch.setattr(shard_node.civic.holder, "CIVIC_READ_MAX", 32)
+    async with held(tmp_path, 2) as holder:
+        again = await file_all(holder, range(0, 300, 50))
+    assert check_receipts(tmp_path, again).items() <= check_receipts(tmp_path, answers).items()
 
 
 async def test_what_is_not_well_filed_is_refused_at_once(tmp_path: Path) -> None:
@@ -160,7 +174,7 @@ class Faulty:
                 own(*args)
             raise self._error
 
-        return failing_now if name in ("write", "show", "receipts") else failing
+        return failing_now if name in ("publish", "write", "show", "receipts") else failing
 
 
 FAILURES = [
@@ -170,7 +184,7 @@ FAILURES = [
     ("store", "commit", StorageFailed("full", "?"), "full"),
     ("records", "read_record", StorageFailed("io", "?"), "io"),
     ("records", "put_record", OutcomeUnknown("?"), "unknown"),
-    ("folder", "write", StorageFailed("full", "?"), "full"),
+    ("folder", "publish", StorageFailed("full", "?"), "full"),
     ("folder", "show", StorageFailed("io", "?"), "io"),
 ]
 
@@ -210,7 +224,7 @@ async def test_a_receipt_that_cannot_be_made_is_asked_for_again(
         nursery.start_soon(holder.run)
         refused = await holder.file(submission(0))
         assert isinstance(refused, Refusal)
-        assert refused.reason == "civic-unproven"
+        assert refused.reason == "civic-unknown"
         assert check_receipts(tmp_path, await file_all(holder, [0])) == {0: 0}
         nursery.cancel_scope.cancel()
     assert meter.failures == [("receipts", "corrupt")]

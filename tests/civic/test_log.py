@@ -12,6 +12,7 @@ from p2pworld.civic.log import LogHolder, Stage
 from p2pworld.civic.steps import (
     AskWitnesses,
     Commit,
+    Cosigned,
     Failed,
     Fence,
     Fenced,
@@ -23,11 +24,12 @@ from p2pworld.civic.steps import (
     Refuse,
     Republish,
 )
-from p2pworld.limits import CIVIC_BATCH_MAX, CIVIC_QUEUE_MAX, CIVIC_RETRY_S
+from p2pworld.limits import CIVIC_BATCH_MAX, CIVIC_PATIENCE_S, CIVIC_QUEUE_MAX, CIVIC_RETRY_S
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
+from p2pworld.merkle.tree import EMPTY_ROOT
 from tests.civic.log_world import MINUTE, STREAM, TYPES, Client, Holder, World, submission
-from tests.merkle.signed import LOG
+from tests.merkle.signed import LOG, ORIGIN
 
 
 def begin(world: World | None = None) -> tuple[World, Client, Holder]:
@@ -101,6 +103,28 @@ def test_a_retry_is_told_the_same_and_other_content_is_refused() -> None:
     assert len(world.entries) == 2
 
 
+@pytest.mark.parametrize("minutes", [11, 60, 100_000])
+def test_a_retry_may_come_at_any_time_and_nothing_else_may(minutes: int) -> None:
+    """Whoever lost the connection and comes back tomorrow is told the same; what was never entered is too late then."""
+    world, client, holder = begin()
+    client.file(holder, submission(0))
+    holder.run()
+    later = MINUTE + minutes
+    for number in (0, 1, 1):
+        client.file(holder, submission(number), later)
+    other = client.file(holder, submission(0, "other"), later)
+    holder.run()
+    assert list(client.refused.values()) == ["civic-clock", "civic-clock", "civic-replay"]
+    assert client.refused[other] == "civic-replay"
+    assert world.accepted == {submission(0).fingerprint: 0}
+    assert (
+        submission(1).filing.key not in world.known
+    )  # nothing is remembered: with a clock set right it may come
+    client.file(holder, submission(1))
+    holder.run()
+    check_all_accepted(world, client, range(2))
+
+
 def test_what_is_not_well_filed_never_gets_into_a_batch() -> None:
     _, client, holder = begin()
     holder.run()
@@ -166,6 +190,81 @@ def test_a_commit_that_failed_is_looked_for_behind_a_new_fence() -> None:
         check_all_accepted(world, client, range(1))
 
 
+def failing(holder: Holder, *kinds: type, until_s: float) -> None:
+    """Lets the process act until then, or until it rests; every step of these kinds fails."""
+    while holder.now < until_s:
+        fails = bool(holder.effects) and isinstance(holder.effects[0], kinds)
+        if not (holder.fail(done=False) if fails else holder.act()):
+            return
+
+
+def test_who_waits_for_a_store_that_is_away_is_told_and_may_ask_again() -> None:
+    world, client, holder = begin()
+    holder.run()
+    first = [
+        client.file(holder, submission(number)) for number in range(3)
+    ]  # the first is in a commit that fails
+    failing(holder, Commit, Fence, until_s=CIVIC_PATIENCE_S - 0.1)
+    assert not client.refused
+    failing(holder, Commit, Fence, until_s=CIVIC_PATIENCE_S + 0.1)
+    assert client.refused == dict.fromkeys(first, "civic-unknown")
+    late = client.file(holder, submission(3))
+    assert holder.effects.pop().refusal.reason == "civic-down"  # type: ignore[union-attr]
+    del client.open[late]
+    failing(holder, Fence, until_s=3 * CIVIC_PATIENCE_S)
+    holder.run()
+    again = [client.file(holder, submission(number)) for number in range(4)]
+    holder.run()
+    assert not client.refused.keys() & set(again)
+    check_all_accepted(world, client, range(4))
+
+
+@pytest.mark.parametrize("kind", [PutRecord, Publish])
+def test_who_is_entered_and_not_yet_published_is_told_that_it_is_not_known(kind: type) -> None:
+    world, client, holder = begin()
+    holder.run()
+    request = client.file(holder, submission(0))
+    failing(holder, kind, until_s=CIVIC_PATIENCE_S + 0.1)
+    assert client.refused == {request: "civic-unknown"}
+    holder.run()
+    assert world.accepted == {}
+    check_all_accepted(world, client, range(2))
+
+
+def test_a_store_that_takes_fences_and_no_batches_keeps_nobody_waiting_for_long() -> None:
+    world, client, holder = begin()
+    holder.run()
+    requests = [client.file(holder, submission(0))]
+    failing(holder, Commit, until_s=CIVIC_PATIENCE_S + 0.1)
+    assert client.refused == {requests[0]: "civic-unknown"}
+    holder.run()
+    begun_s = holder.now
+    requests += [
+        client.file(holder, submission(number)) for number in (0, 1)
+    ]  # it may be well again: it is tried
+    failing(holder, Commit, until_s=begun_s + CIVIC_PATIENCE_S + 0.1)
+    assert client.refused == dict.fromkeys(requests, "civic-unknown")
+    holder.run()
+    assert holder.machine.deadline is None
+    check_all_accepted(world, client, range(2))
+
+
+def test_who_is_in_a_commit_under_way_is_told_by_its_result() -> None:
+    world, client, holder = begin()
+    holder.run()
+    early = client.file(holder, submission(0))
+    failing(holder, Commit, until_s=CIVIC_PATIENCE_S - 2 * CIVIC_RETRY_S)
+    while not (holder.effects and isinstance(holder.effects[0], Commit)):
+        holder.act()
+    late = client.file(holder, submission(1))
+    holder.effects += holder.machine.tick(CIVIC_PATIENCE_S + CIVIC_RETRY_S)
+    holder.run()
+    assert client.refused == {late: "civic-unknown"}
+    assert early not in client.open
+    assert world.accepted == {submission(0).fingerprint: 0}
+    check_all_accepted(world, client, range(2))
+
+
 def test_without_a_quorum_nobody_is_asked() -> None:
     world = World()
     holder = Holder(world, Client(world), 1, LogHolder(STREAM, 1, [LOG], TYPES))
@@ -199,6 +298,48 @@ def test_too_few_witnesses_are_asked_again() -> None:
     assert world.witnessed is None
     assert machine.deadline is not None
     assert [type(effect) for effect in machine.tick(machine.deadline)] == [AskWitnesses]
+
+
+def shown_something_else(holder: Holder, seen: Checkpoint) -> None:
+    """Its witnesses show the holder, while they are asked, what the log has signed elsewhere."""
+    until(holder, AskWitnesses)
+    asked = holder.effects.popleft()
+    assert isinstance(asked, AskWitnesses)
+    holder.tell(Cosigned(asked.checkpoint, (), (seen,)))
+    holder.run()
+
+
+def test_a_holder_that_was_overtaken_learns_it_from_a_witness_and_raises_no_alarm() -> None:
+    world, client, older = begin()
+    until(older, AskWitnesses)
+    newer = Holder(world, client, 2)
+    newer.run()
+    client.file(newer, submission(0))
+    newer.run()
+    assert world.published is not None
+    shown_something_else(older, Checkpoint.parse(world.published.text))
+    assert (older.machine.stage, world.alarms) == (Stage.DEPOSED, [])
+
+
+@pytest.mark.parametrize(("size", "reason"), [(5, "log-behind"), (0, "log-fork")])
+def test_what_the_log_signed_elsewhere_makes_it_read_only(size: int, reason: str) -> None:
+    world, client, holder = begin()
+    until(holder, AskWitnesses)
+    for number in range(2):  # on their way, or waiting, when it is shown
+        client.file(holder, submission(number))
+    shown_something_else(holder, Checkpoint(ORIGIN, size, bytes(32)))
+    assert (holder.machine.stage, world.alarms) == (Stage.READ_ONLY, [reason])
+    assert not client.open
+
+
+def test_a_witness_that_was_mistaken_costs_a_new_fence_and_nothing_else() -> None:
+    world, client, holder = begin()
+    until(holder, AskWitnesses)
+    client.file(holder, submission(0))
+    shown_something_else(holder, Checkpoint(ORIGIN, 0, EMPTY_ROOT))
+    assert (holder.machine.stage, world.alarms) == (Stage.IDLE, [])
+    assert world.fences == 2
+    check_all_accepted(world, client, range(1))
 
 
 def test_late_and_foreign_results_are_nothing_to_it() -> None:

@@ -14,8 +14,9 @@ import trio
 from p2pworld.civic.batch import plan_batch
 from p2pworld.civic.transaction import SUGGESTION, Secrets, file_transaction
 from p2pworld.errors import RemoteError
-from shard_node.civic.sqlite import SCHEMA, SqliteCivicStore
+from shard_node.civic.sqlite import SqliteCivicStore
 from shard_node.civic.store import CommitUnknown, Row
+from shard_node.civic.tables import SCHEMA
 from shard_node.storage.journal import StorageFailed
 from tests.civic.conformance import *  # noqa: F403
 from tests.civic.conformance import OpenStore, batch, desk_plan, filed
@@ -141,6 +142,13 @@ async def test_what_is_erased_is_in_no_file_of_the_store(path: Path) -> None:
     await store.close()
 
 
+async def test_only_the_nodes_own_user_may_read_it(path: Path) -> None:
+    store = SqliteCivicStore(path)
+    await filed(store, await store.fence(STREAM, 1), 0)
+    assert {each.stat().st_mode & 0o777 for each in path.parent.glob("civic.sqlite*")} == {0o600}
+    await store.close()
+
+
 async def test_who_reads_meanwhile_holds_up_no_erasure_for_long(path: Path) -> None:
     store = SqliteCivicStore(path)
     row = await filed(store, await store.fence(STREAM, 1), 0, 1)
@@ -222,7 +230,10 @@ GARBLED = [
     ("DELETE FROM sealed WHERE number = 1", "entry 1 of stream 1"),
     ("DELETE FROM answer WHERE number = 1", "entry 1 of stream 1"),
     ("UPDATE answer SET number = 0 WHERE number = 1", "entry 1 of stream 1"),
-    ("UPDATE answer SET fingerprint = x'00' WHERE number = 1", "an answer of stream 1"),
+    (
+        "UPDATE answer SET fingerprint = x'00' WHERE number = 1",
+        f"the answer under key {submission(1).filing.key.hex()} of stream 1",
+    ),
     (
         "UPDATE sealed SET body = (SELECT body FROM sealed WHERE number = 0) WHERE number = 1",
         "sealed with entry 1",
@@ -328,7 +339,7 @@ async def test_what_is_no_store_of_ours_is_left_alone(
 
 
 async def test_a_store_that_another_holds_up_says_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("shard_node.civic.sqlite._BUSY_S", 0.0)
+    monkeypatch.setattr("shard_node.civic.sqlite.BUSY_S", 0.0)
     store = SqliteCivicStore(path)
     await store.fence(STREAM, 1)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from p2pworld.civic.transaction import (
     Submission,
     check_submission,
     file_transaction,
+    is_of_now,
     open_sealed,
     parse_leaf,
     parse_submission,
@@ -62,9 +64,9 @@ def filed(
 FILED = filed()
 
 
-def check(submission: Submission, stream: str = STREAM, now: int = MINUTE) -> str:
+def check(submission: Submission, stream: str = STREAM) -> str:
     """The reason of the refusal, or an empty string."""
-    refusal = check_submission(submission, stream, TYPES, now)
+    refusal = check_submission(submission, stream, TYPES)
     return refusal.reason if isinstance(refusal, Refusal) else ""
 
 
@@ -197,7 +199,7 @@ def test_the_largest_of_everything_fits_into_a_submission() -> None:
 def test_what_is_taken() -> None:
     assert check(FILED) == ""
     for minutes in (-CIVIC_CLOCK_MINUTES, CIVIC_CLOCK_MINUTES):
-        assert check(FILED, now=MINUTE + minutes) == ""
+        assert is_of_now(FILED.filing, MINUTE + minutes)
 
 
 def test_what_is_refused_and_why() -> None:
@@ -205,7 +207,7 @@ def test_what_is_refused_and_why() -> None:
     assert check(FILED, stream="mapo") == "civic-stream"
     assert check(signed(replace(filing, type="complaint"))) == "civic-type"
     for minutes in (-10, 10):
-        assert check(FILED, now=MINUTE + minutes) == "civic-clock"
+        assert not is_of_now(FILED.filing, MINUTE + minutes)
     topic = filing.public[0]
     for public in (
         (),
@@ -253,6 +255,16 @@ def test_the_signature_covers_every_field(name: str) -> None:
         "via": b"x",
     }
     assert not verify_filing(replace(FILED.filing, **{name: changed[name]}), FILED.sig)
+
+
+def test_a_changed_copy_states_what_it_is() -> None:
+    """Whatever a filing remembers of its bytes does not pass to another one."""
+    before = FILED.filing.statement()
+    copy = replace(FILED.filing, minute=FILED.filing.minute + 1)
+    assert copy.statement() != before
+    assert replace(copy, minute=FILED.filing.minute).statement() == before
+    assert parse_submission(FILED.to_bytes()).filing.statement() == before
+    assert pickle.loads(pickle.dumps(FILED.filing)) == FILED.filing
 
 
 def test_a_retry_is_known_and_other_content_too() -> None:

@@ -7,20 +7,24 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from client.policy import parse_policy
+from p2pworld.crypto.keys import Signer
 from p2pworld.merkle.checkpoint import Checkpoint
-from p2pworld.merkle.note import Note
+from p2pworld.merkle.note import Note, NoteSigner
 from p2pworld.merkle.proof import inclusion_spans, prove
 from p2pworld.merkle.receipt import Receipt
 from p2pworld.merkle.tiles import TileHashes
 from tests.civic.log_world import submission
-from tests.client.logs_on_disk import write_civic_log
+from tests.civic.test_announce import ROOT as OFFICIAL_ROOT
+from tests.civic.test_announce import granted, said, what
+from tests.client.logs_on_disk import log_of, write_civic_log
 from tests.interop.go_sumdb import GOPATH, PACKAGE
-from tests.merkle.signed import LOG, ORIGIN, WITNESS_KEYS
+from tests.merkle.signed import LOG, NEXT_LOG, ORIGIN, WITNESS_KEYS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = ROOT / "docs/audit.md"
@@ -46,7 +50,31 @@ def lay_out(folder: Path) -> None:
         files[f"{name}.checkpoint"] = Note(text, (LOG.sign(text),)).to_bytes()
     for name, data in files.items():
         (folder / name).write_bytes(data)
+    lay_out_the_citys_log(folder)
     (folder / "p2pworld").symlink_to(ROOT)
+
+
+def lay_out_the_citys_log(folder: Path) -> None:
+    """Its folder `city`, with what it has announced, its key, and the root key."""
+    stranger = granted(issuer=Signer.from_seed(bytes(32)))
+    first = replace(what(0), witnesses=WITNESS_KEYS[:2], quorum=1)
+    filed = [
+        submission(0),
+        said(1, first),
+        submission(1),
+        said(2, what(1_000, NEXT_LOG)),
+        said(3, chain=stranger),
+    ]
+    edge, files = log_of([one.leaf(1).to_bytes() for one in filed], [len(filed)])
+    signer = NoteSigner("seoul.example/city", Signer.from_seed(bytes([9]) * 32))
+    text = Checkpoint(signer.key.name, edge.size, edge.root()).text
+    for path, data in [(tile.path, data) for tile, data in files.items()] + [
+        ("checkpoint", Note(text, (signer.sign(text),)).to_bytes())
+    ]:
+        (folder / "city" / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "city" / path).write_bytes(data)
+    (folder / "city.vkey").write_text(f"{signer.key.text}\n")
+    (folder / "root.public").write_text(f"{OFFICIAL_ROOT.public.hex()}\n")
 
 
 def sessions(page: str) -> list[tuple[str, int, list[str]]]:

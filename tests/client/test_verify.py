@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from client.leaf_words import leaf_words
 from client.policy import Policy, parse_policy, policy_of_keys
+from p2pworld.civic.fork import Fork, parse_fork
 from p2pworld.civic.transaction import Field
-from p2pworld.civic.witness import Fork, parse_fork
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import POLICY_BYTES_MAX, VERIFY_EPOCHS_MAX, VERIFY_FILES_MAX
 from p2pworld.merkle.checkpoint import Checkpoint, open_checkpoint
@@ -215,6 +215,14 @@ def test_checkpoints_beside_their_folder(desk: Desk) -> None:
     assert ask(bad, *KEYS)[0] == 0  # alone it is as good as the other
     code, findings = ask(bad, desk.folder / "log", *KEYS)
     assert (code, reasons(findings[0])) == (1, ["log-fork"])
+    proof = desk.folder / "of other sizes"
+    assert ask(bad, desk.folder / "log", *KEYS, "--fork", proof)[0] == 1
+    code, [found] = ask(proof, "--key", LOG.key.text)  # and nobody needs the folder any more
+    assert (code, found["kind"], reasons(found)) == (1, "fork", ["log-fork"])
+    spoiled = parse_fork(proof.read_bytes())
+    proof.write_bytes(replace(spoiled, proof=(bytes(32), *spoiled.proof[1:])).to_bytes())
+    code, [found] = ask(proof, "--key", LOG.key.text)
+    assert (code, reasons(found)) == (1, ["fork-proof"])
     later = desk.write("later", other_root(SIZE + 1).to_bytes())
     assert ask(later, desk.folder / "log", *KEYS)[0] == 2
     assert ask(later, good, *KEYS)[0] == 2

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+import client.verify_log
+from client.verify_leaves import BadLeaf, bad_leaves, leaf_checks
 from client.verify_log import LogFound, Wanted, read_log
 from p2pworld.limits import VERIFY_FAULTS_MAX
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.tiles import ENTRIES, Tile
 from p2pworld.merkle.tree import EMPTY_ROOT
+from tests.civic.log_world import submission
 from tests.client.logs_on_disk import write_log
 from tests.merkle.reference import slow_root
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from p2pworld.merkle.note import Note
@@ -165,3 +170,42 @@ def test_of_many_faults_the_first_are_told_and_all_are_counted(tmp_path: Path) -
         (tmp_path / Tile(0, number).path).unlink()
     found = read(tmp_path, note)
     assert (len(found.faults), found.faults_in_all) == (VERIFY_FAULTS_MAX, VERIFY_FAULTS_MAX + 5)
+
+
+def test_leaves_that_are_checked_meanwhile_are_told_of_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note = write_log(tmp_path, LARGE[:1_000], [1_000])
+    bundle_bytes = sum(2 + len(one) for one in LARGE[256:512])
+    monkeypatch.setattr(client.verify_log, "VERIFY_AHEAD_BYTES", 2 * bundle_bytes)
+    waiting: list[bytes] = []
+    most: list[int] = []
+
+    def check(entries: list[bytes]) -> Callable[[], list[BadLeaf]]:
+        waiting.append(entries[0])
+        most.append(len(waiting))
+
+        def found() -> list[BadLeaf]:
+            assert waiting.pop(0) == entries[0]
+            return [BadLeaf(place, "odd", "it is") for place in (0, len(entries) - 1)]
+
+        return found
+
+    found = read(tmp_path, note, Wanted(check_leaves=check))
+    assert [fault.entry for fault in found.faults] == [0, 255, 256, 511, 512, 767, 768, 999]
+    assert [fault.offset for fault in found.faults[2:4]] == [0, bundle_bytes - 2 - len(LARGE[511])]
+    assert (max(most), waiting) == (3, [])
+
+
+def test_processes_find_what_one_does() -> None:
+    good = [submission(number).leaf(1).to_bytes() for number in range(3)]
+    false = replace(submission(3), sig=bytes(64)).leaf(1).to_bytes()
+    bundles = [good, [good[0], false, b"no leaf", b""], [false], good[:1]]
+    with leaf_checks(1_000_000, processes=2) as check:
+        waiting = [check(bundle) for bundle in bundles]
+        found = [wait() for wait in waiting]
+    assert found == [bad_leaves(bundle) for bundle in bundles]
+    assert [[bad.place for bad in each] for each in found] == [[], [1, 2, 3], [0], []]
+    assert found[1][0].reason == "civic-signature"
+    with leaf_checks(1_000, processes=2) as at_once:
+        assert at_once(bundles[2])() == found[2]

@@ -1,183 +1,27 @@
-"""A real PostgreSQL for tests: on a free loopback port, its data in a folder of its own, run by an ordinary user.
-
-It syncs nothing to its disk (the machine does not crash, processes do) unless a test asks for it.
-"""
+"""A real PostgreSQL for tests; where there is none they are skipped, saying what to install."""
 
 from __future__ import annotations
 
-import os
-import pwd
-import shutil
-import signal
-import subprocess
-import tempfile
-import time
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
 
-from simulations.processes import die_with_parent, free_ports
+from simulations import postgres_server
+from simulations.postgres_server import PASSWORD, NoPostgres
 
-__all__ = ["PostgresServer", "postgres_or_skip"]
-
-READY_S = 30.0
-POLL_S = 0.02
-MEMORY = "/dev/shm"
-MEMORY_BYTES = 1 << 30
-PASSWORD = "p0stgres"
-NOT_FOR_ROOT = "postgres"
+__all__ = ["PASSWORD", "PostgresServer", "Standby"]
 
 
-def postgres_or_skip() -> Path:
-    """The folder of PostgreSQL's programs; without one the test is skipped, saying what to install."""
-    found = shutil.which("initdb")
-    folders = [Path(found).resolve().parent] if found else []
-    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    for folder in folders:
-        if (folder / "initdb").exists() and (folder / "postgres").exists():
-            if os.geteuid() == 0 and not any(user.pw_name == NOT_FOR_ROOT for user in pwd.getpwall()):
-                break
-            return folder
-    pytest.skip(
-        "NO POSTGRESQL: install Debian's postgresql (or any PostgreSQL 12 or newer) to have this test run"
-    )
+class PostgresServer(postgres_server.PostgresServer):
+    """The same, or a skipped test."""
 
-
-def _memory() -> str | None:
-    """A file system in memory with room for a few clusters of 60 MB, if there is one: a cluster is a thousand files."""
-    try:
-        return (
-            MEMORY if shutil.disk_usage(MEMORY).free >= MEMORY_BYTES and os.access(MEMORY, os.W_OK) else None
-        )
-    except OSError:
-        return None
-
-
-class PostgresServer:
-    """One server; as a context it runs, and is gone with its data afterwards."""
-
-    def __init__(self) -> None:
-        self._programs = postgres_or_skip()
-        self.folder = Path(tempfile.mkdtemp(prefix="p2pworld-postgres-", dir=_memory()))
-        self.data = self.folder / "data"
-        (self.port,) = free_ports(1)
-        self.settings = {
-            "port": str(self.port),
-            "listen_addresses": "127.0.0.1",
-            "unix_socket_directories": "",
-            "fsync": "off",
-            "synchronous_commit": "off",  # a node asks for more by itself
-            "shared_buffers": "16MB",
-            "max_connections": "60",
-            "log_min_messages": "warning",
-        }
-        self.environment = dict(os.environ)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._as_user: dict[str, Any] = {}
-        if os.geteuid() == 0:  # PostgreSQL refuses to be run by root
-            self._as_user = {"user": NOT_FOR_ROOT, "group": NOT_FOR_ROOT, "extra_groups": []}
-            self.own(self.folder)
-
-    def own(self, *paths: Path) -> None:
-        """Give files to the user that runs the server."""
-        if self._as_user:
-            for path in paths:
-                shutil.chown(path, NOT_FOR_ROOT, NOT_FOR_ROOT)
-
-    def conninfo(self, database: str = "postgres", **more: str) -> dict[str, str]:
-        """How libpq reaches one of its databases as the superuser, unless `more` says else."""
-        there = {"host": "127.0.0.1", "port": str(self.port), "dbname": database}
-        return there | {"user": "postgres", "password": PASSWORD} | more
-
-    def make(self) -> None:
-        """Make the empty cluster."""
-        secret = self.folder / "password"
-        secret.write_text(PASSWORD)
-        self.own(secret)
-        subprocess.run(
-            [
-                *(str(self._programs / "initdb"), "--pgdata", str(self.data), "--username", "postgres"),
-                *("--auth", "scram-sha-256", "--pwfile", str(secret), "--encoding", "UTF8"),
-                *("--locale", "C", "--no-sync"),
-            ],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            cwd=self.folder,
-            **self._as_user,
-        )
-
-    def start(self) -> None:
-        """Start it (again) on the same port and data, and wait until it answers."""
-        arguments = [part for name, value in self.settings.items() for part in ("-c", f"{name}={value}")]
-        with (self.folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [str(self._programs / "postgres"), "-D", str(self.data), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.folder,
-                env=self.environment,
-                start_new_session=True,
-                preexec_fn=die_with_parent,
-                **self._as_user,
-            )
-        until_s = time.monotonic() + READY_S
-        while True:
-            try:
-                psycopg.connect(make_conninfo(**self.conninfo(connect_timeout="2"))).close()
-            except psycopg.OperationalError:
-                assert self._process.poll() is None, f"PostgreSQL has ended:\n{self.log_tail()}"
-                assert time.monotonic() < until_s, f"PostgreSQL does not come up:\n{self.log_tail()}"
-                time.sleep(POLL_S)
-            else:
-                return
-
-    def execute(self, statement: str, database: str = "postgres") -> list[Any]:
-        """One statement by the superuser, as any other program would put it."""
-        with psycopg.connect(make_conninfo(**self.conninfo(database)), autocommit=True) as db:
-            cursor = db.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-    def signal_all(self, number: int) -> None:
-        """Send every process of the server a signal."""
-        assert self._process is not None
-        pids = [self._process.pid]
-        for status in Path("/proc").glob("[0-9]*/stat"):
-            try:
-                parent = status.read_text().rpartition(")")[2].split()[1]
-            except OSError:
-                continue
-            if int(parent) == self._process.pid:
-                pids.append(int(status.parent.name))
-        for pid in pids:
-            with suppress(ProcessLookupError):  # it was just ending
-                os.kill(pid, number)
-
-    def kill(self) -> None:
-        """End it as a crash does: nothing is finished, clients are cut off."""
-        if self._process is not None:
-            self.signal_all(signal.SIGCONT)
-            self._process.send_signal(signal.SIGQUIT)
-            self._process.wait()
-            self._process = None
-
-    def log_tail(self) -> str:
-        log = self.folder / "log"
-        return log.read_text(errors="replace")[-2_000:] if log.exists() else ""
-
-    def __enter__(self) -> PostgresServer:
+    def __init__(self, *arguments: Any, **options: Any) -> None:
         try:
-            self.make()
-            self.start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+            postgres_server.programs()
+        except NoPostgres as error:
+            pytest.skip(f"{error} to have this test run")
+        super().__init__(*arguments, **options)
 
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-        shutil.rmtree(self.folder, ignore_errors=True)
+
+class Standby(PostgresServer, postgres_server.Standby):
+    """The same."""

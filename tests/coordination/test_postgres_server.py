@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -295,8 +296,8 @@ async def test_a_newer_schema_is_refused_and_an_older_one_brought_up(
     store = open_with()
     a, _, city = await founded(store)
     with monkeypatch.context() as newer:
-        newer.setattr(postgres, "_STEPS", (*postgres._STEPS, "ALTER TABLE p2pworld.node ADD note text"))
-        newer.setattr(postgres, "SCHEMA", 2)
+        steps = (*postgres._TABLES.steps, "ALTER TABLE p2pworld.node ADD note text")
+        newer.setattr(postgres, "_TABLES", replace(postgres._TABLES, steps=steps))
         next_release = open_with()
         assert await newest(next_release) == city
         following = made(citymap.split(city, cell("3")))

@@ -15,6 +15,8 @@ from p2pworld.crypto.seal import (
     seal,
     seal_with,
     sealing_public,
+    secret_of_text,
+    secret_text,
     unlock,
     unseal,
 )
@@ -42,9 +44,24 @@ def test_what_is_sealed_with_a_known_key_is_an_ordinary_box_and_always_the_same(
     sealed = seal_with(b"e" * 32, public, b"data")
     assert unseal(SECRET, sealed) == b"data"
     assert sealed == seal_with(b"e" * 32, public, b"data") != seal_with(b"f" * 32, public, b"data")
-    for ephemeral, to in ((b"e", public), (b"e" * 32, b"short")):
+    for ephemeral, to in ((b"e", public), (b"e" * 32, b"short"), (b"e" * 32, bytes(32))):
         with pytest.raises(LocalError):
             seal_with(ephemeral, to, b"data")
+    with pytest.raises(LocalError):
+        seal(bytes(32), b"data")
+
+
+def test_a_secrets_file_is_read_as_nothing_else() -> None:
+    assert secret_of_text(secret_text(SECRET)) == SECRET
+    for text in (
+        "",
+        SECRET.hex(),
+        secret_text(SECRET)[:-3],
+        "p2pworld sealing secret\nzz",
+        "-----BEGIN PRIVATE KEY",
+    ):
+        with pytest.raises(LocalError):
+            secret_of_text(text)
 
 
 @given(st.binary(max_size=60))

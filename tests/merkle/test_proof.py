@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import LOG_SIZE_MAX, PROOF_HASHES_MAX
 from p2pworld.merkle.proof import (
+    InclusionProofs,
     check_consistency,
     check_inclusion,
     consistency_spans,
@@ -62,6 +63,41 @@ def test_inclusion_is_the_standards(size: int) -> None:
         assert list(proof) == slow_path(index, ENTRIES[:size])
         assert included(LEAVES[index], index, size, list(proof), ROOTS[size])
         check_inclusion(LEAVES[index], index, size, proof, ROOTS[size])
+
+
+@pytest.mark.parametrize("size", range(SIZE_MAX + 1))
+def test_proofs_made_together_are_those_made_one_by_one(size: int) -> None:
+    proofs = InclusionProofs(size, read)
+    for index in (*range(size), *reversed(range(size))):
+        assert proofs.of(index) == prove(inclusion_spans(index, size), read)
+    for index in (-1, size):
+        with pytest.raises(LocalError):
+            proofs.of(index)
+
+
+@given(st.integers(1, LOG_SIZE_MAX), st.lists(st.integers(0, LOG_SIZE_MAX), max_size=4))
+def test_so_are_those_of_large_trees(size: int, indices: list[int]) -> None:
+    def named(subtree: Subtree) -> bytes:
+        return leaf_hash(repr(subtree).encode())
+
+    proofs = InclusionProofs(size, named)
+    for index in (0, size - 1, *(index % size for index in indices)):
+        assert proofs.of(index) == prove(inclusion_spans(index, size), named)
+
+
+def test_neighbours_share_what_is_read() -> None:
+    reads: list[Subtree] = []
+
+    def counted(subtree: Subtree) -> bytes:
+        reads.append(subtree)
+        return read(Subtree(0, 0))
+
+    size = 2**20 + 512
+    proofs = InclusionProofs(size, counted)
+    for index in range(2**20, size):
+        proofs.of(index)
+    assert len(reads) <= 2 * 512  # not 512 times 10
+    assert len(set(reads)) == len(reads)
 
 
 @pytest.mark.parametrize("new", range(SIZE_MAX + 1))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from shard_node.web.metrics import EVENTS, GAUGES, HISTOGRAMS
+from shard_node.web.metrics import EVENTS, GAUGES, HISTOGRAMS, STREAM_GAUGES
 from tests.operations.page import FILES
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ WELL: Final = {
     "healthy": 1, "incarnation": 3, "lease_left_s": 2, "map_read_ago_s": 0.2, "members": 2, "cells": 4, "cells_held": 2,
     "cells_standby": 2, "links": 1, "links_wanted": 1, "clients": 50, "clients_max": 100, "load": 0.3, "tick_ms": 100,
     "disk_free_bytes": 10**11, "disk_bytes": 2 * 10**11, "grant_left_s": MONTHS_S, "certificate_left_s": MONTHS_S,
-    "store_certificate_left_s": MONTHS_S,
+    "store_certificate_left_s": MONTHS_S, "civic_held": 1, "civic_size": 1_000, "civic_checkpoint_age_s": 90_000,
+    "civic_witnessed_size": 1_000, "civic_witnessed_age_s": 90_000,
 }  # fmt: skip
 SOON_S: Final = 13 * 86_400
 BOUNDS: Final = ("0.005", "0.05", "0.25", "1.0", "+Inf")
@@ -43,6 +44,12 @@ def slow(name: str, bound: str, labels: str = "") -> dict[str, str]:
     """Nothing of this takes at most `bound` on node a."""
     shorter = BOUNDS[: BOUNDS.index(bound) + 1]
     return {f'p2pworld_{name}_bucket{{{labels}le="{le}",instance="a"}}': "0x400" for le in shorter}
+
+
+def civic(name: str, node: str = "a", **labels: str) -> str:
+    """A series of the civic log of this city."""
+    more = "".join(f'{label}="{value}",' for label, value in labels.items())
+    return f'p2pworld_civic_{name}{{stream="city",{more}instance="{node}"}}'
 
 
 # what is told of node a instead, in promtool's words for series: FROM+BYxTIMES
@@ -71,6 +78,12 @@ RAISED: Final[dict[str, dict[str, str]]] = {
     "WritesFail": {'p2pworld_writes_failing{instance="a"}': "1x400"},
     "DiskNearlyFull": {'p2pworld_disk_free_bytes{instance="a"}': "1e11-6e7x400"},
     "DiskSlow": slow("commit_seconds", "0.25"),
+    "CivicUnheld": {civic("held"): "0x400", civic("held", "b"): "0x400"},
+    "CivicReadOnly": {civic("read_only"): "1x400"},
+    "CivicNoCheckpoint": {civic("failing"): "1x400", civic("checkpoint_age_s"): "121x400"},
+    "CivicStoreFails": {civic("failures_total", stage="Commit", reason="io"): "0+1x400"},
+    "CivicWitnessesShort": {civic("quorum_missing"): "1x400"},
+    "CivicSlow": slow("civic_stage_seconds", "0.25", 'stream="city",stage="whole",'),
     "CertificateEnds": {'p2pworld_certificate_left_s{instance="a"}': f"{SOON_S}x400"},
     "CertificateRefused": {'p2pworld_certificate_refused{instance="a"}': "1x400"},
     "StoreCertificateEnds": {'p2pworld_store_certificate_left_s{instance="a"}': f"{SOON_S}x400"},
@@ -91,11 +104,17 @@ def city() -> dict[str, str]:
         series[f'p2pworld_build_info{{version="1",instance="{node}"}}'] = "1x400"
         for name in GAUGES:
             series[f'p2pworld_{name}{{instance="{node}"}}'] = f"{WELL.get(name, 0)}x400"
+        for name in STREAM_GAUGES:  # both nodes hold it, for the series' sake
+            series[f'p2pworld_{name}{{stream="city",instance="{node}"}}'] = f"{WELL.get(name, 0)}x400"
+        series[civic("failures_total", node, stage="Commit", reason="io")] = "1x400"
         for part, what in EVENTS:
             name = f'p2pworld_events_total{{part="{part}",what="{what}",instance="{node}"}}'
             series[name] = f"0+{PER_STEP.get(what, 0)}x400"
         for name in HISTOGRAMS:
-            request = 'request="renew",' if name == "store_seconds" else ""
+            request = {
+                "store_seconds": 'request="renew",',
+                "civic_stage_seconds": 'stream="city",stage="whole",',
+            }.get(name, "")
             for bound in BOUNDS:
                 series[f'p2pworld_{name}_bucket{{{request}le="{bound}",instance="{node}"}}'] = "0+100x400"
     return series

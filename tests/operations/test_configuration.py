@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from p2pworld.crypto.keys import Signer
+from p2pworld.merkle.note import COSIGNATURE, NoteSigner
 from shard_node import config
 from shard_node.config import Config, load, parse
 from shard_node.coordination.settings import ENGINES
@@ -23,12 +25,16 @@ MUST, MAY = "*must*", "*may*"
 SECTION = re.compile(r"^## `\[(\w+)\]`\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
 ROW = re.compile(r"^\| `(\w+)` \|(?: ([a-z, ]+) \|)? (\*\w+\*|`[^`]+`) \|", re.MULTILINE)
 
+WITNESS = NoteSigner("w", Signer.from_seed(bytes(32)), COSIGNATURE)
 ANY_FILE = '"any.pem"'
 VALUES = {  # of what must be given, and of what may
     "name": '"a"', "data_dir": '"data"', "key_file": ANY_FILE, "grant_file": ANY_FILE, "roots": f'["{"ab" * 32}"]',
     "play": '"127.0.0.1:1"', "link": '"127.0.0.1:2"', "web": '"127.0.0.1:3"', "play_cert": ANY_FILE,
     "play_key": ANY_FILE, "path": '"city.sqlite"', "endpoints": '["https://a:1"]', "dsn": '"dbname=a"',
     "password_file": ANY_FILE, "ca_file": ANY_FILE, "cert_file": ANY_FILE, "declared": '"."',
+    "origin": '"a.example"', "streams": '["city"]', "store": '"civic.sqlite"', "publish": '"log"',
+    "witness": f'[{{ url = "http://a", vkey = "{WITNESS.key.text}" }}]',
+    "office": f'[{{ stream = "city", name = "a", key = "{"ab" * 32}" }}]',
 }  # fmt: skip
 TOGETHER = {
     "user": ("password_file",),

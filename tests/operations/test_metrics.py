@@ -5,14 +5,19 @@ from __future__ import annotations
 import ast
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import trio
+from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from p2pworld.errors import Refusal
+from shard_node.civic.meter import CivicFigures, LogFigures
+from shard_node.civic.witnesses import SIGNED
 from shard_node.execute import REQUESTS
-from shard_node.web.metrics import EVENTS, GAUGES, HISTOGRAMS
+from shard_node.web.metrics import COUNTERS, EVENTS, GAUGES, HISTOGRAMS, STREAM_GAUGES, registry
 from simulations.bench.crowd.certificate import write_certificate
 from simulations.processes import ROOT
 from tests.nodes import answered, health, running_city
@@ -23,11 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from shard_node.civic.holder import CivicHolder
+    from shard_node.web.metrics import Figures
+
 ALERTS = (FILES / "alerts.yml").read_text("utf-8")
 DASHBOARD: dict[str, Any] = json.loads((FILES / "grafana-dashboard.json").read_text("utf-8"))
 ONLY_OVER_A_NETWORK = "store_certificate_left_s"  # and so not told by a node over SQLite
 LABELS = {  # that may stand beside a name in a query; Prometheus adds the first two
-    "job", "instance", "part", "what", "le", "request", "reason", "stage", "version",
+    "job", "instance", "part", "what", "le", "request", "reason", "stage", "version", "stream",
 }  # fmt: skip
 NAME = re.compile(r"\b((?:p2pworld|process)_[a-z0-9_]+|up)\b(?=\s*[{\[)\s=<>!]|$)")
 SELECTOR = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
@@ -68,14 +76,97 @@ async def test_a_node_tells_all_that_is_listed_and_all_that_is_asked_for(tmp_pat
     samples = {sample.name for family in families.values() for sample in family.samples}
     told = {name.removeprefix("p2pworld_") for name in families if name.startswith("p2pworld_")}
     listed = {*GAUGES, *HISTOGRAMS, "build_info", "unhealthy", "events", "cpu_seconds"}
+    listed = {name for name in listed if not name.startswith("civic_")}  # this city keeps no log
     assert told == listed - {ONLY_OVER_A_NETWORK}
     figures = {name for name, value in status.items() if isinstance(value, bool | int | float)} - {"ok"}
     assert figures <= set(GAUGES), "give what a node says of itself a sentence in GAUGES"
     requests = {sample.labels["request"] for sample in families["p2pworld_store_seconds"].samples}
     assert requests == set(REQUESTS.values())
     asked = {name for query in queries() for name in NAME.findall(query)}
+    assert {name for name in asked if name.startswith("p2pworld_civic_")} <= civic_samples()
+    asked = {name for name in asked if not name.startswith("p2pworld_civic_")}
     assert len(asked) > 30
     assert asked <= samples | {"up", f"p2pworld_{ONLY_OVER_A_NETWORK}"}
+
+
+class Bare:
+    """The figures of a node that has none but those of its civic logs."""
+
+    def __init__(self, civic: CivicFigures) -> None:
+        self.histograms = civic.histograms
+        self.streams = civic.gauges
+        self.labelled_counters = civic.counters
+
+    def build(self) -> dict[str, str]:
+        return {}
+
+    def counters(self) -> Iterator[tuple[str, str, int]]:
+        return iter(())
+
+    gauges = cpu_s = reasons = build
+
+
+class Holding:
+    """Stands in for a holder at work."""
+
+    queue, size = 3, 20
+
+
+def civic_figures(now_s: list[float]) -> CivicFigures:
+    """Those of two logs, one of them held, with everything that can happen to it."""
+    counters = Counter[str]()
+    figures = CivicFigures((), 2, counters)
+    figures.meters = {name: LogFigures(name, 2, counters, lambda: now_s[0]) for name in ("city", "jongno")}
+    meter = figures.meters["city"]
+    meter.began(cast("CivicHolder", Holding()))
+    meter.batch(3, 2)
+    meter.took("Commit", 0.002)
+    meter.failed("Commit", "full")
+    meter.published(17)
+    now_s[0] += 5.0
+    meter.witness("paper", SIGNED)
+    meter.witness("radio", "down")
+    meter.witnessed(17)
+    now_s[0] += 2.0
+    meter.published(20)
+    now_s[0] += 1.0
+    return figures
+
+
+def civic_samples() -> set[str]:
+    text = generate_latest(registry(cast("Figures", Bare(civic_figures([0.0]))))).decode()
+    return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
+
+
+def test_a_civic_log_tells_all_that_is_listed() -> None:
+    now_s = [100.0]
+    figures = civic_figures(now_s)
+    told = dict(figures.gauges())
+    assert told["city"] == {
+        "civic_held": 1,
+        "civic_read_only": 0,
+        "civic_failing": 1,
+        "civic_queue": 3,
+        "civic_size": 20,
+        "civic_checkpoint_age_s": 1,
+        "civic_witnessed_size": 17,
+        "civic_witnessed_age_s": 3,
+        "civic_witnesses_missing": 1,
+        "civic_quorum_missing": 1,
+    }
+    assert set(told["city"]) == set(STREAM_GAUGES)
+    assert told["jongno"] == {"civic_held": 0, "civic_read_only": 0}
+    assert {name for name, _, _ in figures.counters()} == set(COUNTERS)
+    meter = figures.meters["city"]
+    meter.witness("radio", SIGNED)
+    assert meter.gauges()["civic_quorum_missing"] == 0
+    meter.alarm(Refusal("log-fork", "two roots"))
+    meter.ended()
+    assert meter.gauges() == {"civic_held": 1, "civic_read_only": 1}  # until people have looked
+    names = {name.removeprefix("p2pworld_") for name in civic_samples()}
+    listed = {*STREAM_GAUGES, *(f"{name}_total" for name in COUNTERS)}
+    listed |= {f"{name}_bucket" for name in HISTOGRAMS if name.startswith("civic_")}
+    assert listed <= names
 
 
 @pytest.mark.parametrize("query", queries())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from p2pworld.geometry import Cell
 from shard_node.config import Address, LogConfig, load, parse
-from shard_node.coordination.settings import _conninfo, open_store
+from shard_node.coordination.settings import conninfo, open_store
 from shard_node.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,6 +64,11 @@ WRONG_STORES = [
     ('engine = "postgresql"\ndsn = "postgresql://me:hush-hush@a/b"', "coordination.dsn holds user"),
     ('engine = "postgresql"\ndsn = "dbname=a sslmode=disable"', "coordination.dsn holds sslmode"),
     (POSTGRESQL + 'password_file = "grant.txt"', "coordination.user is missing"),
+    (POSTGRESQL + 'password_env = "CITY_PASSWORD"', "coordination.user is missing"),
+    (
+        POSTGRESQL + 'user = "me"\npassword_env = "A"\npassword_file = "grant.txt"',
+        "coordination.password_env and password_file both",
+    ),
     (POSTGRESQL + 'cert_file = "cert.pem"\nkey_file = "node.pem"', "coordination.ca_file is missing"),
     (POSTGRESQL + 'endpoints = ["http://a:1"]', "coordination.endpoints is not a known key"),
 ]
@@ -161,7 +166,7 @@ def test_stores_on_other_machines_are_understood(folder: Path) -> None:
     database = parse(GOOD.replace(COORDINATION, f"[coordination]\n{POSTGRESQL}{more}"), folder).store
     assert (database.key, database.verified) == ("coordination.dsn", True)
     assert "hush" not in repr((etcd, database))
-    told = _conninfo(database)
+    told = conninfo(database)
     assert told["sslmode"] == "verify-full"
     assert (told["user"], told["password"]) == ("city", "hush-hush")
 

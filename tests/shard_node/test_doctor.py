@@ -74,3 +74,15 @@ async def test_locks_on_a_disk_that_machines_share(
     assert await wrong(write(tmp_path)) == {}
     monkeypatch.setattr(doctor, "MOUNTS", str(tmp_path / "none"))
     assert await wrong(write(tmp_path)) == {}
+
+
+async def test_civic_logs_in_a_file(tmp_path: Path) -> None:
+    table = '[civic]\norigin = "a.example"\nstreams = ["city"]\npublish = "log"\nkey_file = "log.key"\n'
+    (tmp_path / "log.key").write_text("none")
+    path = write(tmp_path, more=f'{table}store = "there/civic.sqlite"\n')
+    assert "log.key, which holds no key" in (await wrong(path))["civic"]
+    (tmp_path / "log.key").write_text(bytes(32).hex())
+    (tmp_path / "log.key").chmod(0o600)
+    assert "civic.store is in" in (await wrong(path))["civic"]
+    (tmp_path / "there").mkdir()
+    assert await wrong(path) == {}

@@ -16,7 +16,18 @@ from p2pworld.drive import Persist, SendNow
 from p2pworld.errors import LocalError
 from p2pworld.geometry import Cell
 from p2pworld.ids import Incarnation
-from p2pworld.messages import CellStored, Instant, SaveState, ToPeer, WriteFailed, Wrote
+from p2pworld.messages import (
+    Bye,
+    CellStored,
+    HangUp,
+    Instant,
+    Notice,
+    SaveState,
+    ToClient,
+    ToPeer,
+    WriteFailed,
+    Wrote,
+)
 from p2pworld.world.overload import At
 from p2pworld.world.ownership import MapRead, ReadMap, Register, Registered, Renew, Renewed, StoreFailed
 from shard_node.coordination.sqlite import SqliteCoordination
@@ -103,6 +114,22 @@ async def test_writes_that_wait_become_durable_together_and_are_answered_in_orde
             executor.links.counters["no_link"] == 3
         )  # what waited for the disk was let go, and found no link
         nursery.cancel_scope.cancel()
+
+
+async def test_what_one_client_is_told_leaves_in_one_piece_and_before_its_bye(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[object] = []
+    async with executing(tmp_path) as executor:
+        monkeypatch.setattr(executor.play, "send", lambda conn, *messages: done.append((conn, *messages)))
+        monkeypatch.setattr(executor.play, "hang_up", lambda conn, bye: done.append((conn, bye)))
+        a, b, c, bye = Notice("a"), Notice("b"), Notice("c"), Bye("leaving")
+        sends = (
+            ToClient(1, a), ToClient(2, a), ToClient(1, b), HangUp(1, bye), ToClient(2, b), HangUp(3, bye),
+            ToClient(2, c),
+        )  # fmt: skip
+        executor._execute(SendNow(sends, 0.0))
+    assert done == [(1, a, b), (1, bye), (3, bye), (2, a, b, c)]
 
 
 async def test_on_a_full_disk_what_fits_is_durable_and_the_rest_is_told(tmp_path: Path) -> None:

@@ -78,8 +78,10 @@ async def test_poses_and_control_messages_arrive_and_answers_go_back() -> None:
         assert [(conn, int(row["seq"]), int(row["east_cm"])) for conn, row in on.sink.seen] == [
             (opened.conn, seq, 100 + seq) for seq in range(3)
         ]
-        on.play.send(opened.conn, Notice("hello"))
+        on.play.send(opened.conn, Notice("hello"), Notice("and welcome"))
         assert await client.control() == Notice("hello")
+        assert await client.control() == Notice("and welcome")
+        assert on.play.counters["control_out"] == 2
         await client.stream.aclose()
         await on.sink.until_events(3)
         assert on.sink.events[2] == ClientLost(opened.conn)

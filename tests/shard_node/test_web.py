@@ -18,7 +18,9 @@ from shard_node.web.metrics import EVENTS
 from shard_node.web.serve import serve_web
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from starlette.routing import Route
 
 
 class Source:
@@ -54,6 +56,12 @@ class Source:
     def build(self) -> dict[str, str]:
         return {"version": "9.9"}
 
+    def streams(self) -> Iterator[tuple[str, dict[str, float]]]:
+        yield "city", {"civic_held": 1.0}
+
+    def labelled_counters(self) -> Iterator[tuple[str, dict[str, str], int]]:
+        yield "civic_failures", {"stream": "city", "stage": "Commit", "reason": "io"}, 1
+
     def histograms(self) -> Iterator[tuple[str, dict[str, str], Histogram]]:
         for request, count in (("renew", 2), ("read", 1)):
             took = Histogram((0.1, 1.0))
@@ -87,11 +95,17 @@ async def get(url: str, method: str = "GET", **headers: str) -> Answer:
 
 @asynccontextmanager
 async def serving(source: Source) -> AsyncIterator[str]:
+    async with serving_app(source) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serving_app(source: Source, more: Sequence[Route] = ()) -> AsyncIterator[str]:
     with trio.fail_after(20), socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         stop = trio.Event()
         async with trio.open_nursery() as nursery:
-            await nursery.start(serve_web, make_app(source), listener, stop)
+            await nursery.start(serve_web, make_app(source, more=more), listener, stop)
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
             stop.set()
 

@@ -19,7 +19,15 @@ import trio
 import trio.testing
 from click.testing import CliRunner
 
-from p2pworld.civic.witness import AddCheckpoint, Answer, Seen, Witness, parse_fork, read_cosignatures
+from p2pworld.civic.fork import parse_fork
+from p2pworld.civic.witness import (
+    AddCheckpoint,
+    Answer,
+    Seen,
+    Witness,
+    checkpoint_path,
+    read_cosignatures,
+)
 from p2pworld.limits import (
     WITNESS_BODY_BYTES_MAX,
     WITNESS_BODY_S,
@@ -33,7 +41,7 @@ from p2pworld.merkle.note import COSIGNATURE, Note, NoteSignature, VerifierKey
 from p2pworld.merkle.proof import consistency_spans, prove
 from p2pworld.merkle.tree import root_of
 from shard_node.cli import main
-from shard_node.witness.app import WitnessDesk, checkpoint_path, witness_app
+from shard_node.witness.app import WitnessDesk, witness_app
 from shard_node.witness.memory import MemoryFailed, WitnessMemory
 from simulations.processes import die_with_parent, python_environment
 from tests.merkle.signed import LEAVES, LOG, ORIGIN, TIME_S, WITNESSES, checkpoint, read

@@ -47,11 +47,15 @@ from p2pworld.messages import (
     Bye,
     Came,
     Challenge,
+    CivicFile,
+    CivicFiled,
     Commit,
     CommitAck,
     Correct,
     DirectoryPut,
     Done,
+    File,
+    Filed,
     Found,
     Friend,
     Go,
@@ -252,6 +256,9 @@ def play() -> list[dict[str, Any]]:
         Friend(77),
         Go("friend", 77),
         Group(TICKET),
+        File(3, bytes(range(48))),  # any bytes: civic.json has those of a submission
+        Filed(3, b"c2sp.org/tlog-proof@v1\n", more=True),
+        Filed(4, reason="civic-moved", sentence="another node holds this log now"),
         Bye("elsewhere", "You are logged in on a newer device.", 1_700_000_000_123, TICKET),
     )
     return [
@@ -315,6 +322,14 @@ def link() -> list[dict[str, Any]]:
             Came(77, avatar, "김서울"),
         ),
     )
+    filing = Batch(
+        12,
+        (
+            CivicFile(5, bytes(range(48))),
+            CivicFiled(5, b"c2sp.org/tlog-proof@v1\n", more=True),
+            CivicFiled(6, reason="civic-moved", sentence="another node holds this log now"),
+        ),
+    )
     return [
         {
             "name": "a border batch",
@@ -343,6 +358,12 @@ def link() -> list[dict[str, Any]]:
             "map_version": 12,
             "messages": [{"kind": m.KIND, "fields": plain(asdict(m))} for m in meeting.messages],
             "hex": encode_batch(meeting).hex(),
+        },
+        {
+            "name": "a submission passed on, and what became of it",
+            "map_version": 12,
+            "messages": [{"kind": m.KIND, "fields": plain(asdict(m))} for m in filing.messages],
+            "hex": encode_batch(filing).hex(),
         },
         {"name": "nothing to say", "map_version": 0, "messages": [], "hex": encode_batch(Batch(0, ())).hex()},
     ]

@@ -33,6 +33,7 @@ from p2pworld.messages import (
     WhoTell,
 )
 from p2pworld.wire.codec import (
+    Canonical,
     canonical,
     decode_batch,
     decode_play,
@@ -40,6 +41,7 @@ from p2pworld.wire.codec import (
     encode_play,
     hello_digest_input,
     hello_map,
+    unpack_map,
 )
 from p2pworld.wire.schema import Schema
 from tests.wire.messages import batches, of_class, play_messages
@@ -286,6 +288,14 @@ def test_canonical_bytes_do_not_know_the_order_of_keys(value: Any) -> None:
     data = canonical(value)
     assert canonical(reversed_maps(value)) == data
     assert msgpack.unpackb(data, strict_map_key=False) == value
+
+
+@given(play_messages)
+def test_a_dataclass_has_the_canonical_bytes_of_its_map(message: Any) -> None:
+    cls = type(message)
+    data = Canonical(cls).pack(message)
+    assert data == canonical(Schema(cls).write(message))
+    assert Canonical(cls).read(unpack_map(data)) == message
 
 
 def test_canonical_bytes_by_hand() -> None:

@@ -276,7 +276,8 @@ def test_leave_is_for_those_who_hold_nothing(city: CityMap) -> None:
     assert after.cells[cell("00")].standbys == (B.who,)
     assert reason(citymap.leave(after, C.who)) == "not_a_member"
     streaming = made(citymap.claim_stream(city, C.who, "jongno"))
-    assert reason(citymap.leave(streaming, C.who)) == "holds"
+    gone = made(citymap.leave(streaming, C.who))  # a stream is lost with who leaves, as with who dies
+    assert gone.streams["jongno"] == Holding(None, gone.stamp, lost=Held(C.who, streaming.stamp))
 
 
 def test_streams_are_claimed_once_and_lost_with_their_holder(city: CityMap) -> None:
@@ -287,6 +288,22 @@ def test_streams_are_claimed_once_and_lost_with_their_holder(city: CityMap) -> N
     after = made(citymap.fail_over(city, A.who, B.who))
     assert after.streams["jongno"].lost == Held(A.who, city.version)
     assert made(citymap.claim_stream(after, B.who, "jongno")).streams["jongno"].holder == B.who
+
+
+def test_a_stream_is_given_up_unless_it_is_on_a_disk(city: CityMap) -> None:
+    held = made(citymap.claim_stream(city, A.who, "jongno"))
+    assert held.streams["jongno"].host is None
+    assert reason(citymap.give_up_stream(held, B.who, "jongno")) == "not_the_holder"
+    assert reason(citymap.give_up_stream(held, A.who, "jung")) == "not_the_holder"
+    free = made(citymap.give_up_stream(held, A.who, "jongno"))
+    assert free.streams["jongno"] == Holding(None, free.stamp)
+    taken = made(citymap.claim_stream(free, B.who, "jongno", shared=False)).streams["jongno"]
+    assert (taken.holder, taken.host) == (B.who, B.node)
+    assert taken.epoch > free.streams["jongno"].epoch > held.streams["jongno"].epoch
+    on_disk = made(citymap.claim_stream(city, A.who, "jongno", shared=False))
+    assert reason(citymap.give_up_stream(on_disk, A.who, "jongno")) == "host"
+    lost = made(citymap.fail_over(on_disk, A.who, B.who)).streams["jongno"]
+    assert (lost.host, lost.lost) == (None, Held(A.who, on_disk.stamp))
 
 
 def test_a_new_generation_outranks_every_epoch_before(city: CityMap) -> None:

@@ -48,7 +48,7 @@ from p2pworld.world.ownership import (
     StandbyProposed,
     StoreFailed,
 )
-from p2pworld.world.proposals import FALLOW_WAIT_S, Wants
+from p2pworld.world.proposals import FALLOW_WAIT_S, StreamClaim, Wants
 
 TTL_S: Final = 2.0
 TICK_S: Final = 0.1
@@ -160,11 +160,18 @@ class World:
     # ---- what happens to nodes
 
     def start(
-        self, name: str, *, ends: int = 0, orphans: bool = True, after_s: float = 0.0, former: str = ""
+        self,
+        name: str,
+        *,
+        ends: int = 0,
+        orphans: bool = True,
+        after_s: float = 0.0,
+        former: str = "",
+        streams: tuple[StreamClaim, ...] = (),
     ) -> Seat:
         claims, urls = cells(*CLAIMS[name]), (f"l{name}", f"p{name}", f"w{name}")
         before = frozenset({key(former)} if former else ())
-        machine = Ownership(key(name), *urls, claims, TTL_S, ends, orphans, before)
+        machine = Ownership(key(name), *urls, claims, TTL_S, ends, orphans, before, streams)
         seat = Seat(
             name, machine, 1 + self.random.uniform(-self.drift, self.drift), self.random.uniform(0, 9)
         )

@@ -43,6 +43,7 @@ __all__ = [
     "drop_standby",
     "fail_over",
     "genesis",
+    "give_up_stream",
     "hand_over",
     "join",
     "leave",
@@ -127,8 +128,8 @@ def claim(city: CityMap, who: Incarnation, cells: Iterable[Cell]) -> CityMap | R
     return _next(city, cells=ground) if len(ground) <= CELLS_MAX else _TOO_MANY
 
 
-def claim_stream(city: CityMap, who: Incarnation, name: str) -> CityMap | Refusal:
-    """Take a civic stream that is new or that nobody holds."""
+def claim_stream(city: CityMap, who: Incarnation, name: str, shared: bool = True) -> CityMap | Refusal:
+    """Take a civic stream that is new or that nobody holds. One that is not `shared` is on the disk of this node."""
     if not city.is_listed(who):
         return _NOT_LISTED
     holding = city.streams.get(name)
@@ -138,8 +139,20 @@ def claim_stream(city: CityMap, who: Incarnation, name: str) -> CityMap | Refusa
         return Refusal("bad_name", f"A stream's name has 1 to {STREAM_CHARS_MAX} characters.")
     if holding is None and len(city.streams) >= STREAMS_MAX:
         return _TOO_MANY
-    taken = Holding(who, epoch_of(city.generation, city.version + 1))
+    epoch = epoch_of(city.generation, city.version + 1)
+    taken = Holding(who, epoch, host=None if shared else who.node)
     return _next(city, streams=dict(sorted({**city.streams, name: taken}.items())))
+
+
+def give_up_stream(city: CityMap, who: Incarnation, name: str) -> CityMap | Refusal:
+    """Hold a stream no more, so that another takes it; one that is on this node's disk goes when the node leaves."""
+    holding = city.streams.get(name)
+    if holding is None or holding.holder != who:
+        return Refusal("not_the_holder", f"The node does not hold stream {name}.")
+    if holding.host is not None:
+        return Refusal("host", f"Stream {name} is on the disk of this node, so no other can take it.")
+    freed = Holding(None, epoch_of(city.generation, city.version + 1))
+    return _next(city, streams={**city.streams, name: freed})
 
 
 def fail_over(
@@ -319,11 +332,11 @@ def upgrade(city: CityMap) -> CityMap | Refusal:
 
 
 def leave(city: CityMap, who: Incarnation) -> CityMap | Refusal:
-    """Take a member that holds nothing any more off every list: the end of a drain."""
+    """Take a member that holds no ground any more off every list: the end of a drain. It loses its streams."""
     if not city.is_listed(who):
         return _NOT_LISTED
-    if city.cells_of(who) or any(holding.holder == who for holding in city.streams.values()):
-        return Refusal("holds", "The node still holds cells or streams; hand them over first.")
+    if city.cells_of(who):
+        return Refusal("holds", "The node still holds cells; hand them over first.")
     members = {node: member for node, member in city.members.items() if node != who.node}
     return _without(city, who, members)
 

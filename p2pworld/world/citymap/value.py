@@ -120,6 +120,7 @@ class Holding:
     anybody may take the ground, and whoever is an incarnation of that node, with a whole journal of that epoch, brings
     its objects. `pinned` ground stays where it is and as it is until its holder ends. `cut_from` is the level of the
     leaf that it was cut from when a crowd came, and up to which it may be merged again when the crowd has left.
+    The host of a stream is the node whose disk it is on; one in a store that several nodes reach has none.
     """
 
     holder: Incarnation | None

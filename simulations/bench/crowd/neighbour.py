@@ -93,11 +93,15 @@ class Within(PlaySockets):
 
     # ------------------------------------------------------------------------------------------- as sockets
 
-    def send(self, number: int, message: PlayMessage) -> None:
-        """A control message, to a socket or to somebody within."""
+    def send(self, number: int, *messages: PlayMessage) -> None:
+        """Control messages, to a socket or to somebody within."""
         if number < self._lowest:
-            super().send(number, message)
+            super().send(number, *messages)
             return
+        for message in messages:
+            self._hear(number, message)
+
+    def _hear(self, number: int, message: PlayMessage) -> None:
         i = number - self._lowest
         now_s = time.monotonic()
         match message:

@@ -1,6 +1,7 @@
 """How many transactions a log takes in a second of one core, in one process and on this machine's disk, as JSON.
 
-    python -m simulations.bench.civic [--count 10000] [--open 512] [--directory DIR]
+    python -m simulations.bench.civic.in_process [--count 10000] [--open 512] [--directory DIR]
+           [--postgresql DSN]
 
 From a submission's bytes to its receipt: read, checked, committed, recorded, signed, published, proven. Every one has a
 key of its own, and so many are `open` at a time. `in_process_tx_per_s_core` counts the CPU of all the process's threads
@@ -20,28 +21,30 @@ import tempfile
 import time
 from collections import Counter, deque
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from p2pworld.civic.log import Stage
-from p2pworld.civic.transaction import SUGGESTION, Secrets, file_transaction, parse_submission
+from p2pworld.civic.transaction import SUGGESTION, parse_submission
 from p2pworld.crypto.keys import Signer
-from p2pworld.crypto.seal import sealing_public
 from p2pworld.errors import Refusal
 from p2pworld.merkle.note import NoteSigner
 from shard_node.civic.folder import PublishedLog
 from shard_node.civic.holder import CivicHolder, CivicMeter, LogConfig, Places
+from shard_node.civic.postgres import PostgresCivicStore
 from shard_node.civic.sqlite import SqliteCivicStore
 from shard_node.coordination import SqliteCoordination
+from simulations.bench.civic.filings import STREAM, filed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["main", "measure"]
+    from p2pworld.merkle.note import Note
+    from p2pworld.merkle.tiles import Written
+    from shard_node.civic.store import CivicStore
 
-STREAM: Final = "jongno"
-TEXT: Final = "가로등이 어두워 밤에 다니기 무섭습니다. 더 밝게 해 주세요. " * 4
+__all__ = ["main", "measure"]
 
 
 class _Meter(CivicMeter):
@@ -69,40 +72,18 @@ class _CountedFolder(PublishedLog):
 
     flushes = 0
 
-    def write(self, files: Iterable[Any]) -> None:
+    def publish(self, files: Iterable[Written], checkpoint: Note) -> None:
         files = list(files)
-        self.flushes += len(files) + len({(self.path / file.tile.path).parent for file in files})
-        super().write(files)
-
-    def show(self, name: str, note: Any) -> None:
-        self.flushes += 2
-        super().show(name, note)
+        self.flushes += len(files) + len({(self.path / file.tile.path).parent for file in files}) + 2
+        super().publish(files, checkpoint)
 
 
-def filed(count: int, minute: int) -> list[bytes]:
-    """So many submissions as they come from so many devices."""
-    office, person = sealing_public(os.urandom(32)), Signer.from_seed(os.urandom(32))
-    return [
-        file_transaction(
-            SUGGESTION,
-            STREAM,
-            minute,
-            {"topic": "streetlights"},
-            {"text": TEXT},
-            person,
-            [office],
-            Secrets(os.urandom(32), os.urandom(32), os.urandom(32)),
-        ).to_bytes()
-        for _ in range(count)
-    ]
-
-
-async def measure(directory: Path, count: int, opened: int) -> dict[str, Any]:
-    """The figures of one run in a new log below `directory`."""
+async def measure(directory: Path, count: int, opened: int, dsn: str = "") -> dict[str, Any]:
+    """The figures of one run in a new log below `directory`, its store there or in an empty database."""
     minute = int(time.time()) // 60
     waiting, latencies_ms = deque(filed(count + 1, minute)), []
     meter, folder = _Meter(), _CountedFolder(directory / "log")
-    store = SqliteCivicStore(directory / "civic.sqlite")
+    store = _store(directory, dsn)
     records = SqliteCoordination(directory / "coordination.sqlite")
     signer = NoteSigner("seoul.example/bench", Signer.from_seed(os.urandom(32)))
     config = LogConfig(STREAM, (signer,), {SUGGESTION.name: SUGGESTION})
@@ -133,7 +114,8 @@ async def measure(directory: Path, count: int, opened: int) -> dict[str, Any]:
     cuts = statistics.quantiles(latencies_ms, n=100)
     commits = meter.steps["Commit"] + meter.steps["PutRecord"]
     return {
-        "store": "sqlite",
+        "store": "postgresql" if dsn else "sqlite",
+        "copies": store.copies,
         "count": count,
         "open": opened,
         "in_process_tx_per_s_core": round(count / cpu_s),
@@ -147,6 +129,14 @@ async def measure(directory: Path, count: int, opened: int) -> dict[str, Any]:
         },
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
+
+
+def _store(directory: Path, dsn: str) -> CivicStore:
+    if not dsn:
+        return SqliteCivicStore(directory / "civic.sqlite")
+    from psycopg.conninfo import conninfo_to_dict
+
+    return PostgresCivicStore({key: str(value) for key, value in conninfo_to_dict(dsn).items()})
 
 
 async def _restarted(holder: CivicHolder) -> float:
@@ -168,9 +158,14 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--open", type=int, default=512, dest="opened")
     parser.add_argument("--directory", type=Path, help="on the disk to be measured")
+    parser.add_argument(
+        "--postgresql", default="", help="how libpq reaches the empty database to be measured"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.directory) as directory:
-        print(json.dumps(trio.run(measure, Path(directory), options.count, options.opened)))
+        print(
+            json.dumps(trio.run(measure, Path(directory), options.count, options.opened, options.postgresql))
+        )
 
 
 if __name__ == "__main__":

@@ -1,0 +1,280 @@
+"""`p2pworld file`: a citizen files a suggestion with any nodes of a city, and keeps what proves it.
+
+Before anything is sent, the submission and its secrets are written down: whoever is interrupted goes on with --again,
+and the log answers a retry as it answered the first. Beside them come the receipt and the leaf, which
+`p2pworld verify` checks, alone or years later.
+
+Exit codes: 0, it is in the log, proven (and with a quorum seen by witnesses). 4, it is in the log, proven, and too few
+witnesses have signed yet: ask --again. 1, it is refused. 3, no node gave a receipt that holds: try --again. 2, wrong
+use.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from client.verify_command import read_policy
+from shard_node.errors import ConfigError
+
+if TYPE_CHECKING:
+    from client.filing import Filer, Proven, Refused, Trust
+    from client.pinned import Pinned
+    from p2pworld.civic.transaction import Submission
+
+__all__ = ["NODE", "WAIT", "bring", "file", "finish"]
+
+REFUSED, UNANSWERED, UNWITNESSED = 1, 3, 4
+TEXT_BYTES_MAX: Final = 60_000
+_SUBMISSION, _RECEIPT, _LEAF, _SECRETS = ".submission", ".tlog-proof", ".leaf", ".secrets"
+
+NODE = click.option(
+    "--node", "urls", multiple=True, required=True, metavar="URL", help="A node, http(s)://…; give several."
+)
+WAIT = click.option(
+    "--wait",
+    "wait_s",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="Seconds to try for.",
+)
+
+
+@click.command()
+@NODE
+@click.option("--stream", help="Whose log it is for, such as jongno.")
+@click.option("--topic", help="What it is about, in one word such as parks; everybody may read that.")
+@click.option("--text", help="What only the office reads; - reads it from standard input.")
+@click.option("--again", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="SUBMISSION",
+              help="Bring this submission again, or ask for its witnessed receipt.")  # fmt: skip
+@click.option("--pinned", "pinned_path", type=click.Path(path_type=Path, exists=True),
+              help="Keys of logs, witnesses and offices: what `p2pworld audit keys --json` printed.")  # fmt: skip
+@click.option(
+    "--key", "key_texts", multiple=True, metavar="VKEY", help="The log's key, or a witness's, instead."
+)
+@click.option(
+    "--quorum", type=click.IntRange(min=0), default=0, help="How many of those witnesses must sign."
+)
+@click.option(
+    "--office", "office_texts", multiple=True, metavar="HEX", help="The office's sealing key, instead."
+)
+@click.option("--identity", type=click.Path(path_type=Path), help="Your key; made if it is not there.")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="filed", show_default=True,
+              help="Where to keep everything.")  # fmt: skip
+@click.option("--language", type=click.Choice(["en", "ko"]), default="en", help="Of a refusal.")
+@WAIT
+def file(
+    urls: tuple[str, ...],
+    stream: str | None,
+    topic: str | None,
+    text: str | None,
+    again: Path | None,
+    pinned_path: Path | None,
+    key_texts: tuple[str, ...],
+    quorum: int,
+    office_texts: tuple[str, ...],
+    identity: Path | None,
+    out: Path,
+    language: str,
+    wait_s: float,
+) -> None:
+    """File a suggestion with a city's office, and keep the receipt that proves it.
+
+    Exit code 0: it is in the log; 4: so it is, and witnesses are still to sign; 1: refused; 3: nobody answered.
+    """
+    if again is not None:
+        if stream or topic or text:
+            raise ConfigError(
+                "--again brings what was written before: leave out --stream, --topic and --text."
+            )
+        trust, _ = _trusted(pinned_path, key_texts, quorum)
+        submission = read_submission(again)
+        finish(again, bring(submission, trust, urls, wait_s, _index(again)), language)
+    if not stream or not topic or not text:
+        raise ConfigError("Give --stream, --topic and --text, or --again with what was written before.")
+    trust, pinned = _trusted(pinned_path, key_texts, quorum)
+    offices = _offices(office_texts, pinned, stream)
+    said = sys.stdin.read(TEXT_BYTES_MAX + 1) if text == "-" else text
+    submission, secrets = _write(stream, topic, said, offices, identity or out / "identity.key")
+    path = out / f"{submission.filing.key.hex()[:16]}{_SUBMISSION}"
+    keep(path, submission, secrets)
+    finish(path, bring(submission, trust, urls, wait_s, None), language)
+
+
+# ---- what is written
+
+
+def _trusted(path: Path | None, key_texts: tuple[str, ...], quorum: int) -> tuple[Trust, Pinned | None]:
+    """Whose signatures are believed.
+
+    Raises ConfigError.
+    """
+    from client.pinned import Given, read_pinned
+    from p2pworld.errors import LocalError
+
+    if (path is None) == (not key_texts):
+        raise ConfigError("Whose signature is to be believed? Give --pinned, or --key with the log's key.")
+    if path is None:
+        return Given(read_policy(key_texts, quorum, None)), None
+    try:
+        pinned = read_pinned(path)
+    except (LocalError, OSError) as error:
+        raise ConfigError(f"{error}.") from None
+    return pinned, pinned
+
+
+def _offices(texts: tuple[str, ...], pinned: Pinned | None, stream: str) -> tuple[bytes, ...]:
+    """Raises ConfigError: nobody could read it, or a key is none."""
+    offices = []
+    for text in texts:
+        try:
+            offices.append(bytes.fromhex(text))
+        except ValueError:
+            offices.append(b"")
+        if len(offices[-1]) != 32:
+            raise ConfigError(f"--office is {text!r}: give the 64 hex digits of an office's sealing key.")
+    if not offices and pinned:
+        offices = list(pinned.offices(stream))
+    if not offices:
+        raise ConfigError(f"Nobody could read it: no sealing key is known for {stream}. Give --office.")
+    return tuple(offices)
+
+
+def _write(
+    stream: str, topic: str, text: str, offices: tuple[bytes, ...], identity: Path
+) -> tuple[Submission, str]:
+    """The submission, and its secrets as text. Raises ConfigError."""
+    from p2pworld.civic.transaction import SUGGESTION, Secrets, file_transaction
+    from p2pworld.crypto.keys import Signer
+    from p2pworld.errors import LocalError
+    from shard_node.secret_files import write_new
+
+    secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
+    try:
+        if not identity.exists():
+            identity.parent.mkdir(parents=True, exist_ok=True)
+            write_new(identity, Signer.from_seed(os.urandom(32)).to_pem())
+        person = Signer.from_text(identity.read_text("utf-8"))
+        submission = file_transaction(
+            SUGGESTION,
+            stream,
+            time.time_ns() // 60_000_000_000,
+            {"topic": topic},
+            {"text": text},
+            person,
+            offices,
+            secrets,
+        )
+    except LocalError as error:
+        raise ConfigError(f"It cannot be filed so: {error}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{identity} cannot be used: {error}.") from None
+    parts = {"seed": secrets.seed, "blob_key": secrets.blob_key, "nonce": secrets.nonce}
+    return submission, "".join(f"{name} {value.hex()}\n" for name, value in parts.items())
+
+
+def keep(path: Path, submission: Submission, secrets: str) -> None:
+    """Writes the submission, and its secrets for its owner's eyes only.
+
+    Raises ConfigError.
+    """
+    from shard_node.secret_files import write_new
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_new(path.with_suffix(_SECRETS), secrets)
+        path.write_bytes(submission.to_bytes())
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
+
+
+def read_submission(path: Path) -> Submission:
+    """Raises ConfigError."""
+    from p2pworld.civic.transaction import parse_submission
+    from p2pworld.errors import RemoteError
+
+    try:
+        return parse_submission(path.read_bytes())
+    except RemoteError as error:
+        raise ConfigError(f"{path} is no submission: {error}.") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _index(path: Path) -> int | None:
+    """The entry that an earlier receipt beside the submission is for, or None."""
+    from p2pworld.errors import RemoteError
+    from p2pworld.merkle.receipt import parse_receipt
+
+    try:
+        return parse_receipt(path.with_suffix(_RECEIPT).read_bytes()).index
+    except (OSError, RemoteError):
+        return None
+
+
+# ---- what is sent, and what comes of it
+
+
+def bring(
+    submission: Submission, trust: Trust, urls: tuple[str, ...], wait_s: float, index: int | None
+) -> Proven | Refused | None:
+    """Brings it to these nodes, or where its place is known asks them for its newest receipt.
+
+    Raises ConfigError: a URL that is none.
+    """
+    import ssl
+
+    import trio
+
+    from client.filing import Filer
+    from p2pworld.errors import LocalError
+    from shard_node.http_client import parse_web_url
+
+    try:
+        for url in urls:
+            parse_web_url(url)
+    except LocalError as error:
+        raise ConfigError(f"{error}.") from None
+    filer = Filer(submission, trust, urls, ssl.create_default_context(), _tell)
+    return trio.run(_bring, filer, wait_s, index)
+
+
+async def _bring(filer: Filer, wait_s: float, index: int | None) -> Proven | Refused | None:
+    return await (filer.file(wait_s) if index is None else filer.newest(index))
+
+
+def _tell(url: str, sentence: str) -> None:
+    click.echo(f"{url} {sentence}", err=True)
+
+
+def finish(path: Path, found: Proven | Refused | None, language: str) -> None:
+    """Keeps what proves it, says so, and ends the program with the exit code that says it too."""
+    from client.filing import Proven
+    from p2pworld.civic.reasons import words_for
+
+    if found is None:
+        click.echo(f"Nobody has proven that it is filed. Try again: p2pworld file --again {path}", err=True)
+        sys.exit(UNANSWERED)
+    if not isinstance(found, Proven):
+        words = words_for(found.reason)
+        click.echo(f"{words.ko if language == 'ko' else words.en} ({found.reason})", err=True)
+        sys.exit(REFUSED)
+    try:
+        path.with_suffix(_RECEIPT).write_bytes(found.receipt.to_bytes())
+        path.with_suffix(_LEAF).write_bytes(found.leaf)
+    except OSError as error:
+        raise ConfigError(f"The receipt cannot be written: {error}.") from None
+    checkpoint = found.opened.checkpoint
+    seen = ", ".join(one.key.name for one in found.opened.cosigned)
+    where = f"entry {found.receipt.index} of the {checkpoint.size} of {checkpoint.origin}"
+    click.echo(f"filed: {where}, {f'seen by {seen}' if seen else 'accepted'}; {path.with_suffix(_RECEIPT)}")
+    if found.fault is not None:
+        click.echo(f"Too few witnesses have signed yet. Later: p2pworld file --again {path}", err=True)
+        sys.exit(UNWITNESSED)
+    sys.exit(0)

@@ -1,0 +1,53 @@
+"""What the city's log, as it is published here, has announced of all logs and their keys; read on as the log grows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from p2pworld.civic.announce import KeyHistory
+from p2pworld.errors import RemoteError
+from p2pworld.merkle.checkpoint import Checkpoint
+from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Tile, decode_bundle
+from shard_node.civic.folder import CHECKPOINT
+from shard_node.storage.journal import StorageFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from shard_node.civic.folder import PublishedLog
+
+__all__ = ["KeyBook"]
+
+
+class KeyBook:
+    """The announcements in the log in this folder, by those whom `roots` allow. Its calls block."""
+
+    def __init__(self, folder: PublishedLog, roots: Collection[bytes]) -> None:
+        self._folder = folder
+        self._history = KeyHistory(roots)
+
+    def read(self) -> KeyHistory:
+        """The history, up to the newest checkpoint in the folder.
+
+        Raises:
+            StorageFailed: the folder cannot be read.
+        """
+        note = self._folder.note(CHECKPOINT)
+        size = Checkpoint.parse(note.text).size if note else 0
+        while self._history.size < size:
+            number, skip = divmod(self._history.size, TILE_WIDTH)
+            for entry in self._bundle(Tile(ENTRIES, number, min(TILE_WIDTH, size - number * TILE_WIDTH)))[
+                skip:
+            ]:
+                self._history.take(entry)
+        return self._history
+
+    def _bundle(self, tile: Tile) -> list[bytes]:
+        for there in (tile, tile.widest):
+            data = self._folder.get(there)
+            if data is not None:
+                try:
+                    return decode_bundle(there, data)[: tile.width]
+                except RemoteError as error:
+                    raise StorageFailed("corrupt", f"{self._folder.path / there.path} is damaged.") from error
+        raise StorageFailed("corrupt", f"{self._folder.path / tile.path} is not there.")
