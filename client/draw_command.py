@@ -16,6 +16,9 @@ import click
 from shard_node.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from client.verify_leaves import BadLeaf
     from p2pworld.services.draw_log import Draw
 
 __all__ = ["draw"]
@@ -60,20 +63,22 @@ def _draws_of(log: Path, names: tuple[str, ...]) -> list[dict[str, Any]]:
     leaves: list[tuple[int, Filing, bytes]] = []
     count = 0
 
-    def keep(entry: bytes) -> None:
+    def take(entries: Sequence[bytes]) -> Callable[[], list[BadLeaf]]:
         nonlocal count
-        filing = parse_leaf(entry).filing
-        if filing.type in DRAW_TYPES:
-            leaves.append((count, filing, leaf_hash(entry)))
-        count += 1
+        for entry in entries:
+            filing = parse_leaf(entry).filing
+            if filing.type in DRAW_TYPES:
+                leaves.append((count, filing, leaf_hash(entry)))
+            count += 1
+        return list
 
     try:
         checkpoint = Checkpoint.parse(parse_note((log / "checkpoint").read_bytes()).text)
-        read = read_log(log, checkpoint.size, checkpoint.root, Wanted(check_entry=keep))
+        read = read_log(log, checkpoint.size, checkpoint.root, Wanted(check_leaves=take))
     except OSError as error:
         raise ConfigError(f"{error.filename} cannot be read: {error.strerror}.") from None
     except RemoteError as error:
-        raise ConfigError(f"{log / 'checkpoint'} is no checkpoint: {error}.") from None
+        raise ConfigError(f"{log} is no log: {error}.") from None
     if read.faults:
         raise ConfigError(f"{log} is not what its checkpoint says: {read.faults[0].sentence}.")
     there = {

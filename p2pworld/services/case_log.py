@@ -51,10 +51,6 @@ _PUBLIC: Final = (
     FieldRule("by", re.compile(r"[0-9a-f]{64}")),
     FieldRule("asked", re.compile(r"[0-9a-f]{128}")),
 )
-CASE_TYPES: Final[Mapping[str, TransactionType]] = {
-    "case-act": TransactionType("case-act", _PUBLIC, sealed=False),
-    "case-letter": TransactionType("case-letter", _PUBLIC, sealed=True),
-}
 SLOT_EVENT: Final = TransactionType(
     "slot-event",
     (
@@ -103,14 +99,24 @@ def act_fields(act: CaseAct, actor: Signer) -> dict[str, str]:
 
 def case_act_of(filing: Filing) -> CaseAct | Refusal | None:
     """The act that a filing is, None if it is none; `forbidden` if whoever is said to act did not sign it."""
-    declared = CASE_TYPES.get(filing.type)
-    if declared is None or not declared.accepts(filing.public):
+    if filing.type not in CASE_TYPES or not CASE_TYPES[filing.type].accepts(filing.public):
         return None
     entry, seen, action, amount, by, asked = (field.value for field in filing.public)
     act = CaseAct(filing.stream, int(entry), int(seen), action, int(amount), filing.key)
     if not verify(bytes.fromhex(by), act.statement(), bytes.fromhex(asked)):
         return refusal("forbidden")
     return act
+
+
+def _check(filing: Filing) -> Refusal | None:
+    act = case_act_of(filing)
+    return act if isinstance(act, Refusal) else None
+
+
+CASE_TYPES: Final[Mapping[str, TransactionType]] = {
+    name: TransactionType(name, _PUBLIC, sealed, _check)
+    for name, sealed in (("case-act", False), ("case-letter", True))
+}
 
 
 def who_acts(filing: Filing, about: Filing, roles: Mapping[bytes, Who]) -> Who | None:

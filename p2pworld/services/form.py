@@ -125,9 +125,9 @@ class FieldFault:
         """What the citizen reads, in `ko` or `en`."""
         if self.own:
             return self.own.get(language, self.own["en"])
-        english, korean = FIELD_REASONS[self.code]
+        words = FIELD_REASONS[self.code]
         label = self.label.get(language) or self.label.get("en") or self.field
-        return (korean if language == "ko" else english).format(field=label, limit=self.limit)
+        return (words.ko if language == "ko" else words.en).format(field=label, limit=self.limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ def act(n: int, seen: int, action: Action, by: Signer, minute: int, amount: int 
         "case-act", "city", signer.public, TEN + minute, tuple(Field(*each) for each in said.items())
     )
     submission = Submission(filing, signer.sign(filing.statement()))
-    assert check_submission(submission, "city", CASE_TYPES, TEN + minute) is None
+    assert check_submission(submission, "city", CASE_TYPES) is None
     assert len(submission.leaf(1).to_bytes()) < CIVIC_LEAF_BYTES_MAX
     return filing
 
@@ -106,7 +106,7 @@ def test_a_letter_seals_what_is_written() -> None:
         CASE_TYPES["case-letter"], "city", TEN, said, {"text": "사진을 보내 주세요."}, OFFICIAL,
         [sealing_public(b"o" * 32)], secrets,
     )  # fmt: skip
-    assert check_submission(letter, "city", CASE_TYPES, TEN) is None
+    assert check_submission(letter, "city", CASE_TYPES) is None
     assert isinstance(case_act_of(letter.filing), CaseAct)
 
 

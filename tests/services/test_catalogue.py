@@ -97,7 +97,7 @@ def test_from_its_form_into_the_log_and_out_at_the_office(service: Service) -> N
         [office],
         SECRETS,
     )
-    assert check_submission(submission, stream, CITY.types(), minute) is None
+    assert check_submission(submission, stream, CITY.types()) is None
     assert submission.sealed is not None
     opened = open_sealed(submission.filing, submission.sealed, OFFICE_SECRET)
     texts = {field.name: field.value for field in (*submission.filing.public, *opened.fields)}

@@ -101,7 +101,7 @@ class Log:
         }
         signer = PARTY[party if by is None else by]
         submission = file_draw_leaf(declared, STREAM, minute, fields, signer, seed)
-        assert check_submission(submission, STREAM, DRAW_TYPES, minute) is None
+        assert check_submission(submission, STREAM, DRAW_TYPES) is None
         entry = submission.leaf(1).to_bytes()
         refusal = self.draw.take(submission.filing, leaf_hash(entry))
         if refusal is None:

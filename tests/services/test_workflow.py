@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pworld import services
+from p2pworld.civic.reasons import REASONS
 from p2pworld.errors import LocalError, Refusal
 from p2pworld.limits import CASE_ACTS_MAX
 from p2pworld.services.deadlines import NEVER, Clock, statutory_days
@@ -106,7 +107,8 @@ def test_everything_has_its_words_in_korean_and_english() -> None:
     assert set(STATE_WORDS) == set(State)
     assert set(ACTION_WORDS) == set(Action)
     assert {tuple(words) for words in STATE_WORDS.values()} == {("ko", "en", "ja", "zh")}
-    for english, korean in SERVICE_REASONS.values():
+    for english, korean, again in SERVICE_REASONS.values():
+        assert not again
         assert english.endswith(".")
         assert korean.endswith(("요.", "다."))
         assert any("가" <= letter <= "힣" for letter in korean)
@@ -121,6 +123,7 @@ def test_each_reason_in_the_sources_has_its_sentences_and_each_sentence_its_use(
         for code in pair
     }
     assert used | either == set(SERVICE_REASONS)
+    assert not set(SERVICE_REASONS) & set(REASONS), "one code, one meaning"
 
 
 def test_the_page_is_what_the_tables_say() -> None:
