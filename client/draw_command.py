@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,22 +54,27 @@ def draw(logs: tuple[Path, ...], names: tuple[str, ...], as_json: bool) -> None:
 def _draws_of(log: Path, names: tuple[str, ...]) -> list[dict[str, Any]]:
     """What is to be said of each draw in this folder."""
     from client.verify_log import Wanted, read_log
-    from p2pworld.civic.transaction import Filing, parse_leaf
+    from p2pworld.civic.transaction import Filing, parse_leaf, verify_filing
     from p2pworld.errors import RemoteError
     from p2pworld.merkle.checkpoint import Checkpoint
     from p2pworld.merkle.note import parse_note
     from p2pworld.merkle.tree import leaf_hash
     from p2pworld.services.draw_log import DRAW_TYPES, recompute
 
-    leaves: list[tuple[int, Filing, bytes]] = []
+    leaves: defaultdict[tuple[str, str], list[tuple[int, Filing, bytes]]] = defaultdict(list)
+    unsigned: defaultdict[tuple[str, str], list[tuple[int, str, str]]] = defaultdict(list)
     count = 0
 
     def take(entries: Sequence[bytes]) -> Callable[[], list[BadLeaf]]:
         nonlocal count
         for entry in entries:
-            filing = parse_leaf(entry).filing
-            if filing.type in DRAW_TYPES:
-                leaves.append((count, filing, leaf_hash(entry)))
+            leaf = parse_leaf(entry)
+            filing = leaf.filing
+            if filing.type in DRAW_TYPES and filing.public and filing.public[0].name == "draw":
+                which = filing.stream, filing.public[0].value
+                leaves[which].append((count, filing, leaf_hash(entry)))
+                if not verify_filing(filing, leaf.sig):
+                    unsigned[which].append((count, "civic-signature", "its own key did not sign this leaf"))
             count += 1
         return list
 
@@ -81,18 +87,13 @@ def _draws_of(log: Path, names: tuple[str, ...]) -> list[dict[str, Any]]:
         raise ConfigError(f"{log} is no log: {error}.") from None
     if read.faults:
         raise ConfigError(f"{log} is not what its checkpoint says: {read.faults[0].sentence}.")
-    there = {
-        (f.stream, f.public[0].value): None for _, f, _ in leaves if f.public and f.public[0].name == "draw"
-    }
     document = []
-    for stream, name in there:
+    for (stream, name), mine in leaves.items():
         if names and name not in names:
             continue
-        mine = [leaf for leaf in leaves if leaf[1].stream == stream]
-        drawn, faults = recompute(stream, name, [(filing, digest) for _, filing, digest in mine])
-        document.append(
-            _document(drawn, [(mine[i][0], refusal.reason, refusal.sentence) for i, refusal in faults])
-        )
+        drawn, refused = recompute(stream, name, [(filing, digest) for _, filing, digest in mine])
+        faults = [(mine[i][0], refusal.reason, refusal.sentence) for i, refusal in refused]
+        document.append(_document(drawn, sorted(faults + unsigned[stream, name])))
     return document
 
 

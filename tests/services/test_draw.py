@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from p2pworld.civic.transaction import Filing, check_submission
+from p2pworld.civic.transaction import Filing, check_submission, parse_leaf
 from p2pworld.crypto.keys import Signer
 from p2pworld.errors import LocalError, Refusal
 from p2pworld.merkle.tree import leaf_hash
@@ -404,3 +405,14 @@ def test_the_command_says_which_leaf_cannot_stand_where_it_does(tmp_path: Path) 
     write_log(tmp_path / "half", half.entries, [len(half.entries)])
     code, said = run(tmp_path / "half")
     assert (code, said["draws"][0]["ready"], said["draws"][0]["order"]) == (2, False, None)
+
+
+def test_a_leaf_whose_minute_was_altered_is_wrong(tmp_path: Path) -> None:
+    log = over(4)
+    leaf = parse_leaf(log.entries[5])
+    log.entries[5] = replace(leaf, filing=replace(leaf.filing, minute=leaf.filing.minute + 1)).to_bytes()
+    (tmp_path / "log").mkdir()
+    write_log(tmp_path / "log", log.entries, [len(log.entries)])
+    code, said = run(tmp_path / "log")
+    assert code == 1
+    assert [(f["entry"], f["reason"]) for f in said["draws"][0]["faults"]] == [(5, "civic-signature")]
