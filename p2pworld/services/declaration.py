@@ -471,6 +471,13 @@ def _attachments(table: Table) -> Attachments:
 
 def _check_whole(service: Service) -> None:
     """What takes two parts of a service to see."""
+    for name in ("facility", "slot") if service.places else ():
+        if name not in service.public:
+            raise Wrong("public", f"is to have {name!r}: everybody can see which places are taken.")
+    if service.deadline.field and service.deadline.field not in service.public:
+        raise Wrong(
+            "deadline.by", "is to be a public field: everybody can see whether an answer was in time."
+        )
     files = [field for field in service.form.fields if field.format == "file"]
     if bool(files) != (service.attachments is not None):
         raise Wrong(

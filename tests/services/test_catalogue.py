@@ -332,6 +332,18 @@ def test_what_is_wrong_is_said_with_the_line_and_one_sentence(old: str, new: str
     assert fault.endswith(".")
 
 
+def test_what_everybody_must_be_able_to_see_is_public() -> None:
+    terms = 'amount = 7\nby = "kind"\n\n[[deadline.terms]]\nchoice = "sick"\ncount = "days"\namount = 30\n'
+    assert "deadline.by: is to be a public field" in fault_of(
+        ('public = ["kind"]\n', ""), ("amount = 7\n", terms)
+    )
+    booked = CITY.services["drum-jam"]
+    text = (DECLARED / "tourism" / "drum-jam.toml").read_text(encoding="utf-8")
+    assert booked.public == ("facility", "slot", "instrument")
+    (fault,) = read_catalogue([*PACKAGE, Source("jam.toml", text.replace('["facility", ', "[", 1))]).faults
+    assert str(fault).startswith("jam.toml:6: public: is to have 'facility'")
+
+
 def test_more_than_can_be_sealed_is_refused_before_anybody_fills_it_in() -> None:
     long = '[form.properties.t{}]\ntype = "string"\nmaxLength = 10000\nlabel = {{ ko = "글", en = "Text" }}\n'
     fault = fault_of(
