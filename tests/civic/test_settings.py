@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from p2pworld.world.proposals import StreamClaim
 from shard_node.civic.desk import CivicDesk
 from shard_node.civic.engines import open_civic_store
 from shard_node.civic.postgres import PostgresCivicStore
+from shard_node.civic.settings import read_signers
 from shard_node.civic.sqlite import SqliteCivicStore
 from shard_node.config import parse
 from shard_node.coordination import SqliteCoordination
@@ -72,6 +74,55 @@ def test_what_is_wrong_is_named(folder: Path, told: dict[str, Any], said: str) -
     with pytest.raises(ConfigError, match=re.escape(said)) as caught:
         store_of(folder, **told)
     assert "hush" not in str(caught.value)
+
+
+KEY = "ab" * 32
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("streams", "[]", "civic.streams is missing or empty"),
+        ("streams", '["City"]', "civic.streams holds 'City'"),
+        ("streams", '["a/b"]', "civic.streams holds 'a/b'"),
+        ("streams", '["city", "city"]', "civic.streams names 'city' twice"),
+        ("streams", str([f"s{n}" for n in range(33)]), "civic.streams are more than 32"),
+        ("origin", '"seoul example"', "civic.origin is 'seoul example'"),
+        ("origin", f'"{"o" * 251}"', "civic.origin is"),
+        ("quorum", "1", "civic.quorum is 1, and there are fewer witnesses"),
+        ("witness", '[{ url = "http://a", vkey = "x" }]', "civic.witness.vkey is 'x'"),
+        ("witness", '[{ url = "ftp://a", vkey = "x" }]', "civic.witness.url is 'ftp://a'"),
+        ("witness", '"w"', "civic.witness must be at most 30 tables: write [[civic.witness]]"),
+        ("office", '[{ stream = "city", name = "a", key = "12" }]', "civic.office.key holds '12'"),
+        ("office", f'[{{ stream = "jung", name = "a", key = "{KEY}" }}]', "civic.office is for 'jung'"),
+        (
+            "office",
+            f'[{{ stream = "city", name = "a", key = "{KEY}", b = 1 }}]',
+            "civic.office.b is not a known key",
+        ),
+        ("desks", '["12"]', "civic.desks holds '12'"),
+        ("rest", "1", "civic.rest is not a known key"),
+    ],
+)
+def test_what_cannot_be_of_a_log_is_named(folder: Path, key: str, value: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(said)):
+        parse(document("sqlite", {("civic", key): value}), folder)
+
+
+def test_a_stream_in_a_file_is_claimed_for_this_disk_and_one_in_a_database_for_all(folder: Path) -> None:
+    file = parse(document("sqlite"), folder).civic
+    assert file is not None
+    assert file.claims == (StreamClaim("city", shared=False),)
+    assert replace(file, store=store_of(folder, dsn=DSN)).claims == (StreamClaim("city", shared=True),)
+
+
+@pytest.mark.parametrize("text", ["", "no key", "-----BEGIN PRIVATE KEY-----"])
+def test_a_key_file_that_holds_none_is_missed(folder: Path, text: str) -> None:
+    (folder / "any.pem").write_text(text)
+    config = parse(document("sqlite"), folder).civic
+    assert config is not None
+    with pytest.raises(ConfigError, match=r"civic\.key_file names .*any\.pem, which holds no key"):
+        read_signers(config)
 
 
 def test_a_password_that_is_not_in_the_environment_is_missed(
