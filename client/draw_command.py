@@ -103,6 +103,7 @@ def _document(drawn: Draw, faults: list[tuple[int, str, str]]) -> dict[str, Any]
         "stream": drawn.stream,
         "draw": drawn.name,
         "places": drawn.places,
+        "parties": [key.hex() for key in drawn.keys],
         "entries": len(drawn.entries),
         "closed": drawn.closed,
         "ready": ready,
@@ -122,6 +123,8 @@ def _say(one: dict[str, Any]) -> None:
     click.echo(f"{head}  {one['entries']} in the draw for {one['places']} places")
     for fault in one["faults"]:
         click.echo(f"       entry {fault['entry']}: {fault['reason']}: {fault['sentence']}")
+    for party, key in enumerate(one["parties"]):
+        click.echo(f"       {'party ' + str(party) if party else 'office '}      {key}")
     for party in one["helped"]:
         click.echo(f"       party {party} did not reveal its secret: the others did")
     if not one["ready"]:

@@ -10,7 +10,8 @@
 Each is signed by a party, over its stream, type, key and fields, beside the filing's own key. `Draw.take` is given one
 leaf after another and says why one cannot stand where it does: the log's holder asks before it takes a leaf, and
 whoever verifies asks for those in the log. What is found wrong later was taken by a holder that did not do as it
-should.
+should. Whether the keys in an opening are those of the office and of independent parties is for the holder to know, and
+for whoever verifies to compare with what the city has announced.
 """
 
 from __future__ import annotations

@@ -50,7 +50,6 @@ from p2pworld.services.workflow import Action
 from shard_node.cli import main
 from tests.client.logs_on_disk import write_log
 from tests.services.test_reservations import RULES, TEN, offer
-from tests.vectors.generate_draw import vectors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -190,9 +189,7 @@ def test_a_stranger_gets_the_same_order_from_the_log() -> None:
 
 
 def test_the_published_vectors_are_these() -> None:
-    published = json.loads(VECTORS.read_text(encoding="utf-8"))
-    assert published == vectors(), "python -m tests.vectors.generate_draw writes them anew"
-    for vector in published:
+    for vector in json.loads(VECTORS.read_text(encoding="utf-8")):
         shares = {
             (int(name[0]), int(name[2])): bytes.fromhex(text) for name, text in vector["shares"].items()
         }
@@ -380,6 +377,7 @@ def test_the_command_recomputes_a_draw_from_a_log_as_it_is_published(tmp_path: P
         True,
         [],
     )
+    assert draw["parties"] == [party.public.hex() for party in PARTY]
     words = CliRunner().invoke(main, ["verify", "draw", str(tmp_path / "log"), "--draw", NAME]).output
     assert f"drawn       1  {log.draw.order[0]}" in words
     assert run(tmp_path / "log", "--draw", "nowhere/2026-05-02T08:00")[0] == 2

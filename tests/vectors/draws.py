@@ -6,8 +6,6 @@ python -m tests.vectors.generate_draw
 from __future__ import annotations
 
 import hashlib
-import json
-from pathlib import Path
 from typing import Any
 
 from p2pworld.services.draw import (
@@ -22,14 +20,12 @@ from p2pworld.services.draw import (
     ticket_of,
 )
 
-PATH = Path(__file__).parent / "draw.json"
-
 
 def _bytes(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def vectors() -> list[dict[str, Any]]:
+def draws() -> list[dict[str, Any]]:
     """A draw with nobody in it, one with a few people, and one where residents come first."""
     return [
         _vector(name, people, residents)
@@ -60,7 +56,3 @@ def _vector(name: str, people: int, residents: int) -> dict[str, Any]:
         "order": list(order),
         "outcome": order_digest(order),
     }
-
-
-if __name__ == "__main__":
-    PATH.write_text(json.dumps(vectors(), indent=1) + "\n", encoding="utf-8")
