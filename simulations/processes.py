@@ -297,18 +297,17 @@ class City:
         if not key.exists():
             _write_secret(key, Signer.from_seed(os.urandom(32)).to_pem())
             _write_secret(office, secret_text(os.urandom(32)))
-        for_office = self.office_key.hex()
+        offices = ", ".join(
+            f'{{ stream = "{stream}", name = "office", key = "{self.office_key.hex()}" }}'
+            for stream in streams
+        )
         for node in nodes:
             with node.config.open("a", encoding="utf-8") as config:
                 config.write(
                     f'\n[civic]\norigin = "{ORIGIN}"\nstreams = {json.dumps(list(streams))}\n'
                     f"store = {store or json.dumps(f'{node.name}.civic')}\n"
-                    f'publish = "{node.name}-log"\nkey_file = "civic.key"\n'
+                    f'publish = "{node.name}-log"\nkey_file = "civic.key"\noffice = [{offices}]\n'
                 )
-                for stream in streams:
-                    config.write(
-                        f'[[civic.office]]\nstream = "{stream}"\nname = "office"\nkey = "{for_office}"\n'
-                    )
         signer = Signer.from_text(key.read_text(encoding="utf-8"))
         return {stream: NoteSigner(f"{ORIGIN}/{stream}", signer).key.text for stream in streams}
 
