@@ -269,7 +269,70 @@ def rewrap(config_path: Path, stream: str, old_path: Path, new_text: str) -> Non
         raise SystemExit(WRONG)
 
 
+@civic.command("open")
+@CONFIG
+@click.argument("stream")
+@click.argument("index", type=click.IntRange(min=0))
+@click.option(
+    "--key",
+    "key_path",
+    type=click.Path(path_type=Path, exists=True),
+    required=True,
+    help="The office's secret, from `p2pworld keys office`.",
+)
+@JSON
+def open_(config_path: Path, stream: str, index: int, key_path: Path, as_json: bool) -> None:
+    """Read what was sealed for the office with entry INDEX of STREAM. The node may be running.
+
+    Exit code 4: nothing is sealed with it any more, or it was sealed for another office.
+    """
+    import trio
+
+    from p2pworld.crypto.seal import secret_of_text
+    from p2pworld.errors import LocalError, RemoteError
+    from shard_node.civic.opening import open_entry
+
+    config = _logs(config_path)
+    if config.store.path is not None and not config.store.path.exists():
+        raise ConfigError(
+            f"There is no store at {config.store.path}: name the configuration of a node that has it."
+        )
+    try:
+        secret = secret_of_text(key_path.read_text("utf-8"))
+        with _said():
+            opened = trio.run(open_entry, config.store, stream, index, secret)
+    except (LocalError, OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"This entry cannot be opened: {error}.") from None
+    except RemoteError as error:
+        click.echo(f"wrong  entry {index} of {stream}: {error}")
+        raise SystemExit(WRONG) from None
+    filing, private = opened.leaf.filing, opened.private
+    public = {field.name: field.value for field in filing.public}
+    if as_json:
+        sealed = private and {
+            "identity": private.identity.hex(),
+            "fields": {field.name: field.value for field in private.fields},
+        }
+        plain = {"type": filing.type, "minute": filing.minute, "key": filing.key.hex(), "public": public}
+        click.echo(json.dumps(plain | {"sealed": sealed}, ensure_ascii=False))
+    else:
+        click.echo(f"entry {index} of {stream}: {filing.type}, {_time(filing.minute)}")
+        for name, value in public.items():
+            click.echo(f"  {name} (public): {value}")
+        if private is not None:
+            click.echo(f"  signed by: {private.identity.hex()}")
+            for field in private.fields:
+                click.echo(f"  {field.name}: {field.value}")
+    if private is None and filing.sealed:
+        click.echo("what was sealed with it is not there any more: it was erased, or lost", err=True)
+        raise SystemExit(WRONG)
+
+
 # ---- what they share
+
+
+def _time(minute: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(minute * 60))
 
 
 def _logs(config_path: Path) -> CivicConfig:

@@ -85,7 +85,7 @@ def _bots(city: City, bots: int, seconds: float, seed: int) -> list[str]:
     return [*arguments, "--official", *map(str, city.official)]
 
 
-def _run(city: City, bots: int, seconds: float | None, seed: int, show: Show) -> dict[str, Any]:
+def _run(city: City, log_key: str, bots: int, seconds: float | None, seed: int, show: Show) -> dict[str, Any]:
     """The whole demo after the nodes were started; the figures of the bots, and of the nodes at the end."""
     wait_ready(city, show)
     regions = sum(len(node.cells) for node in city.nodes)
@@ -94,7 +94,9 @@ def _run(city: City, bots: int, seconds: float | None, seed: int, show: Show) ->
     for node in city.nodes:
         show.say(f"  {node.name}   {node.web_url}   {node.play_url}   {len(node.cells)} regions")
     show.say(
-        f"Its civic log: file by POST {city.nodes[-1].web_url}/civic/file, read it at /log/city/checkpoint."
+        f"Its civic log, at {city.nodes[-1].web_url}/log/city/checkpoint, takes what any node is given:\n"
+        f"  python3 run.py file --node {city.nodes[-1].web_url} --stream city --topic parks --text 'A bench is broken.'"
+        f" --key '{log_key}' --office {city.office_key.hex()}"
     )
     swarm, wake = People(city, _bots(city, bots, seconds or FOREVER_S, seed)), Wake(city, show)
     try:
@@ -171,7 +173,7 @@ def demo(
         else:
             bell_s, more = 0.0, {}
         city = City(place, nodes, places_around(), side_m, **more)
-        city.keep_logs(["city"], city.nodes[:1])
+        log_key = city.keep_logs(["city"], city.nodes[:1])["city"]
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     with city, nullcontext() if not console.is_terminal else Live(console=console) as live:
@@ -181,7 +183,7 @@ def demo(
             if festival:
                 seen = play(city, bots, seed, evening, bell_s, side_m, show)
             else:
-                figures = _run(city, bots, seconds, seed, show)
+                figures = _run(city, log_key, bots, seconds, seed, show)
         except KeyboardInterrupt:
             show.say("ending")
         except (DemoFailed, OSError) as error:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from p2pworld.crypto.keys import NodeKeys, Signer
+from p2pworld.crypto.seal import sealing_public, secret_of_text, secret_text
 from p2pworld.geometry import Cell, cover_gaps, level_of_side_m
 from p2pworld.grants import grant_to_text, sign_grant
 from p2pworld.limits import TICK_MS
@@ -292,18 +293,28 @@ class City:
 
         `store` is the value of their `civic.store`: by default each has a file of its own.
         """
-        key = self.folder / "civic.key"
+        key, office = self.folder / "civic.key", self.folder / "office.secret"
         if not key.exists():
             _write_secret(key, Signer.from_seed(os.urandom(32)).to_pem())
+            _write_secret(office, secret_text(os.urandom(32)))
+        offices = ", ".join(
+            f'{{ stream = "{stream}", name = "office", key = "{self.office_key.hex()}" }}'
+            for stream in streams
+        )
         for node in nodes:
             with node.config.open("a", encoding="utf-8") as config:
                 config.write(
                     f'\n[civic]\norigin = "{ORIGIN}"\nstreams = {json.dumps(list(streams))}\n'
                     f"store = {store or json.dumps(f'{node.name}.civic')}\n"
-                    f'publish = "{node.name}-log"\nkey_file = "civic.key"\n'
+                    f'publish = "{node.name}-log"\nkey_file = "civic.key"\noffice = [{offices}]\n'
                 )
         signer = Signer.from_text(key.read_text(encoding="utf-8"))
         return {stream: NoteSigner(f"{ORIGIN}/{stream}", signer).key.text for stream in streams}
+
+    @property
+    def office_key(self) -> bytes:
+        """Whom what is filed is sealed for, once there are logs."""
+        return sealing_public(secret_of_text((self.folder / "office.secret").read_text(encoding="utf-8")))
 
     @property
     def play_urls(self) -> list[str]:

@@ -408,6 +408,28 @@ def test_an_office_changes_its_key_and_everything_is_still_what_was_signed_for(h
     assert civic(home, *map(str, rewrap))[1].startswith("jongno: 1 were wrapped")
 
 
+def test_an_office_reads_what_is_sealed_for_it_and_nobody_else_does(home: Path) -> None:
+    live(home, 1, 0, 1, erased=(1,))
+    (home / "office.key").write_text(secret_text(bytes([40]) * 32))
+    (home / "other.key").write_text(secret_text(bytes([41]) * 32))
+    key = ("--key", str(home / "office.key"))
+    code, said = civic(home, "open", STREAM, "0", *key)
+    assert code == 0
+    assert "topic (public): parks" in said
+    assert "text: text" in said
+    told = json.loads(civic(home, "open", STREAM, "0", *key, "--json")[1])
+    assert told["sealed"]["fields"] == {"text": "text"}
+    code, said = civic(home, "open", STREAM, "1", *key)
+    assert (code, "text: text" in said, "erased" in said) == (4, False, True)
+    assert civic(home, "open", STREAM, "2", *key)[0] == 0  # the erasure itself: nothing was sealed
+    code, said = civic(home, "open", STREAM, "0", "--key", str(home / "other.key"))
+    assert (code, said) == (4, "wrong  entry 0 of jongno: this was not sealed for this office\n")
+    for stream, index in ((STREAM, "3"), ("mapo", "0")):
+        code, said = civic(home, "open", stream, index, *key)
+        assert (code, f"none of number {index}" in said) == (2, True)
+    assert civic(home, "open", STREAM, "0", "--key", str(home / "log.key"))[0] == 2
+
+
 def test_a_wrap_that_does_not_open_is_named(home: Path) -> None:
     live(home, 1, 0)
     wrong = seal(sealing_public(bytes([41]) * 32), bytes(32))
