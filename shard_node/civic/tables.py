@@ -99,7 +99,9 @@ def refuse_foreign(db: sqlite3.Connection, path: Path) -> bool:
     (schema,) = db.execute("PRAGMA user_version").fetchone()
     try:
         tables = [(sql or b"").decode() for (sql,) in db.execute("SELECT sql FROM sqlite_master")]
-    except UnicodeDecodeError as error:  # the module itself fails over names of columns, and messages that quote them
+    except (
+        UnicodeDecodeError
+    ) as error:  # the module itself fails over names of columns, and messages that quote them
         raise StorageFailed("corrupt", f"The civic store {path} has a damaged schema.") from error
     if (application_id, schema, tables) == (0, 0, []):
         return False
