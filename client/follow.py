@@ -17,17 +17,17 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from client.verify_log import Fault
 from p2pworld.civic.fork import Fork, prove_fork
 from p2pworld.civic.witness import checkpoint_path
-from p2pworld.errors import LocalError, RemoteError
+from p2pworld.errors import RemoteError
 from p2pworld.limits import LOG_ENTRY_BYTES_MAX, NOTE_BYTES_MAX
 from p2pworld.merkle.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from p2pworld.merkle.note import parse_note
 from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Edge, Tile, TileHashes, decode_bundle
 from p2pworld.merkle.tree import HASH_BYTES
+from shard_node.http_client import parse_web_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,8 +61,7 @@ def fetch_from(url: str) -> Callable[[str, int], bytes | None]:
     Raises:
         LocalError: it is no address of the web.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise LocalError(f"{url} does not begin with http:// or https://")
+    parse_web_url(url)
 
     def fetch(path: str, bytes_max: int) -> bytes | None:
         try:

@@ -31,6 +31,7 @@ from p2pworld.limits import (
     CIVIC_LEAF_BYTES_MAX,
     CIVIC_SEALED_BYTES_MAX,
     CIVIC_SUBMISSION_BYTES_MAX,
+    CIVIC_TEXT_MAX,
 )
 from p2pworld.messages.fields import U16, U32, U53, Code, Key, Nonce, Signature, Size
 from p2pworld.wire.codec import Canonical, unpack_map
@@ -79,7 +80,7 @@ class Field:
     """One thing that is said, as text; the type of the transaction says what it may look like."""
 
     name: Code
-    value: Annotated[str, Size(0, 20_000)]
+    value: Annotated[str, Size(0, CIVIC_TEXT_MAX)]
 
 
 Fields = Annotated[tuple[Field, ...], Size(0, 32)]
