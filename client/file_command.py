@@ -177,8 +177,7 @@ def _write(
         raise ConfigError(f"It cannot be filed so: {error}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{identity} cannot be used: {error}.") from None
-    parts = {"seed": secrets.seed, "blob_key": secrets.blob_key, "nonce": secrets.nonce}
-    return submission, "".join(f"{name} {value.hex()}\n" for name, value in parts.items())
+    return submission, secrets.to_text()
 
 
 def keep(path: Path, submission: Submission, secrets: str) -> None:
