@@ -52,7 +52,7 @@ def test_whatever_is_told_as_a_field_is_one_that_is_written() -> None:
                     pass
                 case _:
                     continue
-            told |= {key.value for key in keys if isinstance(key, ast.Constant)}
+            told |= {str(key.value) for key in keys if isinstance(key, ast.Constant)}
     assert {"reason", "witness", "stream"} <= told <= set(FIELDS)
 
 
