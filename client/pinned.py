@@ -81,15 +81,7 @@ def read_pinned(path: Path) -> Pinned:
         return Pinned(
             {str(name): tuple(_span(one) for one in told["history"]) for name, told in streams.items()}
         )
-    except (
-        LocalError,
-        RemoteError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        RecursionError,
-    ) as error:
+    except (LocalError, RemoteError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise LocalError(
             f"{path} is no list of keys, as `p2pworld audit keys --json` makes one: {error}"
         ) from None
