@@ -12,9 +12,10 @@ from shard_node.civic.folder import CHECKPOINT
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from p2pworld.merkle.note import VerifierKey
     from shard_node.civic.folder import PublishedLog
 
-__all__ = ["KeyBook"]
+__all__ = ["KeyBook", "announced_keys"]
 
 
 class KeyBook:
@@ -37,3 +38,13 @@ class KeyBook:
             for entry in self._folder.bundle(number, size)[skip:]:
                 self._history.take(entry)
         return self._history
+
+
+def announced_keys(city: PublishedLog, roots: Collection[bytes], stream: str) -> tuple[VerifierKey, ...]:
+    """Every key that the city's log in this folder has ever announced for the log of `stream`; this blocks.
+
+    Raises:
+        StorageFailed: the folder cannot be read.
+    """
+    announced = KeyBook(city, roots).read().streams.get(stream, ())
+    return tuple(dict.fromkeys(key for one in announced for key in one.announcement.keys))
