@@ -15,11 +15,12 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from client.verify_command import read_policy
+from p2pworld.limits import CIVIC_SUBMISSION_BYTES_MAX, CIVIC_TEXT_MAX
 from shard_node.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["NODE", "WAIT", "bring", "file", "finish"]
 
 REFUSED, UNANSWERED, UNWITNESSED = 1, 3, 4
-TEXT_BYTES_MAX: Final = 60_000
 _SUBMISSION, _RECEIPT, _LEAF, _SECRETS = ".submission", ".tlog-proof", ".leaf", ".secrets"
 
 NODE = click.option(
@@ -100,7 +100,9 @@ def file(
         raise ConfigError("Give --stream, --topic and --text, or --again with what was written before.")
     trust, pinned = _trusted(pinned_path, key_texts, quorum)
     offices = _offices(office_texts, pinned, stream)
-    said = sys.stdin.read(TEXT_BYTES_MAX + 1) if text == "-" else text
+    said = sys.stdin.read(CIVIC_TEXT_MAX + 1) if text == "-" else text
+    if len(said) > CIVIC_TEXT_MAX:
+        raise ConfigError(f"The text is longer than {CIVIC_TEXT_MAX} characters: shorten it.")
     submission, secrets = _write(stream, topic, said, offices, identity or out / "identity.key")
     path = out / f"{submission.filing.key.hex()[:16]}{_SUBMISSION}"
     keep(path, submission, secrets)
@@ -175,8 +177,7 @@ def _write(
         raise ConfigError(f"It cannot be filed so: {error}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{identity} cannot be used: {error}.") from None
-    parts = {"seed": secrets.seed, "blob_key": secrets.blob_key, "nonce": secrets.nonce}
-    return submission, "".join(f"{name} {value.hex()}\n" for name, value in parts.items())
+    return submission, secrets.to_text()
 
 
 def keep(path: Path, submission: Submission, secrets: str) -> None:
@@ -200,7 +201,8 @@ def read_submission(path: Path) -> Submission:
     from p2pworld.errors import RemoteError
 
     try:
-        return parse_submission(path.read_bytes())
+        with path.open("rb") as file:
+            return parse_submission(file.read(CIVIC_SUBMISSION_BYTES_MAX + 1))
     except RemoteError as error:
         raise ConfigError(f"{path} is no submission: {error}.") from None
     except OSError as error:

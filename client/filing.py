@@ -171,7 +171,7 @@ class Filer:
     def _take_refusal(self, url: str, answer: Answer) -> None:
         try:
             reason = json.loads(answer.body)["reason"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):  # nested too deeply, on purpose
             reason = None
         if not isinstance(reason, str) or reason not in REASONS:
             self._told(url, f"does not take it ({answer.status}), and does not say why")

@@ -17,17 +17,17 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 from client.verify_log import Fault
 from p2pworld.civic.fork import Fork, prove_fork
 from p2pworld.civic.witness import checkpoint_path
-from p2pworld.errors import LocalError, RemoteError
+from p2pworld.errors import RemoteError
 from p2pworld.limits import LOG_ENTRY_BYTES_MAX, NOTE_BYTES_MAX
 from p2pworld.merkle.checkpoint import Checkpoint, SignedCheckpoint, open_checkpoint
 from p2pworld.merkle.note import parse_note
 from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Edge, Tile, TileHashes, decode_bundle
 from p2pworld.merkle.tree import HASH_BYTES
+from shard_node.http_client import parse_web_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from client.policy import Policy
 
-__all__ = ["FOLLOW_BUNDLES", "FolderTiles", "Follower", "Step", "fetch_from"]
+__all__ = ["FOLLOW_BUNDLES", "FolderTiles", "Follower", "Step", "fetch_bundle", "fetch_from"]
 
 ASK_S: Final = 30.0
 FOLLOW_BUNDLES: Final = 16  # appended at once: 4 096 entries
@@ -61,8 +61,7 @@ def fetch_from(url: str) -> Callable[[str, int], bytes | None]:
     Raises:
         LocalError: it is no address of the web.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
-        raise LocalError(f"{url} does not begin with http:// or https://")
+    parse_web_url(url)
 
     def fetch(path: str, bytes_max: int) -> bytes | None:
         try:
@@ -80,6 +79,28 @@ def fetch_from(url: str) -> Callable[[str, int], bytes | None]:
         return data
 
     return fetch
+
+
+def fetch_bundle(fetch: Callable[[str, int], bytes | None], number: int, size: int) -> list[bytes]:
+    """The entries of bundle `number` in a log of `size`, from its partial file, or where that is gone the whole one.
+
+    Raises:
+        RemoteError: neither is there (`tile-missing`), or it is no bundle (`decode_bundle`'s reasons).
+        OSError: nothing answers.
+    """
+    tile = Tile(ENTRIES, number, min(TILE_WIDTH, size - number * TILE_WIDTH))
+    data = fetch(tile.path, _BUNDLE_BYTES_MAX)
+    if data is not None:
+        return decode_bundle(tile, data)
+    whole = _must(fetch, tile.widest.path, _BUNDLE_BYTES_MAX)
+    return decode_bundle(tile.widest, whole)[: tile.width]
+
+
+def _must(fetch: Callable[[str, int], bytes | None], path: str, bytes_max: int) -> bytes:
+    data = fetch(path, bytes_max)
+    if data is None:
+        raise RemoteError("tile-missing", f"{path} is not there")
+    return data
 
 
 class FolderTiles:
@@ -145,7 +166,7 @@ class Follower:
         data = b""
         witnessed: SignedCheckpoint | None = None
         try:
-            data = self._must(_CHECKPOINT, NOTE_BYTES_MAX)
+            data = _must(self._fetch, _CHECKPOINT, NOTE_BYTES_MAX)
             newest = self._open(data, quorum=False)
             size = newest.checkpoint.size
             fault, fork = self.compare(newest)
@@ -236,7 +257,7 @@ class Follower:
             for _ in range(FOLLOW_BUNDLES):
                 at = edge.size + len(entries)
                 if at < size:
-                    entries += self._bundle(at // TILE_WIDTH, size)[at % TILE_WIDTH :]
+                    entries += fetch_bundle(self._fetch, at // TILE_WIDTH, size)[at % TILE_WIDTH :]
             edge, files = edge.append(entries)
             for file in files:
                 self._write(file.tile.path, file.data)
@@ -249,20 +270,6 @@ class Follower:
             )
         self._write(_CHECKPOINT, opened.note.to_bytes())
         self._edge, self._last = edge, opened
-
-    def _bundle(self, number: int, size: int) -> list[bytes]:
-        tile = Tile(ENTRIES, number, min(TILE_WIDTH, size - number * TILE_WIDTH))
-        data = self._fetch(tile.path, _BUNDLE_BYTES_MAX)
-        if data is not None:
-            return decode_bundle(tile, data)
-        whole = self._must(tile.widest.path, _BUNDLE_BYTES_MAX)
-        return decode_bundle(tile.widest, whole)[: tile.width]
-
-    def _must(self, path: str, bytes_max: int) -> bytes:
-        data = self._fetch(path, bytes_max)
-        if data is None:
-            raise RemoteError("tile-missing", f"{path} is not there")
-        return data
 
     def _write(self, path: str, data: bytes) -> None:
         """The whole file or the one before, whenever the machine stops."""

@@ -1,8 +1,9 @@
 """`p2pworld audit keys`: which key counted for which log when, as the city's own log has it.
 
-The log is verified first, entry by entry, under the key that the caller gives; what it announces is believed only of
-those to whom one of the given root keys has granted it. With --json this is the list that `p2pworld file --pinned`
-takes. Exit codes: 0; 1, the log is not what it signed; 2, wrong use, or it cannot be read.
+The log is verified first, entry by entry, under the key that the caller gives, or a later one that the log announces
+for itself; what it announces is believed only of those to whom one of the given root keys has granted it. With --json
+this is the list that `p2pworld file --pinned` takes. Exit codes: 0; 1, the log is not what it signed; 2, wrong use, or
+it cannot be read.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import sys
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -60,9 +61,11 @@ def keys(
     from p2pworld.civic.announce import KeyHistory
 
     policy = read_policy(key_texts, quorum, policy_path)
-    history = KeyHistory([_root(text) for text in roots])
+    root_keys = [_root(text) for text in roots]
+    history = KeyHistory(root_keys)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(log) if Path(log).is_dir() else Path(scratch)
+        policy = _with_later_keys(log, folder, policy, root_keys)
         if folder == Path(scratch):
             _copy(log, folder, policy)
         _read(folder, policy, history)
@@ -86,6 +89,30 @@ def _root(text: str) -> bytes:
     if len(key) != 32:
         raise ConfigError(f"--root is {text!r}: give the 64 hex digits that `p2pworld keys show` prints.")
     return key
+
+
+def _with_later_keys(log: str, folder: Path, policy: Policy, roots: list[bytes]) -> Policy:
+    """Raises ConfigError."""
+    from client.follow import fetch_from
+    from client.later_keys import with_later_keys
+    from client.verify_log import Fault
+    from p2pworld.errors import LocalError, RemoteError
+
+    def read(path: str, bytes_max: int) -> bytes | None:
+        try:
+            with (folder / path).open("rb") as file:
+                return file.read(bytes_max + 1)
+        except FileNotFoundError:
+            return None
+
+    try:
+        return with_later_keys(policy, read if folder == Path(log) else fetch_from(log), roots)
+    except LocalError as error:
+        raise ConfigError(f"{error}.") from None
+    except RemoteError as error:
+        _end([Fault(error.reason, str(error))], log)
+    except OSError as error:
+        raise ConfigError(f"{log} cannot be read: {error}.") from None
 
 
 def _copy(url: str, folder: Path, policy: Policy) -> None:
@@ -146,7 +173,7 @@ def _open(folder: Path, policy: Policy) -> SignedCheckpoint:
     return opened
 
 
-def _end(faults: list[Fault], where: str) -> None:
+def _end(faults: list[Fault], where: str) -> NoReturn:
     for fault in faults:
         click.echo(f"{click.style('wrong', fg='red')}  {where}  {fault.reason}: {fault.sentence}")
     sys.exit(1)

@@ -240,11 +240,20 @@ class _Bench:
         origin = Checkpoint.parse(note.text).origin
         keys = self._policy.logs.get(origin)
         if keys is None:
+            self._refuse_misnamed(note, origin)
             finding.missing.append(f"the key of the log {origin}")
             return None
         signed = _Signed(finding, open_checkpoint(note, origin, keys, self._policy.witnesses))
         self._signed[origin].append(signed)
         return signed
+
+    def _refuse_misnamed(self, note: Note, origin: str) -> None:
+        """Returns if none of the logs whose keys were given has signed this; who signs says what it is of."""
+        known = {(key.name, key.key_id) for keys in self._policy.logs.values() for key in keys}
+        for signature in note.signatures:
+            if (signature.name, signature.key_id) in known:
+                sentence = f"this says that it is of {origin}, and bears a signature of {signature.name}"
+                raise RemoteError("checkpoint-origin", sentence)
 
     def _tell(self, signed: _Signed) -> None:
         checkpoint, seen = signed.opened.checkpoint, _seen(signed.opened)

@@ -203,7 +203,7 @@ def fsck(config_path: Path, path: Path | None, as_json: bool) -> None:
     "key_path",
     type=click.Path(path_type=Path, exists=True),
     required=True,
-    help="The key of a desk, or of the transaction itself.",
+    help="The key of a desk, or the .secrets of the transaction itself.",
 )
 def erase(stream: str, index: int, path: Path, key_path: Path) -> None:
     """Write to FILE, which must not be there yet, the signed filing that has entry INDEX of STREAM erased.
@@ -213,11 +213,14 @@ def erase(stream: str, index: int, path: Path, key_path: Path) -> None:
     destroyed when they are restored.
     """
     from p2pworld.civic.erasure import file_erasure
+    from p2pworld.civic.transaction import Secrets
     from p2pworld.crypto.keys import Signer
     from p2pworld.errors import LocalError
 
     try:
-        asker = Signer.from_text(key_path.read_text("utf-8"))
+        text = key_path.read_text("utf-8")
+        own = text.startswith("seed ")
+        asker = Signer.from_seed(Secrets.from_text(text).seed) if own else Signer.from_text(text)
         filed = file_erasure(stream, index, int(time.time()) // 60, asker, secrets.token_bytes(32))
         with path.open("xb") as file:
             file.write(filed.to_bytes())
@@ -254,7 +257,10 @@ def rewrap(config_path: Path, stream: str, old_path: Path, new_text: str) -> Non
     from p2pworld.errors import LocalError
     from shard_node.civic.keeping import keeping
 
-    kept = keeping(_logs(config_path).store)
+    config = _logs(config_path)
+    if stream not in config.streams:
+        raise ConfigError(f"{stream} is none of the logs of this node: {', '.join(config.streams)}.")
+    kept = keeping(config.store)
     try:
         secret, new = secret_of_text(old_path.read_text("utf-8")), bytes.fromhex(new_text)
         seal(new, b"")  # refuses what is no key

@@ -75,9 +75,14 @@ def parse_web_url(url: str) -> tuple[Endpoint, str]:
         raise LocalError(f"{url!r} is no web address") from None
     extra = parts.query or parts.fragment or parts.username or parts.password
     fits = url.isascii() and url.isprintable() and " " not in url
-    if not port or not parts.hostname or extra or not fits:
+    if not port or not parts.hostname or not _is_host(parts.hostname) or extra or not fits:
         raise LocalError(f"{url!r} is no web address: http:// or https://, a host, perhaps a path")
     return Endpoint(parts.hostname, port, parts.scheme == "https"), parts.path.rstrip("/")
+
+
+def _is_host(name: str) -> bool:
+    """Whether it can be looked up at all (RFC 1035, 2.3.4); the look-up itself fails over it as if we were wrong."""
+    return len(name) <= 253 and all(0 < len(label) < 64 for label in name.removesuffix(".").split("."))
 
 
 class Answer(NamedTuple):

@@ -23,6 +23,7 @@ __all__ = ["FIELDS", "JsonFormatter", "RateLimit", "TextFormatter", "correlation
 
 FIELDS: Final = (
     "node", "incarnation", "peer", "reason", "play_url", "link_url", "web_url", "map_version", "signal", "suppressed",
+    "stream", "epoch", "step", "witness", "sentence", "busy", "tick_ms",
 )  # fmt: skip
 BURST: Final = 5
 WINDOW_S: Final = 10.0

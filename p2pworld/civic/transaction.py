@@ -31,6 +31,7 @@ from p2pworld.limits import (
     CIVIC_LEAF_BYTES_MAX,
     CIVIC_SEALED_BYTES_MAX,
     CIVIC_SUBMISSION_BYTES_MAX,
+    CIVIC_TEXT_MAX,
 )
 from p2pworld.messages.fields import U16, U32, U53, Code, Key, Nonce, Signature, Size
 from p2pworld.wire.codec import Canonical, unpack_map
@@ -69,6 +70,7 @@ _IDENTITY_NAME: Final = b"p2pworld civic identity v1\n"
 _SEALED_NAME: Final = b"p2pworld civic sealed v2\n"
 _WRAPS_NAME: Final = b"p2pworld civic wraps v1\n"
 _WRAP_NAME: Final = b"p2pworld civic wrap v1\n"
+_SECRETS: Final = re.compile(r"seed ([0-9a-f]{64})\s+blob_key ([0-9a-f]{64})\s+nonce ([0-9a-f]{64})")
 
 
 # ---- what it is made of
@@ -79,7 +81,7 @@ class Field:
     """One thing that is said, as text; the type of the transaction says what it may look like."""
 
     name: Code
-    value: Annotated[str, Size(0, 20_000)]
+    value: Annotated[str, Size(0, CIVIC_TEXT_MAX)]
 
 
 Fields = Annotated[tuple[Field, ...], Size(0, 32)]
@@ -334,8 +336,10 @@ def check_submission(
     declared = types.get(filing.type)
     if declared is None:
         return Refusal("civic-type", f"{filing.type} cannot be filed here")
-    if not declared.accepts(filing.public) or len(filing.via) not in (0, 32):
+    if not declared.accepts(filing.public):
         return Refusal("civic-field", f"a public field is missing, unknown or not as {filing.type} has it")
+    if filing.via:
+        return Refusal("civic-field", "no gateway is known here, so nobody can have filed by one")
     if declared.sealed != (submission.sealed is not None) or not submission.as_filed:
         return Refusal("civic-sealed", "what is sealed is not what was signed for")
     if not verify_filing(filing, submission.sig):
@@ -359,6 +363,22 @@ class Secrets:
 
     def __repr__(self) -> str:
         return "Secrets()"
+
+    def to_text(self) -> str:
+        """What is written into a file that keeps them."""
+        return f"seed {self.seed.hex()}\nblob_key {self.blob_key.hex()}\nnonce {self.nonce.hex()}\n"
+
+    @classmethod
+    def from_text(cls, text: str) -> Secrets:
+        """The secrets in such a file.
+
+        Raises:
+            LocalError: there are none.
+        """
+        found = _SECRETS.fullmatch(text.strip())
+        if found is None:
+            raise LocalError("these are no secrets of a transaction, as `p2pworld file` keeps them")
+        return cls(*map(bytes.fromhex, found.groups()))
 
 
 def file_transaction(

@@ -47,7 +47,6 @@ TIME_S_MAX: Final = 2**63 - 1
 
 _KEY_ID_BYTES: Final = 4
 _TIME_BYTES: Final = 8
-_ED25519_BYTES: Final = 64
 _DASH: Final = "— "
 _CONTROL = re.compile(rb"[\x00-\x09\x0b-\x1f]")
 _NO_NAME = re.compile(r"[\s+\x00-\x1f\ud800-\udfff]")  # spaces are Unicode's

@@ -25,7 +25,6 @@ __all__ = [
     "consistency_spans",
     "inclusion_spans",
     "prove",
-    "subtrees_of",
 ]
 
 ReadHash = Callable[[Subtree], bytes]  # the hash of one perfect subtree, from wherever they are kept
@@ -85,11 +84,6 @@ def consistency_spans(old: int, new: int) -> list[Span]:
     if begin:  # else the old root itself is the first hash, and the verifier has it
         spans.append(Span(begin, end))
     return spans[::-1]
-
-
-def subtrees_of(spans: Iterable[Span]) -> list[Subtree]:
-    """The perfect subtrees whose hashes make up the roots of these spans."""
-    return [subtree for span in spans for subtree in subtrees(*span)]
 
 
 def prove(spans: Iterable[Span], read: ReadHash) -> tuple[bytes, ...]:

@@ -44,7 +44,6 @@ __all__ = [
     "new_tiles",
     "split_tile",
     "tile_of",
-    "tiles_of",
 ]
 
 TILE_HEIGHT: Final = 8
@@ -163,11 +162,6 @@ def new_tiles(old: int, new: int) -> list[Tile]:
             if now % TILE_WIDTH:
                 found.append(Tile(level, last, now % TILE_WIDTH))
     return found
-
-
-def tiles_of(wanted: Iterable[Subtree], size: int) -> list[Tile]:
-    """Each tile of a log of `size` that is needed to read these hashes, once."""
-    return list(dict.fromkeys(tile_of(subtree, size) for subtree in wanted))
 
 
 def split_tile(tile: Tile, data: bytes) -> list[bytes]:

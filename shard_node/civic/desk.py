@@ -44,11 +44,11 @@ from p2pworld.limits import (
     CIVIC_YIELDED_S,
 )
 from p2pworld.merkle.checkpoint import Checkpoint
-from p2pworld.merkle.note import Note
+from p2pworld.merkle.note import Note, VerifierKey
 from shard_node.civic.engines import open_civic_store
 from shard_node.civic.folder import WITNESSED, PublishedLog
 from shard_node.civic.holder import CivicHolder, LogConfig, Places, receipts_of
-from shard_node.civic.keybook import KeyBook
+from shard_node.civic.keybook import KeyBook, announced_keys
 from shard_node.civic.meter import CivicFigures, LogFigures
 from shard_node.civic.settings import read_signers
 from shard_node.civic.witnesses import HttpWitnesses
@@ -56,7 +56,7 @@ from shard_node.coordination.settings import conninfo
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from p2pworld.civic.transaction import TransactionType
     from p2pworld.grants import Voids
@@ -122,6 +122,7 @@ class CivicDesk:
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._config, self._records, self._tell, self._witnesses = config, records, tell, witnesses
+        self._roots = roots
         self._announcements = keys_type(roots, voids)
         self._book = (
             KeyBook(PublishedLog(config.publish / CITY), roots) if config and CITY in config.streams else None
@@ -250,7 +251,8 @@ class CivicDesk:
         log.info("civic log %s is held here", stream, extra={"stream": stream, "epoch": epoch})
         with one.scope:
             store = await self._opened(one)
-            one.holder = self._holder(one, store)
+            keys = await trio.to_thread.run_sync(self._log_keys, stream)
+            one.holder = self._holder(one, store, keys)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._bring, one)
                 if await one.holder.run() is Stage.DEPOSED:
@@ -260,7 +262,19 @@ class CivicDesk:
         del self._logs[stream]
         self._changed.set()  # the next epoch may be waiting
 
-    def _holder(self, one: _Log, store: CivicStore) -> CivicHolder:
+    def _log_keys(self, stream: str) -> list[VerifierKey]:
+        """The key that the log signs with, and those that it may have signed with before: when a witness shows what the
+        log said then, it is known by them."""
+        signs = self._signers[stream].key
+        city, announced = self._folders.get(CITY), tuple[VerifierKey, ...]()
+        if city is not None:
+            try:
+                announced = announced_keys(city, self._roots, stream)
+            except StorageFailed as error:
+                log.error("earlier keys of civic log %s are not known: %s", stream, error)
+        return [signs, *(key for key in announced if key.name == signs.name and key != signs)]
+
+    def _holder(self, one: _Log, store: CivicStore, keys: Sequence[VerifierKey]) -> CivicHolder:
         assert self._config is not None
         stream = one.held.stream
         return CivicHolder(
@@ -271,7 +285,7 @@ class CivicDesk:
             Places(store, self._records, one.folder),
             self._now_minute,
             one.meter,
-            self._asking_witnesses(one) if self._config.quorum else None,
+            self._asking_witnesses(one, keys) if self._config.quorum else None,
             partial(self._witnessed, one),
         )
 
@@ -279,14 +293,13 @@ class CivicDesk:
         """What may be filed there."""
         return TYPES | ({KEYS: self._announcements} if stream == CITY else {})
 
-    def _asking_witnesses(self, one: _Log) -> Witnesses:
+    def _asking_witnesses(self, one: _Log, keys: Sequence[VerifierKey]) -> Witnesses:
         assert self._config is not None
         stream, publish = one.held.stream, self._config.publish
         if self._witnesses is not None:
             return self._witnesses(stream)
         where = [(witness.url, witness.key) for witness in self._config.witnesses]
         proofs = publish.with_name(f"{publish.name}-proofs") / stream
-        keys = [self._signers[stream].key]
         return HttpWitnesses(keys, one.folder, where, self._config.quorum, proofs, one.meter)
 
     async def _opened(self, one: _Log) -> CivicStore:

@@ -12,7 +12,6 @@ import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
@@ -119,22 +118,28 @@ class PublishedLog:
             if file.tile.full:
                 shutil.rmtree(self.path / f"{file.tile.path}.p", ignore_errors=True)
 
-    def entry(self, index: int, size: int) -> bytes:
-        """Entry number `index` of the log as it is with `size` entries.
+    def bundle(self, number: int, size: int) -> list[bytes]:
+        """The entries in bundle `number` of the log as it is with `size` entries; its wider form serves as well, where
+        a copy was made while the log grew.
 
         Raises:
             StorageFailed: it is missing or damaged.
         """
-        at = index // TILE_WIDTH
-        whole, width = Tile(ENTRIES, at), min(TILE_WIDTH, size - at * TILE_WIDTH)
-        for tile in (whole, replace(whole, width=width)):
-            data = self.get(tile)
+        tile = Tile(ENTRIES, number, min(TILE_WIDTH, size - number * TILE_WIDTH))
+        for there in (tile, tile.widest):
+            data = self.get(there)
             if data is not None:
                 try:
-                    return decode_bundle(tile, data)[index % TILE_WIDTH]
+                    return decode_bundle(there, data)[: tile.width]
                 except RemoteError as error:
-                    raise StorageFailed("corrupt", f"{self.path / tile.path} is damaged: {error}.") from error
-        raise StorageFailed("corrupt", f"{self.path / whole.path} is missing.")
+                    raise StorageFailed(
+                        "corrupt", f"{self.path / there.path} is damaged: {error}."
+                    ) from error
+        raise StorageFailed("corrupt", f"{self.path / tile.path} is missing.")
+
+    def entry(self, index: int, size: int) -> bytes:
+        """Entry number `index` of the log as it is with `size` entries; raises as `bundle`."""
+        return self.bundle(index // TILE_WIDTH, size)[index % TILE_WIDTH]
 
     def receipts(self, wanted: Iterable[tuple[int, Note]]) -> list[Receipt]:
         """The receipt of each entry under the checkpoint beside it; a run under one costs little more than one.

@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from p2pworld.civic.announce import KeyHistory
-from p2pworld.errors import RemoteError
 from p2pworld.merkle.checkpoint import Checkpoint
-from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Tile, decode_bundle
+from p2pworld.merkle.tiles import TILE_WIDTH
 from shard_node.civic.folder import CHECKPOINT
-from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from p2pworld.merkle.note import VerifierKey
     from shard_node.civic.folder import PublishedLog
 
-__all__ = ["KeyBook"]
+__all__ = ["KeyBook", "announced_keys"]
 
 
 class KeyBook:
@@ -36,18 +35,16 @@ class KeyBook:
         size = Checkpoint.parse(note.text).size if note else 0
         while self._history.size < size:
             number, skip = divmod(self._history.size, TILE_WIDTH)
-            for entry in self._bundle(Tile(ENTRIES, number, min(TILE_WIDTH, size - number * TILE_WIDTH)))[
-                skip:
-            ]:
+            for entry in self._folder.bundle(number, size)[skip:]:
                 self._history.take(entry)
         return self._history
 
-    def _bundle(self, tile: Tile) -> list[bytes]:
-        for there in (tile, tile.widest):
-            data = self._folder.get(there)
-            if data is not None:
-                try:
-                    return decode_bundle(there, data)[: tile.width]
-                except RemoteError as error:
-                    raise StorageFailed("corrupt", f"{self._folder.path / there.path} is damaged.") from error
-        raise StorageFailed("corrupt", f"{self._folder.path / tile.path} is not there.")
+
+def announced_keys(city: PublishedLog, roots: Collection[bytes], stream: str) -> tuple[VerifierKey, ...]:
+    """Every key that the city's log in this folder has ever announced for the log of `stream`; this blocks.
+
+    Raises:
+        StorageFailed: the folder cannot be read.
+    """
+    announced = KeyBook(city, roots).read().streams.get(stream, ())
+    return tuple(dict.fromkeys(key for one in announced for key in one.announcement.keys))

@@ -16,7 +16,7 @@ from p2pworld.civic.erasure import asked_of
 from p2pworld.civic.transaction import parse_leaf
 from p2pworld.errors import RemoteError
 from p2pworld.merkle.checkpoint import open_checkpoint
-from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Tile, decode_bundle
+from p2pworld.merkle.tiles import TILE_WIDTH
 from p2pworld.merkle.tree import EMPTY_ROOT, CompactRange, leaf_hashes
 from shard_node.civic.folder import CHECKPOINT, PublishedLog
 from shard_node.storage.journal import StorageFailed
@@ -87,17 +87,5 @@ def read_copy(path: Path, origin: str, keys: Collection[VerifierKey], sizes: Col
 
 def _bundles(folder: PublishedLog, size: int, begin: int) -> Iterator[tuple[int, list[bytes]]]:
     for number in range(begin // TILE_WIDTH, -(-size // TILE_WIDTH) if begin < size else 0):
-        first = number * TILE_WIDTH
-        tile = Tile(ENTRIES, number, min(TILE_WIDTH, size - first))
-        data = folder.get(tile)
-        if data is None:  # a copy that was made while the log grew has the bundle in its wider form alone
-            tile = tile.widest
-            data = folder.get(tile)
-        if data is None:
-            raise StorageFailed("corrupt", f"{folder.path / tile.path} is missing.")
-        try:
-            entries = decode_bundle(tile, data)[: size - first]
-        except RemoteError as error:
-            raise StorageFailed("corrupt", f"{folder.path / tile.path} is damaged: {error}.") from error
-        skipped = max(begin - first, 0)
-        yield first + skipped, entries[skipped:]
+        skipped = max(begin - number * TILE_WIDTH, 0)
+        yield number * TILE_WIDTH + skipped, folder.bundle(number, size)[skipped:]

@@ -19,6 +19,7 @@ from p2pworld.world.citymap.value import STREAM_CHARS_MAX
 from p2pworld.world.proposals import StreamClaim
 from shard_node.coordination.settings import StoreConfig
 from shard_node.errors import ConfigError
+from shard_node.http_client import parse_web_url
 
 if TYPE_CHECKING:
     from shard_node.config import Table
@@ -128,6 +129,10 @@ def _witness(table: Table) -> WitnessAt:
         raise ConfigError(
             "civic.witness needs the url of a witness, and its key, which `p2pworld witness key` shows."
         )
+    try:
+        parse_web_url(url)
+    except LocalError as error:
+        raise ConfigError(f"civic.witness.url: {error}.") from None
     return WitnessAt(url, key)
 
 

@@ -98,10 +98,12 @@ def refuse_foreign(db: sqlite3.Connection, path: Path) -> bool:
     (application_id,) = db.execute("PRAGMA application_id").fetchone()
     (schema,) = db.execute("PRAGMA user_version").fetchone()
     try:
-        (tables,) = db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except UnicodeDecodeError as error:  # the module fails over SQLite's own message, which quotes the schema
+        tables = [(sql or b"").decode() for (sql,) in db.execute("SELECT sql FROM sqlite_master")]
+    except (
+        UnicodeDecodeError
+    ) as error:  # the module itself fails over names of columns, and messages that quote them
         raise StorageFailed("corrupt", f"The civic store {path} has a damaged schema.") from error
-    if (application_id, schema, tables) == (0, 0, 0):
+    if (application_id, schema, tables) == (0, 0, []):
         return False
     if application_id != _APPLICATION_ID:
         raise StorageFailed("foreign", f"The file {path} is a database of another program.")

@@ -158,8 +158,9 @@ class HttpWitnesses:
         finally:
             asked.ended()
             if outcome != place.outcome:
-                extra = {"witness": place.key.name, "outcome": outcome, "sentence": sentence}
-                log.warning("a witness of a civic log: %s", outcome, extra=extra)
+                level = logging.INFO if outcome == SIGNED else logging.WARNING
+                extra = {"witness": place.key.name, "reason": outcome, "sentence": sentence or None}
+                log.log(level, "a witness of %s: %s", self._log_keys[0].name, outcome, extra=extra)
             place.outcome = outcome
             if self._meter is not None:
                 self._meter.witness(place.key.name, outcome)

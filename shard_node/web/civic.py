@@ -17,6 +17,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final
 
 import trio
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
@@ -60,11 +61,11 @@ def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Rout
             )
         body = await _body(request)
         if body is None:
-            return _refused(Refusal("civic-malformed", f"this did not come within {FILE_S:g} seconds"))
+            return _refused(Refusal("civic-down", f"this did not come within {FILE_S:g} seconds"))
         answer = await desk.file(body)
         if answer.refusal is not None:
             return _refused(answer.refusal)
-        return Response(answer.receipt, media_type=TEXT, headers={"Cache-Control": "no-store"})
+        return Response(answer.receipt, media_type=TEXT, headers=OPEN | {"Cache-Control": "no-store"})
 
     async def streams(request: Request) -> Response:
         try:
@@ -76,11 +77,11 @@ def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Rout
 
     async def receipt(request: Request) -> Response:
         stream, index = request.path_params["stream"], request.path_params["index"]
+        if not _INDEX.fullmatch(index):
+            return _missing("An entry is named by its number.")
         where = _where(executor, desk, stream, f"/civic/receipt/{stream}/{index}")
         if isinstance(where, Response):
             return where
-        if not _INDEX.fullmatch(index):
-            return _missing("An entry is named by its number.")
         try:
             found = await trio.to_thread.run_sync(_receipt, where, int(index))
         except StorageFailed as error:
@@ -119,14 +120,17 @@ def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Rout
 
 
 async def _body(request: Request) -> bytes | None:
-    """What is filed, of something too long no more than shows it; None if it does not come."""
+    """What is filed, of something too long no more than shows it; None if it does not come, or breaks off."""
     body = b""
-    with trio.move_on_after(FILE_S) as waited:
-        async with aclosing(request.stream()) as parts:
-            async for part in parts:
-                body += part
-                if len(body) > CIVIC_SUBMISSION_BYTES_MAX:
-                    break
+    try:
+        with trio.move_on_after(FILE_S) as waited:
+            async with aclosing(request.stream()) as parts:
+                async for part in parts:
+                    body += part
+                    if len(body) > CIVIC_SUBMISSION_BYTES_MAX:
+                        break
+    except ClientDisconnect:  # gone, or silent for as long as the server waits
+        return None
     return None if waited.cancelled_caught else body
 
 

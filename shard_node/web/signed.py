@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
 from p2pworld.errors import Refusal, RemoteError
@@ -28,10 +29,13 @@ _TEXT: Final = re.compile(rb"[A-Za-z0-9_-]+={0,2}\s*")
 async def read_packed(request: Request, bytes_max: int, too_large: str) -> bytes | JSONResponse:
     """The bytes of a body of at most `bytes_max`, or the same in base64url; or the answer that refuses it."""
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > bytes_max * 4 // 3 + 8:
-            return error(413, "too_large", too_large)
+    try:
+        async for part in request.stream():
+            body += part
+            if len(body) > bytes_max * 4 // 3 + 8:
+                return error(413, "too_large", too_large)
+    except ClientDisconnect:  # gone, or silent for as long as the server waits
+        return error(408, "timeout", "The request did not come.")
     try:
         return packed(body)
     except RemoteError as fault:

@@ -23,7 +23,7 @@ from p2pworld.grants import sign_grant
 from p2pworld.limits import CIVIC_LEAF_BYTES_MAX
 from p2pworld.merkle.note import COSIGNATURE, NoteSigner
 from shard_node.civic.folder import PublishedLog
-from shard_node.civic.keybook import KeyBook
+from shard_node.civic.keybook import KeyBook, announced_keys
 from shard_node.storage.journal import StorageFailed
 from tests.civic.log_world import MINUTE, submission
 from tests.client.logs_on_disk import write_log
@@ -206,6 +206,8 @@ def test_the_book_is_read_on_as_the_folder_grows(tmp_path: Path) -> None:
         write_log(tmp_path / "log", entries[:size], [size])
         history = book.read()
         assert (history.size, len(history.streams.get("jongno", ()))) == (size, keys)
+    assert announced_keys(PublishedLog(tmp_path / "log"), [ROOT.public], "jongno") == (LOG.key, NEXT_LOG.key)
+    assert announced_keys(PublishedLog(tmp_path / "log"), [STRANGER.public], "jongno") == ()
     other = KeyBook(PublishedLog(tmp_path / "log"), [ROOT.public])
     (tmp_path / "log/tile/entries/000").write_bytes(b"\xff\xff")
     with pytest.raises(StorageFailed, match="damaged"):

@@ -15,7 +15,8 @@ import trio
 from click.testing import CliRunner
 
 from p2pworld.civic.log import Stage
-from p2pworld.civic.transaction import check_submission, open_sealed, parse_submission
+from p2pworld.civic.transaction import Secrets, check_submission, open_sealed, parse_submission
+from p2pworld.crypto.keys import Signer
 from p2pworld.crypto.seal import seal, sealing_public, secret_of_text, secret_text
 from p2pworld.errors import Refusal
 from shard_node.civic.copies import reconcile, survey
@@ -369,8 +370,19 @@ def test_a_desk_writes_down_what_it_files(home: Path) -> None:
     assert asked.filing.public[1].value == DESK.public.hex()
     again = CliRunner().invoke(main, command)
     assert (again.exit_code, "is there already" in again.output) == (2, True)
-    (home / "desk.key").write_text("no key")
-    assert CliRunner().invoke(main, [*command[:4], str(home / "x"), *command[5:]]).exit_code == 2
+    for none in ("no key", "seed 00"):
+        (home / "desk.key").write_text(none)
+        assert CliRunner().invoke(main, [*command[:4], str(home / "x"), *command[5:]]).exit_code == 2
+
+
+def test_who_filed_an_entry_asks_with_the_secrets_of_it(home: Path) -> None:
+    secrets = Secrets(bytes([71]) * 32, bytes(32), bytes(32))
+    (home / "mine.secrets").write_text(secrets.to_text())
+    command = ["civic", "erase", "jongno", "7", str(home / "asked"), "--key", str(home / "mine.secrets")]
+    assert CliRunner().invoke(main, command).exit_code == 0
+    asked = parse_submission((home / "asked").read_bytes())
+    assert check_submission(asked, STREAM, TYPES) is None
+    assert asked.filing.public[1].value == Signer.from_seed(secrets.seed).public.hex()
 
 
 # ---- an office changes its key
@@ -386,6 +398,7 @@ def test_an_office_changes_its_key_and_everything_is_still_what_was_signed_for(h
     code, said = civic(home, *map(str, rewrap))
     assert (code, "jongno: 3 were wrapped" in said) == (0, True)
     assert civic(home, *map(str, rewrap))[1].startswith("jongno: 0 were wrapped")
+    assert civic(home, "rewrap", "jungo", *map(str, rewrap[2:]))[0] == 2
     everything = b"".join(path.read_bytes() for path in home.glob("civic.sqlite*"))
 
     async def look() -> None:

@@ -194,3 +194,12 @@ def test_a_changed_byte_of_a_published_file_is_found_with_its_file(tmp_path: Pat
                 finding,
             )
         path.write_bytes(data)
+
+
+def test_a_schema_whose_names_are_no_text_is_found(store_bytes: bytes, tmp_path: Path) -> None:
+    """The module for SQLite cannot name such a column, and fails where nobody looks for it."""
+    garbled = store_bytes.replace(b"epoch INTEGER", b"\xe5poch INTEGER", 1)
+    assert garbled != store_bytes
+    with closing(opened(garbled)) as db, pytest.raises(StorageFailed) as found:
+        refuse_foreign(db, tmp_path)
+    assert found.value.reason == "corrupt"

@@ -18,6 +18,7 @@ from shard_node.config import parse
 from shard_node.coordination import SqliteCoordination
 from shard_node.coordination.settings import StoreConfig, conninfo
 from shard_node.errors import ConfigError
+from tests.merkle.signed import WITNESS_KEYS
 from tests.operations.test_configuration import document
 
 if TYPE_CHECKING:
@@ -92,6 +93,11 @@ KEY = "ab" * 32
         ("quorum", "1", "civic.quorum is 1, and there are fewer witnesses"),
         ("witness", '[{ url = "http://a", vkey = "x" }]', "civic.witness.vkey is 'x'"),
         ("witness", '[{ url = "ftp://a", vkey = "x" }]', "civic.witness.url is 'ftp://a'"),
+        (
+            "witness",
+            f'[{{ url = "http://a..b", vkey = "{WITNESS_KEYS[0].text}" }}]',
+            "civic.witness.url: 'http://a..b'",
+        ),
         ("witness", '"w"', "civic.witness must be at most 30 tables: write [[civic.witness]]"),
         ("office", '[{ stream = "city", name = "a", key = "12" }]', "civic.office.key holds '12'"),
         ("office", f'[{{ stream = "jung", name = "a", key = "{KEY}" }}]', "civic.office is for 'jung'"),

@@ -220,7 +220,8 @@ def test_what_is_refused_and_why() -> None:
         (topic, Field("more", "x")),
     ):
         assert check(signed(replace(filing, public=public))) == "civic-field"
-    assert check(signed(replace(filing, via=b"x"))) == "civic-field"
+    for via in (b"x", bytes(32)):  # anybody could say so: nothing in a leaf is signed by a gateway
+        assert check(signed(replace(filing, via=via))) == "civic-field"
     assert FILED.sealed is not None
     (wrap,) = FILED.sealed.wraps
     spoiled = (replace(wrap, key=bytes(len(wrap.key))),)
@@ -295,6 +296,13 @@ def test_the_same_secrets_file_the_same_bytes() -> None:
     assert first[:32] != second[:32]  # no office can make the ephemeral key of another
     for secret in (OFFICE_SECRET, OTHER_SECRET):
         assert open_sealed(both.filing, both.sealed, secret).identity == PERSON.public
+
+
+def test_secrets_are_kept_as_text() -> None:
+    assert Secrets.from_text(SECRETS.to_text()) == SECRETS
+    for none in ("", SECRETS.to_text()[:-3], SECRETS.to_text() + "seed 00", SECRETS.seed.hex()):
+        with pytest.raises(LocalError):
+            Secrets.from_text(none)
 
 
 # ---- what is sealed

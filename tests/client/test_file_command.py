@@ -145,14 +145,19 @@ def test_what_is_wrong_is_a_sentence_and_an_exit_code(desk: Desk, tmp_path: Path
     node, out = ("--node", desk.node.web_url), ("--out", tmp_path / "filed")
     what = ("--stream", "jongno", "--topic", "parks", "--text", "text")
     key, office = ("--key", desk.keys["jongno"]), ("--office", OFFICE)
+    endless = tmp_path / "endless"
+    with endless.open("wb") as file:
+        file.truncate(1 << 40)
     for words, said in (
         ((*node, *out, *key, *office), "Give --stream"),
         ((*node, *out, *what, *office), "Whose signature"),
         ((*node, *out, *what, *key), "Nobody could read it"),
         ((*node, *out, *what, *key, "--office", "abc"), "64 hex digits"),
         ((*node, *out, *what, *key, *office, "--topic", "Two Words"), "It cannot be filed so"),
+        ((*node, *out, *what, *key, *office, "--text", "가" * 20_001), "longer than 20000"),
         (("--node", "ftp://x", *out, *what, *key, *office), "is no web address"),
         ((*node, *key, "--again", desk.node.config), "is no submission"),
+        ((*node, *key, "--again", endless), "is no submission"),
         ((*node, *key, *what, "--again", desk.node.config), "leave out"),
     ):
         result = CliRunner().invoke(main, list(map(str, ["file", *words])))

@@ -158,6 +158,9 @@ async def test_hostile_nodes_are_noticed_and_others_asked(tmp_path: Path) -> Non
         async def endless(method: str, path: str, body: bytes) -> Said:
             return 200, "text/plain", bytes(200_000)
 
+        async def nests(method: str, path: str, body: bytes) -> Said:
+            return 400, JSON, b"[" * 100_000
+
         async def sends_away(method: str, path: str, body: bytes) -> Said:
             return 307, "text/plain", b"http://127.0.0.1:1/"
 
@@ -170,6 +173,7 @@ async def test_hostile_nodes_are_noticed_and_others_asked(tmp_path: Path) -> Non
             far_away: "proof-index",
             tells_no_epoch: "receipt-epoch",
             endless: "answers what cannot be",
+            nests: "does not say why",
             sends_away: "does not say why",
             refusing("civic-of-my-own"): "does not say why",
             refusing("civic-type"): "civic-type",

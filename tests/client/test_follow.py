@@ -203,7 +203,11 @@ def test_what_a_witness_saw_is_compared(served: tuple[Path, str], tmp_path: Path
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["copy", "ftp://log.example", "copy"], "does not begin with http"),
+        (["copy", "ftp://log.example", "copy"], "is no web address"),
+        (["copy", "http://[log", "copy"], "is no web address"),
+        (["copy", "http://a b", "copy", *KEYS], "is no web address"),
+        (["copy", f"http://{'a' * 64}.example", "copy", *KEYS], "is no web address"),
+        (["watch", "http://127.0.0.1:1", "copy", *KEYS, "--witness", "http://[paper"], "is no web address"),
         (["copy", "http://127.0.0.1:1", "copy", *KEYS], "cannot be copied"),
         (["copy", "http://127.0.0.1:1", "copy", "--key", "x"], "this is no key"),
     ],

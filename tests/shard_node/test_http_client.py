@@ -21,6 +21,7 @@ TLS = ssl.create_default_context()
     ("url", "endpoint", "path"),
     [
         ("http://seoul.example", Endpoint("seoul.example", 80, False), ""),
+        ("https://seoul.example.", Endpoint("seoul.example.", 443, True), ""),
         ("https://seoul.example/", Endpoint("seoul.example", 443, True), ""),
         ("https://seoul.example:8443/log/city/", Endpoint("seoul.example", 8443, True), "/log/city"),
         ("http://[::1]:7900/x", Endpoint("::1", 7900, False), "/x"),
@@ -35,6 +36,12 @@ def test_what_is_a_web_address(url: str, endpoint: Endpoint, path: str) -> None:
     [
         *("", "seoul.example", "ftp://seoul.example", "http://", "http:///x", "https://a:b@seoul.example"),
         *("http://seoul.example:0x", "http://seoul.example/?q", "http://seoul.example/#top", "http://[::1"),
+        *(
+            "http://seoul..example",
+            "http://.seoul.example",
+            f"http://{'a' * 64}.example",
+            "http://" + "a." * 127,
+        ),
         *("http://seoul.example/a b", "http://seoul.example/서울", "http://seoul.example/\r\nX: y"),
     ],
 )

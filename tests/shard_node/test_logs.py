@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import logging
+from pathlib import Path
 
 import pytest
 
 from shard_node.config import LogConfig
-from shard_node.logs import BURST, WINDOW_S, RateLimit, correlation, set_up
+from shard_node.logs import BURST, FIELDS, WINDOW_S, RateLimit, correlation, set_up
 
 
 @pytest.fixture
@@ -37,6 +39,21 @@ def test_json_lines_carry_the_named_fields_and_the_correlation_only() -> None:
     assert first == {"level": "info", "from": "here", "message": "said 이것", "reason": "full", "id": "abc"}
     assert second["message"] == "failed"
     assert "ValueError: inside" in second["trace"]
+
+
+def test_whatever_is_told_as_a_field_is_one_that_is_written() -> None:
+    told: set[str] = set()
+    for path in Path("shard_node").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.keyword(arg="extra", value=ast.Dict(keys=keys)):
+                    pass
+                case ast.Assign(targets=[ast.Name(id="extra")], value=ast.Dict(keys=keys)):
+                    pass
+                case _:
+                    continue
+            told |= {str(key.value) for key in keys if isinstance(key, ast.Constant)}
+    assert {"reason", "witness", "stream"} <= told <= set(FIELDS)
 
 
 @pytest.mark.usefixtures("keep_root")

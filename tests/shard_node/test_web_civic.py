@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -139,6 +140,7 @@ async def test_a_submission_is_answered_with_its_receipt(tmp_path: Path) -> None
         assert (answer.status, answer.body) == (200, b"a receipt\n")
         assert answer.headers["content-type"] == "text/plain; charset=utf-8"
         assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["access-control-allow-origin"] == "*"
         assert node.filed == (b"submission",)
 
 
@@ -177,6 +179,21 @@ async def test_a_body_is_as_long_as_a_submission_may_be(tmp_path: Path) -> None:
         assert len(node.filed[1]) < 3 * CIVIC_SUBMISSION_BYTES_MAX  # and no more of it was read
 
 
+async def test_what_breaks_off_is_no_fault_of_the_node_and_may_be_filed_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(tmp_path) as node:
+        stream = await trio.open_tcp_stream("127.0.0.1", urlsplit(node.url).port or 0)
+        async with stream:
+            await stream.send_all(b"POST /civic/file HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc")
+            await stream.send_eof()
+            answer = b"".join([part async for part in stream])
+        assert answer.startswith((b"HTTP/1.1 503", b"HTTP/1.1 400")) or not answer
+        assert (await post(node.url, b"submission")).status == 200
+        assert node.filed == (b"submission",)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 async def test_who_files_too_much_is_told_to_wait(tmp_path: Path) -> None:
     async with serving(tmp_path, doors=Refusing()) as node:
         answer = await post(node.url, b"submission")
@@ -213,6 +230,7 @@ async def test_the_log_is_read_where_it_is_held_and_tiles_are_kept_for_ever(tmp_
         f"/civic/receipt/{STREAM}/5",
         f"/civic/receipt/{STREAM}/-1",
         f"/civic/receipt/{STREAM}/{10**30}",
+        f"/civic/receipt/{STREAM}/1%3Fa",
         "/civic/receipt/jung/0",
     ],
 )

@@ -28,7 +28,7 @@ from p2pworld.crypto.keys import (
     sign_hello,
     sign_say,
 )
-from p2pworld.crypto.seal import sealing_public
+from p2pworld.crypto.seal import sealing_public, unlock
 from p2pworld.grants import grant_to_text, sign_grant
 from p2pworld.ids import Login, avatar_id
 from p2pworld.merkle.checkpoint import Checkpoint
@@ -413,20 +413,22 @@ def civic() -> list[dict[str, Any]]:
     )
     assert filed.sealed is not None
     erasure = file_erasure(STREAM, 0, MINUTE + 1, Signer.from_seed(SECRETS.seed), bytes(range(5, 37)))
-    leaves = [filed.leaf(EPOCH), erasure.leaf(EPOCH)]
+    submissions = [filed, erasure]
+    leaves = [submission.leaf(EPOCH) for submission in submissions]
     log = NoteSigner("seoul.example/jongno", Signer.from_seed(bytes(range(6, 38))))
     witness = NoteSigner("witness.example", Signer.from_seed(bytes(range(7, 39))), COSIGNATURE)
     hashes = leaf_hashes(leaf.to_bytes() for leaf in leaves)
     text = Checkpoint(log.key.name, len(leaves), root_of(hashes)).text
     note = Note(text, (log.sign(text), witness.sign(text, MINUTE * 60)))
     found: list[dict[str, Any]] = []
-    for index, leaf in enumerate(leaves):
+    for index, (submission, leaf) in enumerate(zip(submissions, leaves, strict=True)):
         proof = prove(inclusion_spans(index, len(leaves)), lambda tree: perfect_root([hashes[tree.number]]))
         found.append(
             {
                 "name": f"a {leaf.filing.type} is filed",
                 "leaf": plain(asdict(leaf)),
                 "statement": leaf.filing.statement().hex(),
+                "submission": submission.to_bytes().hex(),
                 "hex": leaf.to_bytes().hex(),
                 "hash": leaf_hash(leaf.to_bytes()).hex(),
                 "log_key": log.key.text,
@@ -440,6 +442,7 @@ def civic() -> list[dict[str, Any]]:
         "seed": SECRETS.seed.hex(),
         "blob_key": SECRETS.blob_key.hex(),
         "nonce": SECRETS.nonce.hex(),
+        "plain": unlock(SECRETS.blob_key, filed.sealed.blob).hex(),
         "blob": filed.sealed.blob.hex(),
         "office_secret": OFFICE_SECRET.hex(),
         "office": office.hex(),

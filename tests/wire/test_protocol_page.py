@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from p2pworld.civic.reasons import REASONS
 from p2pworld.crypto.link import LinkAccepted, LinkChallenge, LinkHello, LinkRefused
 from p2pworld.grants import Grant
 from p2pworld.messages import LINK_MESSAGES, PLAY_MESSAGES, Pose, Profile, WorldObject
@@ -67,3 +68,8 @@ def test_the_worked_example_is_the_vector() -> None:
     assert f"The {len(signed) // 2} signed bytes" in PLAY
     for value in (fresh["sha256"], f"{fresh['message']['sig'][:8]}…{fresh['message']['sig'][-6:]}"):
         assert f"`{value}`" in PLAY
+
+
+def test_every_reason_why_something_is_not_filed_is_told() -> None:
+    for reason in REASONS:
+        assert f"`{reason}`" in PAGE, reason
