@@ -9,6 +9,7 @@ is missing or there twice.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -201,8 +202,11 @@ class Settled:
             persons = dict(process.persons())
             conns = {one.row.conn for one in persons.values()} | {one.seat.conn for one in persons.values()}
             for device in self._run.devices:
-                kept = any(s.device is device and conn not in conns for conn, s in process.sockets.items())
-                if kept and self._run.agenda.now_s - device.wanted_s >= _FRESH_S:
+                opened_s = min(
+                    (s.opened_s for c, s in process.sockets.items() if s.device is device and c not in conns),
+                    default=math.inf,
+                )  # a younger one is only just being shown its ticket
+                if self._run.agenda.now_s - max(device.wanted_s, opened_s) >= _FRESH_S:
                     sentence = f"{process.name} keeps a connection of {device.name} for nothing"
                     self._violate("socket", sentence, device.person.name)
             crowd = process.node.parts.crowd
