@@ -131,7 +131,7 @@ class Run:
 @click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file.")
 @click.option("--seed", type=int, help="The same seed makes the same people. [default: a new one]")
 @click.option("--around", default=HEART[0], show_default=True, help="The landmark they walk around.")
-@click.option("--radius", default=HEART[1], show_default=True, help="Metres around it.")
+@click.option("--radius", default=HEART[1], show_default=True, type=Quantity(1.0), help="Metres around it.")
 @click.option("--declared", type=click.Path(path_type=Path), help="A folder of places, as the nodes have.")
 @click.option(
     "--official",

@@ -240,7 +240,7 @@ def drain(node: str, config_path: Path, wait_s: float, undo: bool) -> None:
     elif not done(left):
         raise ConfigError(
             f"{target.node.hex()[:12]} still holds {len(left.cells_of(target.who))} regions: look whether another node"
-            " can take them, and at its log."
+            " can take them, and at its log; it goes on giving them away until `--undo` says otherwise."
         )
     else:
         click.echo(

@@ -25,6 +25,7 @@ from simulations.checkers import Checkers, Violation
 from simulations.events import Agenda, Trace
 from simulations.faults import FaultOptions, Size, drawn
 from simulations.machine import Clock, Machine, Process
+from simulations.moderator import ROOTS
 from simulations.network import Link, Network, NetworkOptions
 from simulations.ordeal import Ordeal
 from simulations.storage import Disk, DiskOptions
@@ -199,6 +200,7 @@ class City:
             tick_ms=options.tick_ms,
             ttl_s=options.ttl_s,
             clients_max=256,
+            roots=ROOTS,
         )
         keys = NodeKeys.from_seed(hashlib.sha256(b"node %d" % number).digest())
         dice = self.dice(f"machine {name}")

@@ -135,7 +135,9 @@ def _run(city: City, bots: int, seconds: float | None, seed: int, show: Show) ->
     help="Exit 0 only if nobody is lost or doubled and handoffs are quick; of a festival: if all was seen.",
 )
 @click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file.")
-@click.option("--cell", "side_m", default=128.0, show_default=True, help="Side of a region, metres.")
+@click.option(
+    "--cell", "side_m", default=128.0, show_default=True, type=Quantity(1.0), help="Side of a region, metres."
+)
 @click.option("--seed", default=1, show_default=True, help="The same seed makes the same people.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keep everything there. [default: removed]")
 def demo(

@@ -114,6 +114,7 @@ class FaultOptions:
     roll_every_s: float = 0.0  # all nodes are restarted in order, one after another
     operator_every_s: float = 0.0
     drained_s: tuple[float, float] = (5.0, 15.0)  # how long an operator lets a node be drained
+    expunge: float = 0.0  # probability that a moderator has something taken down for good in the run
     gather_every_s: float = 0.0
     gather_s: tuple[float, float] = (8.0, 25.0)
 
@@ -174,6 +175,7 @@ _HEAVY: Final = replace(
     store_cut_every_s=40.0,
     store_out_every_s=60.0,
     store_restored=0.2,
+    expunge=0.25,
     store_answer_lost_every_s=6.0,
     client_cut_every_s=4.0,
     client_stall_every_s=8.0,
@@ -352,6 +354,11 @@ def _gather(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
     return {"by": float(dice.randrange(1_000_000)), "for_s": dice.uniform(*options.gather_s)}
 
 
+def _expunge(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A moderator has a lantern taken down for good; `by` picks it among those that are safe then, of 1."""
+    return {"on": (dice.randrange(size.nodes),), "by": dice.random()}
+
+
 class _Kind(NamedTuple):
     every: str  # the field of FaultOptions
     draw: Callable[[_Dice, FaultOptions, Size], _Drawn]
@@ -388,6 +395,7 @@ _ONCE: Final = {  # with this probability, one in a run, well inside it
     "disk-lost": ("disk_lost", _disk_lost),
     "disk-lies": ("disk_lies", _disk_lies),
     "store-restored": ("store_restored", _store_restored),
+    "expunge": ("expunge", _expunge),
 }
 
 

@@ -1,8 +1,8 @@
 """How the ground of one stored map may follow from that of the map before, said without the steps that make maps.
 
 Whoever holds or guards is a member. Ground that changes hands goes under a later epoch to one who guarded it, if any of
-them lives, or to its holder's next incarnation, and who gave it up alive guards it from then on. Ground that is cut or grows together stays with its holder, and whoever
-guarded all of it guards it still, unless no member any more.
+them lives, or to its holder's next incarnation; and who gave it up alive guards it from then on. Ground that is cut or
+grows together stays with its holder, and whoever guarded all of it guards it still, unless no member any more.
 """
 
 from __future__ import annotations

@@ -55,11 +55,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from p2pworld.crypto.keys import Signer
+    from p2pworld.errors import Refusal
     from p2pworld.geometry import Cell
     from p2pworld.ids import Incarnation
     from p2pworld.messages import WorldObject
     from p2pworld.world.citymap import Member
     from p2pworld.world.handoff import Person
+    from p2pworld.world.moderation import Sanction
     from simulations.events import Agenda, Trace
     from simulations.network import Link, Network, PlaySocket
     from simulations.storage import Disk
@@ -248,6 +250,12 @@ class Process:
             self._inbox.append(what)
         else:
             what()
+
+    def order(self, data: bytes) -> Sanction | Refusal:
+        """A moderator's order, as its web server hands it to the node."""
+        taken = self.node.order(data, self.now())
+        self._drain()
+        return taken
 
     def now(self) -> Instant:
         """The machine's clocks."""

@@ -141,7 +141,7 @@ class Settled:
                 owners = self._owners.get((session.id, session.login), [])
                 if len(owners) == 1:
                     self._plays(device, owners[0], person.name)
-                else:
+                elif owners or self._calm:  # ground that has just changed hands may be giving them away
                     self._violate("recovery", f"{len(owners)} nodes own {device.name}", person.name)
 
     def _plays(self, device: Device, owner: Process, name: str) -> None:
@@ -251,7 +251,11 @@ class Settled:
 
     def _lantern(self, deed: Deed, found: list[WorldObject]) -> None:
         name = self._names.get(deed.avatar, str(deed.avatar))
-        if not found:
+        if deed.expunged:
+            if found and deed.expunged == "kept" and not self._run.disks_lost:
+                sentence = f"the lantern {deed.text!r} of {name} hangs, though a moderator had it taken down"
+                self._violate("expunged", sentence, name)
+        elif not found:
             sentence = f"the lantern {deed.text!r} of {name}, safe on {deed.durable}, is gone"
             self._violate("object", sentence, name)
         elif any((one.text, one.by) != (deed.text, deed.avatar) for one in found):
@@ -278,6 +282,7 @@ class Settled:
             for p in self._processes
         }
         safe: set[bytes] = set()
+        gone = {deed.object_id for deed in self._run.ledger.deeds if deed.expunged}
         for cell, holding in city.cells.items():
             process = self._process(holding.holder)
             if process is None:
@@ -295,7 +300,7 @@ class Settled:
                     self._violate("standby", sentence, process.name, other.name)
         for who, cells in disks.items():
             for number, state in cells.items():
-                if lost := _ids(state) - safe:
+                if lost := _ids(state) - safe - gone:
                     process = self._process(who)
                     assert process is not None
                     sentence = f"{len(lost)} objects of cell {number} are on the disk of {process.name} alone"

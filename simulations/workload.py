@@ -62,6 +62,7 @@ class Deed:
     object_id: bytes = b""
     refused: str = ""
     asked: bool = False  # whether it ever left the device
+    expunged: str = ""  # "asked": a moderator wants it gone for good; "kept": a node has said to see to it
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ import pytest
 from p2pworld import drive, membership
 from p2pworld.core import Node
 from p2pworld.messages import CellStored, ToPeer
-from p2pworld.world import handoff, people
+from p2pworld.world import handoff, people, proposals
 from p2pworld.world.handoff import ROW, SEAT, Act, Guard, RowAt, RowOn, Rule, SeatAt, SeatOn, Tables, person
 from p2pworld.world.object_holder import Holder
 from p2pworld.world.object_keeper import Keeper
@@ -29,8 +29,11 @@ from simulations.workload import WalkOptions
 
 if TYPE_CHECKING:
     from p2pworld.drive import Effect
+    from p2pworld.errors import Refusal
+    from p2pworld.geometry import Cell
     from p2pworld.messages import Instant, Ready
     from p2pworld.world.acts import Asked
+    from p2pworld.world.citymap import CityMap
     from p2pworld.world.ownership import Propose, Proposed
 
 Patch = pytest.MonkeyPatch
@@ -206,6 +209,16 @@ def do_a_retry_again(patch: Patch) -> None:
     patch.setattr(Holder, "act", again)
 
 
+def split_without_standbys(patch: Patch) -> None:
+    """The pieces of a cell that is cut forget who guards it."""
+    split = proposals.split
+
+    def lax(city: CityMap, cell: Cell) -> CityMap | Refusal:
+        return split(replace(city, cells={**city.cells, cell: replace(city.cells[cell], standbys=())}), cell)
+
+    patch.setattr(proposals, "split", lax)
+
+
 @dataclass(frozen=True)
 class Bug:
     """A bug, where it hurts, and which rule names it."""
@@ -231,6 +244,7 @@ BUGS = [
     Bug(count_the_lease_from_the_answer, SLEEPS, frozenset({"ground"}), SLOW_STORE),
     Bug(act_without_a_lease, LEASES, frozenset({"lapsed", "seat"})),
     Bug(do_a_retry_again, DEAF, frozenset({"object"})),
+    Bug(split_without_standbys, CALM, frozenset({"map"})),
 ]
 SEEDS = range(1, 13)
 
