@@ -425,7 +425,8 @@ class Checkers:
                 if self._calm is not None:
                     since_s = max(since_s, self._calm.since_s)
                 still[key] = what, since_s
-                if now_s - since_s > most_s:
+                gone = row.at.name in _OPEN_ROWS and row.conn < 0  # its client left: a timer ends that
+                if now_s - since_s > (_HANDOFF_S if gone else most_s):
                     name = self._names.get(avatar, str(avatar))
                     sentence = f"a handoff of {name} at {process.name} neither finishes nor fails"
                     self.violate("handoff", sentence, name)

@@ -52,6 +52,7 @@ SLEEPS = FaultOptions(pause_every_s=4.0, pause_s=(4.0, 8.0))
 NAPS = FaultOptions(pause_every_s=2.5, pause_s=(3.2, 4.6))
 CRASHES = FaultOptions(crash_every_s=20.0, crash_in_handoff_every_s=2.0, again_every_s=0.5, late_every_s=0.5)
 DISKS = FaultOptions(disk_slow_every_s=3.0, disk_full_every_s=6.0, crash_every_s=15.0)
+CUTS = FaultOptions(operator_every_s=2.0)
 DEAF = FaultOptions(client_stall_every_s=1.5, client_stall_s=(2.0, 4.0), client_cut_every_s=3.0)
 RESTLESS = replace(
     CITY, nodes=2, spares=0, second_devices=10, walk=WalkOptions(switch_per_s=0.2)
@@ -244,7 +245,7 @@ BUGS = [
     Bug(count_the_lease_from_the_answer, SLEEPS, frozenset({"ground"}), SLOW_STORE),
     Bug(act_without_a_lease, LEASES, frozenset({"lapsed", "seat"})),
     Bug(do_a_retry_again, DEAF, frozenset({"object"})),
-    Bug(split_without_standbys, CALM, frozenset({"map"})),
+    Bug(split_without_standbys, CUTS, frozenset({"map"})),
 ]
 SEEDS = range(1, 13)
 
