@@ -66,10 +66,13 @@ class LeaseJudge:
             who: since_s.get(who, now_s) if who in known and known[who].counter == lease.counter else now_s
             for who, lease in self._leases.items()
         }
+        raised = {
+            who for who, lease in self._leases.items() if who in known and known[who].counter != lease.counter
+        }
         self._renewed_s = {
-            who: now_s if who in known and known[who].counter != lease.counter else self._renewed_s[who]
-            for who, lease in self._leases.items()
-            if who in self._renewed_s or (who in known and known[who].counter != lease.counter)
+            who: now_s if who in raised else self._renewed_s[who]
+            for who in self._leases
+            if who in raised or who in self._renewed_s
         }
         self._dead = frozenset(
             who

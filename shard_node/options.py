@@ -31,8 +31,8 @@ class OutputFile(click.Path):
     def __init__(self, *, allow_dash: bool = False) -> None:
         super().__init__(dir_okay=False, writable=True, allow_dash=allow_dash, path_type=Path)
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        path = super().convert(value, param, ctx)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
         if str(path) != "-" and not (path.parent.is_dir() and os.access(path.parent, os.W_OK)):
             self.fail(f"nothing can be written into {str(path.parent)!r}: name another file.", param, ctx)
         return path

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import math
 import random
-import traceback
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,8 +20,12 @@ from p2pworld.geometry import Cell
 from p2pworld.limits import LEASE_TTL_S
 from p2pworld.seoul.landmarks import landmark
 from p2pworld.world.balance import BalanceOptions
+from p2pworld.world.proposals import StreamClaim
 from simulations.checkers import Checkers, Violation
-from simulations.events import Agenda, Trace
+from simulations.civic.archive import Archive, CivicOptions
+from simulations.civic.kiosk import Kiosks
+from simulations.civic.people import Citizens
+from simulations.events import Agenda, Trace, broken
 from simulations.faults import FaultOptions, Size, drawn
 from simulations.machine import Clock, Machine, Process
 from simulations.moderator import ROOTS
@@ -34,11 +37,14 @@ from simulations.story import changes
 from simulations.workload import Device, Ledger, Person, WalkOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
+    from p2pworld.errors import Refusal
     from p2pworld.ids import Incarnation
     from p2pworld.messages import Batch, LinkMessage, Send, ToPeer
     from p2pworld.world.citymap import CityMap
+    from simulations.civic.keeper import Keeper, Told
+    from simulations.civic.people import Paper
     from simulations.faults import Fault
 
 __all__ = ["QUIET_S", "City", "CityOptions", "Outcome", "as_plain", "simulate"]
@@ -46,6 +52,8 @@ __all__ = ["QUIET_S", "City", "CityOptions", "Outcome", "as_plain", "simulate"]
 QUIET_S: Final = 20.0  # at the end of each run nothing new goes wrong
 RECOVERED_S: Final = 10.0  # after the last fault everything is in order again
 _BALANCE: Final = BalanceOptions(people_easy=5, people_calm=3, level_max=12)  # for so few people as there are
+_LISTED_S: Final = 12.0  # a node that sleeps longest has read a new map within it
+_FILED_S: Final = 14.0  # the last paper is filed so long before the end: a lost way is known to be after 10 s
 _STILL_S: Final = 6.0  # and at the very end nobody walks, so that no handoff need be open
 
 
@@ -66,6 +74,7 @@ class CityOptions:
     walk: WalkOptions = field(default_factory=WalkOptions)
     network: NetworkOptions = field(default_factory=NetworkOptions)
     disk: DiskOptions = field(default_factory=DiskOptions)
+    civic: CivicOptions = field(default_factory=CivicOptions)
     store: StoreOptions = field(default_factory=StoreOptions)
 
 
@@ -82,6 +91,7 @@ class Outcome:
     lease_expiries: int
     logins: int
     acts: dict[str, int]
+    civic: dict[str, int]
     violations: tuple[Violation, ...]
     trace_hash: str
 
@@ -106,6 +116,15 @@ class City:
         self.ledger = Ledger()
         self.cells, self.bounds_cm = _ground(options)
         self.roster = [self._machine(number) for number in range(options.nodes + options.spares)]
+        disks = [machine.disk for machine in self.roster]
+        self.archive = Archive(
+            options.civic, disks, self.store, self.agenda, self.dice, self.trace, self._violate
+        )
+        self.archive.checkers.is_new = self._is_new
+        self.fenced = options.civic.fenced
+        self._unlisted_s = dict.fromkeys(self.archive.logs, 0.0)  # when the map last lacked a stream
+        self.kiosks = Kiosks(self)
+        self.citizens = Citizens([*self.archive.logs], options.civic.filing, self.dice("citizens"), self)
         self.machines = self.roster[
             : options.nodes
         ]  # those of the city; spare ones among them while they are there
@@ -124,27 +143,31 @@ class City:
             self.agenda.after(machine.dice.random() * 0.5, machine.start)
         for person in self.people:
             self.agenda.after(2.0 + person.dice.random() * 2.0, person.begin)
+        self.citizens.begin()
         self.ordeal.begin()
         self.checkers.begin()
         quiet_s = self.ordeal.quiet_s
         self.agenda.at(quiet_s + RECOVERED_S, lambda: self.checkers.recovered(quiet_s))
         violations = self.checkers.violations
-        try:
-            self.agenda.run(min(self.seconds, until_s), lambda: to_first and bool(violations))
-        except (
-            Exception
-        ) as broken:  # the edge of every simulated process: what ends a real one is a finding here
-            where = traceback.format_exception(broken)
-            self.checkers.violate("broken", f"{type(broken).__name__}: {broken}", story=tuple(where))
+        last_s = min(self.seconds, until_s)
+        found = broken(lambda: self.agenda.run(last_s, lambda: to_first and bool(violations)))
+        if found is not None:
+            self.checkers.violate("broken", found[0], story=found[1])
             return self._outcome()
         if not (to_first and violations) and until_s >= self.seconds:
             self.checkers.at_end()
+            self._check_logs()
         return self._outcome()
 
     @property
     def walking(self) -> bool:
         """Whether people still move and act."""
         return self.agenda.now_s < self.seconds - _STILL_S
+
+    @property
+    def filing(self) -> bool:
+        """Whether people still file."""
+        return self.agenda.now_s < self.seconds - _FILED_S
 
     @property
     def disks_lost(self) -> bool:
@@ -181,7 +204,70 @@ class City:
         """See `Checkers.looked_at`."""
         self.checkers.looked_at(process)
 
+    # ---- civic logs
+
+    def takes(self, stream: str) -> bool:
+        """See `civic.people.Counters.takes`."""
+        return self.filing
+
+    def send(self, paper: Paper, data: bytes, dice: random.Random, told: Told) -> Callable[[], None]:
+        """See `civic.people.Counters.send`."""
+        return self.kiosks.send(data, dice, told)
+
+    def verifies(self, paper: Paper, receipt: bytes) -> bool:
+        """See `civic.people.Counters.verifies`; what is not true was altered on its way."""
+        true = self.archive.verifies(paper, receipt)
+        if not true and not self.kiosks.altered(receipt):
+            self._violate(
+                "civic-receipt", f"{paper.name} is given a receipt that proves nothing", paper.stream
+            )
+        return true
+
+    def answered(self, paper: Paper, answer: bytes | Refusal, more: bool) -> int | None:
+        """See `civic.people.Counters.answered`."""
+        said = "a receipt" if isinstance(answer, bytes) else answer.reason
+        self.trace.say(self.agenda.now_s, f"{paper.name} is told {said} of {paper.stream}")
+        self.trace.add(self.agenda.now_s, b"A", paper.name.encode(), said.encode())
+        return self.archive.checkers.answered(paper, answer, more)
+
+    def point(self, keeper: Keeper, where: str, what: str) -> None:
+        """See `civic.keeper.Around.point`."""
+        self.trace.say(self.agenda.now_s, f"{keeper.name}: {where} {what}")
+        self.ordeal.point(keeper, where, what)
+
+    def signed(self, keeper: Keeper, text: str) -> None:
+        """See `civic.keeper.Around.signed`."""
+        self.trace.add(self.agenda.now_s, b"S", keeper.name.encode(), text.encode())
+        self.archive.checkers.signed(keeper, text)
+
+    def alarm(self, keeper: Keeper, refusal: Refusal) -> None:
+        """See `civic.keeper.Around.alarm`."""
+        self.trace.say(self.agenda.now_s, f"{keeper.name} is read-only: {refusal}")
+        self.archive.checkers.alarm(keeper, refusal)
+
+    def _is_new(self, stream: str) -> bool:
+        since_s = self._unlisted_s[stream] if stream in self.store.map.streams else math.inf
+        return self.agenda.now_s < since_s + _LISTED_S
+
+    def _violate(self, rule: str, sentence: str, *names: str) -> None:
+        self.checkers.violate(rule, sentence, *names)
+
+    def _check_logs(self) -> None:
+        """All papers are answered, and each log is held by whom the map says, and whole wherever it is published."""
+        keepers: dict[str, Keeper | None] = {}
+        for stream in self.archive.logs:
+            holding = self.store.map.streams.get(stream)
+            processes = [machine.process for machine in self.machines if machine.process]
+            held = [
+                p.holders.keepers.get(stream) for p in processes if holding and p.node.who == holding.holder
+            ]
+            keepers[stream] = held[0] if held else None
+        folders = {stream: self.archive.folders(stream) for stream in self.archive.logs}
+        self.archive.checkers.at_end(self.citizens.papers, keepers, folders)
+
     def _map_stored(self, before: CityMap, city: CityMap) -> None:
+        for stream in self._unlisted_s.keys() - before.streams.keys():
+            self._unlisted_s[stream] = self.agenda.now_s
         self.checkers.map_stored(city)
         for line in changes(before, city, {machine.keys.public: machine.name for machine in self.roster}):
             self.trace.say(self.agenda.now_s, line)
@@ -201,6 +287,11 @@ class City:
             ttl_s=options.ttl_s,
             clients_max=256,
             roots=ROOTS,
+            streams=tuple(
+                StreamClaim(stream.name, stream.machine is None)
+                for stream in options.civic.streams
+                if stream.machine in (None, number)
+            ),
         )
         keys = NodeKeys.from_seed(hashlib.sha256(b"node %d" % number).digest())
         dice = self.dice(f"machine {name}")
@@ -227,6 +318,7 @@ class City:
             self.ordeal.lease_expiries,
             self.checkers.owned - self.checkers.handoffs,
             acts,
+            dict(self.archive.checkers.counts()) | {"points": self.ordeal.civic.points},
             tuple(self.checkers.violations),
             self.trace.hex(),
         )

@@ -10,13 +10,14 @@ from __future__ import annotations
 import hashlib
 import heapq
 import re
+import traceback
 from collections import deque
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Agenda", "Trace"]
+__all__ = ["Agenda", "Trace", "broken"]
 
 _STORY_LINES: Final = 60_000  # kept; a story shows those that name its people and nodes
 _LENGTH_BYTES: Final = 4
@@ -91,3 +92,12 @@ class Trace:
                 found.append(f"{time_s:10.3f} s {'!' if fault else ' '} {line}")
                 told, faults = told + (not fault), faults + fault
         return tuple(reversed(found))
+
+
+def broken(do: Callable[[], None]) -> tuple[str, tuple[str, ...]] | None:
+    """What ended it otherwise than in order, and where: the edge of every simulated process."""
+    try:
+        do()
+    except Exception as error:  # what ends a real process is a finding here
+        return f"{type(error).__name__}: {error}", tuple(traceback.format_exception(error))
+    return None

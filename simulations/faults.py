@@ -32,7 +32,8 @@ class Fault:
     def __str__(self) -> str:
         parts = [f"{self.at_s:8.3f} s  {self.kind}"]
         if self.on:
-            name = str if self.kind.startswith("client") else (lambda number: chr(ord("A") + number))
+            numbered = self.kind.startswith(("client", "civic", "witness"))
+            name = str if numbered else (lambda number: chr(ord("A") + number))
             parts.append(" ".join(map(name, self.on)))
         if self.how:
             parts.append(self.how)
@@ -117,6 +118,29 @@ class FaultOptions:
     expunge: float = 0.0  # probability that a moderator has something taken down for good in the run
     gather_every_s: float = 0.0
     gather_s: tuple[float, float] = (8.0, 25.0)
+    # civic logs: their holders, stores, records and witnesses
+    civic_crash_every_s: float = 0.0
+    civic_crash_points: int = 40  # of the append path that are let pass before it at most
+    civic_pause_every_s: float = 0.0
+    civic_pause_s: tuple[float, float] = (0.3, 6.0)
+    civic_late_every_s: float = 0.0
+    civic_late_s: tuple[float, float] = (0.005, 4.0)
+    civic_answer_lost_every_s: float = 0.0
+    civic_restored: float = (
+        0.0  # probability that a log's store is lost once, and an older backup put in its place
+    )
+    civic_backup_age_s: tuple[float, float] = (1.0, 40.0)
+    record_lost_every_s: float = 0.0
+    postgres_out_every_s: float = 0.0
+    postgres_cut_every_s: float = 0.0
+    postgres_standby_every_s: float = 0.0
+    postgres_primary_every_s: float = 0.0
+    postgres_s: tuple[float, float] = (0.3, 5.0)
+    witness_down_every_s: float = 0.0
+    witness_down_s: tuple[float, float] = (1.0, 15.0)
+    witness_answer_lost_every_s: float = 0.0
+    relay_hostile_every_s: float = 0.0
+    relay_hostile_s: tuple[float, float] = (1.0, 10.0)
 
     def major_per_hour(self) -> float:
         """How many faults of nodes, network, store, disks and clocks there are in an hour, on average."""
@@ -163,6 +187,19 @@ _LIGHT: Final = FaultOptions(
     roll_every_s=300.0,
     operator_every_s=60.0,
     gather_every_s=100.0,
+    civic_crash_every_s=90.0,
+    civic_pause_every_s=90.0,
+    civic_late_every_s=40.0,
+    civic_answer_lost_every_s=30.0,
+    civic_restored=0.05,
+    record_lost_every_s=30.0,
+    postgres_out_every_s=90.0,
+    postgres_cut_every_s=60.0,
+    postgres_standby_every_s=90.0,
+    postgres_primary_every_s=120.0,
+    witness_down_every_s=60.0,
+    witness_answer_lost_every_s=30.0,
+    relay_hostile_every_s=60.0,
 )
 _HEAVY: Final = replace(
     _LIGHT,
@@ -194,6 +231,19 @@ _HEAVY: Final = replace(
     roll_every_s=150.0,
     operator_every_s=10.0,
     gather_every_s=60.0,
+    civic_crash_every_s=20.0,
+    civic_pause_every_s=20.0,
+    civic_late_every_s=12.0,
+    civic_answer_lost_every_s=8.0,
+    civic_restored=0.15,
+    record_lost_every_s=8.0,
+    postgres_out_every_s=30.0,
+    postgres_cut_every_s=25.0,
+    postgres_standby_every_s=30.0,
+    postgres_primary_every_s=40.0,
+    witness_down_every_s=20.0,
+    witness_answer_lost_every_s=10.0,
+    relay_hostile_every_s=20.0,
 )
 PRESETS: Final = {"none": FaultOptions(), "light": _LIGHT, "heavy": _HEAVY}
 
@@ -359,6 +409,65 @@ def _expunge(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
     return {"on": (dice.randrange(size.nodes),), "by": dice.random()}
 
 
+_STREAMS: Final = (
+    1_000  # a number is drawn, and the run has fewer streams or witnesses: it is taken modulo theirs
+)
+
+
+def _any(dice: _Dice) -> tuple[int, ...]:
+    return (dice.randrange(_STREAMS),)
+
+
+def _civic_crash(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """The holder of a stream dies at a point of its append path, `by` points from now: see civic/ordeal.py."""
+    how = dice.choice(("before", "inside", "inside", "after"))
+    by = float(dice.randrange(options.civic_crash_points))
+    return {"on": _any(dice), "how": how, "by": by, "for_s": dice.uniform(*options.down_s)}
+
+
+def _civic_pause(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """The holder of a stream is stopped at a point of its append path, as it may die there; another takes over."""
+    how = dice.choice(("before", "inside", "after"))
+    by = float(dice.randrange(options.civic_crash_points))
+    return {"on": _any(dice), "how": how, "by": by, "for_s": dice.uniform(*options.civic_pause_s)}
+
+
+def _civic_late(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """The next transaction reaches PostgreSQL `by` seconds later, when nobody may wait for it any more."""
+    return {"by": dice.uniform(*options.civic_late_s)}
+
+
+def _civic_restored(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """The store of a stream is lost, and a backup `by` seconds old is put in its place."""
+    return {"on": _any(dice), "by": dice.uniform(*options.civic_backup_age_s)}
+
+
+def _postgres(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """PostgreSQL, or its standby, is away."""
+    return {"for_s": dice.uniform(*options.postgres_s)}
+
+
+def _postgres_cut(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A machine cannot reach PostgreSQL."""
+    return {"on": _one(dice, size), "for_s": dice.uniform(*options.postgres_s)}
+
+
+def _postgres_primary(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """The standby is promoted, and has none itself for a while; `how`: the old server is killed, or left behind."""
+    return {"how": dice.choice(("killed", "left behind")), "for_s": dice.uniform(*options.postgres_s)}
+
+
+def _witness_down(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A witness is down."""
+    return {"on": _any(dice), "for_s": dice.uniform(*options.witness_down_s)}
+
+
+def _relay_hostile(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A machine's node passes nothing on that is filed through it, or alters what it is answered."""
+    how = dice.choice(("swallows", "alters"))
+    return {"on": _one(dice, size), "how": how, "for_s": dice.uniform(*options.relay_hostile_s)}
+
+
 class _Kind(NamedTuple):
     every: str  # the field of FaultOptions
     draw: Callable[[_Dice, FaultOptions, Size], _Drawn]
@@ -389,6 +498,18 @@ _KINDS: Final = {
     "roll": _Kind("roll_every_s", _roll, major=False),
     "operator": _Kind("operator_every_s", _operator, major=False),
     "gather": _Kind("gather_every_s", _gather, major=False),
+    "civic-crash": _Kind("civic_crash_every_s", _civic_crash, major=False),
+    "civic-pause": _Kind("civic_pause_every_s", _civic_pause, major=False),
+    "civic-late": _Kind("civic_late_every_s", _civic_late, major=False),
+    "civic-answer-lost": _Kind("civic_answer_lost_every_s", _nothing_more, major=False),
+    "record-lost": _Kind("record_lost_every_s", _nothing_more, major=False),
+    "postgres-out": _Kind("postgres_out_every_s", _postgres, major=False),
+    "postgres-cut": _Kind("postgres_cut_every_s", _postgres_cut, major=False),
+    "postgres-standby": _Kind("postgres_standby_every_s", _postgres, major=False),
+    "postgres-primary": _Kind("postgres_primary_every_s", _postgres_primary, major=False),
+    "witness-down": _Kind("witness_down_every_s", _witness_down, major=False),
+    "witness-answer-lost": _Kind("witness_answer_lost_every_s", _nothing_more, major=False),
+    "relay-hostile": _Kind("relay_hostile_every_s", _relay_hostile, major=False),
 }
 MAJOR: Final = tuple(kind for kind, (_, _, major) in _KINDS.items() if major)
 _ONCE: Final = {  # with this probability, one in a run, well inside it
@@ -396,6 +517,7 @@ _ONCE: Final = {  # with this probability, one in a run, well inside it
     "disk-lies": ("disk_lies", _disk_lies),
     "store-restored": ("store_restored", _store_restored),
     "expunge": ("expunge", _expunge),
+    "civic-restored": ("civic_restored", _civic_restored),
 }
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from p2pworld import drive
 from p2pworld.core import Event, Node, NodeConfig
 from p2pworld.crypto.link import LINK_CAPS
-from p2pworld.drive import AskStore, Persist, SendFrames, SendNow
+from p2pworld.drive import AskStore, Persist, SendFrames, SendNow, TellHolders
 from p2pworld.errors import RemoteError
 from p2pworld.messages import (
     Attached,
@@ -47,6 +47,7 @@ from p2pworld.messages import (
 )
 from p2pworld.wire.codec import decode_batch, decode_play, encode_batch, encode_play
 from p2pworld.wire.frames import POSE, POSE_BYTES, POSE_DTYPE
+from simulations.civic.holders import Holders
 from simulations.network import KEEP_EVERY_S
 from simulations.store import StoreRequest
 
@@ -62,6 +63,8 @@ if TYPE_CHECKING:
     from p2pworld.world.citymap import Member
     from p2pworld.world.handoff import Person
     from p2pworld.world.moderation import Sanction
+    from simulations.civic.archive import Archive
+    from simulations.civic.keeper import Keeper
     from simulations.events import Agenda, Trace
     from simulations.network import Link, Network, PlaySocket
     from simulations.storage import Disk
@@ -104,6 +107,14 @@ class Surroundings(Protocol):
     network: Network
     store: Store
     machines: list[Machine]
+    archive: Archive
+    fenced: bool
+
+    def point(self, keeper: Keeper, where: str, what: str) -> None: ...
+
+    def signed(self, keeper: Keeper, text: str) -> None: ...
+
+    def alarm(self, keeper: Keeper, refusal: Refusal) -> None: ...
 
     def before_effect(self, process: Process, effect: object) -> None: ...
 
@@ -164,6 +175,7 @@ class Machine:
         self.process = None
         process.alive = False
         self.disk.crash()
+        self.run.archive.volumes[self.number].crash()
         self.run.network.died(process)
         process.drop_clients()
         self.run.looked_at(process)
@@ -181,6 +193,7 @@ class Process:
         self.paused = False
         self.sockets: dict[int, PlaySocket] = {}
         self.links: dict[Incarnation, Link] = {}
+        self.holders = Holders(run.archive, self, run, self.step)
         self.malformed = 0
         self.fenced_late = 0
         self._free = list(range(CONNS_MAX))
@@ -352,6 +365,10 @@ class Process:
                 self._persist(effect)
             case AskStore():
                 self._ask(effect.request)
+            case TellHolders(steps):
+                for step in steps:
+                    if self.alive:
+                        self.holders.take(step)
             case _:
                 raise AssertionError(f"drive asks for {effect}")
 

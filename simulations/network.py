@@ -85,7 +85,7 @@ class PlaySocket:
         *("opened_s", "process", "stalled_s"),
     )
 
-    def __init__(self, device: SocketEnd, name: int, process: object, opened_s: float) -> None:
+    def __init__(self, device: SocketEnd, name: int, process: object, opened_s: float = 0.0) -> None:
         self.device = device
         self.opened_s = opened_s
         self.name = name

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from p2pworld.drive import Persist
 from p2pworld.messages import Batch, LinkMessage, PeerSaid
+from simulations.civic.ordeal import CivicOrdeal
 from simulations.machine import HANDOFF
 from simulations.moderator import Moderator
 from simulations.upkeep import Upkeep
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from p2pworld.geometry import Cell
     from p2pworld.ids import Incarnation
     from p2pworld.messages import ToPeer
+    from simulations.civic.archive import Archive
+    from simulations.civic.keeper import Keeper
+    from simulations.civic.kiosk import Kiosks
     from simulations.events import Agenda, Trace
     from simulations.faults import Fault
     from simulations.machine import Machine, Process
@@ -53,6 +57,8 @@ class Victim(Protocol):
     ledger: Ledger
     cells: tuple[Cell, ...]
     bounds_cm: tuple[int, int, int, int]
+    archive: Archive
+    kiosks: Kiosks
 
 
 class Ordeal:
@@ -70,6 +76,7 @@ class Ordeal:
         self._on_arrival: deque[Fault] = deque()  # the same for what befalls one that arrives
         self._armed: dict[int, Fault] = {}  # machines whose next effect is their last, or whose next write
         self._upkeep = Upkeep(run, self)
+        self.civic = CivicOrdeal(run.archive, run.agenda, self)
         self._doing: dict[str, Callable[[Fault], None]] = {
             "crash": self._crash,
             "crash-in-handoff": self._struck.append,
@@ -99,6 +106,8 @@ class Ordeal:
             "roll": self._upkeep.roll,
             "operator": self._upkeep.operate,
             "expunge": Moderator(run, self).expunge,
+            "relay-hostile": self._make_hostile,
+            **self.civic.doing,
         }
 
     def begin(self) -> None:
@@ -129,6 +138,7 @@ class Ordeal:
         self._struck.clear()
         self._on_arrival.clear()
         self.run.store.answers_to_lose = 0
+        self.civic.quiet()
         for number in [*self._mend]:
             self._mend.pop(number)()
         self.run.trace.say(self.run.agenda.now_s, "nothing new goes wrong from here on")
@@ -206,11 +216,29 @@ class Ordeal:
 
         self.run.agenda.after(fault.for_s % 1.0 * _STRIKE_S, strike)
 
+    def point(self, keeper: Keeper, where: str, what: str) -> None:
+        """A holder of a log has come to a point of its append path."""
+        self.civic.point(keeper, where, what)
+
+    def end_keeper(self, keeper: Keeper, fault: Fault, why: str) -> None:
+        """The process that holds a log ends."""
+        machine = self.run.roster[keeper.host.number]
+        if machine.process is keeper.host:
+            self.crash(machine, fault, why)
+
+    def stop_keeper(self, keeper: Keeper, fault: Fault, why: str) -> None:
+        """The process that holds a log is stopped for a while."""
+        machine = self.run.roster[keeper.host.number]
+        if machine.process is keeper.host:
+            self._stop(machine.process, fault, f": {why}")
+
     def _pause(self, fault: Fault) -> None:
-        process = self._machine(fault).process
+        self._stop(self._machine(fault).process, fault, "")
+
+    def _stop(self, process: Process | None, fault: Fault, why: str) -> None:
         if process is None or process.paused:
             return
-        self.note("pause", f"{process.name} is stopped")
+        self.note(fault.kind, f"{process.name} is stopped{why}")
         process.pause()
         self.mended_after(fault, lambda: self._resume(process))
 
@@ -352,13 +380,22 @@ class Ordeal:
         self.crash(machine, fault, "its disk is lost")
         machine.disk.lose()
         machine.incarnation = 0
+        self.run.archive.lose_disk(machine.number)
 
     def _lose_writes(self, fault: Fault) -> None:
         machine = self._machine(fault)
         self.disks_lost.append(machine.number)
         self.crash(machine, fault, "it loses power")
         lost = machine.disk.lose_last(int(fault.by))
+        self.run.archive.lose_disk(machine.number, int(fault.by))
         self.note("disk-lies", f"the disk of {machine.name} has lost its last {lost} writes")
+
+    def _make_hostile(self, fault: Fault) -> None:
+        machine, hostile = self._machine(fault), self.run.kiosks.hostile
+        if machine.number not in hostile:
+            self.note(fault.kind, f"{machine.name} {fault.how} what is filed through it")
+            hostile[machine.number] = fault.how
+            self.mended_after(fault, partial(hostile.__delitem__, machine.number))
 
     def _jump(self, fault: Fault) -> None:
         machine = self._machine(fault)

@@ -9,6 +9,7 @@ import hashlib
 import math
 import multiprocessing
 import time
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -65,10 +66,11 @@ def _run(order: Order) -> dict[str, Any]:
 
 def totals(runs: list[dict[str, Any]]) -> dict[str, Any]:
     """What all runs came to together."""
-    faults: dict[str, int] = {}
+    faults: Counter[str] = Counter()
+    civic: Counter[str] = Counter()
     for run in runs:
-        for kind, times in run["faults"].items():
-            faults[kind] = faults.get(kind, 0) + times
+        faults.update(run["faults"])
+        civic.update(run["civic"])
     hashes = "".join(run["trace_hash"] for run in runs)
     core_s = sum(run["core_s"] for run in runs)
     return {
@@ -76,6 +78,7 @@ def totals(runs: list[dict[str, Any]]) -> dict[str, Any]:
         "events": sum(run["events"] for run in runs),
         "faults": dict(sorted(faults.items())),
         "handoffs": sum(run["handoffs"] for run in runs),
+        "civic": dict(civic),
         "violations": [{"seed": run["seed"], **found} for run in runs for found in run["violations"]],
         "trace_hash": hashlib.blake2b(hashes.encode(), digest_size=16).hexdigest(),
         "sim_s_per_core_s": round(sum(run["seconds"] for run in runs) / max(core_s, 1e-9), 1),

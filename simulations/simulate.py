@@ -196,7 +196,8 @@ def _report(together: dict[str, Any], options: str) -> None:
     }
     console.print(
         f"{together['seeds']} seeds, {together['events']} events, {sum(together['faults'].values())} faults,"
-        f" {together['handoffs']} handoffs, {len(together['violations'])} violations\n"
+        f" {together['handoffs']} handoffs, {together['civic'].get('accepted', 0)} civic transactions accepted,"
+        f" {len(together['violations'])} violations\n"
         f"in each at least {least['handoffs']} handoffs, {least['crashes_in_handoffs']} crashes inside handoffs,"
         f" {least['lease_expiries']} lease expiries\n"
         f"trace {together['trace_hash']}, {together['sim_s_per_core_s']} simulated seconds per core-second",

@@ -46,6 +46,7 @@ class Upkeep:
     def __init__(self, run: Victim, ordeal: Ordeal) -> None:
         self._run, self._ordeal = run, ordeal
         self._copies: dict[Fault, Copy] = {}
+        self._records: dict[Fault, dict[str, bytes]] = {}  # of civic logs, at the same time
         self._closed = False  # while the store is replaced no node is started
 
     def start(self, machine: Machine, *, proven: bool = True) -> None:
@@ -178,6 +179,7 @@ class Upkeep:
     def copy_store(self, fault: Fault) -> None:
         """The copy that will be restored."""
         self._copies[fault] = self._run.store.copy()
+        self._records[fault] = self._run.archive.records.copy()
 
     def restore_store(self, fault: Fault) -> None:
         """The store is lost: all nodes are ended, the copy begins a new generation, and they are started again."""
@@ -197,6 +199,8 @@ class Upkeep:
             city = new_generation(copy.map, store.map.generation)
             assert not isinstance(city, Refusal)
             store.restore(copy, city)
+            if self._run.archive.set_back([*self._run.archive.logs]):
+                self._run.archive.records.restore(self._records[fault])
             store.outages -= 1
             self._closed = False
             age_s = self._run.agenda.now_s - fault.at_s + fault.by

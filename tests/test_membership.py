@@ -191,3 +191,47 @@ def test_whoever_is_judged_dead_has_lapsed_before(
             assert max(known) <= true_s
         true_s += read_step_s
     assert judged
+
+
+# ---- who lives
+
+
+def test_a_lease_is_seen_to_live_from_the_moment_its_counter_was_seen_to_rise() -> None:
+    judge = LeaseJudge(2.0)
+    judge.observe([(A, 1, False)], 0.0)
+    assert not judge.renewed_after(A, -1.0), "that it is there is no renewal"
+    judge.observe([(A, 2, False), (B, 7, False)], 0.5)
+    assert judge.renewed_after(A, 0.4)
+    assert not judge.renewed_after(A, 0.5)
+    assert not judge.renewed_after(B, 0.0)
+    judge.observe([(A, 2, False), (B, 7, False)], 1.0)
+    assert judge.renewed_after(A, 0.4), "it was seen once"
+    assert not judge.renewed_after(A, 0.5)
+    judge.observe([(A, 3, False), (B, 7, False)], 1.5)
+    assert judge.renewed_after(A, 1.4)
+    assert not judge.renewed_after(B, 0.0)
+
+
+def test_after_a_restart_only_ended_leases_are_dead_and_nobody_is_forgotten_before_the_next_read() -> None:
+    judge = LeaseJudge(2.0)
+    for tenth in range(25):
+        judge.observe([(A, 1, False), (B, 1, True)], tenth / 10)
+    unknown = Incarnation(b"z" * 32, 1)
+    assert judge.dead() == {A, B}
+    assert judge.is_dead(unknown)
+    judge.restart()
+    assert judge.dead() == {B}
+    assert not judge.is_dead(unknown)
+    judge.observe([(A, 1, False), (B, 1, True)], 60.0)
+    assert judge.is_dead(unknown)
+    assert not judge.is_dead(A)
+
+
+def test_two_renewals_sent_at_the_same_moment_are_two() -> None:
+    lease = OwnLease(2.0)
+    first = lease.renewal_sent(1.0)
+    lease.renewal_failed(first)
+    second = lease.renewal_sent(1.0)
+    with pytest.raises(LocalError):
+        lease.renewal_done(first, True)
+    lease.renewal_done(second, True)

@@ -269,7 +269,7 @@ class ObjectCell:
         """What this replica has counted on an object since it last saw it removed."""
         record = ObjectRecord()
         for dot, entry in self._objects.entries(object_id).items():
-            if dot.replica == replica and entry.counters:
+            if dot.replica == replica:
                 record = record.merge(entry)
         return record.counters
 

@@ -244,10 +244,8 @@ class Holder:
         ops = [*held.queue, *(op for _, op in held.waiting)]
         if record.writing is not None:
             ops += record.writing.ops
-            record.writing.ops = []
         for op in ops:
             self._close(op, _MOVED, out)
-        self._owing.discard(record.cell)
         self.wants_drop = {want for want in self.wants_drop if want[0] != record.cell}
 
     # ---- what clients see
@@ -288,7 +286,7 @@ class Holder:
         for peer, follower in list(held.followers.items()):
             was = follower.required
             follower.listed = peer in standbys
-            if follower.listed or (follower.counted_at is not None and stamp > follower.counted_at):
+            if follower.counted_at is not None and stamp > follower.counted_at:
                 follower.counted_at = None
             if not follower.required:
                 self.wants_drop.discard((record.cell, peer))
@@ -392,8 +390,7 @@ class Holder:
     def settle(self, record: Record, out: Outbox) -> None:
         """Confirm every act that is on this disk and on those of all required followers."""
         held = record.held
-        if held is None:
-            return
+        assert held is not None
         required = [follower.acked for follower in held.followers.values() if follower.required]
         upto = min(required, default=record.n)
         durable = "standby" if required else "disk"

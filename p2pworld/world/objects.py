@@ -158,7 +158,6 @@ class Objects:
                 record = Record(cell, ObjectCell(), 0, 0)
             else:
                 record = Record(cell, ObjectCell.from_bytes(saved.state), saved.epoch, saved.n)
-            record.tail = (record.epoch, record.n)
             self._records[cell] = record
         return record
 
@@ -203,7 +202,7 @@ class Objects:
     def thaw(self, cell: Cell, out: Outbox, now: Instant) -> None:
         """Go on in a frozen cell that is still held."""
         record = self._records.get(cell)
-        if record is not None and record.held is not None and record.held.frozen:
+        if record is not None and record.held is not None:
             record.held.frozen = False
             self._holder.pump(record, out, now)
 
@@ -378,7 +377,7 @@ class Objects:
         """
         record = self._records.get(cell)
         follower = record.held.followers.get(peer) if record and record.held else None
-        if follower is not None and not follower.listed:
+        if follower is not None:
             follower.counted_at = self._stamp
 
     def discount_standby(self, cell: Cell, peer: Incarnation, out: Outbox) -> None:
@@ -437,7 +436,6 @@ class Objects:
             changed = record.state.merge_in(batch.state)
             changed |= set(reconcile(record.state, held.replica, held.clock, now.wall_ms))
             record.n = max(record.n, batch.n)
-            held.based = False
             self._holder.show(record, changed)
         else:
             record.state, record.epoch, record.n = batch.state, batch.epoch, batch.n
@@ -494,13 +492,13 @@ class Objects:
         changes: list[tuple[Cell, ObjectsMessage]] = []
         for cell in self._holder.take_fresh():
             record = self._records.get(cell)
-            if record is None or record.held is None or not record.held.fresh:
+            if record is None or record.held is None:
                 continue
             fresh, record.held.fresh = sorted(record.held.fresh), set()
             for at in range(0, len(fresh), _CHUNK):
                 ids = fresh[at : at + _CHUNK]
                 shown = tuple(record.held.shown[one] for one in ids if one in record.held.shown)
-                gone = tuple(one for one in ids if one not in record.held.shown and one not in record.state)
+                gone = tuple(one for one in ids if one not in record.state)
                 if shown or gone:
                     changes.append((record.cell, ObjectsMessage(record.cell, shown, gone)))
         return changes

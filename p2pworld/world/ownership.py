@@ -383,15 +383,12 @@ class Ownership:
 
     def _end(self) -> None:
         """This incarnation is over; begin with a registration."""
-        if self.who.number == 0:
-            return
         self.counters["incarnations-ended"] += 1
         if self._ends:  # the data directory is ours alone, so all our numbers up to this one are dead
             self._ends = self.who.number
         self.who = Incarnation(self.who.node, 0)
         self._lease = OwnLease(self._ttl_s)
         self._renewal = None
-        self._proposals.begin(self.who)
         self._giving = frozenset()
         self._news.append(Ended())
 

@@ -145,7 +145,6 @@ class Proposals:
     def begin(self, who: Incarnation) -> None:
         """Another incarnation proposes from now on; number 0: none."""
         self.who, self.wants, self.superseded = who, NO_WANTS, False
-        self._turns.clear()
 
     def map_changed(self, city: CityMap, now_s: float) -> None:
         """A newer map was read."""
@@ -338,7 +337,7 @@ class Proposals:
         city = self._city
         for to, cells in sorted(self.wants.give.items()):
             ready = [c for c in sorted(cells) if self._is_mine(c) and to in self._city.cells[c].standbys]
-            if ready and to not in self.dead_since_s and self._city.is_listed(to):
+            if ready and to not in self.dead_since_s:
                 city = self._kept(city, hand_over(city, ready, self.who, to))
         for cell in sorted(self.wants.cut):
             if self._is_mine(cell):

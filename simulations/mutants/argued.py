@@ -9,47 +9,20 @@ from typing import Final
 
 __all__ = ["ARGUED"]
 
-_TICKET: Final = (
-    "follows from SAME_R as long as no ticket is drawn twice; a machine set back to an earlier snapshot draws the same"
-    " ones again in another incarnation, and no simulated machine is"
+_REFUSED: Final = (
+    "the step itself refuses it, so nothing is proposed either way; only the count of refusals would grow"
 )
-_TOLD_SOON: Final = "what has become durable is told in the next tick anyway; only a part of a tick is lost"
-_READS_ANYWAY: Final = (
-    "a node reads the map four times a second whether it was hinted at a newer one or not; what waits for the map waits"
-    " a quarter of a second longer, far less than any timer"
-)
+_SAME_ITSELF: Final = "merging a state into itself changes nothing; the condition only saves doing it"
+_LOOKED_AT_AGAIN: Final = "it only saves looking again at a cell in which nothing is due"
+_COUNTS_NONE: Final = "a count of none reads as no count, and goes with its socket or its peer"
 _SAME_REGISTER: Final = "it only saves time: the order by stamp and encoding below it names the same winner"
-_SAME_GONE: Final = (
-    "both branches find the same dots; which of them looks through less is all the comparison decides"
-)
-_TOLD_TWICE: Final = (
-    "who is told of a login it knows ignores it: Outlived asks for a larger one than is known"
-)
 
 ARGUED: Final[dict[str, str]] = {
     # ---- handoff
-    "handoff.tables: row: ROW[(_R, RowOn.ATTACHED)] 0: guard Guard.LAPSED": (
-        "without it a second ATTACHED never has the commit sent again, and the client, let go after a second, logs in"
-        " anew: nobody is lost, but a moment is"
+    "handoff.tables: row: ROW[(_O, RowOn.SOCKET_LOST)] 0: act Act.DROP_SOCKET": (
+        "a row that has become DORMANT keeps its login and hop alone, so its socket is gone with the rest; the act"
+        " stands there because the other three states that lose a socket need it"
     ),
-    "handoff.tables: row: SEAT[(_S, SeatOn.TICKET)] 0: guard Guard.RIGHT_LOGIN": (
-        "clients show a ticket under the login it was given for; the guard is against others: a row must not be"
-        " steered by a socket of another login"
-    ),
-    "handoff.tables: row: SEAT[(_A, SeatOn.COMMIT)] 0: guard Guard.FOR_ME": _TICKET,
-    "handoff.tables: row: SEAT[(_A, SeatOn.COMMIT)] 1: guard Guard.FOR_ME": _TICKET,
-    "people.People._on: without: after.row.at is RowAt.NONE": (
-        "a floor armed for somebody who is here comes to nothing: `_forget` looks again at who is here when it is due,"
-        " and it is armed anew when they leave"
-    ),
-    "presence.Directory.put: shift: login > entry.login": _TOLD_TWICE,
-    "presence.Directory.put: without: entry.at != said_by": _TOLD_TWICE,
-    "core.peers.Peers.said: never: if said.batch.map_version > parts.city.version": _READS_ANYWAY,
-    "core.peers.Peers.said: shift: said.batch.map_version > parts.city.version": (
-        "`Ownership.hint` compares the versions again and takes no hint at the map it has"
-    ),
-    "core.peers.Peers.said: drop: parts.ownership.hint(said.batch.map_version)": _READS_ANYWAY,
-    "core.peers.Peers._peer_message: drop: self._tending.tell_changes(now)": _TOLD_SOON,
     # ---- map
     "citymap.steps._next: without: [*cells] != [*city.cells]": (
         "it only saves sorting what stands in curve order already"
@@ -57,25 +30,98 @@ ARGUED: Final[dict[str, str]] = {
     "citymap.steps.claim: without: for … if c != cell": (
         "the cell would be entered with what its ground was, and is overwritten with its new holding in the next line"
     ),
-    # ---- lease
-    "core.node.Node.advance: drop: self._tending.tell_changes(now)": _TOLD_SOON,
-    "core.node.Node._follow_ownership: drop: parts.people.lapsed = True": (
-        "an ended incarnation has no number and no deadline, so the last line of the same function says the same"
+    "citymap.steps._without: never: if old.holder != gone and gone not in old.standbys": (
+        "it only saves making an equal holding anew: taking off a list who is not on it leaves the list as it is"
+    ),
+    "ownership.Ownership._is_awaited: row: case _": (
+        "without it the match ends with nothing, which is as false as what it says"
+    ),
+    "proposals.Proposals._held_by: without: for … if holding.holder == who": (
+        "no step gives a stream a standby, so a stream that another holds adds nobody to the lists that are asked for"
+    ),
+    "proposals.Proposals._add_standbys: without: self._city.is_listed(peer)": _REFUSED,
+    "proposals.Proposals._hold_streams: without: stream.shared #2": _REFUSED,
+    "proposals.Proposals._hold_streams: without: holding.holder == self.who": _REFUSED,
+    "proposals.Proposals._steward: without: city.format == 1": _REFUSED,
+    "proposals.Proposals._drain: without: self._city.format == 1": _REFUSED,
+    "proposals.Proposals._drain: without: not self._city.takes(self.who)": _REFUSED,
+    "proposals.Proposals.newly_guarding: without: old.holder == self.who": (
+        "no proposal both takes ground and lists a standby of it that was none before"
+    ),
+    "proposals.Proposals._take: never: if not self._unheld_since_s": (
+        "it only saves looking through a map without unheld ground for ground to take"
     ),
     # ---- object
+    "objects.Objects.begin: drop: self._station.me = me": (
+        "a new incarnation has no record until a map is applied, and who it is is asked of records alone; the map says"
+        " it once more"
+    ),
+    "objects.Objects.apply_map: without: holding.holder != me": (
+        "whoever newly holds ground holds it under a new epoch, so the epochs differ as well"
+    ),
+    "objects.Objects.apply_map: never: if record.held": (
+        "a held record listens to nobody, so that there is nobody to let go of, and it is not shelved, being mine"
+    ),
+    "objects.Objects._related: without: other != cell": (
+        "the cell itself is not among what is known: `_record` has just taken it out of there"
+    ),
+    "objects.Objects._related: without: record.cell != cell": _SAME_ITSELF,
+    "objects.Objects._take: without: holding.holder == self._station.me": (
+        "a record is held exactly where the map that was applied, which is the one passed, gives ground to this node"
+    ),
+    "objects.Objects.link_down: drop: self._audit.link_down(peer, out)": (
+        "a comparison with a node that is gone is given up when its time is over, some seconds later, and until then"
+        " only keeps its own cell from being compared again"
+    ),
+    "objects.Objects.tick: drop: self._retry_s = math.inf": (
+        "a cell whose write is under way, or has ended well, begins none; if it fails the time is set anew"
+    ),
+    "objects.Objects.tick: without: not record.held.based": (
+        "`pump` begins nothing in a cell that is on the disk and in which nothing waits"
+    ),
+    "objects.Objects._written: drop: record.n = max(record.n, batch.n)": (
+        "the cell is held under a new epoch, which is compared before the number; its numbers may begin anywhere"
+    ),
+    "object_holder.Holder.tick: drop: self._owing.discard(cell)": _LOOKED_AT_AGAIN,
+    "object_holder.Holder.take_fresh: drop: self._fresh.clear()": _LOOKED_AT_AGAIN,
+    "object_keeper.Keeper.heard: drop: record.unfollow()": (
+        "the map that lets another holder speak has been applied before it does, and that let go of the old one"
+    ),
+    "object_keeper.Keeper.heard: never: (writing.epoch, writing.n) if writing else (record.epoch, record.n)": (
+        "what is being written and comes again is only written once more, with the same outcome"
+    ),
     "crdt.ormap.ORMap.merge_in: without: theirs is not mine": (
         "it only saves time: whatever is the same object is also below itself"
     ),
-    "crdt.ormap.ORMap._gone_in: never: if len(other.context) < len(self._live)": _SAME_GONE,
-    "crdt.ormap.ORMap._gone_in: shift: len(other.context) < len(self._live)": _SAME_GONE,
-    "crdt.clock.CausalContext.merge_in: shift: upto > self._upto.get(replica, 0)": (
-        "at equal counts what is there is written once more, and nothing beyond it is left out"
+    "crdt.ormap.ORMap._gone_in: never: if len(other.context) < len(self._live)": (
+        "both branches find the same dots; which of them looks through less is all the comparison decides"
     ),
-    "crdt.counter.PNCounter.add: shift: amount >= 0": "nothing added is nothing taken: both tallies stay as they are",
     "crdt.counter.PNCounter.merge: never: if self is other": "it only saves time: the larger of two equals is either",
     "crdt.register.Register.merge: never: if self is other": _SAME_REGISTER,
     "crdt.register.Register.merge: never: if self.stamp != other.stamp": _SAME_REGISTER,
-    "crdt.register.Register.merge: shift: self.stamp > other.stamp": (
-        "the line above has found the stamps to differ, so larger and not smaller are the same"
+    # ---- civic
+    "civic.log.LogHolder.tick: without: self._step": (
+        "the time to try again is set while a step is under way, and cleared with it"
     ),
+    "civic.log.LogHolder.tick: without: not self._down": (
+        "while it is down nobody is let in and what fails is told at once, so there is nobody to be told again"
+    ),
+    "civic.log.LogHolder.cosigned: without: result.checkpoint.text != self._asked.text": (
+        "witnesses are at one checkpoint at a time, and asked again only when they have answered: what comes is of it"
+    ),
+    "civic.log.LogHolder._recorded: never: self._close(Stage.DEPOSED) if found and found.epoch > self._epoch else …": (
+        "who has recorded under a newer epoch has fenced the store before, so the fence that follows says the same"
+    ),
+    "civic.log.LogHolder._answer: drop: self._batch, self._outcomes, self._files = ([], (), None)": (
+        "the next batch takes the place of all three before anything looks at them"
+    ),
+    "civic.log.LogHolder._close: drop: self._batch, self._outcomes = ([], ())": (
+        "a holder that has closed takes no step any more, and nothing else reads them"
+    ),
+    "civic.relay.Relay.map_changed: without: me.number": (
+        "a node without a lease is incarnation 0 of itself, which no map ever names as a holder"
+    ),
+    "civic.relay.Relay._count_down: never: if not self._of[asker]": _COUNTS_NONE,
+    "civic.relay.Relay._count_down: drop: del self._of[asker]": _COUNTS_NONE,
+    "civic.relay._asker: row: case _": "whoever is neither a socket nor a peer is None either way",
 }

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from simulations.mutants.run import Verdict, chosen, hunt, remember, summary, surveyed
+from simulations.mutants.run import Verdict, chosen, hunt, remember, summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Wanted", "hunt_mutants", "mutant_options", "write_json"]
 
 _SEEDS: Final = 10  # for each mutant, unless another number is asked for
+_TOLD_EVERY: Final = 50  # mutants, where there is no bar to be drawn
 
 
 class Wanted(NamedTuple):
@@ -79,26 +80,24 @@ def hunt_mutants(wanted: Wanted, seed: int, count: int, jobs: int | None, json_f
     """Hunt these mutants at `count` seeds each, from `seed` on; whether all are caught or argued."""
     seeds = range(seed, seed + (count if wanted.seeds_given else _SEEDS))
     console = Console(stderr=True)
-    workers = jobs or os.cpu_count() or 1
     began_s = time.monotonic()
-    found = surveyed(seeds, workers)
-    usable = {seed: lines for seed, (why, lines) in found.items() if not why}
-    for seed in found.keys() - usable.keys():
-        console.print(
-            f"[yellow]seed {seed} is red without any mutant and is left out: {found[seed][0]}[/yellow]"
-        )
-    if not usable:
-        raise click.ClickException("no seed is green without a mutant, so nothing can be learned at any")
     mutants = chosen(wanted.only, (wanted.part, wanted.of))
     verdicts: list[Verdict] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("hunting mutants", total=len(mutants))
-        for verdict in hunt(mutants, usable, workers):
+
+        def tell(sentence: str) -> None:
+            progress.console.print(sentence, style="yellow", markup=False, soft_wrap=True)
+
+        for verdict in hunt(mutants, seeds, jobs or os.cpu_count() or 1, tell):
             verdicts.append(verdict)
             if verdict.is_open:
-                progress.console.print(f"[red]survives[/red] {verdict.name}", highlight=False, soft_wrap=True)
+                progress.console.print(f"survives: {verdict.name}", style="red", markup=False, soft_wrap=True)
             progress.advance(task)
+            if not console.is_terminal and len(verdicts) % _TOLD_EVERY == 0:
+                core_s = sum(one.core_s for one in verdicts)
+                tell(f"{len(verdicts)} of {len(mutants)} mutants, {core_s:.0f} s of processor time")
     if wanted.note:
         remember(verdicts)
     together = summary(verdicts, time.monotonic() - began_s)

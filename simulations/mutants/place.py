@@ -15,8 +15,6 @@ from importlib.util import find_spec
 from types import CodeType, FunctionType, ModuleType
 from typing import TYPE_CHECKING, Final
 
-from simulations.mutants.generate import mutated
-
 if TYPE_CHECKING:
     import ast
     from collections.abc import Iterator, Sequence
@@ -28,10 +26,9 @@ __all__ = ["put_in_place"]
 _OURS: Final = frozenset({"p2pworld", "client", "simulations", "shard_node", "tests"})
 
 
-def put_in_place(mutant: Mutant, *, afresh: bool = False) -> None:
-    """From here on this process runs the mutant; `afresh`: also whatever of it is copied when modules are imported."""
-    tree = mutated(mutant)
-    if not afresh and mutant.function and _exchanged(mutant, tree):
+def put_in_place(mutant: Mutant, tree: ast.Module) -> None:
+    """From here on this process runs the mutant, whose module reads like this."""
+    if mutant.function and _exchanged(mutant, tree):
         return
     _import_anew(mutant.module, tree)
 

@@ -1,13 +1,16 @@
 """All mutants, in as many processes as there are cores: who was caught, by what, and whose survival is argued.
 
-Where each was last caught is kept beside (`caught_at.json`), only to be tried first: nothing is believed without being
-seen again in this run.
+Where each was last caught is kept beside (`caught_at.json`: a seed, or the name of a test), and tried first: nothing is
+believed without being seen again in this run. What is argued is let loose at one seed only. So a hunt of known mutants
+costs one attempt each, and only for what is left the seeds are looked at, which costs more than all the known ones of
+a small part.
 """
 
 from __future__ import annotations
 
 import json
 import multiprocessing
+from collections import defaultdict
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -15,20 +18,23 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from simulations.mutants.argued import ARGUED
 from simulations.mutants.generate import Mutant, mutants
-from simulations.mutants.hunt import Attempt, Lines, attempt, attempts, survey
+from simulations.mutants.hunt import Attempt, Ending, Lines, attempt, attempts, seed_for, survey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from multiprocessing.pool import Pool
 
-__all__ = ["CAUGHT_AT", "Verdict", "chosen", "hunt", "remember", "summary", "surveyed"]
+__all__ = ["CAUGHT_AT", "Verdict", "chosen", "hunt", "remember", "summary"]
 
 CAUGHT_AT: Final = Path(__file__).with_name("caught_at.json")
-_TESTS: Final = "tests"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one mutant: caught at a `seed`, or by the tests of its module (None), or argued, or neither."""
+    """What became of one mutant: caught at a `seed`, or (None) by a `test` of its module, or argued, or neither.
+
+    `argued` is the reason why it may live, empty if none is given.
+    """
 
     name: str
     table: str
@@ -36,6 +42,7 @@ class Verdict:
     seed: int | None
     by: str
     why: str
+    test: str
     argued: str
     core_s: float
 
@@ -47,8 +54,8 @@ class Verdict:
 
 class _Order(NamedTuple):
     mutant: Mutant
-    seeds: dict[int, Lines | None]  # with the lines of its module that each seed runs, if surveyed
-    first: Attempt | None
+    attempts: tuple[Attempt, ...]
+    spent_core_s: float = 0.0  # on what was tried before
 
 
 def chosen(pattern: str, part: tuple[int, int]) -> list[Mutant]:
@@ -57,25 +64,73 @@ def chosen(pattern: str, part: tuple[int, int]) -> list[Mutant]:
     return [mutant for mutant in mutants() if pattern in mutant.name][number - 1 :: of]
 
 
-def hunt(wanted: Sequence[Mutant], seeds: Mapping[int, Lines | None], jobs: int) -> Iterator[Verdict]:
-    """Each mutant's verdict, as they come. The seeds are green without any; with their lines, or None, if surveyed."""
+def hunt(
+    wanted: Sequence[Mutant], seeds: Sequence[int], jobs: int, tell: Callable[[str], None]
+) -> Iterator[Verdict]:
+    """Each mutant's verdict, as they come; `tell` hears of seeds at which nothing can be learned."""
+    with multiprocessing.get_context("spawn").Pool(min(jobs, max(1, len(wanted)))) as pool:
+        left: dict[str, _Order] = {}
+        sure = _sure(pool, wanted, seeds)
+        firsts = [_Order(mutant, sure.get(mutant.name, ())) for mutant in wanted]
+        for order, verdict in pool.imap_unordered(_hunt_one, firsts):
+            if verdict.is_open:
+                left[verdict.name] = order._replace(spent_core_s=verdict.core_s)
+            else:
+                yield verdict
+        if left:
+            lines = _surveyed(pool, seeds, tell)
+            orders = [
+                left[mutant.name]._replace(attempts=tuple(attempts(mutant, _of_module(lines, mutant.module))))
+                for mutant in wanted
+                if mutant.name in left
+            ]
+            yield from (verdict for _, verdict in pool.imap_unordered(_hunt_one, orders))
+
+
+def _sure(pool: Pool, wanted: Sequence[Mutant], seeds: Sequence[int]) -> dict[str, tuple[Attempt, ...]]:
+    """The one attempt at each mutant that is known or argued, where without a mutant it ends as it should."""
     known = _known()
-    orders = [
-        _Order(
-            mutant,
-            {seed: lines and {mutant.module: lines[mutant.module]} for seed, lines in seeds.items()},
-            known.get(mutant.name),
-        )
+    planned = {
+        mutant.name: one if one.seed is None else seed_for(mutant, one.seed)
         for mutant in wanted
-    ]
-    with multiprocessing.get_context("spawn").Pool(min(jobs, max(1, len(orders)))) as pool:
-        yield from pool.imap_unordered(_hunt_one, orders)
+        if (one := known.get(mutant.name)) is not None
+    }
+    for mutant in wanted:
+        if mutant.name in ARGUED:
+            planned.setdefault(mutant.name, seed_for(mutant, seeds[0]))
+    modules = {mutant.name: mutant.module for mutant in wanted}
+    tests: defaultdict[str, set[str]] = defaultdict(set)
+    for name, one in planned.items():
+        tests[modules[name]].update(one.tests)
+    plain = [(one, "") for one in sorted({one for one in planned.values() if one.seed is not None})]
+    plain += [(Attempt(None, tuple(sorted(ids))), module) for module, ids in tests.items() if ids]
+    wrong = {
+        checked for checked, ending in zip(plain, pool.starmap(_plain, plain), strict=True) if ending.why
+    }
+    return {
+        name: (one,)
+        for name, one in planned.items()
+        if not any(one == bad if one.seed is not None else module == modules[name] for bad, module in wrong)
+    }
 
 
-def surveyed(seeds: Sequence[int], jobs: int) -> dict[int, tuple[str, Lines]]:
-    """What is broken at each seed without any mutant (nothing is learned at these), and the lines it runs."""
-    with multiprocessing.get_context("spawn").Pool(min(jobs, max(1, len(seeds)))) as pool:
-        return dict(zip(seeds, pool.map(survey, seeds, chunksize=1), strict=True))
+def _plain(one: Attempt, module: str) -> Ending:
+    return attempt(None, one, module)
+
+
+def _of_module(lines: Mapping[int, Lines], module: str) -> dict[int, Lines]:
+    return {seed: {module: of[module]} for seed, of in lines.items()}
+
+
+def _surveyed(pool: Pool, seeds: Sequence[int], tell: Callable[[str], None]) -> dict[int, Lines]:
+    """The lines that each seed runs without any mutant; without those that are red even so."""
+    lines: dict[int, Lines] = {}
+    for seed, (why, of) in zip(seeds, pool.map(survey, seeds, chunksize=1), strict=True):
+        if why:
+            tell(f"seed {seed} is red without any mutant and is left out: {why}")
+        else:
+            lines[seed] = of
+    return lines
 
 
 def remember(verdicts: Sequence[Verdict]) -> None:
@@ -85,7 +140,7 @@ def remember(verdicts: Sequence[Verdict]) -> None:
     for verdict in verdicts:
         kept.pop(verdict.name, None)
         if verdict.caught:
-            kept[verdict.name] = _TESTS if verdict.seed is None else verdict.seed
+            kept[verdict.name] = verdict.test if verdict.seed is None else verdict.seed
     CAUGHT_AT.write_text(
         json.dumps(dict(sorted(kept.items())), ensure_ascii=False, indent=0) + "\n", encoding="utf-8"
     )
@@ -97,7 +152,7 @@ def summary(verdicts: Sequence[Verdict], wall_s: float) -> dict[str, Any]:
     return {
         "mutants": [asdict(verdict) for verdict in sorted(verdicts, key=lambda v: place[v.name])],
         "caught_by_seeds": sum(verdict.by == "seed" for verdict in verdicts),
-        "caught_by_tests": sum(verdict.by == _TESTS for verdict in verdicts),
+        "caught_by_tests": sum(verdict.by == "tests" for verdict in verdicts),
         "argued": sum(not verdict.caught and bool(verdict.argued) for verdict in verdicts),
         "open": [verdict.name for verdict in verdicts if verdict.is_open],
         "core_s": round(sum(verdict.core_s for verdict in verdicts), 1),
@@ -105,20 +160,16 @@ def summary(verdicts: Sequence[Verdict], wall_s: float) -> dict[str, Any]:
     }
 
 
-def _hunt_one(order: _Order) -> Verdict:
-    mutant = order.mutant
-    core_s = 0.0
-    for one in attempts(mutant, order.seeds, order.first):
+def _hunt_one(order: _Order) -> tuple[_Order, Verdict]:
+    mutant, core_s = order.mutant, order.spent_core_s
+    argued = ARGUED.get(mutant.name, "")
+    for one in order.attempts:
         ending = attempt(mutant, one)
         core_s += ending.core_s
-        if ending.why and (one.seed is not None or _tests_pass(mutant.module)):
-            argued = ARGUED.get(mutant.name, "")
-            return Verdict(
-                mutant.name, mutant.table, True, one.seed, one.kind, ending.why, argued, round(core_s, 2)
-            )
-    return Verdict(
-        mutant.name, mutant.table, False, None, "", "", ARGUED.get(mutant.name, ""), round(core_s, 2)
-    )
+        if ending.why and (one.seed is not None or one.tests or _tests_pass(mutant.module)):
+            caught = True, one.seed, one.kind, ending.why, ending.test
+            return order, Verdict(mutant.name, mutant.table, *caught, argued, round(core_s, 2))
+    return order, Verdict(mutant.name, mutant.table, False, None, "", "", "", argued, round(core_s, 2))
 
 
 @cache
@@ -128,7 +179,9 @@ def _tests_pass(module: str) -> bool:
 
 
 def _known() -> dict[str, Attempt]:
-    return {name: Attempt(None if at == _TESTS else int(at)) for name, at in _read().items()}
+    return {
+        name: Attempt(at) if isinstance(at, int) else Attempt(None, (at,)) for name, at in _read().items()
+    }
 
 
 def _read() -> dict[str, int | str]:

@@ -15,6 +15,9 @@ import pytest
 
 from p2pworld.ids import Incarnation, Login
 from p2pworld.world.handoff import (
+    EMPTY_SEAT,
+    NO_CONN,
+    NO_ROW,
     NOBODY,
     Arrived,
     CameBack,
@@ -32,7 +35,10 @@ from p2pworld.world.handoff import (
     Out,
     Outlived,
     Person,
+    Row,
+    RowAt,
     RowTimer,
+    SeatAt,
     SeatTimer,
     SocketLost,
     TicketShown,
@@ -81,6 +87,7 @@ class Play:
         me = self._who(f"{name}#{self.numbers[name]}")
         after, outs = step(before, self._parse(words), me=me, lapsed=name in self.lapsed)
         self.persons[name] = after
+        _tidy(after)
         lines = [f"    {name} -> {_out(out)}" for out in outs]
         if (after.row.at, after.seat.at) != (before.row.at, before.seat.at):
             lines.append(f"    {name} is {after.row.at.name}, its seat {after.seat.at.name}")
@@ -120,6 +127,20 @@ class Play:
             case ["outlived", login]:
                 return Outlived(_login(login))
         raise ValueError(f"no event reads {' '.join(words)!r}")
+
+
+def _tidy(person: Person) -> None:
+    """What is over leaves nothing behind: no socket, no ticket, no destination."""
+    row, seat = person.row, person.seat
+    match row.at:
+        case RowAt.NONE:
+            assert row == NO_ROW
+        case RowAt.DORMANT:
+            assert row == Row(RowAt.DORMANT, row.login, row.hop)
+        case RowAt.OWNED:
+            assert row == Row(RowAt.OWNED, row.login, row.hop, row.conn)
+            assert row.conn != NO_CONN
+    assert seat.at is not SeatAt.EMPTY or seat == EMPTY_SEAT
 
 
 def _number(word: str) -> int:

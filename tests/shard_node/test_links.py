@@ -13,7 +13,15 @@ import trio
 import trio.testing
 
 from p2pworld.crypto.keys import NodeKeys
-from p2pworld.crypto.link import LINK_CAPS, LinkChallenge, LinkRefused, decode_link, encode_link, sign_link
+from p2pworld.crypto.link import (
+    LINK_CAPS,
+    LinkChallenge,
+    LinkRefused,
+    accept_hello,
+    decode_link,
+    encode_link,
+    sign_link,
+)
 from p2pworld.errors import Refusal
 from p2pworld.grants import sign_grant
 from p2pworld.ids import Incarnation
@@ -242,13 +250,12 @@ async def test_a_handshake_in_the_name_of_an_incarnation_that_is_over_leads_to_n
     side: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has registered anew while the other side looked at its signature."""
-    verdict = links_module.accept_hello
     async with parties(FIRST, SECOND) as (a, b):
         ends = a if side == "dialler" else b
 
         def slow(*arguments: Any) -> Any:
             ends.number += 1
-            return verdict(*arguments)
+            return accept_hello(*arguments)
 
         monkeypatch.setattr(links_module, "accept_hello", slow)
         a.links.want([b.member])

@@ -29,6 +29,7 @@ def test_a_city_keeps_its_promises(faults: str) -> None:
     outcome = simulate(11, MINUTES, PRESETS[faults])
     assert outcome.violations == ()
     assert outcome.handoffs >= 20
+    assert outcome.civic["accepted"] >= 10
     unanswered = 2 * outcome.acts["asked"] - sum(outcome.acts.values())
     # a device that another one of its person takes over from while it asks is told nothing
     assert 0 <= unanswered <= CityOptions().second_devices or faults != "none"
@@ -86,8 +87,9 @@ def test_another_seed_is_another_run() -> None:
 
 def test_json_has_the_totals_of_all_seeds(tmp_path: Path) -> None:
     found = _json_of(["--seed", "5", "--seeds", "2", "--minutes", "0.5", "--faults", "light"], tmp_path, "1")
-    totals = {"seeds", "events", "faults", "handoffs", "violations", "trace_hash", "sim_s_per_core_s", "runs"}
-    assert set(found) == totals
+    totals = {"seeds", "events", "faults", "handoffs", "civic", "violations", "trace_hash", "runs"}
+    assert set(found) == totals | {"sim_s_per_core_s"}
+    assert found["civic"]["accepted"] == sum(run["civic"]["accepted"] for run in found["runs"]) > 0
     assert found["seeds"] == 2
     assert found["violations"] == []
     assert [run["seed"] for run in found["runs"]] == [5, 6]

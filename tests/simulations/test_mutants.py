@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from simulations.mutants.hunt import Attempt, attempt, attempts, survey
 from simulations.mutants.run import CAUGHT_AT, hunt
 
 NIGHTLY = bool(os.environ.get("P2PWORLD_NIGHTLY"))
-IN_CI = 24  # mutants, of half a second to a second of processor time each
+IN_CI = 16  # mutants, of half a second to a second of processor time each
 
 SOURCE = '''
 """Text."""
@@ -86,7 +87,6 @@ def test_of_each_guard_write_and_row_there_is_one_mutant_and_of_nothing_else() -
         "desk.Desk.take: never: if name in self.kept and n >= 1",
         "desk.Desk.take: without: name in self.kept",
         "desk.Desk.take: without: n >= 1",
-        "desk.Desk.take: shift: n >= 1",
         "desk.Desk.take: drop: self.kept[name] = n",
         "desk.Desk.take: never: if now_s > self.due_s",
         "desk.Desk.take: drop: self.kept.pop(name)",
@@ -96,7 +96,6 @@ def test_of_each_guard_write_and_row_there_is_one_mutant_and_of_nothing_else() -
         "desk.Desk.take: never: case 2 if name",
         "desk.Desk.take: always: case 2 if name",
         "desk.Desk.take: without: for … if one > n",
-        "desk.Desk.take: shift: one > n",
     ]
 
 
@@ -109,7 +108,6 @@ def test_a_mutant_has_its_one_change_made_and_no_other() -> None:
     without = changed["desk.Desk.take: without: n >= 1"]
     assert "if name in self.kept and True:" in without
     assert "elif False:" in changed["desk.Desk.take: never: if now_s > self.due_s"]
-    assert "if name in self.kept and n > 1:" in changed["desk.Desk.take: shift: n >= 1"]
     dropped = changed["desk.Desk.take: drop: self.kept.pop(name)"]
     assert dropped == unchanged.replace("self.kept.pop(name)", "pass")
 
@@ -121,7 +119,7 @@ def test_names_do_not_depend_on_lines() -> None:
 def test_every_mutant_has_a_name_of_its_own_and_is_a_program() -> None:
     names = [mutant.name for mutant in mutants()]
     assert len(set(names)) == len(names)
-    assert {mutant.table for mutant in mutants()} == {"handoff", "map", "lease", "object"}
+    assert {mutant.table for mutant in mutants()} == {"handoff", "map", "lease", "object", "civic"}
     for mutant in mutants()[::40]:
         compile(mutated(mutant), mutant.module, "exec")
 
@@ -158,19 +156,20 @@ def test_a_seed_that_never_comes_near_a_mutant_is_not_tried() -> None:
     mutant = next(one for one in mutants() if one.lines != (0, 0) and one.module.endswith("presence"))
     lines = {ground.module: frozenset[int]() for ground in SCOPE}
     met = {**lines, mutant.module: frozenset({mutant.lines[0]})}
-    assert attempts(mutant, {1: lines, 2: met}, None) == [Attempt(2)]
-    assert attempts(mutant, {1: met, 2: met}, Attempt(2)) == [Attempt(2), Attempt(1)]
+    tests = Attempt(None)  # of its module, which come last
+    assert attempts(mutant, {1: lines, 2: met}) == [Attempt(2), tests]
+    assert attempts(mutant, {1: met, 2: met}) == [Attempt(1), Attempt(2), tests]
 
 
 def test_those_known_to_be_caught_are_caught_again() -> None:
     """A checker that went blind would let them pass; all of them at night, a part of each table otherwise."""
     caught = json.loads(CAUGHT_AT.read_text(encoding="utf-8"))
-    known = [mutant for mutant in mutants() if isinstance(caught.get(mutant.name), int)]
-    assert {mutant.table for mutant in known} == {"handoff", "map", "lease", "object"}
+    known = [one for one in mutants() if (NIGHTLY and one.name in caught) or caught.get(one.name) == 1]
+    assert {mutant.table for mutant in known} == {"handoff", "map", "lease", "object", "civic"}
     wanted = known if NIGHTLY else known[:: -(-len(known) // IN_CI)]
-    seeds = dict.fromkeys(range(1, 11))
-    survivors = [verdict.name for verdict in hunt(wanted, seeds, os.cpu_count() or 1) if not verdict.caught]
-    assert not survivors
+    verdicts = list(hunt(wanted, range(1, 11), os.cpu_count() or 1, print))
+    assert len(verdicts) == len(wanted)
+    assert not [verdict.name for verdict in verdicts if not verdict.caught]
 
 
 def planted(name: str) -> Mutant:
@@ -204,9 +203,14 @@ def test_without_a_mutant_nothing_is_caught() -> None:
     assert all(lines[ground.module] for ground in SCOPE)
 
 
-def test_a_mutant_whose_seeds_are_all_passed_by_survives_without_an_argument() -> None:
-    presence = next(one for one in mutants() if one.lines != (0, 0) and one.module.endswith("presence"))
-    unseen = {1: {ground.module: frozenset[int]() for ground in SCOPE}}
-    (verdict,) = hunt([presence], unseen, 1)
-    assert not verdict.caught
-    assert verdict.is_open
+def test_what_is_argued_is_let_loose_at_one_seed_alone_and_may_live() -> None:
+    argued = next(mutant for mutant in mutants() if mutant.name in ARGUED and mutant.table == "map")
+    [verdict] = hunt([argued], [1], 1, print)
+    assert (verdict.caught, verdict.seed, verdict.argued) == (False, None, ARGUED[argued.name])
+    assert not verdict.is_open
+
+
+def test_a_mutant_of_a_module_that_no_test_holds_and_no_seed_runs_is_not_tried() -> None:
+    rule = next(one for one in mutants() if one.module.endswith("presence"))
+    away = replace(rule, module="p2pworld.core.node")
+    assert attempts(away, {1: {"p2pworld.core.node": frozenset()}}) == []

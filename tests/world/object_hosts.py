@@ -278,9 +278,10 @@ class City:
         """Check a confirmation at the moment it leaves: it is on this disk, and on those of all listed standbys."""
         if not message.durable:
             return
-        standbys = host.map.cells[PLACE].standbys
+        leaf = host.map.leaf_at(EAST_CM, NORTH_CM)
+        standbys = host.map.cells[leaf].standbys
         for other in self.hosts.values():
-            if (other is host or other.who in standbys) and message.id not in other.disk.ids():
+            if (other is host or other.who in standbys) and message.id not in other.disk.ids(leaf):
                 self.faults.append(f"{message} is not on the disk of {other.node[:1]!r}")
         if message.durable == "disk" and standbys:
             self.faults.append(f"{message} says disk, but there are standbys")

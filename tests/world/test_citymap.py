@@ -103,6 +103,13 @@ def test_an_incarnation_that_lost_ground_does_not_come_back(city: CityMap) -> No
     assert again.cells[cell("01")] == Holding(Incarnation(A.node, 2), again.stamp)
 
 
+def test_only_its_own_past_supersedes_a_node(city: CityMap) -> None:
+    later = made(citymap.join(city, member("d", 2)))
+    assert reason(citymap.join(later, D)) == "superseded", "though it never held anything"
+    lost = made(citymap.fail_over(city, A.who, B.who))
+    assert made(citymap.join(lost, D)).is_listed(D.who), "what another has lost is not its loss"
+
+
 def test_claim_splits_and_merges_unheld_ground_as_it_must(city: CityMap) -> None:
     fine = made(citymap.claim(city, C.who, [cell("3012")]))
     assert fine.cells_of(C.who) == (cell("3012"),)
@@ -156,6 +163,11 @@ def test_only_the_holder_lists_standbys_and_not_without_bound(city: CityMap) -> 
     for letter in "de":
         city = made(citymap.add_standby(city, [cell("00")], A.who, member(letter).who))
     assert reason(citymap.add_standby(city, [cell("00")], A.who, member("f").who)) == "enough"
+
+
+def test_a_step_on_no_cell_is_refused(city: CityMap) -> None:
+    assert reason(citymap.add_standby(city, [], A.who, B.who)) == "nothing"
+    assert reason(citymap.wish(city, {})) == "nothing"
 
 
 def test_a_step_on_several_cells_does_all_or_nothing(city: CityMap) -> None:
@@ -218,6 +230,23 @@ def test_a_draining_node_is_wished_nothing_and_is_drained_until_it_is_said_other
     assert reason(citymap.drain(drained, C.node, True)) == "already"
     assert reason(citymap.drain(drained, D.node, True)) == "not_a_member"
     assert made(citymap.drain(drained, C.node, False)).members == city.members
+
+
+def test_a_wish_outlives_what_others_come_and_go(city: CityMap) -> None:
+    city = made(
+        citymap.wish(city, {cell("02"): Wish(WishKind.MOVE, A.node), cell("01"): Wish(WishKind.SPLIT)})
+    )
+    assert made(citymap.drain(city, C.node, True)).wished == (cell("01"), cell("02"))
+    assert made(citymap.fail_over(city, C.who, A.who)).wished == (cell("01"), cell("02"))
+    assert made(citymap.fail_over(city, A.who, B.who)).wished == ()
+
+
+def test_only_what_is_cut_for_a_crowd_remembers_what_it_was_cut_from(city: CityMap) -> None:
+    for kind, cut_from in ((WishKind.SPLIT, None), (WishKind.CUT, 2)):
+        asked = made(citymap.wish(city, {cell("01"): Wish(kind)}))
+        parts = made(citymap.split(asked, cell("01"))).leaves_in(cell("01"))
+        assert len(parts) == 4
+        assert {made(citymap.split(asked, cell("01"))).cells[part].cut_from for part in parts} == {cut_from}
 
 
 def test_pinned_ground_stays_pinned_with_whoever_holds_it(city: CityMap) -> None:

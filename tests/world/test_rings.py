@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from p2pworld.crdt import HybridClock, ObjectCell
+from p2pworld.errors import Refusal
 from p2pworld.geometry import Cell
 from p2pworld.ids import Incarnation
 from p2pworld.messages import Act, Pose
+from p2pworld.world import acts
 from p2pworld.world.acts import RINGS_PER_SLOT, Asked, Performed, bell_id, perform, reconcile, replica_of
 
 PLACE = Cell.at(3_379_021, 3_230_755, 9)
@@ -121,3 +123,38 @@ def test_a_ring_is_remembered_when_the_ground_is_cut_or_merged(after: Cell) -> N
     second = Holder(2, first.state.copy())
     again = perform(after, second.state, asked, 0, second.replica, second.clock, second.now_ms)
     assert again == Performed(bell[0][:16], None)
+
+
+def test_a_ring_is_refused_where_it_could_not_be_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Asked(7, 5, Act(1, "ring"), Pose(*PLACE.centre_cm))
+    full, gone, silenced = Holder(1, ObjectCell()), Holder(1, ObjectCell()), Holder(1, ObjectCell())
+    gone.state.expunge(acts._slot_id(7))
+    silenced.state.expunge(bell_id(PLACE))
+    monkeypatch.setattr(acts, "OBJECTS_PER_CELL", 1)
+    for holder, reason in ((full, "full"), (gone, "expunged"), (silenced, "expunged")):
+        refused = perform(PLACE, holder.state, asked, 0, holder.replica, holder.clock, holder.now_ms)
+        assert isinstance(refused, Refusal)
+        assert refused.reason == reason
+        assert holder.rings == 0
+    monkeypatch.setattr(acts, "OBJECTS_PER_CELL", 2)
+    assert full.ring(1)
+    assert full.ring(2), "the bell and the memory of it are there already"
+
+
+def test_a_ring_strikes_the_declared_bell_of_its_place_or_the_one_it_names_and_no_lantern() -> None:
+    one = Holder(1, ObjectCell())
+    declared = b"declared bell...", PLACE.centre_cm
+
+    def struck(n: int, bell: tuple[bytes, tuple[int, int]] | None = None, target: bytes = b"") -> bytes | str:
+        asked = Asked(7, 5, Act(n, "ring", target=target), Pose(*PLACE.centre_cm), bell)
+        done = perform(PLACE, one.state, asked, 0, one.replica, one.clock, one.now_ms)
+        return done.reason if isinstance(done, Refusal) else done.object_id
+
+    assert struck(1) == bell_id(PLACE)
+    assert struck(2, declared) == declared[0]
+    assert struck(3, declared, bell_id(PLACE)) == declared[0], "there it is the only one"
+    assert struck(4, None, declared[0]) == declared[0]
+    hang = Asked(7, 5, Act(5, "hang", "wish"), Pose(*PLACE.centre_cm))
+    lantern = perform(PLACE, one.state, hang, 0, one.replica, one.clock, one.now_ms)
+    assert isinstance(lantern, Performed)
+    assert struck(6, None, lantern.object_id) == "no_target"

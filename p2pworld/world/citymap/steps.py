@@ -315,8 +315,6 @@ def drain(city: CityMap, node: bytes, draining: bool) -> CityMap | Refusal:
     if member.draining == draining:
         return Refusal("already", "That has been said to the node before.")
     members = _sorted_members({**city.members, node: replace(member, draining=draining)})
-    if not draining:
-        return _next(city, members=members)
 
     def stays(old: Holding) -> Holding:
         return replace(old, wish=None) if old.wish is not None and old.wish.to == node else old

@@ -384,7 +384,6 @@ class _Step:
             case Act.CLOSE | Act.CLOSE_AGAIN | Act.CLOSE_ELSEWHERE:
                 if row.conn != NO_CONN:
                     self._out(act, conn=row.conn)
-                self.row = replace(row, conn=NO_CONN)
             case Act.DROP_SOCKET:
                 self.row = replace(row, conn=NO_CONN)
             case Act.ADOPT:
@@ -410,7 +409,6 @@ class _Step:
                 self._out(act, seat.source, seat.k, seat.r, event.conn)
             case Act.CLOSE_HELD | Act.CLOSE_HELD_ELSEWHERE:
                 self._out(act, conn=seat.conn)
-                self.seat = replace(seat, conn=NO_CONN)
             case Act.EXPIRED:
                 assert isinstance(event, TicketShown)
                 self._out(act, conn=event.conn)
@@ -423,7 +421,6 @@ class _Step:
                 assert isinstance(event, GotCommit)
                 self.row = Row(row.at, event.login, event.hop, seat.conn)
                 self.known = max(self.known, (event.login, event.hop))
-                self.seat = replace(seat, conn=NO_CONN)
                 self._out(act, event.peer, event.k, event.r, seat.conn, event.hop)
 
     def _outlive(self, login: Login) -> None:
@@ -431,10 +428,9 @@ class _Step:
         if login <= self.known[0]:
             return
         self.known = (login, 0)
-        if self.row.at is not RowAt.NONE and self.row.login < login:
+        if self.row.login < login:  # it is not the row that has just adopted it
             self._row(RowOn.OUTLIVED)
-        if self.seat.at is not SeatAt.EMPTY and self.seat.login < login:
-            self._seat(SeatOn.OUTLIVED)
+        self._seat(SeatOn.OUTLIVED)  # a seat is kept for a login that was known before
 
     def _out(
         self,
