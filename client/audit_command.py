@@ -17,6 +17,7 @@ import click
 from client.keys_command import keys
 from client.verify_command import read_policy
 from shard_node.errors import ConfigError
+from shard_node.options import Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,7 @@ def copy(url: str, folder: Path, key_texts: tuple[str, ...], quorum: int, policy
 @QUORUM
 @POLICY
 @click.option("--witness", "witness_urls", multiple=True, metavar="URL", help="A witness to compare with.")
-@click.option("--every", "every_s", type=click.FloatRange(min=0), default=60.0, help="Seconds between looks.")
+@click.option("--every", "every_s", type=Quantity(min=0), default=60.0, help="Seconds between looks.")
 @click.option("--times", type=click.IntRange(min=1), help="How often to look; without it, for ever.")
 def watch(
     url: str,

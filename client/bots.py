@@ -28,6 +28,7 @@ from p2pworld.crypto.keys import PersonKeys
 from p2pworld.errors import LocalError
 from p2pworld.grants import grants_from_text
 from shard_node.declared import read
+from shard_node.options import OutputFile, Quantity
 
 __all__ = ["bots"]
 
@@ -126,11 +127,11 @@ class Run:
 @click.option(
     "--count", default=100, show_default=True, type=click.IntRange(1, 20_000), help="How many bots."
 )
-@click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(0.1), help="For how long.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file.")
+@click.option("--seconds", default=60.0, show_default=True, type=Quantity(0.1), help="For how long.")
+@click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file.")
 @click.option("--seed", type=int, help="The same seed makes the same people. [default: a new one]")
 @click.option("--around", default=HEART[0], show_default=True, help="The landmark they walk around.")
-@click.option("--radius", default=HEART[1], show_default=True, help="Metres around it.")
+@click.option("--radius", default=HEART[1], show_default=True, type=Quantity(1.0), help="Metres around it.")
 @click.option("--declared", type=click.Path(path_type=Path), help="A folder of places, as the nodes have.")
 @click.option(
     "--official",

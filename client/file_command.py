@@ -22,6 +22,7 @@ import click
 from client.verify_command import read_policy
 from p2pworld.limits import CIVIC_SUBMISSION_BYTES_MAX, CIVIC_TEXT_MAX
 from shard_node.errors import ConfigError
+from shard_node.options import Quantity
 
 if TYPE_CHECKING:
     from client.filing import Filer, Proven, Refused, Trust
@@ -39,7 +40,7 @@ NODE = click.option(
 WAIT = click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(min=0),
+    type=Quantity(min=0),
     default=60.0,
     show_default=True,
     help="Seconds to try for.",

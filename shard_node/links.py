@@ -105,6 +105,10 @@ class _Refused(Exception):
         self.code = code
 
 
+class _Over(Exception):
+    """This node's own incarnation has ended amid a handshake: what was begun in its name comes to nothing."""
+
+
 class _Link:
     """One link that is up: what is gathered for the next batch, and the batches waiting to be sent."""
 
@@ -278,6 +282,8 @@ class Links:
                 reader = FrameReader(LINK_HELLO_BYTES_MAX)
                 frames, grants, caps = await self._greet(stream, reader, peer)
             return await self._run_link(peer, stream, reader, frames, grants, caps)
+        except _Over:
+            self.counters["dial_unregistered"] += 1
         except _Refused as refused:
             self._refusal(peer, refused)
         except RemoteError as error:
@@ -303,7 +309,8 @@ class Links:
         refusal = check_challenge(challenge, certificate, peer, self._roots, wall_ms, self._voids)
         if refusal is not None:
             raise _Refused(refusal.reason, refusal.sentence)
-        hello = sign_link(self._keys, self._who().number, challenge, certificate, self._grants)
+        who = self._registered()
+        hello = sign_link(self._keys, who.number, challenge, certificate, self._grants)
         reader.max_bytes = LINK_BATCH_BYTES_MAX  # batches may follow the acceptance at once
         await stream.send_all(frame(encode_link(hello)))
         answer = await _receive(stream, reader, frames)
@@ -311,7 +318,20 @@ class Links:
             raise _Refused(answer.code, answer.sentence)
         if not isinstance(answer, LinkAccepted):
             raise RemoteError("handshake", "the acceptor neither accepted nor refused")
+        self._still(who)
         return frames, challenge.grants, answer.caps
+
+    def _registered(self) -> Incarnation:
+        """This node, which may have lost its incarnation while it waited; raises _Over if so."""
+        who = self._who()
+        if who.number == 0:
+            raise _Over
+        return who
+
+    def _still(self, who: Incarnation) -> None:
+        """Raises _Over unless this node is what it was when it named itself in a handshake."""
+        if self._who() != who:
+            raise _Over
 
     def _refusal(self, peer: Incarnation, refused: _Refused) -> None:
         self.counters[f"refused_{refused.code if refused.code in REFUSALS else 'other'}"] += 1
@@ -341,6 +361,8 @@ class Links:
             self.counters[f"malformed_{error.reason}"] += 1
         except (OSError, trio.BrokenResourceError, trio.TooSlowError):
             self.counters["accept_failed"] += 1
+        except _Over:
+            self.counters["accept_unregistered"] += 1
         except _Refused as refused:
             self.counters[f"refused_{refused.code}"] += 1
             log.warning("no link: %s", refused, extra={"reason": refused.code})
@@ -352,7 +374,7 @@ class Links:
     ) -> tuple[LinkHello, tuple[str, ...]]:
         """The acceptor's side of the handshake: the answer it accepted, and what both can."""
         await stream.do_handshake()
-        who, certificate = self._who(), self._contexts[2]
+        who, certificate = self._registered(), self._contexts[2]
         challenge = LinkChallenge(
             *LINK_VERSIONS, who.node, who.number, os.urandom(32), self._grants, LINK_CAPS
         )
@@ -367,6 +389,7 @@ class Links:
         if isinstance(verdict, LinkRefused):
             await stream.aclose()  # in peace, so that the other side reads why
             raise _Refused(verdict.code, verdict.sentence)
+        self._still(who)
         return hello, verdict.caps
 
     # ------------------------------------------------------------------------------------------------- a link

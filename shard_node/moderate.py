@@ -30,6 +30,7 @@ from p2pworld.world.moderation import (
     until_words,
 )
 from shard_node.errors import ConfigError
+from shard_node.options import Quantity
 from shard_node.web.moderation import SCHEME
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _order_command(action: str, what: str, subject: str) -> None:
     @click.argument("subject", metavar=subject)
     @click.option(
         "--hours",
-        type=click.FloatRange(0.01, 2160.0),
+        type=Quantity(0.01, 2160.0),
         default=DEFAULT_HOURS[action],
         show_default=True,
         help="For how long it holds.",

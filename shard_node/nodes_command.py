@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from shard_node.errors import ConfigError
+from shard_node.options import Quantity
 
 if TYPE_CHECKING:
     from shard_node.config import Config
@@ -32,7 +33,7 @@ ANSWER_BYTES_MAX: Final = 4 << 20  # 1 024 members with three addresses of 512 c
     "--seconds",
     default=3.0,
     show_default=True,
-    type=click.FloatRange(0, 60),
+    type=Quantity(0, 60),
     help="How long to listen to the local network.",
 )
 @click.option(

@@ -14,6 +14,7 @@ import click
 
 from shard_node.commands import CONFIG
 from shard_node.errors import ConfigError
+from shard_node.options import Quantity
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +35,7 @@ Step = Callable[["CityMap"], "CityMap | Refusal"]
 WAIT = click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(0, 3_600),
+    type=Quantity(0, 3_600),
     default=30.0,
     show_default=True,
     help="How many seconds to wait until it is done; 0: only say it.",
@@ -239,7 +240,7 @@ def drain(node: str, config_path: Path, wait_s: float, undo: bool) -> None:
     elif not done(left):
         raise ConfigError(
             f"{target.node.hex()[:12]} still holds {len(left.cells_of(target.who))} regions: look whether another node"
-            " can take them, and at its log."
+            " can take them, and at its log; it goes on giving them away until `--undo` says otherwise."
         )
     else:
         click.echo(

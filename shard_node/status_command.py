@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from shard_node.commands import CONFIG
+from shard_node.options import Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +34,7 @@ LOOPBACK: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 @click.option(
     "--whole", is_flag=True, help="Ask that the city is whole too: all regions held and stood by for."
 )
-@click.option(
-    "--wait", "wait_s", type=click.FloatRange(min=0), default=0.0, help="Ask again for so many seconds."
-)
+@click.option("--wait", "wait_s", type=Quantity(min=0), default=0.0, help="Ask again for so many seconds.")
 def status(config_path: Path, whole: bool, wait_s: float) -> None:
     """Ask the node of this configuration, on this machine, how it and its city are; exit code 1 unless all is well."""
     from shard_node import config

@@ -23,6 +23,7 @@ from p2pworld.messages import (
     ToClient,
     ToPeer,
 )
+from simulations import ground_rules
 from simulations.settled import OWNING, PLAYING, Settled
 
 if TYPE_CHECKING:
@@ -368,12 +369,15 @@ class Checkers:
         return tuple(cell for cell, holding in cells if holding.holder == me and cell not in given)
 
     def map_stored(self, city: CityMap) -> None:
-        """The store has a new map: a partition of the root, each epoch no older than before."""
+        """The store has a new map: a partition of the root, whose ground follows from that of the one before."""
         area = sum(1 << 2 * (25 - cell.level) for cell in city.cells)
         if area != 1 << 50:
             self.violate("map", f"map {city.version} is no partition")
         if city.stamp <= self._stamp:
             self.violate("map", f"map {city.version} does not follow the one before")
+        if self._cells:
+            for sentence in ground_rules.broken(self._cells, city):
+                self.violate("map", f"in map {city.version} {sentence}")
         self._stamp = city.stamp
         self._map_s = self.run.agenda.now_s
         self._cell_s = {
@@ -421,7 +425,8 @@ class Checkers:
                 if self._calm is not None:
                     since_s = max(since_s, self._calm.since_s)
                 still[key] = what, since_s
-                if now_s - since_s > most_s:
+                gone = row.at.name in _OPEN_ROWS and row.conn < 0  # its client left: a timer ends that
+                if now_s - since_s > (_HANDOFF_S if gone else most_s):
                     name = self._names.get(avatar, str(avatar))
                     sentence = f"a handoff of {name} at {process.name} neither finishes nor fails"
                     self.violate("handoff", sentence, name)

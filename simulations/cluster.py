@@ -28,6 +28,7 @@ from simulations.civic.people import Citizens
 from simulations.events import Agenda, Trace, broken
 from simulations.faults import FaultOptions, Size, drawn
 from simulations.machine import Clock, Machine, Process
+from simulations.moderator import ROOTS
 from simulations.network import Link, Network, NetworkOptions
 from simulations.ordeal import Ordeal
 from simulations.storage import Disk, DiskOptions
@@ -285,6 +286,7 @@ class City:
             tick_ms=options.tick_ms,
             ttl_s=options.ttl_s,
             clients_max=256,
+            roots=ROOTS,
             streams=tuple(
                 StreamClaim(stream.name, stream.machine is None)
                 for stream in options.civic.streams

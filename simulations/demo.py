@@ -24,6 +24,7 @@ from rich.live import Live
 
 from client.bots import live_line, what_is_on
 from client.walk import places_around
+from shard_node.options import OutputFile, Quantity
 from simulations.festival_demo import (
     BOTS,
     CHECKED,
@@ -126,9 +127,7 @@ def _run(city: City, log_key: str, bots: int, seconds: float | None, seed: int, 
 @click.option(
     "--bots", type=click.IntRange(1, 5_000), help=f"Bots. [default: {BOTS_MEANT}; of a festival: {BOTS}]"
 )
-@click.option(
-    "--seconds", type=click.FloatRange(1.0), help="For how long. [default: until Ctrl-C; checked: 60]"
-)
+@click.option("--seconds", type=Quantity(1.0), help="For how long. [default: until Ctrl-C; checked: 60]")
 @click.option(
     "--festival", is_flag=True, help="An evening at the bell of Bosingak, in scenes; ends by itself."
 )
@@ -137,8 +136,10 @@ def _run(city: City, log_key: str, bots: int, seconds: float | None, seed: int, 
     is_flag=True,
     help="Exit 0 only if nobody is lost or doubled and handoffs are quick; of a festival: if all was seen.",
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file.")
-@click.option("--cell", "side_m", default=128.0, show_default=True, help="Side of a region, metres.")
+@click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file.")
+@click.option(
+    "--cell", "side_m", default=128.0, show_default=True, type=Quantity(1.0), help="Side of a region, metres."
+)
 @click.option("--seed", default=1, show_default=True, help="The same seed makes the same people.")
 @click.option("--folder", type=click.Path(path_type=Path), help="Keep everything there. [default: removed]")
 def demo(

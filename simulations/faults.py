@@ -115,6 +115,7 @@ class FaultOptions:
     roll_every_s: float = 0.0  # all nodes are restarted in order, one after another
     operator_every_s: float = 0.0
     drained_s: tuple[float, float] = (5.0, 15.0)  # how long an operator lets a node be drained
+    expunge: float = 0.0  # probability that a moderator has something taken down for good in the run
     gather_every_s: float = 0.0
     gather_s: tuple[float, float] = (8.0, 25.0)
     # civic logs: their holders, stores, records and witnesses
@@ -211,6 +212,7 @@ _HEAVY: Final = replace(
     store_cut_every_s=40.0,
     store_out_every_s=60.0,
     store_restored=0.2,
+    expunge=0.25,
     store_answer_lost_every_s=6.0,
     client_cut_every_s=4.0,
     client_stall_every_s=8.0,
@@ -402,6 +404,11 @@ def _gather(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
     return {"by": float(dice.randrange(1_000_000)), "for_s": dice.uniform(*options.gather_s)}
 
 
+def _expunge(dice: _Dice, options: FaultOptions, size: Size) -> _Drawn:
+    """A moderator has a lantern taken down for good; `by` picks it among those that are safe then, of 1."""
+    return {"on": (dice.randrange(size.nodes),), "by": dice.random()}
+
+
 _STREAMS: Final = (
     1_000  # a number is drawn, and the run has fewer streams or witnesses: it is taken modulo theirs
 )
@@ -509,6 +516,7 @@ _ONCE: Final = {  # with this probability, one in a run, well inside it
     "disk-lost": ("disk_lost", _disk_lost),
     "disk-lies": ("disk_lies", _disk_lies),
     "store-restored": ("store_restored", _store_restored),
+    "expunge": ("expunge", _expunge),
     "civic-restored": ("civic_restored", _civic_restored),
 }
 

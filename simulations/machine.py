@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from p2pworld.messages import WorldObject
     from p2pworld.world.citymap import Member
     from p2pworld.world.handoff import Person
+    from p2pworld.world.moderation import Sanction
     from simulations.civic.archive import Archive
     from simulations.civic.keeper import Keeper
     from simulations.events import Agenda, Trace
@@ -262,6 +263,12 @@ class Process:
             self._inbox.append(what)
         else:
             what()
+
+    def order(self, data: bytes) -> Sanction | Refusal:
+        """A moderator's order, as its web server hands it to the node."""
+        taken = self.node.order(data, self.now())
+        self._drain()
+        return taken
 
     def now(self) -> Instant:
         """The machine's clocks."""

@@ -80,10 +80,14 @@ class Link:
 class PlaySocket:
     """One client's connection to one process. `conn` is the node's number for it, `name` the client's."""
 
-    __slots__ = ("arrives_s", "client_open", "conn", "device", "name", "node_open", "process", "stalled_s")
+    __slots__ = (
+        *("arrives_s", "client_open", "conn", "device", "name", "node_open"),
+        *("opened_s", "process", "stalled_s"),
+    )
 
-    def __init__(self, device: SocketEnd, name: int, process: object) -> None:
+    def __init__(self, device: SocketEnd, name: int, process: object, opened_s: float = 0.0) -> None:
         self.device = device
+        self.opened_s = opened_s
         self.name = name
         self.process = process
         self.conn = -1

@@ -16,6 +16,7 @@ from p2pworld.drive import Persist
 from p2pworld.messages import Batch, LinkMessage, PeerSaid
 from simulations.civic.ordeal import CivicOrdeal
 from simulations.machine import HANDOFF
+from simulations.moderator import Moderator
 from simulations.upkeep import Upkeep
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from simulations.machine import Machine, Process
     from simulations.network import Link, Network
     from simulations.store import Store
-    from simulations.workload import Device
+    from simulations.workload import Device, Ledger
 
 __all__ = ["Ordeal", "Victim"]
 
@@ -53,6 +54,7 @@ class Victim(Protocol):
     roster: list[Machine]
     machines: list[Machine]
     devices: list[Device]
+    ledger: Ledger
     cells: tuple[Cell, ...]
     bounds_cm: tuple[int, int, int, int]
     archive: Archive
@@ -103,6 +105,7 @@ class Ordeal:
             "leave": self._upkeep.leave,
             "roll": self._upkeep.roll,
             "operator": self._upkeep.operate,
+            "expunge": Moderator(run, self).expunge,
             "relay-hostile": self._make_hostile,
             **self.civic.doing,
         }

@@ -9,6 +9,7 @@ is missing or there twice.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -140,7 +141,7 @@ class Settled:
                 owners = self._owners.get((session.id, session.login), [])
                 if len(owners) == 1:
                     self._plays(device, owners[0], person.name)
-                else:
+                elif owners or self._calm:  # ground that has just changed hands may be giving them away
                     self._violate("recovery", f"{len(owners)} nodes own {device.name}", person.name)
 
     def _plays(self, device: Device, owner: Process, name: str) -> None:
@@ -201,8 +202,11 @@ class Settled:
             persons = dict(process.persons())
             conns = {one.row.conn for one in persons.values()} | {one.seat.conn for one in persons.values()}
             for device in self._run.devices:
-                kept = any(s.device is device and conn not in conns for conn, s in process.sockets.items())
-                if kept and self._run.agenda.now_s - device.wanted_s >= _FRESH_S:
+                opened_s = min(
+                    (s.opened_s for c, s in process.sockets.items() if s.device is device and c not in conns),
+                    default=math.inf,
+                )  # a younger one is only just being shown its ticket
+                if self._run.agenda.now_s - max(device.wanted_s, opened_s) >= _FRESH_S:
                     sentence = f"{process.name} keeps a connection of {device.name} for nothing"
                     self._violate("socket", sentence, device.person.name)
             crowd = process.node.parts.crowd
@@ -247,7 +251,11 @@ class Settled:
 
     def _lantern(self, deed: Deed, found: list[WorldObject]) -> None:
         name = self._names.get(deed.avatar, str(deed.avatar))
-        if not found:
+        if deed.expunged:
+            if found and deed.expunged == "kept" and not self._run.disks_lost:
+                sentence = f"the lantern {deed.text!r} of {name} hangs, though a moderator had it taken down"
+                self._violate("expunged", sentence, name)
+        elif not found:
             sentence = f"the lantern {deed.text!r} of {name}, safe on {deed.durable}, is gone"
             self._violate("object", sentence, name)
         elif any((one.text, one.by) != (deed.text, deed.avatar) for one in found):
@@ -274,6 +282,7 @@ class Settled:
             for p in self._processes
         }
         safe: set[bytes] = set()
+        gone = {deed.object_id for deed in self._run.ledger.deeds if deed.expunged}
         for cell, holding in city.cells.items():
             process = self._process(holding.holder)
             if process is None:
@@ -291,7 +300,7 @@ class Settled:
                     self._violate("standby", sentence, process.name, other.name)
         for who, cells in disks.items():
             for number, state in cells.items():
-                if lost := _ids(state) - safe:
+                if lost := _ids(state) - safe - gone:
                     process = self._process(who)
                     assert process is not None
                     sentence = f"{len(lost)} objects of cell {number} are on the disk of {process.name} alone"

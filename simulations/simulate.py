@@ -17,6 +17,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from shard_node.options import OutputFile, Quantity
 from simulations.cluster import CityOptions
 from simulations.faults import PRESETS, Fault, as_fault, as_plain
 from simulations.mutants.command import Wanted, hunt_mutants, mutant_options, write_json
@@ -54,7 +55,7 @@ class _Faults(click.ParamType["tuple[Fault, ...]"]):
 @click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="How many seeds.")
 @click.option(
     "--minutes",
-    type=click.FloatRange(_SHORTEST_MINUTES),
+    type=Quantity(_SHORTEST_MINUTES),
     default=5.0,
     show_default=True,
     help="Simulated minutes of each run; in the last 20 s nothing new goes wrong.",
@@ -62,7 +63,7 @@ class _Faults(click.ParamType["tuple[Fault, ...]"]):
 @click.option("--faults", type=click.Choice(sorted(PRESETS)), default="heavy", show_default=True)
 @click.option(
     "--faults-per-hour",
-    type=click.FloatRange(0.0, 36_000.0),
+    type=Quantity(0.0, 36_000.0),
     help="So many faults of nodes, network, store, disks and clocks in a simulated hour, in the mixture of --faults.",
 )
 @click.option(
@@ -82,13 +83,13 @@ class _Faults(click.ParamType["tuple[Fault, ...]"]):
     "json_file",
     is_flag=False,
     flag_value="-",
-    type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
+    type=OutputFile(allow_dash=True),
     help="Write the outcome to this file; to standard output if none is named.",
 )
 @click.option(
     "--story",
     "story_file",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=OutputFile(),
     help="Write all that happened here: in the first red seed under its few faults, or in the first seed.",
 )
 @mutant_options
@@ -121,7 +122,7 @@ def command(
     together = totals(runs)
     replay = f"--minutes {minutes:g} --faults {faults} --nodes {nodes}"
     replay += "" if faults_per_hour is None else f" --faults-per-hour {faults_per_hour:g}"
-    _report(together, replay)
+    _report(together, replay + _given(only_faults))
     told = orders[0]
     if together["violations"]:
         first = together["violations"][0]
@@ -163,6 +164,14 @@ def _minimise(order: Order, violation: dict[str, Any], jobs: int) -> Red:
         return minimise(order, violation["time_s"], violation["rule"], jobs, told)
 
 
+def _given(faults: tuple[Fault, ...] | None) -> str:
+    """The option under which a command line means these faults, where they were given; a long list stays a file."""
+    if faults is None:
+        return ""
+    plain = json.dumps([as_plain(fault) for fault in faults])
+    return f" --only-faults '{plain}'" if len(faults) <= _INLINE_MAX else " --only-faults FILE"
+
+
 def _whole_story(order: Order) -> Sequence[str]:
     city = order.city()
     outcome = city.run()
@@ -179,7 +188,8 @@ def _report(together: dict[str, Any], options: str) -> None:
         if number < _STORIES:
             _tell(console, found["story"])
     for red in sorted({found["seed"] for found in together["violations"]}):
-        console.print(f"replay: p2pworld simulate --seed {red} {options}", highlight=False, soft_wrap=True)
+        line = f"replay: p2pworld simulate --seed {red} {options}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     least = {
         name: min(run[name] for run in together["runs"])
         for name in ("handoffs", "crashes_in_handoffs", "lease_expiries")
@@ -205,8 +215,7 @@ def _report_red(red: Red, options: str, before: int) -> None:
     )
     _tell(console, [str(fault) for fault in few])
     if len(few) <= _INLINE_MAX:
-        faults = json.dumps([as_plain(fault) for fault in few])
-        line = f"replay: p2pworld simulate --seed {red.order.seed} {options} --only-faults '{faults}'"
+        line = f"replay: p2pworld simulate --seed {red.order.seed} {options}{_given(few)}"
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     outcome = red.order.city().run(to_first=True)
     for found in outcome.violations:

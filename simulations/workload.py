@@ -62,6 +62,7 @@ class Deed:
     object_id: bytes = b""
     refused: str = ""
     asked: bool = False  # whether it ever left the device
+    expunged: str = ""  # "asked": a moderator wants it gone for good; "kept": a node has said to see to it
 
 
 @dataclass(slots=True)
@@ -205,7 +206,7 @@ class Device:
         network = self.town.network
         found = [machine.process for machine in self.town.machines if machine.config.play_url == action.url]
         process = found[0] if found else None
-        socket = PlaySocket(self, action.conn, process)
+        socket = PlaySocket(self, action.conn, process, self.town.agenda.now_s)
         self._sockets[action.conn] = socket
         socket.stalled_s = self._stalled_s
         if process is None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from shard_node.options import OutputFile, Quantity
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -23,7 +25,7 @@ def bench() -> None:
 
 def crowd_options(command: Callable[..., None]) -> Callable[..., None]:
     """The options of every crowd."""
-    number, share = click.IntRange, click.FloatRange
+    number, share = click.IntRange, Quantity
     for option in reversed(
         (
             click.option(
@@ -78,9 +80,7 @@ def crowd_options(command: Callable[..., None]) -> Callable[..., None]:
                 help="Processes of bots besides the watchers'.",
             ),
             click.option("--seed", default=1, show_default=True, help="The same seed makes the same people."),
-            click.option(
-                "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file."
-            ),
+            click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file."),
         )
     ):
         command = option(command)
@@ -171,7 +171,7 @@ def sweep(sizes: str, plot_file: Path | None, json_file: Path | None, **wanted: 
 @click.option(
     "--rounds", default=10, show_default=True, type=click.IntRange(1, 1_000), help="Steps over the border."
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file.")
+@click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file.")
 def handoff(clients: int, rounds: int, json_file: Path | None) -> None:
     """People who walk to and fro over the border between two nodes."""
     from simulations.bench.crowd.run import BenchFailed
@@ -198,8 +198,8 @@ def handoff(clients: int, rounds: int, json_file: Path | None) -> None:
     type=click.Choice(["kill", "blackhole"]),
     help="kill -9, or all cables pulled.",
 )
-@click.option("--ttl-s", type=click.FloatRange(0.5, 60.0), help="The city's lease time; else the default.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file.")
+@click.option("--ttl-s", type=Quantity(0.5, 60.0), help="The city's lease time; else the default.")
+@click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file.")
 def failover(
     kills: int, people: int, engine: str, how: str, ttl_s: float | None, json_file: Path | None
 ) -> None:
@@ -221,9 +221,9 @@ def failover(
 @click.option(
     "--people", default=300, show_default=True, type=click.IntRange(1, 2_000), help="Who walk about."
 )
-@click.option("--seconds", default=60.0, show_default=True, type=click.FloatRange(1.0, 3_600.0))
-@click.option("--ttl-s", type=click.FloatRange(0.5, 60.0), help="The city's lease time; else the default.")
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file.")
+@click.option("--seconds", default=60.0, show_default=True, type=Quantity(1.0, 3_600.0))
+@click.option("--ttl-s", type=Quantity(0.5, 60.0), help="The city's lease time; else the default.")
+@click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file.")
 def leases(people: int, seconds: float, ttl_s: float | None, json_file: Path | None) -> None:
     """How near a city under load comes to losing its leases, though nobody dies."""
     from simulations.bench.crowd.run import BenchFailed
@@ -268,10 +268,8 @@ def leases(people: int, seconds: float, ttl_s: float | None, json_file: Path | N
 @click.option(
     "--processes", default=1, show_default=True, type=click.IntRange(1, 8), help="Processes of citizens."
 )
-@click.option(
-    "--rate", type=click.FloatRange(1.0), help="Of the paced run, a second; else half of what it takes."
-)
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file.")
+@click.option("--rate", type=Quantity(1.0), help="Of the paced run, a second; else half of what it takes.")
+@click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file.")
 def civic(json_file: Path | None, **wanted: Any) -> None:
     """Filing with a civic log, from the bytes on a socket to the receipt."""
     from simulations.bench.civic.run import Filing, run_civic
@@ -289,7 +287,7 @@ def civic(json_file: Path | None, **wanted: Any) -> None:
 @click.option(
     "--entries", default="10000,1000000", show_default=True, help="Logs of so many, one after the other."
 )
-@click.option("--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file.")
+@click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file.")
 def verify(entries: str, json_file: Path | None) -> None:
     """Verifying whole logs, and receipts of logs of any size."""
     from simulations.bench.civic.verifying import run_verifying
@@ -312,9 +310,7 @@ def ground() -> None:
     """Ground that changes hands under people's feet."""
 
 
-GROUND_JSON = click.option(
-    "--json", "json_file", type=click.Path(path_type=Path), help="Write the figures to this file."
-)
+GROUND_JSON = click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file.")
 
 
 def _measured(run: Callable[[Path], dict[str, Any]], json_file: Path | None) -> None:

@@ -13,7 +13,15 @@ import trio
 import trio.testing
 
 from p2pworld.crypto.keys import NodeKeys
-from p2pworld.crypto.link import LINK_CAPS, LinkChallenge, LinkRefused, decode_link, encode_link, sign_link
+from p2pworld.crypto.link import (
+    LINK_CAPS,
+    LinkChallenge,
+    LinkRefused,
+    accept_hello,
+    decode_link,
+    encode_link,
+    sign_link,
+)
 from p2pworld.errors import Refusal
 from p2pworld.grants import sign_grant
 from p2pworld.ids import Incarnation
@@ -207,6 +215,52 @@ async def test_a_new_incarnation_of_ours_ends_the_old_ones_links() -> None:
             await trio.lowlevel.checkpoint()
         events = await b.until(3)
         assert set(events) == {LinkUp(old, LINK_CAPS), LinkDown(old), LinkUp(a.who, LINK_CAPS)}
+
+
+@pytest.mark.parametrize("side", ["dialler", "acceptor"])
+async def test_an_incarnation_that_ends_amid_a_handshake_ends_that_and_nothing_else(
+    side: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that was cut off lapses while it dials: it is linked again once it has registered anew."""
+    async with parties(FIRST, SECOND) as (a, b):
+        ends = a if side == "dialler" else b
+        shake = trio.SSLStream.do_handshake
+
+        async def lapse(stream: trio.SSLStream[trio.SocketStream]) -> None:
+            await shake(stream)
+            ends.number = 0
+
+        monkeypatch.setattr(trio.SSLStream, "do_handshake", lapse)
+        a.links.want([b.member])
+        await ends.until_counted("dial_unregistered", "accept_unregistered")
+        assert not a.events
+        assert not b.events
+        monkeypatch.setattr(trio.SSLStream, "do_handshake", shake)
+        ends.number = 2
+        while not (a.events and b.events):  # as it is told each second
+            a.links.want([b.member])
+            b.links.want([a.member])
+            await trio.lowlevel.checkpoint()
+        assert a.events == [LinkUp(b.who, LINK_CAPS)]
+        assert b.events == [LinkUp(a.who, LINK_CAPS)]
+
+
+@pytest.mark.parametrize("side", ["dialler", "acceptor"])
+async def test_a_handshake_in_the_name_of_an_incarnation_that_is_over_leads_to_no_link(
+    side: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has registered anew while the other side looked at its signature."""
+    async with parties(FIRST, SECOND) as (a, b):
+        ends = a if side == "dialler" else b
+
+        def slow(*arguments: Any) -> Any:
+            ends.number += 1
+            return accept_hello(*arguments)
+
+        monkeypatch.setattr(links_module, "accept_hello", slow)
+        a.links.want([b.member])
+        await ends.until_counted("dial_unregistered", "accept_unregistered")
+        assert not ends.events
 
 
 async def test_nobody_is_linked_before_it_is_registered() -> None:

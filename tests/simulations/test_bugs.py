@@ -16,7 +16,7 @@ import pytest
 from p2pworld import drive, membership
 from p2pworld.core import Node
 from p2pworld.messages import CellStored, ToPeer
-from p2pworld.world import handoff, people
+from p2pworld.world import citymap, handoff, people
 from p2pworld.world.handoff import ROW, SEAT, Act, Guard, RowAt, RowOn, Rule, SeatAt, SeatOn, Tables, person
 from p2pworld.world.object_holder import Holder
 from p2pworld.world.object_keeper import Keeper
@@ -29,8 +29,11 @@ from simulations.workload import WalkOptions
 
 if TYPE_CHECKING:
     from p2pworld.drive import Effect
+    from p2pworld.errors import Refusal
+    from p2pworld.geometry import Cell
     from p2pworld.messages import Instant, Ready
     from p2pworld.world.acts import Asked
+    from p2pworld.world.citymap import CityMap
     from p2pworld.world.ownership import Propose, Proposed
 
 Patch = pytest.MonkeyPatch
@@ -49,6 +52,7 @@ SLEEPS = FaultOptions(pause_every_s=4.0, pause_s=(4.0, 8.0))
 NAPS = FaultOptions(pause_every_s=2.5, pause_s=(3.2, 4.6))
 CRASHES = FaultOptions(crash_every_s=20.0, crash_in_handoff_every_s=2.0, again_every_s=0.5, late_every_s=0.5)
 DISKS = FaultOptions(disk_slow_every_s=3.0, disk_full_every_s=6.0, crash_every_s=15.0)
+CUTS = FaultOptions(operator_every_s=2.0)
 DEAF = FaultOptions(client_stall_every_s=1.5, client_stall_s=(2.0, 4.0), client_cut_every_s=3.0)
 RESTLESS = replace(
     CITY, nodes=2, spares=0, second_devices=10, walk=WalkOptions(switch_per_s=0.2)
@@ -206,6 +210,16 @@ def do_a_retry_again(patch: Patch) -> None:
     patch.setattr(Holder, "act", again)
 
 
+def split_without_standbys(patch: Patch) -> None:
+    """The pieces of a cell that is cut forget who guards it."""
+    split = citymap.split
+
+    def lax(city: CityMap, cell: Cell) -> CityMap | Refusal:
+        return split(replace(city, cells={**city.cells, cell: replace(city.cells[cell], standbys=())}), cell)
+
+    patch.setattr("p2pworld.world.proposals.split", lax)
+
+
 @dataclass(frozen=True)
 class Bug:
     """A bug, where it hurts, and which rule names it."""
@@ -230,6 +244,7 @@ BUGS = [
     Bug(take_over_without_comparing, NAPS, frozenset({"ground"}), SLOW_STORE),
     Bug(count_the_lease_from_the_answer, SLEEPS, frozenset({"ground"}), SLOW_STORE),
     Bug(act_without_a_lease, LEASES, frozenset({"lapsed", "seat"})),
+    Bug(split_without_standbys, CUTS, frozenset({"map"})),
     Bug(do_a_retry_again, DEAF, frozenset({"object", "answer"})),
 ]
 SEEDS = range(1, 13)

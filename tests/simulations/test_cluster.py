@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from simulations.cluster import CityOptions, simulate
+from simulations.cluster import City, CityOptions, simulate
 from simulations.faults import PRESETS, FaultOptions
 from simulations.simulate import command
 from tests.simulations.test_bugs import BUGS, SEEDS, Bug
@@ -107,6 +107,22 @@ def test_a_red_seed_tells_its_story_and_how_to_replay_it(monkeypatch: pytest.Mon
     assert "own the same login" in result.output
     assert "replay: p2pworld simulate --seed 1 --minutes 0.5 --faults none" in result.output
     assert "of its 0 faults seed 1 needs 0 to break owner" in result.output
+
+
+def test_given_faults_stand_in_the_command_that_replays_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    bug: Bug = next(bug for bug in BUGS if bug.put_in.__name__ == "forget_the_release")
+    bug.put_in(monkeypatch)
+    given = '[{"at_s": 9.0, "kind": "link-cut", "on": [0, 1]}]'
+    words = ["--seed", "1", "--minutes", "0.5", "--jobs", "1", "--no-minimise", "--only-faults", given]
+    result = CliRunner().invoke(command, words)
+    assert result.exit_code == 1
+    (line,) = [line for line in result.output.splitlines() if line.startswith("replay: ")]
+    assert line.endswith(f"--only-faults '{given}'")
+
+
+def test_who_is_being_handed_over_in_the_last_instant_is_not_in_the_wrong_place() -> None:
+    """The steward moves ground 80 ms before the end of this run, and takes somebody along."""
+    assert City(1, 0.5, FaultOptions(), CityOptions()).run().violations == ()
 
 
 def test_bad_options_are_told_in_a_sentence() -> None:
