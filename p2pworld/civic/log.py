@@ -242,6 +242,10 @@ class LogHolder:
         kept = KeepWitnessed(note, Checkpoint.parse(note.text).size)
         return [kept] if asked == self._shown else [kept, *self._ask_witnesses()]
 
+    def unproven(self) -> list[Effect]:
+        """No receipts can be made of what is published: it is compared with the store anew, and made whole."""
+        return [] if self.closed or self.stage in (Stage.FENCING, Stage.READING) else self._fence()
+
     # ---- one stage after the other
 
     def _take(self, step: Step, stage: Stage) -> list[Effect]:

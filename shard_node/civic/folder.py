@@ -72,6 +72,13 @@ class PublishedLog:
         """The file at this path of a tile or a checkpoint, as it is, or None if there is none."""
         return self._read(path, _TILE_BYTES_MAX)
 
+    def has(self, files: Iterable[Written]) -> bool:
+        """Whether each of these is there as it is, or instead of a narrower tile the full one."""
+        return all(self.get(file.tile) == file.data or self._has_full(file.tile) for file in files)
+
+    def _has_full(self, tile: Tile) -> bool:
+        return not tile.full and self.get(replace(tile, width=TILE_WIDTH)) is not None
+
     def write(self, files: Iterable[Written]) -> None:
         """Make these files durable and seen."""
         self._put(files, {})
