@@ -61,7 +61,10 @@ class PublishedLog:
             note = parse_note(data)
             Checkpoint.parse(note.text)
         except RemoteError as error:
-            raise StorageFailed("corrupt", f"{self.path / name} is damaged: {error}.") from error
+            raise StorageFailed(
+                "corrupt",
+                f"{self.path / name} is damaged ({error}): move {self.path} aside, it is made anew from the store.",
+            ) from error
         return note
 
     def get(self, tile: Tile, /) -> bytes | None:

@@ -108,13 +108,14 @@ class CivicMeter:
 @dataclass(frozen=True, slots=True)
 class LogConfig:
     """Which log it is: its stream's name, who signs its checkpoints, what may be filed, how many witnesses it needs,
-    and the keys of desks that may have any entry erased, as who filed it may."""
+    the keys of desks that may have any entry erased, as who filed it may, and keys that signed it before."""
 
     stream: str
     signers: tuple[NoteSigner, ...]
     types: Mapping[str, TransactionType]
     quorum: int = 0
     desks: frozenset[bytes] = frozenset()
+    other_keys: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +153,8 @@ class CivicHolder:
         self._meter = meter or CivicMeter()
         self._witnesses = witnesses
         self._witnessed = witnessed
-        self._machine = LogHolder(log.stream, epoch, log.signers, log.types, log.quorum if witnesses else 0)
+        quorum = log.quorum if witnesses else 0
+        self._machine = LogHolder(log.stream, epoch, log.signers, log.types, quorum, log.other_keys)
         self._effects: deque[Step | Accept | Alarm | AskWitnesses | KeepWitnessed] = deque()
         self._wake = trio.Event()
         self._requests = 0
