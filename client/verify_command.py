@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from client.draw_command import draw
 from shard_node.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,7 +33,22 @@ EXIT_CODES: Final = {"ok": 0, "wrong": 1, "unjudged": 2}
 PATHS: Final = click.Path(path_type=Path, exists=True)
 
 
-@click.command()
+class _Verify(click.Group):
+    """`verify PATH...` and `verify draw LOG...`; a file that is called draw is given as ./draw."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, args if args[:1] == ["draw"] else ["files", *args])
+
+
+@click.group(cls=_Verify)
+def verify() -> None:
+    """Check logs, receipts, checkpoints and leaves, or recompute draws, offline."""
+
+
+verify.add_command(draw)
+
+
+@verify.command("files", options_metavar="[OPTIONS]")
 @click.argument("paths", metavar="LOG|RECEIPT|CHECKPOINT|LEAF...", nargs=-1, required=True, type=PATHS)
 @click.option("--key", "key_texts", multiple=True, metavar="VKEY", help="A log's key, or a witness's.")
 @click.option(
@@ -47,7 +63,7 @@ PATHS: Final = click.Path(path_type=Path, exists=True)
     help="Where to write the proof, if two checkpoints are of one size and differ.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document for programs.")
-def verify(
+def files(
     paths: tuple[Path, ...],
     key_texts: tuple[str, ...],
     quorum: int,
@@ -57,6 +73,8 @@ def verify(
     as_json: bool,
 ) -> None:
     """Check logs, receipts, checkpoints and leaves, offline; what is given together is compared.
+
+    `p2pworld verify draw LOG...` recomputes draws.
 
     Exit code 0 if all is well, 1 if anything is wrong, 2 if it cannot be read or judged.
     """

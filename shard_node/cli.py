@@ -30,6 +30,10 @@ COMMANDS: Final = {
         "shard_node.declared_commands:places",
         "Check and list the places and programmes of the city.",
     ),
+    "services": (
+        "shard_node.services_commands:services",
+        "Check and list the civic services of the city.",
+    ),
     "store": (
         "shard_node.store_commands:store",
         "Look at the coordination store, or begin a new generation.",

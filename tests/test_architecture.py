@@ -38,6 +38,7 @@ LAYERS = {  # a module or package and its layer; the longest name that fits coun
     "p2pworld.crypto": 1,
     "p2pworld.world": 2,
     "p2pworld.civic": 2,
+    "p2pworld.services": 2,
     "p2pworld.membership": 2,
     "p2pworld.revocation": 1,
     "p2pworld.core": 3,
@@ -76,7 +77,7 @@ PURE_STDLIB = {
         "statistics",
         "string",
     ),
-    *("struct", "textwrap", "types", "typing", "unicodedata", "zlib"),
+    *("calendar", "struct", "textwrap", "tomllib", "types", "typing", "unicodedata", "zlib"),
 }
 CORE_THIRD_PARTY = {  # what the layers below the shell take from others, and where
     "numpy": {
@@ -99,6 +100,8 @@ CORE_THIRD_PARTY = {  # what the layers below the shell take from others, and wh
         "p2pworld.world.visits",
         "p2pworld.world.walls",
     },
+    "holidays": {"p2pworld.services.working_time"},
+    "jsonschema": {"p2pworld.services.form"},
     "pyproj": {"p2pworld.geometry"},
     "msgpack": {"p2pworld.wire", "p2pworld.crdt", "p2pworld.world.citymap.form"},
     "cryptography": {"p2pworld.crypto"},

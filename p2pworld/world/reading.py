@@ -122,6 +122,10 @@ class Table:
             raise self.wrong(key, f"is to be a list of tables: write [[{self.key(key)}]] above each.")
         return [Table(self.key(f"{key}[{i}]"), one) for i, one in enumerate(value)]
 
+    def over(self, values: Mapping[str, object]) -> Table:
+        """A table of `values`, with what this one holds in place of theirs."""
+        return Table(self._path, {**values, **self._values})
+
     def done(self) -> None:
         for key in self._values:
             raise self.wrong(key, "is not a known key: remove it or correct its spelling.")

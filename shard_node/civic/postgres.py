@@ -137,7 +137,7 @@ class PostgresCivicStore:
         def work(db: Db) -> list[bytes]:
             number, row = stream_row(db, stream) or (0, Row(0, 0, 0))
             if end > row.size:
-                raise LocalError(f"{stream} has {row.size} entries, not {end}")
+                raise StorageFailed("behind", f"{stream} has {row.size} entries where there were {end}.")
             there = entry_rows(db, number, begin, end)
             if len(there) != end - begin:
                 raise StorageFailed("corrupt", f"Entries of {stream} from {begin} to {end} are missing.")

@@ -110,7 +110,7 @@ class SqliteCivicStore:
             found = stream_row(db, stream)
             number, row = found or (0, Row(0, 0, 0))
             if end > row.size:
-                raise LocalError(f"{stream} has {row.size} entries, not {end}")
+                raise StorageFailed("behind", f"{stream} has {row.size} entries where there were {end}.")
             query = "SELECT * FROM entry WHERE stream = ? AND number >= ? AND number < ? ORDER BY number"
             there = [entry_of(*each) for each in db.execute(query, [number, begin, end])]
             if len(there) != end - begin:

@@ -74,7 +74,8 @@ class CivicStore(Protocol):
         """Entries [begin, end) of the log, at most `CIVIC_READ_MAX` of them.
 
         Raises:
-            LocalError: so many are not given, or not there.
+            LocalError: so many are not given.
+            StorageFailed: also `behind`, if they are not there: the store was set back.
         """
 
     async def commit(

@@ -20,7 +20,8 @@ __all__ = ["Journal", "StorageFailed"]
 
 class StorageFailed(Exception):
     """The disk did not do it, for `reason`: `full`, `io`, `busy`, `corrupt`, `newer`, `foreign`, `exists`, `none` or
-    `closed`; a database also `denied`, `untrusted` (certificates), `standby` (it waits for one) and `copies` (too few).
+    `closed`; a database also `denied`, `untrusted` (certificates), `standby` (it waits for one) and `copies` (too few);
+    a civic store `behind` (it has fewer entries than it had).
     """
 
     def __init__(self, reason: str, sentence: str) -> None:

@@ -158,6 +158,8 @@ class CivicCheckers:
         life.record, life.record_epoch = head, epoch
         if not life.set_back and life.history.root(head.size) != head.root:
             self._violate("civic-record", f"{stream} records a root that is not of what it stores", stream)
+        # another node, whose folder had been older, may bring the records to where they were: then nothing is lost
+        life.alarmed = {name for name in life.alarmed if self._shown_by(name, stream) > head.size}
 
     def _continues(self, machine: str, stream: str, before: bytes | None, now: Head) -> None:
         """Nobody goes on from a record that had been set back, or with a store that had: people must look first."""
@@ -165,7 +167,7 @@ class CivicCheckers:
         knew = (
             life.set_back and life.before.root(now.size) == now.root
         )  # it had read the store before the loss
-        shown = max(self._shown.get((machine, stream, name), 0) for name in (CHECKPOINT, WITNESSED))
+        shown = self._shown_by(machine, stream)
         if head is None:
             wrong = shown or life.history.entries
         else:
@@ -174,6 +176,10 @@ class CivicCheckers:
             self._violate(
                 "civic-read-only", f"{machine} goes on with {stream}, of which something is lost", stream
             )
+
+    def _shown_by(self, machine: str, stream: str) -> int:
+        """How long the log is by what this machine has published of it."""
+        return max(self._shown.get((machine, stream, name), 0) for name in (CHECKPOINT, WITNESSED))
 
     def signed(self, keeper: Keeper, text: str) -> None:
         """A holder signs this."""

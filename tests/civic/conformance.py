@@ -232,9 +232,12 @@ async def test_entries_are_given_in_bounded_pieces(open_store: OpenStore) -> Non
         submission(1).filing,
         submission(2).filing,
     ]
-    for begin, end in ((0, 4), (2, 1), (-1, 1), (0, CIVIC_READ_MAX + 1)):
+    for begin, end in ((2, 1), (-1, 1), (0, CIVIC_READ_MAX + 1)):
         with pytest.raises(LocalError):
             await store.entries(STREAM, begin, end)
+    with pytest.raises(StorageFailed) as failed:  # whoever has seen four has been set back
+        await store.entries(STREAM, 0, 4)
+    assert failed.value.reason == "behind"
 
 
 async def test_a_batch_that_cannot_be_planned_leaves_nothing_behind(open_store: OpenStore) -> None:

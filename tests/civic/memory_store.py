@@ -56,8 +56,10 @@ class MemoryStore:
         return self._there(stream).row if stream in self._streams else None
 
     async def entries(self, stream: str, begin: int, end: int) -> list[bytes]:
-        if not 0 <= begin <= end <= min(begin + CIVIC_READ_MAX, self._there(stream).row.size):
-            raise LocalError("these are not given")
+        if not 0 <= begin <= end <= begin + CIVIC_READ_MAX:
+            raise LocalError("so many are not given")
+        if end > self._there(stream).row.size:
+            raise StorageFailed("behind", "there are fewer")
         return self._there(stream).entries[begin:end]
 
     async def commit(

@@ -266,6 +266,55 @@ def test_who_is_in_a_commit_under_way_is_told_by_its_result() -> None:
     check_all_accepted(world, client, range(2))
 
 
+def test_who_is_in_a_commit_that_fails_after_the_others_were_told_is_told_too() -> None:
+    world, client, holder = begin()
+    holder.run()
+    early = client.file(holder, submission(0))
+    failing(holder, Commit, until_s=CIVIC_PATIENCE_S - 2 * CIVIC_RETRY_S)
+    while not (holder.effects and isinstance(holder.effects[0], Commit)):
+        holder.act()
+    holder.now = CIVIC_PATIENCE_S + CIVIC_RETRY_S
+    holder.effects += holder.machine.tick(holder.now)
+    assert client.refused == {}
+    assert holder.fail(done=False)
+    failing(holder, Fence, until_s=holder.now + 3 * CIVIC_RETRY_S)
+    assert client.refused == {early: "civic-unknown"}
+    check_all_accepted(world, client, range(1))
+
+
+def test_a_batch_that_came_through_is_a_new_beginning_for_who_waits_behind_it() -> None:
+    world, client, holder = begin()
+    holder.run()
+    client.file(holder, submission(0))
+    failing(holder, Commit, until_s=CIVIC_PATIENCE_S - 3 * CIVIC_RETRY_S)
+    until(holder, PutRecord)
+    until(holder, Publish)  # of the first, at last
+    behind = client.file(holder, submission(1))
+    while 0 not in world.accepted.values():
+        holder.act()
+    failing(holder, Commit, Fence, until_s=CIVIC_PATIENCE_S + CIVIC_RETRY_S)
+    assert behind not in client.refused
+    holder.run()
+    check_all_accepted(world, client, range(2))
+
+
+def test_a_holder_that_has_ended_waits_for_nothing() -> None:
+    """Neither for what failed, nor for witnesses who were too few, nor for the end of anybody's patience."""
+    world, client, holder = begin()
+    until(holder, AskWitnesses)
+    asked = holder.effects.popleft()
+    assert isinstance(asked, AskWitnesses)
+    holder.tell(Cosigned(asked.checkpoint, ()))
+    client.file(holder, submission(0))
+    failing(holder, Commit, until_s=CIVIC_RETRY_S * 1.5)
+    assert holder.machine.deadline is not None
+    Holder(world, client, 9).run()
+    while holder.works:
+        holder.act()
+    assert holder.machine.deadline is None
+    assert holder.machine.tick(holder.now + 1_000) == []
+
+
 def test_without_a_quorum_nobody_is_asked() -> None:
     world = World()
     holder = Holder(world, Client(world), 1, LogHolder(STREAM, 1, [LOG], TYPES))

@@ -230,7 +230,7 @@ BUGS = [
     Bug(take_over_without_comparing, NAPS, frozenset({"ground"}), SLOW_STORE),
     Bug(count_the_lease_from_the_answer, SLEEPS, frozenset({"ground"}), SLOW_STORE),
     Bug(act_without_a_lease, LEASES, frozenset({"lapsed", "seat"})),
-    Bug(do_a_retry_again, DEAF, frozenset({"object"})),
+    Bug(do_a_retry_again, DEAF, frozenset({"object", "answer"})),
 ]
 SEEDS = range(1, 13)
 

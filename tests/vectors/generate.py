@@ -85,6 +85,7 @@ from p2pworld.wire.codec import (
 )
 from p2pworld.wire.frames import BORDER_DTYPE, encode_density, encode_pose, encode_poses, encode_rows
 from p2pworld.world.walls import Walls
+from tests.vectors.draws import draws
 
 HERE = Path(__file__).parent
 NODE_SEED, PERSON_SEED = bytes(range(32)), bytes(range(32, 64))
@@ -463,6 +464,7 @@ FILES = {
     "link": link,
     "client": client,
     "walls": walls,
+    "draw": draws,
 }
 
 
