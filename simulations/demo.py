@@ -8,6 +8,7 @@ Ctrl-C ends it all.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import sys
@@ -16,7 +17,7 @@ import time
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 from rich.console import Console
@@ -24,6 +25,7 @@ from rich.live import Live
 
 from client.bots import live_line, what_is_on
 from client.walk import places_around
+from p2pworld.crypto.seal import sealing_public
 from simulations.festival_demo import (
     BOTS,
     CHECKED,
@@ -38,6 +40,9 @@ from simulations.festival_demo import (
 from simulations.festival_demo import failures as seen_wrong
 from simulations.processes import City
 from simulations.stage import POLL_S, DemoFailed, People, Show, Wake, no_more_interrupts, wait_ready
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["KEYS", "demo", "failures"]
 
@@ -85,6 +90,15 @@ def _bots(city: City, bots: int, seconds: float, seed: int) -> list[str]:
     return [*arguments, "--official", *map(str, city.official)]
 
 
+def _filing(city: City) -> Iterator[str]:
+    """How to file with its civic log, and where to read that."""
+    key, office = city.log_keys["city"], sealing_public(os.urandom(32)).hex()  # which nobody can open
+    *_, relay = city.nodes
+    yield "Its civic log: file at any node, by POST /civic/file or like this, and read it at /log/city/checkpoint:"
+    yield f"  python3 run.py file --node {relay.web_url} --key {key} --office {office} \\"
+    yield "    --stream city --topic parks --text 'more benches'"
+
+
 def _run(city: City, bots: int, seconds: float | None, seed: int, show: Show) -> dict[str, Any]:
     """The whole demo after the nodes were started; the figures of the bots, and of the nodes at the end."""
     wait_ready(city, show)
@@ -93,9 +107,8 @@ def _run(city: City, bots: int, seconds: float | None, seed: int, show: Show) ->
     show.say(f"A city of {len(city.nodes)} nodes and {regions} regions, all held and linked:")
     for node in city.nodes:
         show.say(f"  {node.name}   {node.web_url}   {node.play_url}   {len(node.cells)} regions")
-    show.say(
-        f"Its civic log: file by POST {city.nodes[-1].web_url}/civic/file, read it at /log/city/checkpoint."
-    )
+    for line in _filing(city):
+        show.say(line)
     swarm, wake = People(city, _bots(city, bots, seconds or FOREVER_S, seed)), Wake(city, show)
     try:
         while not swarm.ended:

@@ -83,7 +83,11 @@ def compare(origin: str, heads: Heads, seen: Sequence[Checkpoint] = ()) -> Refus
     heard = [head.origin for head in (record, heads.published, heads.witnessed, *seen) if head]
     for other in heard:
         if other != origin:
-            return Refusal("log-origin", f"this is to be the log {origin}, and what was read is of {other}")
+            return Refusal(
+                "log-origin",
+                f"this is to be the log {origin}, and what is recorded or published here is of {other}: put "
+                "civic.origin or civic.publish right",
+            )
     if record is None:
         if store or heard:
             return Refusal(
