@@ -254,7 +254,10 @@ def rewrap(config_path: Path, stream: str, old_path: Path, new_text: str) -> Non
     from p2pworld.errors import LocalError
     from shard_node.civic.keeping import keeping
 
-    kept = keeping(_logs(config_path).store)
+    config = _logs(config_path)
+    if stream not in config.streams:
+        raise ConfigError(f"{stream} is none of this node's logs: {', '.join(config.streams)}.")
+    kept = keeping(config.store)
     try:
         secret, new = secret_of_text(old_path.read_text("utf-8")), bytes.fromhex(new_text)
         seal(new, b"")  # refuses what is no key
@@ -335,6 +338,8 @@ def _copies(
                     f"{folder} is a copy of {checkpoint.origin}, which is none of this node's logs."
                 )
             found.setdefault(checkpoint.origin, []).append((checkpoint.size, folder))
+        elif folder in folders:
+            raise ConfigError(f"{folder} is no copy of a published log: it has no {CHECKPOINT}.")
     logs: dict[str, LogCopy] = {}
     for origin, each in found.items():
         stream, keys = origins[origin]
