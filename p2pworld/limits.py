@@ -310,7 +310,7 @@ CIVIC_FAULTS_MAX: Final = 100  # that a check of a store lists: a disk with more
 RECORDS_MAX: Final = (
     256  # logs in the coordination store: 25 offices, the city's, and ten times as many to come
 )
-RECORD_BYTES_MAX: Final = 1_024  # a log's name of 255 bytes, size, root and epoch: 350 bytes
+RECORD_BYTES_MAX: Final = 1_024  # a log's name of 255 bytes, size, root, epoch and key: 420 bytes
 CIVIC_CLOCK_MINUTES: Final = 9  # either way: a clock that is off by ten minutes is told so
 
 # ---- filing

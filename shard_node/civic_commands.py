@@ -388,10 +388,12 @@ def _copies(
     from p2pworld.merkle.checkpoint import Checkpoint
     from shard_node.civic.folder import CHECKPOINT, PublishedLog
     from shard_node.civic.published import read_copy
-    from shard_node.civic.settings import read_signers
+    from shard_node.civic.settings import keys_of, read_signers
     from shard_node.storage.journal import StorageFailed
 
-    origins = {signer.key.name: (stream, signer.key) for stream, signer in read_signers(config).items()}
+    origins = {
+        signer.key.name: (stream, keys_of(config, signer)) for stream, signer in read_signers(config).items()
+    }
     found: dict[str, list[tuple[int, Path]]] = {}
     for folder in (*(config.publish / stream for stream in config.streams), *folders):
         note = PublishedLog(folder).note(CHECKPOINT)
@@ -402,14 +404,16 @@ def _copies(
                     f"{folder} is a copy of {checkpoint.origin}, which is none of this node's logs."
                 )
             found.setdefault(checkpoint.origin, []).append((checkpoint.size, folder))
+        elif folder in folders:
+            raise ConfigError(f"{folder} is no copy of a published log: it has no {CHECKPOINT}.")
     logs: dict[str, LogCopy] = {}
     for origin, each in found.items():
-        stream, key = origins[origin]
+        stream, keys = origins[origin]
         (_, newest), *others = sorted(each, reverse=True)
         wanted = [*(size for size, _ in others), *(more or ()), sizes.get(stream, 0)]
-        log = logs[stream] = read_copy(newest, origin, [key], wanted)
+        log = logs[stream] = read_copy(newest, origin, keys, wanted)
         for _, folder in others:
-            other = read_copy(folder, origin, [key])
+            other = read_copy(folder, origin, keys)
             if log.roots.get(other.size, log.root) != other.root:
                 raise StorageFailed(
                     "corrupt", f"{newest} and {folder} are two histories of {origin}: a fork."
@@ -440,14 +444,14 @@ async def _record(
     """Write down how far a log has come, unless that is known."""
     from p2pworld.civic.heads import Record
     from p2pworld.errors import LocalError
+    from shard_node.civic.settings import read_signers
     from shard_node.coordination import OutcomeUnknown
     from shard_node.store_commands import opened_store
 
     if before is not None and before.size >= log.size:
         return
-    record = Record(
-        f"{config.origin}/{stream}", log.size, log.root, max(log.epoch, before.epoch if before else 0)
-    )
+    key = read_signers(config)[stream].key
+    record = Record(key.name, log.size, log.root, max(log.epoch, before.epoch if before else 0), key.public)
     try:
         async with opened_store(settings) as opened:
             data = before.to_bytes() if before else None

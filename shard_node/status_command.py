@@ -78,7 +78,7 @@ def lines(
     )
     yield f"{health['clients']} people, load {health['load']:.2f}, a tick of {health['tick_ms']} ms"
     for log in health.get("civic", []):
-        wrong = f"; TAKES NOTHING: {log['alarm']}" if log["alarm"] else ""
+        wrong = f"; TAKES NOTHING: {log['alarm']}, {log['trouble']}" if log["alarm"] else ""
         wrong += f"; FAILING: {log['failing']} {log['trouble']}".rstrip() if log["failing"] else ""
         yield f"log {log['stream']}: {log['size']} entries, {log['queue']} waiting, {log['stage']}{wrong}"
     yield f"{'node':16}  {'link':7}  {'holds':>5}  {'alone':>5}  {'people':>6}  {'load':>5}  web"

@@ -235,6 +235,7 @@ class City:
         more: str = "",
     ) -> None:
         self.folder = folder
+        self.log_keys: dict[str, str] = {}  # of civic logs, by stream
         folder.mkdir(parents=True, exist_ok=True)
         self.root = root = Signer.from_seed(os.urandom(32))
         self.official = folder / "official.key", folder / "official.grant"
@@ -309,7 +310,8 @@ class City:
                     f'publish = "{node.name}-log"\nkey_file = "civic.key"\noffice = [{offices}]\n'
                 )
         signer = Signer.from_text(key.read_text(encoding="utf-8"))
-        return {stream: NoteSigner(f"{ORIGIN}/{stream}", signer).key.text for stream in streams}
+        self.log_keys |= {stream: NoteSigner(f"{ORIGIN}/{stream}", signer).key.text for stream in streams}
+        return self.log_keys
 
     @property
     def office_key(self) -> bytes:

@@ -78,6 +78,11 @@ _UNKNOWN: Final = Refusal(
     "civic-unknown",
     "what keeps this log does not answer, so it is not known whether this was entered; ask again",
 )
+_FOREIGN_KEY: Final = Refusal(
+    "log-key",
+    "this log was signed with another key than this node has: put the right file into civic.key_file, or if the key "
+    "was changed, the other public key into civic.other_keys",
+)
 _READ_ONLY: Final = Refusal("civic-read-only", "this log takes nothing until it has been looked at")
 
 
@@ -113,12 +118,15 @@ class LogHolder:
         signers: Sequence[NoteSigner],
         types: Mapping[str, TransactionType],
         quorum: int = 0,
+        former: frozenset[bytes] = frozenset(),
     ) -> None:
         self.stage = Stage.NEW
         self._stream = stream
         self._epoch = epoch
         self._signers = tuple(signers)
         self._origin = self._signers[0].key.name
+        self._key = self._signers[0].key.public
+        self._keys = former | {signer.key.public for signer in self._signers}  # that it may have signed with
         self._types = types
         self._quorum = quorum  # of witnesses; 0: none are asked
         self._ticket = 0
@@ -242,6 +250,10 @@ class LogHolder:
         kept = KeepWitnessed(note, Checkpoint.parse(note.text).size)
         return [kept] if asked == self._shown else [kept, *self._ask_witnesses()]
 
+    def unproven(self) -> list[Effect]:
+        """No receipts can be made of what is published: it is compared with the store anew, and made whole."""
+        return [] if self.closed or self.stage in (Stage.FENCING, Stage.READING) else self._fence()
+
     # ---- one stage after the other
 
     def _take(self, step: Step, stage: Stage) -> list[Effect]:
@@ -262,6 +274,8 @@ class LogHolder:
 
     def _read(self, heads: Heads) -> list[Effect]:
         wrong = compare(self._origin, heads, self._seen)
+        if wrong is None and heads.record and heads.record.key and heads.record.key not in self._keys:
+            wrong = _FOREIGN_KEY
         if wrong:
             return [Alarm(wrong), *self._close(Stage.READ_ONLY)]
         if heads.record and heads.record.epoch > self._epoch:
@@ -289,7 +303,7 @@ class LogHolder:
         return self._put_record()
 
     def _put_record(self) -> list[Effect]:
-        wanted = Record(self._origin, self._edge.size, self._edge.root(), self._epoch)
+        wanted = Record(self._origin, self._edge.size, self._edge.root(), self._epoch, self._key)
         return self._take(PutRecord(self._ticket + 1, self._record, wanted), Stage.RECORDING)
 
     def _recorded(self, found: Record | None) -> list[Effect]:

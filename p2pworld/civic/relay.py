@@ -46,6 +46,7 @@ __all__ = [
 ]  # fmt: skip
 
 RETRY: Final = frozenset({"civic-moved", "civic-busy", "civic-down", "civic-unknown"})  # all else is final
+_COUNTED: Final = RETRY | {"civic-clock"}  # many of these: it is the holder's clock that is wrong
 
 _BUSY: Final = Refusal("civic-busy", "too many are waiting for an answer here; try again in a moment")
 _DOWN: Final = Refusal(
@@ -366,7 +367,7 @@ class Relay:
         reason, sentence = "", ""
         if answer.refusal is not None:
             reason, sentence = answer.refusal.reason, answer.refusal.sentence[:300]
-            self.counters[f"filed-{reason}" if reason in RETRY else "filed-refused"] += 1
+            self.counters[f"filed-{reason}" if reason in _COUNTED else "filed-refused"] += 1
         else:
             self.counters["filed-receipts"] += 1
         match origin:

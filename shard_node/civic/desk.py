@@ -50,7 +50,7 @@ from shard_node.civic.folder import WITNESSED, PublishedLog
 from shard_node.civic.holder import CivicHolder, LogConfig, Places, receipts_of
 from shard_node.civic.keybook import KeyBook, announced_keys
 from shard_node.civic.meter import CivicFigures, LogFigures
-from shard_node.civic.settings import read_signers
+from shard_node.civic.settings import keys_of, read_signers
 from shard_node.civic.witnesses import HttpWitnesses
 from shard_node.coordination.settings import conninfo
 from shard_node.storage.journal import StorageFailed
@@ -94,10 +94,24 @@ class _Log:
     scope: trio.CancelScope
     holder: CivicHolder | None = None
     failing: str = ""  # why there is no holder yet
+    failed: str = ""  # the same, as a sentence
     witnessed: Note | None = None
     # (request, index, until when) of who waits for a second answer; None: no witnesses are asked
     accepted: deque[tuple[int, int, float]] | None = None
     signed: trio.Event = field(default_factory=trio.Event)  # there are second answers to be made
+
+    @property
+    def fails(self) -> bool:
+        """Whether it is for how this node is set up, or for what it reaches, that nothing can be filed."""
+        alarmed = self.meter.alarmed
+        return bool(self.failing or self.meter.failing or (alarmed and alarmed.reason == "log-key"))
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong, as a sentence."""
+        if self.meter.alarmed:
+            return self.meter.alarmed.sentence
+        return str((self.holder and self.holder.trouble) or self.failed)
 
 
 class CivicDesk:
@@ -209,7 +223,7 @@ class CivicDesk:
                 "queue": one.holder.queue if one.holder else 0,
                 "copies": one.holder.copies if one.holder else 0,
                 "failing": one.failing or one.meter.failing,
-                "trouble": str((one.holder and one.holder.trouble) or ""),
+                "trouble": one.trouble,
                 "alarm": one.meter.alarmed.reason if one.meter.alarmed else "",
             }
             for name, one in sorted(self._logs.items())
@@ -265,6 +279,7 @@ class CivicDesk:
     def _log_keys(self, stream: str) -> list[VerifierKey]:
         """The key that the log signs with, and those that it may have signed with before: when a witness shows what the
         log said then, it is known by them."""
+        assert self._config is not None
         signs = self._signers[stream].key
         city, announced = self._folders.get(CITY), tuple[VerifierKey, ...]()
         if city is not None:
@@ -272,14 +287,20 @@ class CivicDesk:
                 announced = announced_keys(city, self._roots, stream)
             except StorageFailed as error:
                 log.error("earlier keys of civic log %s are not known: %s", stream, error)
-        return [signs, *(key for key in announced if key.name == signs.name and key != signs)]
+        earlier = (key for key in announced if key.name == signs.name)
+        return list(dict.fromkeys((*keys_of(self._config, self._signers[stream]), *earlier)))
 
     def _holder(self, one: _Log, store: CivicStore, keys: Sequence[VerifierKey]) -> CivicHolder:
         assert self._config is not None
         stream = one.held.stream
         return CivicHolder(
             LogConfig(
-                stream, (self._signers[stream],), self._types(stream), self._config.quorum, self._config.desks
+                stream,
+                (self._signers[stream],),
+                self._types(stream),
+                self._config.quorum,
+                self._config.desks,
+                self._config.other_keys,
             ),
             one.held.epoch,
             Places(store, self._records, one.folder),
@@ -316,12 +337,12 @@ class CivicDesk:
                     log.error(
                         "civic log %s waits: %s", one.held.stream, error, extra={"reason": error.reason}
                     )
-                one.failing = error.reason
+                one.failing, one.failed = error.reason, str(error)
                 self.counters[f"open_{error.reason}"] += 1
                 await trio.sleep(AGAIN_S[min(failures, len(AGAIN_S) - 1)])
                 failures += 1
             else:
-                one.failing = ""
+                one.failing = one.failed = ""
                 return self._store
 
     async def _tell_on(self) -> None:
@@ -341,7 +362,7 @@ class CivicDesk:
         while True:
             await trio.sleep(YIELD_LOOK_S)
             now_s, before = trio.current_time(), yielded
-            fail = [stream for stream, one in self._logs.items() if one.failing or one.meter.failing]
+            fail = [stream for stream, one in self._logs.items() if one.fails]
             failing = {stream: failing.get(stream, now_s) for stream in fail}
             long = [stream for stream, since_s in failing.items() if now_s - since_s >= CIVIC_YIELD_S]
             yielded = {stream: until_s for stream, until_s in yielded.items() if until_s > now_s}

@@ -12,6 +12,7 @@ import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Final
@@ -60,7 +61,10 @@ class PublishedLog:
             note = parse_note(data)
             Checkpoint.parse(note.text)
         except RemoteError as error:
-            raise StorageFailed("corrupt", f"{self.path / name} is damaged: {error}.") from error
+            raise StorageFailed(
+                "corrupt",
+                f"{self.path / name} is damaged ({error}): move {self.path} aside, it is made anew from the store.",
+            ) from error
         return note
 
     def get(self, tile: Tile, /) -> bytes | None:
@@ -70,6 +74,13 @@ class PublishedLog:
     def read(self, path: str) -> bytes | None:
         """The file at this path of a tile or a checkpoint, as it is, or None if there is none."""
         return self._read(path, _TILE_BYTES_MAX)
+
+    def has(self, files: Iterable[Written]) -> bool:
+        """Whether each of these is there as it is, or instead of a narrower tile the full one."""
+        return all(self.get(file.tile) == file.data or self._has_full(file.tile) for file in files)
+
+    def _has_full(self, tile: Tile) -> bool:
+        return not tile.full and self.get(replace(tile, width=TILE_WIDTH)) is not None
 
     def write(self, files: Iterable[Written]) -> None:
         """Make these files durable and seen."""

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from p2pworld.civic.steps import Effect, Result, Step
     from p2pworld.civic.transaction import Submission
     from p2pworld.merkle.note import Note
+    from p2pworld.merkle.tiles import Written
 
 __all__ = ["CivicHolder", "CivicMeter", "LogConfig", "Places", "Witnesses", "receipts_of"]
 
@@ -107,13 +108,14 @@ class CivicMeter:
 @dataclass(frozen=True, slots=True)
 class LogConfig:
     """Which log it is: its stream's name, who signs its checkpoints, what may be filed, how many witnesses it needs,
-    and the keys of desks that may have any entry erased, as who filed it may."""
+    the keys of desks that may have any entry erased, as who filed it may, and keys that signed it before."""
 
     stream: str
     signers: tuple[NoteSigner, ...]
     types: Mapping[str, TransactionType]
     quorum: int = 0
     desks: frozenset[bytes] = frozenset()
+    other_keys: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,8 @@ class CivicHolder:
         self._meter = meter or CivicMeter()
         self._witnesses = witnesses
         self._witnessed = witnessed
-        self._machine = LogHolder(log.stream, epoch, log.signers, log.types, log.quorum if witnesses else 0)
+        quorum = log.quorum if witnesses else 0
+        self._machine = LogHolder(log.stream, epoch, log.signers, log.types, quorum, log.other_keys)
         self._effects: deque[Step | Accept | Alarm | AskWitnesses | KeepWitnessed] = deque()
         self._wake = trio.Event()
         self._requests = 0
@@ -160,6 +163,8 @@ class CivicHolder:
         self._ended = False
         self._epoch = epoch
         self._since: int | None = None  # the size at the first fence: what came later is of this epoch
+        self._sound = 0  # up to this size, at the least, the folder has what the store's entries make
+        self._signed = 0  # the size that witnesses had signed when the heads were read
         self._trouble: Exception | None = None
 
     @property
@@ -339,26 +344,57 @@ class CivicHolder:
             self._since = size
         edge, self._edges = Edge(), {0: Edge()}
         heads = {head.size for head in (record, published, witnessed, *seen) if head}
+        shown = self._sound = published.size if published else 0
+        self._signed = witnessed.size if witnessed else 0
+
+        def compare(before: Edge, files: list[Written]) -> None:
+            if before.size < self._sound and not places.folder.has(files):
+                self._sound, self._edges[before.size] = before.size, before
+
         for stop in sorted({size, *(head for head in heads if head <= size)}):
-            edge = await self._grown(edge, stop)
+            edge = await self._grown(edge, stop, (shown, self._signed), compare)
             self._edges[stop] = edge
+        if self._sound < shown:
+            self._tell_damaged(shown)
         roots = {head: self._edges[head].root() for head in heads if head <= size}
         return Heads(edge, roots, record, published, witnessed)
 
+    def _tell_damaged(self, shown: int) -> None:
+        self._trouble = StorageFailed(
+            "corrupt",
+            f"The log's folder {self._places.folder.path} shows {shown} entries and lacks files from entry "
+            f"{self._sound} on, or has others: they are made anew from the store. Find out who changed it.",
+        )
+        self._meter.failed("Folder", "corrupt")
+
     async def _republish(self, step: Republish) -> None:
-        await self._grown(self._edges[step.since], step.size, write=True)
+        edge = self._edges[min(step.since, self._sound)]
+        sizes = (min(self._signed, step.size), step.size)
+
+        def write(before: Edge, files: list[Written]) -> None:
+            self._places.folder.write(files)
+
+        for stop in sizes:
+            edge = await self._grown(edge, stop, sizes, write)
         await trio.to_thread.run_sync(self._places.folder.show, CHECKPOINT, step.checkpoint)
 
-    async def _grown(self, edge: Edge, size: int, *, write: bool = False) -> Edge:
-        """The edge after the store's entries up to `size`, every new file written if they are to be."""
-        partial = set(Edge.needed(size))  # which may have got their last hash long before the last entry
+    async def _grown(
+        self, edge: Edge, size: int, shown: Sequence[int], use: Callable[[Edge, list[Written]], None]
+    ) -> Edge:
+        """The edge after the store's entries up to `size`.
+
+        `use` gets, in a thread, the edge before each piece of them, and the files that are new with it and that
+        somebody needs who reads the log at one of the sizes `shown`.
+        """
+        # which may have got their last hash long before the last entry
+        partial = {tile for each in shown for tile in Edge.needed(each)}
         while edge.size < size:
             end = min(size, edge.size + CIVIC_READ_MAX)
             entries = await self._places.store.entries(self._log.stream, edge.size, end)
-            edge, files = await trio.to_thread.run_sync(edge.append, entries)
-            if write:
-                wanted = [file for file in files if file.tile.full or file.tile in partial]
-                await trio.to_thread.run_sync(self._places.folder.write, wanted)
+            grown, files = await trio.to_thread.run_sync(edge.append, entries)
+            wanted = [file for file in files if file.tile.full or file.tile in partial]
+            await trio.to_thread.run_sync(use, edge, wanted)
+            edge = grown
         return edge
 
     # ---- what is told
@@ -376,9 +412,12 @@ class CivicHolder:
             assert isinstance(accept, Accept)
             accepts.append(accept)
         wanted = [(accept.index, accept.checkpoint) for accept in accepts]
-        receipts: Sequence[Receipt | Refusal] = [_UNPROVEN] * len(accepts)
+        receipts: Sequence[Receipt | Refusal] = ()
         with self._told("receipts"):
             receipts = await trio.to_thread.run_sync(self._receipts, wanted)
+        if not receipts:
+            receipts = [_UNPROVEN] * len(accepts)
+            self._do(self._machine.unproven())
         for accept, receipt in zip(accepts, receipts, strict=True):
             self._answer(accept.request, receipt)
 

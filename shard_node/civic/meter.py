@@ -84,12 +84,14 @@ class LogFigures(CivicMeter):
         """See `CivicMeter.failed`."""
         self.failures[stage, reason] += 1
         self._counters[f"failed_{stage.lower()}"] += 1
-        if not self.failing:
+        failing = f"{stage.lower()}_{reason}"
+        if failing != self.failing:
             extra = {"stream": self._stream, "step": stage, "reason": reason}
+            trouble = str((self._holder and self._holder.trouble) or reason)
             log.error(
-                "civic log %s: %s failed (%s); it is tried again", self._stream, stage, reason, extra=extra
+                "civic log %s: %s failed; it is tried again. %s", self._stream, stage, trouble, extra=extra
             )
-        self.failing = f"{stage.lower()}_{reason}"
+        self.failing = failing
 
     def published(self, size: int) -> None:
         """See `CivicMeter.published`."""
@@ -110,8 +112,10 @@ class LogFigures(CivicMeter):
         self.failures["alarm", refusal.reason] += 1
         self._counters["alarms"] += 1
         log.critical(
-            "CIVIC LOG %s TAKES NOTHING ANY MORE: %s. Look at it before you restart this node.",
+            "CIVIC LOG %s TAKES NOTHING ANY MORE (%s): %s. Look at it before you restart this node: "
+            "docs/operations.md, When a civic log is read-only.",
             self._stream,
+            refusal.reason,
             refusal.sentence,
             extra={"stream": self._stream, "reason": refusal.reason},
         )

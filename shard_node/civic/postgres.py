@@ -63,6 +63,7 @@ _CHECK_S: Final = 3_600.0  # an operator waits: every row of ten million entries
 _SCRUB_S: Final = 60.0  # to write a part of what is sealed anew: 1 GB
 _SCRUB_AGAIN_S: Final = 30.0
 
+_ELSEWHERE: Final = ("standby", "copies")  # so says a primary that another one has replaced
 _REASONS: Final = {"newer_schema": "newer", "not_a_store": "foreign"}
 _COUNT: Final = re.compile(r"\s*(?:(?:FIRST|ANY)\s+)?(\d+)\s*\(", re.IGNORECASE)
 
@@ -272,6 +273,10 @@ class PostgresCivicStore:
             raise StorageFailed("closed", "The civic store is closed.")
         try:
             return await lane.run(on_tables)
+        except StorageFailed as error:
+            if error.reason in _ELSEWHERE:
+                lane.turn()
+            raise
         except CoordinationDown as error:
             reason = _REASONS.get(error.reason, error.reason)
             raise StorageFailed(reason, f"The civic store in PostgreSQL: {error}") from None

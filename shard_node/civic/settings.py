@@ -7,7 +7,7 @@ the same origin, store and key; a store that is a file belongs to one node.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +24,7 @@ from shard_node.http_client import parse_web_url
 if TYPE_CHECKING:
     from shard_node.config import Table
 
-__all__ = ["CivicConfig", "Office", "WitnessAt", "parse_civic", "read_signers"]
+__all__ = ["CivicConfig", "Office", "WitnessAt", "keys_of", "parse_civic", "read_signers"]
 
 # a part of a path, of a URL, and of a key's name
 _STREAM: Final = re.compile(rf"[a-z][a-z0-9-]{{0,{STREAM_CHARS_MAX - 1}}}")
@@ -53,7 +53,8 @@ class Office:
 class CivicConfig:
     """The logs that a node may hold: each is called `origin`/stream, and is published below the folder `publish`.
 
-    `desks` are keys that may have any entry erased, as who filed it may.
+    `desks` are keys that may have any entry erased, as who filed it may. `other_keys` are public keys, beside that of
+    `key_file`, that these logs' checkpoints may be signed with: while a key is changed, and of what was signed before.
     """
 
     origin: str
@@ -65,6 +66,7 @@ class CivicConfig:
     witnesses: tuple[WitnessAt, ...] = ()
     offices: tuple[Office, ...] = ()
     desks: frozenset[bytes] = frozenset()
+    other_keys: frozenset[bytes] = frozenset()
 
     @property
     def claims(self) -> tuple[StreamClaim, ...]:
@@ -87,6 +89,7 @@ def parse_civic(table: Table, store: StoreConfig) -> CivicConfig:
         witnesses=tuple(_witness(one) for one in table.tables("witness", _WITNESSES_MAX)),
         offices=tuple(_office(one) for one in table.tables("office", _OFFICES_MAX)),
         desks=frozenset(_key("civic.desks", text) for text in table.texts("desks")),
+        other_keys=frozenset(_key("civic.other_keys", text) for text in table.texts("other_keys")),
     )
     _check_names(config)
     if config.quorum > len({witness.key.public for witness in config.witnesses}):
@@ -167,3 +170,9 @@ def read_signers(config: CivicConfig) -> dict[str, NoteSigner]:
             "make one with `p2pworld keys log FILE`."
         ) from None
     return {stream: NoteSigner(f"{config.origin}/{stream}", signer) for stream in config.streams}
+
+
+def keys_of(config: CivicConfig, signer: NoteSigner) -> list[VerifierKey]:
+    """Every key that the checkpoints of this signer's log may be signed with, its own first."""
+    own = signer.key
+    return [own, *(replace(own, public=public) for public in sorted(config.other_keys - {own.public}))]

@@ -64,6 +64,7 @@ class Lane:
         raises: tuple[type[Exception], ...] = (),
     ) -> None:
         self._conninfo = conninfo
+        self._turned = False  # another host is to be tried first
         self._call_s = call_s
         self._schema = schema
         self._raises: tuple[type[Exception], ...] = (CoordinationDown, OutcomeUnknown, LocalError, *raises)
@@ -96,6 +97,17 @@ class Lane:
             raise answer.error
         return answer
 
+    def turn(self) -> None:
+        """The next call connects anew, to the hosts after the first if several are named: this one is of no use."""
+        lists = {name: self._conninfo.get(name, "").split(",") for name in ("host", "hostaddr", "port")}
+        count = max(len(values) for values in lists.values())
+        if count > 1:
+            turned = {
+                name: ",".join(values[1:] + values[:1]) for name, values in lists.items() if any(values)
+            }
+            self._conninfo = self._conninfo | turned
+            self._turned = True
+
     async def close(self) -> None:
         self._closed = True
         async with self._turn:
@@ -115,6 +127,9 @@ class Lane:
     def _connected(self) -> None:
         if self._closed:
             raise CoordinationDown("closed", "the coordination store has been closed")
+        if self._turned:
+            self._turned = False
+            self._drop()
         if self._connection is not None:
             if not select.select([self._connection], [], [], 0)[0]:
                 return

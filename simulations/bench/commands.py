@@ -18,6 +18,18 @@ if TYPE_CHECKING:
 __all__ = ["bench"]
 
 
+STDOUT = Path("-")
+JSON = click.option(
+    "--json",
+    "json_file",
+    metavar="[FILE]",
+    is_flag=False,
+    flag_value="-",
+    type=OutputFile(allow_dash=True),
+    help="Write the figures to this file, too; they are printed in any case.",
+)
+
+
 @click.group()
 def bench() -> None:
     """Measure what the city carries on this machine."""
@@ -80,7 +92,7 @@ def crowd_options(command: Callable[..., None]) -> Callable[..., None]:
                 help="Processes of bots besides the watchers'.",
             ),
             click.option("--seed", default=1, show_default=True, help="The same seed makes the same people."),
-            click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file."),
+            JSON,
         )
     ):
         command = option(command)
@@ -154,7 +166,7 @@ def sweep(sizes: str, plot_file: Path | None, json_file: Path | None, **wanted: 
         except BenchFailed as error:
             raise click.ClickException(str(error)) from None
     figures = {"bench": "sweep", "growth": sweeping.growth(told), "runs": told}
-    if json_file is not None:
+    if json_file is not None and json_file != STDOUT:
         json_file.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     click.echo(sweeping.table_of(told))
     click.echo(json.dumps(figures["growth"]))
@@ -171,7 +183,7 @@ def sweep(sizes: str, plot_file: Path | None, json_file: Path | None, **wanted: 
 @click.option(
     "--rounds", default=10, show_default=True, type=click.IntRange(1, 1_000), help="Steps over the border."
 )
-@click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file.")
+@JSON
 def handoff(clients: int, rounds: int, json_file: Path | None) -> None:
     """People who walk to and fro over the border between two nodes."""
     from simulations.bench.crowd.run import BenchFailed
@@ -199,7 +211,7 @@ def handoff(clients: int, rounds: int, json_file: Path | None) -> None:
     help="kill -9, or all cables pulled.",
 )
 @click.option("--ttl-s", type=Quantity(0.5, 60.0), help="The city's lease time; else the default.")
-@click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file.")
+@JSON
 def failover(
     kills: int, people: int, engine: str, how: str, ttl_s: float | None, json_file: Path | None
 ) -> None:
@@ -223,7 +235,7 @@ def failover(
 )
 @click.option("--seconds", default=60.0, show_default=True, type=Quantity(1.0, 3_600.0))
 @click.option("--ttl-s", type=Quantity(0.5, 60.0), help="The city's lease time; else the default.")
-@click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file.")
+@JSON
 def leases(people: int, seconds: float, ttl_s: float | None, json_file: Path | None) -> None:
     """How near a city under load comes to losing its leases, though nobody dies."""
     from simulations.bench.crowd.run import BenchFailed
@@ -250,13 +262,6 @@ def leases(people: int, seconds: float, ttl_s: float | None, json_file: Path | N
     default="sqlite",
     show_default=True,
     type=click.Choice(["sqlite", "postgresql"]),
-    help="The log's.",
-)
-@click.option(
-    "--store",
-    default="sqlite",
-    show_default=True,
-    type=click.Choice(["sqlite", "postgresql"]),
     help="A file, or PostgreSQL with a synchronous standby.",
 )
 @click.option(
@@ -269,7 +274,7 @@ def leases(people: int, seconds: float, ttl_s: float | None, json_file: Path | N
     "--processes", default=1, show_default=True, type=click.IntRange(1, 8), help="Processes of citizens."
 )
 @click.option("--rate", type=Quantity(1.0), help="Of the paced run, a second; else half of what it takes.")
-@click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file.")
+@JSON
 def civic(json_file: Path | None, **wanted: Any) -> None:
     """Filing with a civic log, from the bytes on a socket to the receipt."""
     from simulations.bench.civic.run import Filing, run_civic
@@ -287,7 +292,7 @@ def civic(json_file: Path | None, **wanted: Any) -> None:
 @click.option(
     "--entries", default="10000,1000000", show_default=True, help="Logs of so many, one after the other."
 )
-@click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file.")
+@JSON
 def verify(entries: str, json_file: Path | None) -> None:
     """Verifying whole logs, and receipts of logs of any size."""
     from simulations.bench.civic.verifying import run_verifying
@@ -310,9 +315,6 @@ def ground() -> None:
     """Ground that changes hands under people's feet."""
 
 
-GROUND_JSON = click.option("--json", "json_file", type=OutputFile(), help="Write the figures to this file.")
-
-
 def _measured(run: Callable[[Path], dict[str, Any]], json_file: Path | None) -> None:
     from simulations.bench.crowd.run import BenchFailed
 
@@ -326,7 +328,7 @@ def _measured(run: Callable[[Path], dict[str, Any]], json_file: Path | None) -> 
 
 @ground.command()
 @click.option("--people", default=1_000, show_default=True, type=click.IntRange(20, 5_000))
-@GROUND_JSON
+@JSON
 def split(people: int, json_file: Path | None) -> None:
     """A region with everybody in it is split, and three of its parts go to other nodes."""
     from simulations.bench.ground import run_split
@@ -337,7 +339,7 @@ def split(people: int, json_file: Path | None) -> None:
 @ground.command()
 @click.option("--people", default=2_000, show_default=True, type=click.IntRange(20, 5_000))
 @click.option("--nodes", default=4, show_default=True, type=click.IntRange(3, 16))
-@GROUND_JSON
+@JSON
 def gather(people: int, nodes: int, json_file: Path | None) -> None:
     """Everybody comes to one point and leaves; the steward does the rest."""
     from simulations.bench.ground import run_gather
@@ -348,7 +350,7 @@ def gather(people: int, nodes: int, json_file: Path | None) -> None:
 @ground.command()
 @click.option("--people", default=500, show_default=True, type=click.IntRange(1, 5_000))
 @click.option("--nodes", default=16, show_default=True, type=click.IntRange(2, 16))
-@GROUND_JSON
+@JSON
 def rolling(people: int, nodes: int, json_file: Path | None) -> None:
     """Every node is ended and started again, one after the other."""
     from simulations.bench.ground import run_rolling
@@ -371,6 +373,6 @@ def _say(text: str) -> None:
 
 def _told(figures: dict[str, Any], json_file: Path | None) -> None:
     text = json.dumps(figures, indent=2)
-    if json_file is not None:
+    if json_file is not None and json_file != STDOUT:
         json_file.write_text(text + "\n", encoding="utf-8")
     click.echo(text)

@@ -151,7 +151,7 @@ class CivicCheckers:
         stream = self._streams[origin]
         life, head = self._lives[stream], Head.of(data.decode())
         self._continues(machine, stream, before, head)
-        epoch = int(data.decode().split("epoch ")[1])
+        epoch = int(data.decode().split("epoch ")[1].split("\n")[0])
         if life.record and not life.set_back and (head.size < life.record.size or epoch < life.record_epoch):
             self._violate("civic-record", f"the record of {stream} goes back to {head.size}", stream)
         life.took_over.setdefault(epoch, head.size)

@@ -63,6 +63,11 @@ class Counts(CivicMeter):
         self.failures: list[tuple[str, str]] = []
         self.batches: list[tuple[int, int]] = []
         self.alarms: list[str] = []
+        self.troubles: list[str] = []  # what was said of each failure
+        self._holder: CivicHolder | None = None
+
+    def began(self, holder: CivicHolder) -> None:
+        self._holder = holder
 
     def took(self, stage: str, seconds: float) -> None:
         assert seconds >= 0
@@ -73,6 +78,7 @@ class Counts(CivicMeter):
 
     def failed(self, stage: str, reason: str) -> None:
         self.failures.append((stage, reason))
+        self.troubles.append(str((self._holder and self._holder.trouble) or ""))
 
     def alarm(self, refusal: Refusal) -> None:
         self.alarms.append(refusal.reason)
@@ -91,10 +97,12 @@ def holder_of(
 
 
 @asynccontextmanager
-async def held(directory: Path, epoch: int, signer: NoteSigner = LOG) -> AsyncIterator[CivicHolder]:
+async def held(
+    directory: Path, epoch: int, signer: NoteSigner = LOG, meter: CivicMeter | None = None
+) -> AsyncIterator[CivicHolder]:
     """A holder at work, in places of its own; it is stopped in the end, whatever it is doing."""
     where = places(directory)
-    holder = holder_of(where, epoch, signer)
+    holder = holder_of(where, epoch, signer, meter)
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(holder.run)

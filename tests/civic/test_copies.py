@@ -180,6 +180,19 @@ def test_what_was_erased_after_the_backup_does_not_come_back(home: Path) -> None
     assert read_log(home) == before
 
 
+def test_a_folder_or_a_stream_that_is_none_is_refused(home: Path) -> None:
+    (home / "empty").mkdir()
+    code, said = civic(home, "reconcile", "--log", home / "empty")
+    assert code == 2
+    assert "is no copy of a published log" in said
+    (home / "old").write_text(secret_text(bytes([7]) * 32))
+    code, said = civic(
+        home, "rewrap", "mapo", "--old", home / "old", "--new", sealing_public(bytes([7]) * 32).hex()
+    )
+    assert code == 2
+    assert "mapo is none of this node's logs" in said
+
+
 def test_a_restored_copy_takes_nothing_until_it_is_reconciled(home: Path) -> None:
     live(home, 1, 0, 1)
     civic(home, "backup", home / "copy")

@@ -29,6 +29,7 @@ from p2pworld.merkle.receipt import parse_receipt
 from shard_node.civic import desk
 from shard_node.civic.desk import CivicDesk
 from shard_node.civic.engines import LockedCivicStore, open_civic_store
+from shard_node.civic.folder import CHECKPOINT
 from shard_node.civic.settings import CivicConfig, WitnessAt
 from shard_node.coordination import SqliteCoordination
 from shard_node.coordination.settings import StoreConfig
@@ -332,3 +333,30 @@ async def test_whoever_files_by_another_way_waits_for_the_node(tmp_path: Path) -
         await trio.testing.wait_all_tasks_blocked()
         assert got == [answer] * CIVIC_ASKERS_MAX
         at.desk.take([AnswerAsker(1, answer)])  # nobody waits for it any more
+
+
+async def test_a_node_with_another_key_signs_nothing_and_leaves_the_log_to_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(tmp_path)
+    async with desk_at(config, tmp_path) as at:
+        at.hold(Held(STREAM, 1))
+        await at.until("idle")
+        await at.file(range(3), Held(STREAM, 1))
+    shown = config.publish.joinpath(STREAM, CHECKPOINT).read_bytes()
+    config.key_file.write_text((bytes([2]) * 32).hex())
+    monkeypatch.setattr(desk, "YIELD_LOOK_S", 0.01)
+    monkeypatch.setattr(desk, "CIVIC_YIELD_S", 0.1)
+    monkeypatch.setattr(desk, "open_civic_store", lambda settings: open_civic_store(config.store))
+    shared = replace(config, store=StoreConfig("postgresql", dsn="dbname=a", table="civic.store"))
+    async with desk_at(shared, tmp_path) as at:
+        at.hold(Held(STREAM, 2))
+        await at.until("read-only")
+        (status,) = at.desk.status()
+        assert status["alarm"] == "log-key"
+        assert "civic.other_keys" in str(status["trouble"])
+        await come(lambda: at.told.fails == [{STREAM}])
+    assert config.publish.joinpath(STREAM, CHECKPOINT).read_bytes() == shown
+    async with desk_at(replace(config, other_keys=frozenset({LOG.key.public})), tmp_path) as at:
+        at.hold(Held(STREAM, 3))
+        await at.until("idle")

@@ -93,6 +93,46 @@ async def test_a_folder_that_is_gone_is_made_anew_in_pieces(
     assert check_receipts(tmp_path, again).items() <= check_receipts(tmp_path, answers).items()
 
 
+@pytest.mark.parametrize("tile", ["tile/entries/000", "tile/0/000", "tile/0/001.p/44", "tile/1/000.p/1"])
+@pytest.mark.parametrize("garbled", [False, True])
+async def test_a_folder_that_has_lost_or_garbled_a_file_is_whole_again_after_the_start(
+    tmp_path: Path, tile: str, garbled: bool
+) -> None:
+    async with held(tmp_path, 1) as holder:
+        answers = await file_all(holder, range(300))
+    path, meter = tmp_path / "log" / tile, Counts()
+    before = path.read_bytes()
+    if garbled:
+        path.write_bytes(bytes([before[0] ^ 1]) + before[1:])
+    else:
+        path.unlink()
+    async with held(tmp_path, 2, meter=meter) as holder:
+        again = await file_all(holder, range(0, 300, 50))
+        assert "are made anew from the store" in str(meter.troubles)
+    assert path.read_bytes() == before
+    assert meter.failures == [("Folder", "corrupt")]
+    assert check_receipts(tmp_path, again).items() <= check_receipts(tmp_path, answers).items()
+
+
+@pytest.mark.parametrize("older", [False, True])
+async def test_a_folder_that_is_taken_away_or_set_back_under_the_holder_is_made_whole(
+    tmp_path: Path, older: bool
+) -> None:
+    log, aside = tmp_path / "log", tmp_path / "aside"
+    async with held(tmp_path, 1) as holder:
+        answers = await file_all(holder, range(3))
+        shutil.copytree(log, aside)
+        answers |= await file_all(holder, range(3, 600))
+        shutil.rmtree(log)
+        if older:
+            shutil.copytree(aside, log)
+        told = await file_all(holder, [600])
+        assert isinstance(told[600], Refusal)
+        assert told[600].reason == "civic-unknown"
+        answers |= await file_all(holder, [600, 0, 300])
+    assert check_receipts(tmp_path, answers)[600] == 600
+
+
 async def test_what_is_not_well_filed_is_refused_at_once(tmp_path: Path) -> None:
     async with held(tmp_path, 1) as holder:
         refused = await holder.file(replace(submission(0), sig=bytes(64)))

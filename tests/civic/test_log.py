@@ -24,9 +24,10 @@ from p2pworld.civic.steps import (
     Refuse,
     Republish,
 )
+from p2pworld.crypto.keys import Signer
 from p2pworld.limits import CIVIC_BATCH_MAX, CIVIC_PATIENCE_S, CIVIC_QUEUE_MAX, CIVIC_RETRY_S
 from p2pworld.merkle.checkpoint import Checkpoint
-from p2pworld.merkle.note import Note
+from p2pworld.merkle.note import Note, NoteSigner
 from p2pworld.merkle.tree import EMPTY_ROOT
 from tests.civic.log_world import MINUTE, STREAM, TYPES, Client, Holder, World, submission
 from tests.merkle.signed import LOG, ORIGIN
@@ -649,6 +650,22 @@ def test_a_record_that_is_gone_or_of_another_history_is_read_only() -> None:
         world = three_filed()
         world.record = wrong
         assert told_at_start(world) == reason
+
+
+def test_another_key_signs_nothing_unless_the_key_is_being_changed() -> None:
+    other = NoteSigner(ORIGIN, Signer.from_seed(bytes([9]) * 32))
+    world = three_filed()
+    signed = len(world.signed)
+    holder = Holder(world, Client(world), 2, LogHolder(STREAM, 2, [other], TYPES))
+    holder.run()
+    assert world.alarms == ["log-key"]
+    assert len(world.signed) == signed
+    known = LogHolder(STREAM, 3, [other], TYPES, 0, frozenset({LOG.key.public}))
+    holder = Holder(world, Client(world), 3, known)
+    holder.run()
+    assert holder.machine.stage is Stage.IDLE
+    assert world.record is not None
+    assert world.record.key == other.key.public
 
 
 def test_what_was_published_or_witnessed_of_another_history_is_read_only() -> None:

@@ -190,6 +190,10 @@ async def test_the_standby_is_promoted_and_the_old_primary_accepts_nothing_any_m
             assert reasons(await file_all(lapsed.holder, [8, 0])) == {"civic-unknown"}
             assert {reason for _, reason in lapsed.meter.failures} <= {"unknown", "standby"}
             assert lapsed.meter.batches == []
+    # whoever names it first finds the one that the log goes on with all the same
+    async with running(tmp_path, 3, primary, standby) as turned:
+        found |= await accepted(tmp_path, turned, *range(4))
+        assert turned.meter.alarms == []
     # and if somebody tells it to wait for none, its log is not the one that was recorded
     primary.set("synchronous_standby_names", "")
     async with running(tmp_path, 4, primary, copies_min=2) as careful:

@@ -14,9 +14,14 @@ from tests.merkle.signed import ORIGIN
 RECORD = Record(ORIGIN, 7, bytes(range(32)), 3)
 
 
-@given(st.integers(0, LOG_SIZE_MAX), st.binary(min_size=32, max_size=32), st.integers(0, 2**53 - 1))
-def test_what_was_written_is_read_and_is_short(size: int, root: bytes, epoch: int) -> None:
-    record = Record("가" * (KEY_NAME_BYTES_MAX // 3), size, root, epoch)
+@given(
+    st.integers(0, LOG_SIZE_MAX),
+    st.binary(min_size=32, max_size=32),
+    st.integers(0, 2**53 - 1),
+    st.sampled_from([b"", bytes(range(32))]),
+)
+def test_what_was_written_is_read_and_is_short(size: int, root: bytes, epoch: int, key: bytes) -> None:
+    record = Record("가" * (KEY_NAME_BYTES_MAX // 3), size, root, epoch, key)
     assert parse_record(record.to_bytes()) == record
     assert len(record.to_bytes()) <= RECORD_BYTES_MAX
 
@@ -36,6 +41,9 @@ def test_it_can_be_read_by_people() -> None:
         (b"epoch 3\n", b"", "record-form"),
         (b"epoch 3", b"epoch 03", "record-form"),
         (b"epoch 3", b"epoch 3\nepoch 4", "record-form"),
+        (b"epoch 3\n", b"epoch 3\nkey 00\n", "record-form"),
+        (b"epoch 3", b"key " + b"00" * 32, "record-form"),
+        (b"epoch 3", b"epoch 3\nkey " + b"00" * 32 + b"\nkey " + b"00" * 32, "record-form"),
         (b"epoch", b"\xff", "record-form"),
         (b"\n7\n", b"\n07\n", "checkpoint-size"),
         (b"AAEC", b"AAE", "checkpoint-root"),

@@ -109,7 +109,7 @@ class Bare:
 class Holding:
     """Stands in for a holder at work."""
 
-    queue, size = 3, 20
+    queue, size, trouble = 3, 20, None
 
 
 def civic_figures(now_s: list[float]) -> CivicFigures:

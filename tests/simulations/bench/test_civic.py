@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
 from client.policy import policy_of_keys
@@ -17,8 +18,10 @@ from simulations.bench.civic.filings import filed, make_log
 from simulations.bench.civic.run import Filing, Office
 from simulations.bench.civic.traced import count_flushes
 from simulations.bench.civic.verifying import receipt_figures
+from simulations.bench.commands import STDOUT, bench
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -90,3 +93,18 @@ def test_a_real_node_is_filed_at_from_outside(tmp_path: Path) -> None:
         assert office.rest == []
     assert 1 <= full.batch <= 16
     assert full.cpu_s > 0
+
+
+def every(command: click.Command) -> Iterator[click.Command]:
+    """It, and all below it."""
+    yield command
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from every(below)
+
+
+@pytest.mark.parametrize("command", list(every(bench)), ids=str)
+def test_no_option_is_there_twice_and_json_needs_no_file(command: click.Command) -> None:
+    names = [name for parameter in command.params for name in parameter.opts]
+    assert len(names) == len(set(names))
+    if "--json" in names:
+        assert command.make_context("it", ["--json"]).params["json_file"] == STDOUT
