@@ -190,7 +190,7 @@ def test_a_folder_or_a_stream_that_is_none_is_refused(home: Path) -> None:
         home, "rewrap", "mapo", "--old", home / "old", "--new", sealing_public(bytes([7]) * 32).hex()
     )
     assert code == 2
-    assert "mapo is none of this node's logs" in said
+    assert "mapo is none of the logs of this node" in said
 
 
 def test_a_restored_copy_takes_nothing_until_it_is_reconciled(home: Path) -> None:

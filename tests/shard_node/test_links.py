@@ -228,7 +228,8 @@ async def test_an_incarnation_that_ends_amid_a_handshake_ends_that_and_nothing_e
 
         async def lapse(stream: trio.SSLStream[trio.SocketStream]) -> None:
             await shake(stream)
-            ends.number = 0
+            if ends.number == 1:  # the other side's handshake may end when there is a new one already
+                ends.number = 0
 
         monkeypatch.setattr(trio.SSLStream, "do_handshake", lapse)
         a.links.want([b.member])
