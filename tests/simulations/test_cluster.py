@@ -46,8 +46,9 @@ def test_heavy_faults_strike_where_they_hurt() -> None:
 
 
 def test_the_faults_that_bring_bugs_to_light_break_nothing_without_them() -> None:
-    cities = dict.fromkeys((bug.faults, bug.options, bug.minutes) for bug in BUGS)
-    for faults, options, minutes in cities:
+    """A third of them, all each night: forty whole cities live beside these tests."""
+    cities = [*dict.fromkeys((bug.faults, bug.options, bug.minutes) for bug in BUGS)]
+    for faults, options, minutes in cities if os.environ.get("P2PWORLD_NIGHTLY") else cities[::3]:
         outcome = simulate(SEEDS[0], minutes, faults, options)
         assert outcome.violations == ()
 
