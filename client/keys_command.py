@@ -11,12 +11,12 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from client.leaf_words import utc_words
 from client.verify_command import read_policy
 from shard_node.errors import ConfigError
 
@@ -181,7 +181,7 @@ def _end(faults: list[Fault], where: str) -> NoReturn:
 
 def _say(one: Announced) -> None:
     what = one.announcement
-    when = datetime.fromtimestamp(one.minute * 60, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    when = utc_words(one.minute)
     click.echo(f"  from size {what.from_size}, announced {when} (entry {one.index}) by {one.by.hex()[:16]}:")
     for key in what.keys:
         click.echo(f"    log      {key.text}")

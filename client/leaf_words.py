@@ -10,10 +10,11 @@ from p2pworld.civic.erasure import asked_of
 if TYPE_CHECKING:
     from p2pworld.civic.transaction import Filing
 
-__all__ = ["leaf_facts", "leaf_words"]
+__all__ = ["leaf_facts", "leaf_words", "utc_words"]
 
 
-def _when(minute: int) -> str:
+def utc_words(minute: int) -> str:
+    """A minute of Unix time, as people read it."""
     return datetime.fromtimestamp(minute * 60, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
@@ -40,7 +41,7 @@ def leaf_words(filing: Filing) -> str:
     via = f" A gateway signed for somebody, with the key {filing.via.hex()[:16]}." if filing.via else ""
     sealed = " What only the office can read stands beside it, by its hash." if filing.sealed else ""
     return (
-        f"It is {article} {kind} for {_plain(filing.stream)} of {_when(filing.minute)}{said}, "
+        f"It is {article} {kind} for {_plain(filing.stream)} of {utc_words(filing.minute)}{said}, "
         f"signed with the key {filing.key.hex()[:16]} that was made for it alone.{via}{sealed}"
     )
 

@@ -294,6 +294,7 @@ def open_(config_path: Path, stream: str, index: int, key_path: Path, as_json: b
     """
     import trio
 
+    from client.leaf_words import utc_words
     from p2pworld.crypto.seal import secret_of_text
     from p2pworld.errors import LocalError, RemoteError
     from shard_node.civic.opening import open_entry
@@ -322,7 +323,7 @@ def open_(config_path: Path, stream: str, index: int, key_path: Path, as_json: b
         plain = {"type": filing.type, "minute": filing.minute, "key": filing.key.hex(), "public": public}
         click.echo(json.dumps(plain | {"sealed": sealed}, ensure_ascii=False))
     else:
-        click.echo(f"entry {index} of {stream}: {filing.type}, {_time(filing.minute)}")
+        click.echo(f"entry {index} of {stream}: {filing.type}, {utc_words(filing.minute)}")
         for name, value in public.items():
             click.echo(f"  {name} (public): {value}")
         if private is not None:
@@ -335,10 +336,6 @@ def open_(config_path: Path, stream: str, index: int, key_path: Path, as_json: b
 
 
 # ---- what they share
-
-
-def _time(minute: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(minute * 60))
 
 
 def _logs(config_path: Path) -> CivicConfig:

@@ -24,6 +24,7 @@ from p2pworld.merkle.note import parse_note
 from p2pworld.merkle.proof import InclusionProofs
 from p2pworld.merkle.receipt import Receipt
 from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Tile, TileHashes, decode_bundle
+from shard_node.storage.copies import flush
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class PublishedLog:
             self._flush_all(folders)
             if last:
                 _move(last)
-                _flush(self.path)
+                flush(self.path)
 
     def _has_larger(self, name: str, note: Note) -> bool:
         there = self.note(name)
@@ -170,7 +171,7 @@ class PublishedLog:
 
     def _flush_all(self, paths: Iterable[Path]) -> None:
         """Flush these at the same time: a disk writes several for little more than one."""
-        for _ in self._flushers.map(_flush, paths):
+        for _ in self._flushers.map(flush, paths):
             pass
 
     def _read(self, name: str, bytes_max: int) -> bytes | None:
@@ -209,15 +210,6 @@ def _move(written: Mapping[Path, Path]) -> None:
     """Put each of these files at its place, over what may be there."""
     for path, beside in written.items():
         os.replace(beside, path)
-
-
-def _flush(path: Path) -> None:
-    """Have the kernel write what this file or folder holds, whoever wrote it."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import shard_node.civic.folder
+import shard_node.storage.copies
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
 from p2pworld.merkle.receipt import verify_receipt
@@ -64,7 +65,7 @@ def test_whatever_is_seen_is_durable_and_the_checkpoint_is_seen_last(
     edge, _ = published(folder, Edge(), ENTRIES_600[:200])
     flushed: set[Path] = set()
     moved: list[Path] = []
-    flush, replace = shard_node.civic.folder._flush, os.replace
+    flush, replace = shard_node.storage.copies.flush, os.replace
 
     def flushing(path: Path) -> None:
         flush(path)
@@ -78,7 +79,7 @@ def test_whatever_is_seen_is_durable_and_the_checkpoint_is_seen_last(
         replace(beside, path)
         moved.append(path)
 
-    monkeypatch.setattr(shard_node.civic.folder, "_flush", flushing)
+    monkeypatch.setattr(shard_node.civic.folder, "flush", flushing)
     monkeypatch.setattr(os, "replace", moving)
     published(folder, edge, ENTRIES_600[200:600])
     assert moved[-1] == folder.path / CHECKPOINT
