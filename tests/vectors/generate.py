@@ -88,6 +88,7 @@ from p2pworld.world.walls import Walls
 from tests.vectors.cases import acts
 from tests.vectors.draws import draws
 from tests.vectors.forms import forms, points
+from tests.vectors.receipts import receipts
 
 HERE = Path(__file__).parent
 NODE_SEED, PERSON_SEED = bytes(range(32)), bytes(range(32, 64))
@@ -471,6 +472,7 @@ FILES = {
     "walls": walls,
     "draw": draws,
     "case": acts,
+    "receipt": receipts,
     "form": forms,
     "gu": points,
 }

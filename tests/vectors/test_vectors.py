@@ -140,3 +140,21 @@ def test_filed_transactions_read_back_and_are_proved() -> None:
             assert verify(by, statement, asked)
             assert asked_of(leaf.filing) == Asked(0, by, asked)
             assert check_erasure(leaf.filing) is None
+
+
+def test_acts_and_letters_read_back_and_their_readers_open_them() -> None:
+    key, *acts = cases("case")
+    for case in acts:
+        submission = parse_submission(bytes.fromhex(case["submission"]))
+        act = case_act_of(submission.filing)
+        assert isinstance(act, CaseAct)
+        assert {name: getattr(act, name) for name in case["act"]} == case["act"]
+        assert act.statement().hex() == case["statement"]
+        assert verify_filing(submission.filing, submission.sig)
+        if submission.sealed is None:
+            assert "private" not in case
+            continue
+        reply = [key["reply_secret"]] if key["reply"] in case["readers"] else []
+        for secret in [case["office_secret"], *reply]:
+            read = open_sealed(submission.filing, submission.sealed, bytes.fromhex(secret))
+            assert {field.name: field.value for field in read.fields} == case["private"]
