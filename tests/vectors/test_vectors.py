@@ -10,12 +10,21 @@ from typing import Any
 import pytest
 
 from p2pworld.civic.erasure import Asked, asked_of, check_erasure
-from p2pworld.civic.transaction import Sealed, Wrap, open_sealed, parse_leaf, wraps_hash
+from p2pworld.civic.transaction import (
+    Sealed,
+    Wrap,
+    open_sealed,
+    parse_leaf,
+    parse_submission,
+    verify_filing,
+    wraps_hash,
+)
 from p2pworld.crypto.keys import verify, verify_challenge, verify_hello
 from p2pworld.grants import grants_from_text
 from p2pworld.merkle.note import VerifierKey
 from p2pworld.merkle.receipt import parse_receipt, verify_receipt
 from p2pworld.messages import Border, Challenge, Hello, SignedHello
+from p2pworld.services.case_log import CaseAct, case_act_of
 from p2pworld.wire.codec import decode_batch, decode_play
 from p2pworld.wire.frames import BORDER_DTYPE, decode_density, decode_pose, decode_poses, decode_rows
 from p2pworld.world.roles import Role, read_role
