@@ -86,6 +86,7 @@ from p2pworld.wire.codec import (
 from p2pworld.wire.frames import BORDER_DTYPE, encode_density, encode_pose, encode_poses, encode_rows
 from p2pworld.world.walls import Walls
 from tests.vectors.draws import draws
+from tests.vectors.identity import identity
 from tests.vectors.people import people
 
 HERE = Path(__file__).parent
@@ -470,6 +471,7 @@ FILES = {
     "walls": walls,
     "draw": draws,
     "people": people,
+    "identity": identity,
 }
 
 
