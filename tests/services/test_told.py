@@ -8,7 +8,7 @@ from p2pworld.services.declaration import FILE_TYPES
 from p2pworld.services.reasons import FIELD_REASONS, SERVICE_REASONS
 from p2pworld.services.told import service_told, words_told
 from p2pworld.services.workflow import Action, State
-from shard_node.services import read
+from shard_node.services.folder import read
 
 SERVICES = read().services.values()
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from p2pworld.services.facility import GU_SLUGS
 from p2pworld.services.form import gu_of_point
 from p2pworld.services.told import service_told, words_told
-from shard_node.services import read
+from shard_node.services.folder import read
 from shard_node.web.city import drawing
 from tests.services.samples import filled
 

@@ -88,6 +88,8 @@ from p2pworld.world.walls import Walls
 from tests.vectors.cases import acts
 from tests.vectors.draws import draws
 from tests.vectors.forms import forms, points
+from tests.vectors.identity import identity
+from tests.vectors.people import people
 from tests.vectors.receipts import receipts
 
 HERE = Path(__file__).parent
@@ -475,6 +477,8 @@ FILES = {
     "receipt": receipts,
     "form": forms,
     "gu": points,
+    "people": people,
+    "identity": identity,
 }
 
 
