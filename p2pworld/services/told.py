@@ -72,7 +72,7 @@ def words_told() -> dict[str, Any]:
     actions; `other` is for a refusal that is not known here."""
     return {
         "fields": {code: {"ko": words.ko, "en": words.en} for code, words in FIELD_REASONS.items()},
-        "reasons": {code: _refused(words) for code, words in (REASONS | SERVICE_REASONS).items()},
+        "reasons": {code: _refused(words) for code, words in {**REASONS, **SERVICE_REASONS}.items()},
         "other": _refused(words_for("")),
         "states": {state.value: dict(words) for state, words in STATE_WORDS.items()},
         "actions": {action.value: dict(words) for action, words in ACTION_WORDS.items()},
