@@ -15,7 +15,7 @@ import { bytes, map, text, whole } from "./plain";
 export const ENTROPY_BYTES = 16;
 export const RECOVERY_WORDS = ENTROPY_BYTES / 2 + 1;
 /** The name of the sealed field with the root's word for the device that filed. */
-export const DEVICE = "device";
+export const DEVICE = "device-proof";
 
 const VERSION = 1;
 const LABEL_MAX = 40;

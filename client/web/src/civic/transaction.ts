@@ -223,6 +223,11 @@ export function submissionBytes(submission: Submission): Uint8Array {
   });
 }
 
+/** What is sealed, as a store keeps it. */
+export function sealedBytes(sealed: Sealed): Uint8Array {
+  return canonical(sealedMap(sealed));
+}
+
 /** The entry of the log that this submission is, taken in this epoch. */
 export function leafBytes(submission: Pick<Submission, "filing" | "sig">, epoch: number): Uint8Array {
   return canonical({ v: LEAF_VERSION, epoch, filing: filingMap(submission.filing), sig: submission.sig });
