@@ -171,14 +171,28 @@ test("a request is kept before it is sent, and until it is known what became of 
 
 test("a draft is kept with its files until it is dropped", async () => {
   const wallet = new Wallet(memoryStore());
-  const file = { field: "photos", name: "길.png", data: Uint8Array.of(1, 2) };
-  await wallet.keepDraft({ service: "a", values: { text: "글" }, files: [file], secrets: null, savedMs: 1 });
-  await wallet.keepDraft({ service: "b", values: {}, files: [], secrets: newSecrets(), savedMs: 2 });
+  const files = { photos: [new File([Uint8Array.of(1, 2)], "길.png")] };
+  await wallet.keepDraft({
+    service: "a",
+    values: { text: "글" },
+    files,
+    secrets: null,
+    request: null,
+    savedMs: 1,
+  });
+  await wallet.keepDraft({
+    service: "b",
+    values: {},
+    files: {},
+    secrets: newSecrets(),
+    request: null,
+    savedMs: 2,
+  });
   assert.deepEqual(
     (await wallet.drafts()).map(({ service: of }) => of),
     ["b", "a"],
   );
-  assert.deepEqual((await wallet.draft("a"))?.files, [file]);
+  assert.equal((await wallet.draft("a"))?.files.photos?.[0]?.name, "길.png");
   await wallet.dropDraft("a");
   assert.equal(await wallet.draft("a"), undefined);
 });
@@ -193,9 +207,10 @@ test("what one browser exports another takes, with the passphrase alone, and kee
   await here.settle(kept.id, accepted(3));
   await here.keepDraft({
     service: "a",
-    values: { text: "글", people: 3 },
-    files: [],
+    values: { text: "글", people: [3] },
+    files: {},
     secrets: newSecrets(),
+    request: "ab",
     savedMs: 1,
   });
   const text = await here.exported("정말 긴 암호", 4);

@@ -3,7 +3,7 @@
  * page lives. All tabs share them. What `put` and `change` have answered lies on the disk, as far as the browser says.
  */
 
-const NAME = "p2pworld civic";
+const NAME = "p2pworld wallet";
 const VERSION = 1;
 export const TABLES = ["person", "requests", "drafts", "claims"] as const;
 export type Table = (typeof TABLES)[number];
@@ -35,11 +35,11 @@ export function memoryStore(): Store {
     get: <T>(table: Table, key: string) => Promise.resolve(of(table).get(key) as T | undefined),
     all: <T>(table: Table) => Promise.resolve([...of(table).values()] as T[]),
     put: async (table, key, value) => {
-      of(table).set(key, structuredClone(value));
+      of(table).set(key, value);
     },
     change: async <T>(table: Table, key: string, made: (there: T | undefined) => T) => {
       const value = made(of(table).get(key) as T | undefined);
-      of(table).set(key, structuredClone(value));
+      of(table).set(key, value);
       return value;
     },
     delete: async (table, key) => {

@@ -4,15 +4,15 @@
  *
  * A request is kept before it is sent (`begin`), so that nothing that may have been filed is ever lost, and settled when
  * it is known what became of it; `unsettled` are those to be sent again. `exported` gives all of it but the device's own
- * key as a text locked with a passphrase; `take` brings it into another browser, which then is one more device of the
- * same person. `recover` does that for the person alone, from the nine words.
+ * key, its claims, and files of drafts, as a text locked with a passphrase; `take` brings that into another browser,
+ * which then is one more device of the same person. `recover` does so for the person alone, from the nine words. What a
+ * page keeps of its own with a request or a draft (`shown`, `values`) is plain values, as JSON has them.
  */
 
 import { fromHex, toHex } from "../net/bytes";
 import { type Signer, signerOfSeed } from "../net/keys";
 import { type Claim, fits, parseClaim } from "./claims";
 import type { Outcome } from "./filer";
-import type { Values } from "./form";
 import { ENTROPY_BYTES, rootOf, signDevice, signLost, wordsOf } from "./identity";
 import { openText, sealText } from "./passphrase";
 import { openStore, type Store } from "./store";
@@ -58,14 +58,21 @@ export interface Request {
   readonly reason: string | null;
   /** Hashes of what is attached, as the form has them, with the files' own names. */
   readonly files: readonly { readonly hash: string; readonly name: string }[];
+  /** What a page wants to show of it. */
+  readonly shown: Plain;
 }
 
-/** What somebody has begun to fill in; `secrets` are there once a file has been brought under them. */
+export type Plain = null | boolean | number | string | readonly Plain[] | { readonly [name: string]: Plain };
+
+/** What somebody has begun to fill in, and the files by field. */
 export interface Draft {
   readonly service: string;
-  readonly values: Values;
-  readonly files: readonly { readonly field: string; readonly name: string; readonly data: Uint8Array }[];
+  readonly values: Plain;
+  readonly files: Readonly<Record<string, readonly File[]>>;
+  /** Those of the request that it becomes, once a file has been brought under them. */
   readonly secrets: Secrets | null;
+  /** The id of the request that was made of just these values, if one was. */
+  readonly request: string | null;
   readonly savedMs: number;
 }
 
@@ -141,7 +148,7 @@ export class Wallet {
   async begin(
     submission: Submission,
     secrets: Secrets,
-    what: Pick<Request, "service"> & Partial<Pick<Request, "about" | "files">>,
+    what: Pick<Request, "service"> & Partial<Pick<Request, "about" | "files" | "shown">>,
   ): Promise<Request> {
     const { stream, minute, key } = submission.filing;
     const request: Request = {
@@ -157,6 +164,7 @@ export class Wallet {
       standing: "sending",
       reason: null,
       files: what.files ?? [],
+      shown: what.shown ?? null,
     };
     await this.store.put("requests", request.id, request);
     return request;
@@ -248,7 +256,7 @@ export class Wallet {
   async exported(passphrase: string, cost?: number): Promise<string> {
     const person = await this.store.get<KeptPerson>("person", ME);
     const requests = await this.store.all<Request>("requests");
-    const drafts = await this.store.all<Draft>("drafts");
+    const drafts = (await this.drafts()).map((draft) => ({ ...draft, files: {} }));
     const { entropy = null, devices = [], lost = [] } = person ?? {};
     const all = JSON.stringify({ entropy, devices, lost, requests, drafts }, (_, value) =>
       value instanceof Uint8Array ? { hex: toHex(value) } : value,
