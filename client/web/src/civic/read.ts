@@ -2,9 +2,9 @@
  * Reading what a log has: entries, proven to stand in it, and what is sealed with them, for whoever may ask.
  *
  * An entry is believed by its receipt. What is sealed is asked for with a signature (`readSealed`): by the key of the
- * filing itself, by that of the case for a letter in it, or by an official's who shows grants. It is opened with the
- * filing's own key of the blob, the key of the case (`replyKey`), or the office's secret, and is what the leaf stands
- * for and signed by the person in it, or it throws `Malformed`.
+ * filing itself, by that of the case for a letter in it, or by an official's who shows grants (their file's text). It is
+ * opened with the filing's own key of the blob, the key of the case (`replyKey`), or the office's secret, and is what
+ * the leaf stands for and signed by the person in it, or it throws `Malformed`.
  */
 
 import { join, toHex } from "../net/bytes";
@@ -42,7 +42,7 @@ export async function readSealed(
   index: number,
   reader: Signer,
   minute: number,
-  grants?: readonly string[],
+  grants?: string,
   fetched: typeof fetch = fetch,
 ): Promise<Sealed> {
   const sig = await reader.sign(readStatement(stream, index, reader.public, minute));

@@ -30,7 +30,7 @@ export const RECEIPT_BYTES_MAX = 65_536 + 63 * 45 + 65_536 + 128;
 const EXTRA_BYTES_MAX = 49_152;
 const PROOF_HASHES_MAX = 63;
 const FIRST_LINE = "c2sp.org/tlog-proof@v1";
-const TO_TEXT = new TextDecoder();
+const TO_TEXT = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Entry number `index`, the proof from its hash to the root, and the checkpoint with that root. */
 export interface Receipt {
