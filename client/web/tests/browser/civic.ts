@@ -6,9 +6,9 @@ import { file, newestReceipt } from "../../src/civic/filer";
 import { check, dayInSeoul, type Service, streamOf, type Values } from "../../src/civic/form";
 import { readGu } from "../../src/civic/gu";
 import { readLeaf } from "../../src/civic/read";
-import { readTrust } from "../../src/civic/receipt";
 import { prepare } from "../../src/civic/request";
 import { newSecrets, parseSubmission } from "../../src/civic/transaction";
+import { fetchTrust } from "../../src/civic/trust";
 import { openWallet } from "../../src/civic/wallet";
 import { toHex } from "../../src/net/bytes";
 
@@ -23,7 +23,7 @@ async function write(node: string, service: Service, values: Values): Promise<st
   const wallet = await openWallet();
   const stream = streamOf(service, kept, guOf, () => null) as string;
   const secrets = newSecrets();
-  const trust = readTrust(await json(`${node}/civic/streams`));
+  const trust = await fetchTrust(node);
   const me = await wallet.me(minute());
   const submission = await prepare({ service, kept, stream, minute: minute(), me, trust, secrets });
   return (await wallet.begin(submission, secrets, { service: service.id })).id;
@@ -32,7 +32,7 @@ async function write(node: string, service: Service, values: Values): Promise<st
 /** Sends all that is not settled; how each of it ended. */
 async function send(nodes: readonly string[]): Promise<string[]> {
   const wallet = await openWallet();
-  const trust = readTrust(await json(`${nodes.at(-1)}/civic/streams`));
+  const trust = await fetchTrust(nodes.at(-1));
   const ends: string[] = [];
   for (const { id, submission } of await wallet.unsettled()) {
     const outcome = await file({
@@ -65,7 +65,7 @@ async function holds(node: string, id: string): Promise<boolean> {
   const wallet = await openWallet();
   const kept = await wallet.request(id);
   if (kept?.entry == null) return false;
-  const trust = readTrust(await json(`${node}/civic/streams`));
+  const trust = await fetchTrust(node);
   const submission = parseSubmission(kept.submission);
   const proven = await newestReceipt({ submission, trust, urls: [node] }, kept.entry);
   const leaf = await readLeaf(node, kept.stream, kept.entry, trust);
