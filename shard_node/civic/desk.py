@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, deque
+from collections import ChainMap, Counter, deque
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -56,8 +56,9 @@ from shard_node.coordination.settings import conninfo
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from p2pworld.civic.kept import Clerk
     from p2pworld.civic.transaction import TransactionType
     from p2pworld.grants import Voids
     from p2pworld.merkle.note import NoteSigner
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
     from shard_node.civic.settings import CivicConfig
     from shard_node.civic.store import CivicStore
     from shard_node.coordination.interface import Records
+    from shard_node.services.host import Offered
 
 __all__ = ["CivicDesk"]
 
@@ -117,8 +119,9 @@ class _Log:
 class CivicDesk:
     """Give it to the executor and run `run`. `tell` is how events get to the node; `records` is the coordination store.
 
-    Announcements of keys are taken of those whom `roots` and `voids` allow. `witnesses` makes whoever asks the
-    witnesses of a stream, where it is not HTTP. Without a `config` the desk only answers who files here.
+    Announcements of keys are taken of those whom `roots` and `voids` allow; what is `offered` beside the log's own
+    types is looked up when it is filed. `witnesses` makes whoever asks the witnesses of a stream, where it is not HTTP.
+    Without a `config` the desk only answers who files here.
 
     Raises:
         ConfigError: the key that signs checkpoints, or the password of the store, cannot be read.
@@ -131,12 +134,13 @@ class CivicDesk:
         tell: Callable[[AskerFiled | HolderAnswered | HoldersFail], None],
         roots: frozenset[bytes] = frozenset(),
         voids: Voids | None = None,
+        offered: Offered | None = None,
         witnesses: Callable[[str], Witnesses] | None = None,
         now_minute: Callable[[], int] = _now_minute,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._config, self._records, self._tell, self._witnesses = config, records, tell, witnesses
-        self._roots = roots
+        self.roots, self.voids, self._offered = roots, voids, offered
         self._announcements = keys_type(roots, voids)
         self._book = (
             KeyBook(PublishedLog(config.publish / CITY), roots) if config and CITY in config.streams else None
@@ -193,6 +197,11 @@ class CivicDesk:
     def folder(self, stream: str) -> PublishedLog | None:
         """Where the log of a stream that this node may hold is published."""
         return self._folders.get(stream)
+
+    def store_of(self, stream: str) -> CivicStore | None:
+        """The store of a log that is held here, and can be read."""
+        one = self._logs.get(stream)
+        return self._store if one is not None and one.holder is not None else None
 
     @property
     def config(self) -> CivicConfig | None:
@@ -284,7 +293,7 @@ class CivicDesk:
         city, announced = self._folders.get(CITY), tuple[VerifierKey, ...]()
         if city is not None:
             try:
-                announced = announced_keys(city, self._roots, stream)
+                announced = announced_keys(city, self.roots, stream)
             except StorageFailed as error:
                 log.error("earlier keys of civic log %s are not known: %s", stream, error)
         earlier = (key for key in announced if key.name == signs.name)
@@ -301,6 +310,8 @@ class CivicDesk:
                 self._config.quorum,
                 self._config.desks,
                 self._config.other_keys,
+                self._offered.config.gateways if self._offered else frozenset(),
+                self._clerk(stream),
             ),
             one.held.epoch,
             Places(store, self._records, one.folder),
@@ -310,9 +321,16 @@ class CivicDesk:
             partial(self._witnessed, one),
         )
 
-    def _types(self, stream: str) -> dict[str, TransactionType]:
-        """What may be filed there."""
-        return TYPES | ({KEYS: self._announcements} if stream == CITY else {})
+    def _clerk(self, stream: str) -> Clerk | None:
+        """Who decides about what is filed there."""
+        if self._offered is None:
+            return None
+        return self._offered.clerk(stream, self._signers[stream].signer, self.roots, self.voids)
+
+    def _types(self, stream: str) -> Mapping[str, TransactionType]:
+        """What may be filed there; services come and go."""
+        own = TYPES | ({KEYS: self._announcements} if stream == CITY else {})
+        return ChainMap(own, self._offered.types) if self._offered else own
 
     def _asking_witnesses(self, one: _Log, keys: Sequence[VerifierKey]) -> Witnesses:
         assert self._config is not None
