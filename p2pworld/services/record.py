@@ -15,7 +15,7 @@ A filing of a service that is not declared (any more) has no state and no deadli
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.civic.announce import KEYS
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from p2pworld.services.working_time import OfficeCalendar
 
 __all__ = [
-    "GATEWAY",
     "OFFICES",
     "Acted",
     "Booking",
@@ -54,7 +53,6 @@ __all__ = [
     "read_entry",
 ]
 
-GATEWAY: Final = "gateway"  # the last public field of what a gateway filed: its signature
 OFFICES: Final = (CITY, *(gu_slug(gu.name_en) for gu in GU))  # to which a transfer's amount leads
 _ENTERED: Final = "draw-entered"
 _NO_CASES: Final = {SUGGESTION.name, ERASED.name, KEYS, SLOT_EVENT.name, *CASE_TYPES, *DRAW_TYPES}
@@ -140,19 +138,17 @@ def read_entry(entry: int, filing: Filing) -> Opened | Acted | Happened | Wiped 
         act = case_act_of(filing)
         if act is None or isinstance(act, Refusal):
             return None
-        by = bytes.fromhex(filing.public[4].value)
+        by = bytes.fromhex(filing.fields[4].value)
         letter = CASE_TYPES[filing.type].sealed
         action = Action(act.action)
         return Acted(entry, act.entry, filing.minute, filing.key, action, act.amount, act.seen, by, letter)
-    public = {field.name: field.value for field in filing.public}
+    public = {field.name: field.value for field in filing.fields}
     if filing.type == SLOT_EVENT.name:
-        return _event(entry, filing, public) if SLOT_EVENT.accepts(filing.public) else None
+        return _event(entry, filing, public) if SLOT_EVENT.accepts(filing.fields) else None
     if filing.type == _ENTERED:
-        return _entered(entry, filing, public) if DRAW_TYPES[_ENTERED].accepts(filing.public) else None
+        return _entered(entry, filing, public) if DRAW_TYPES[_ENTERED].accepts(filing.fields) else None
     if filing.type in _NO_CASES:
         return None
-    if filing.via:
-        public.pop(GATEWAY, None)
     return Opened(filing.stream, entry, filing.type, filing.minute, filing.key, filing.via, public)
 
 
@@ -216,7 +212,7 @@ class Record:
     `assigned` the key of the one who took it; `workflow` and `case` are None if its service is not declared."""
 
     opened: Opened
-    workflow: Workflow | None
+    workflow: Workflow | None = field(repr=False)
     case: Case | None
     acts: tuple[Shown, ...]
     terms: tuple[Term, ...]

@@ -210,8 +210,8 @@ class ServiceIndex:
         return bool(changed)
 
     async def advance(self, stream: str, checkpoint: Checkpoint, bundle: FetchBundle) -> bool:
-        """Reads a log up to its checkpoint; whether it is read as far as that. `bundle` fetches the entries of the one
-        with this number, of the log when it has so many entries.
+        """Reads a log up to its checkpoint; whether it is read as far as that. `bundle` fetches a bundle's entries,
+        by its number and how many entries the log has.
 
         What is published may be behind what was read (a copy): then nothing happens. If this is another log than was
         read before, it is forgotten, and the next call reads it from the beginning.

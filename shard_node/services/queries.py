@@ -223,9 +223,9 @@ class Reading:
             Tally(*row)
             for row in self._db.execute(
                 "SELECT service, office, month, count(*),"
-                " sum(stopped < due AND NOT citizen),"
+                " sum(coalesce(stopped, :never) < due AND NOT citizen),"
                 " sum(coalesce(stopped, :now) >= due),"
-                " sum(stopped < due AND citizen),"
+                " sum(coalesce(stopped, :never) < due AND citizen),"
                 " sum(stopped IS NULL AND :now < due),"
                 " sum(stopped IS NULL AND due = :never)"
                 " FROM terms WHERE month >= :first AND month <= :last"
