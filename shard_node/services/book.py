@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +32,7 @@ from shard_node.services.tables import (
 )
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
@@ -161,11 +161,5 @@ def _digest(service: Service, calendar: OfficeCalendar) -> str:
 def _transaction(db: sqlite3.Connection) -> Iterator[None]:
     """All that is written within it, or nothing."""
     db.execute("BEGIN IMMEDIATE")
-    try:
+    with db:  # commits, or rolls back
         yield
-    except BaseException:
-        if db.in_transaction:
-            with suppress(sqlite3.Error):  # the first error is the one that counts
-                db.execute("ROLLBACK")
-        raise
-    db.execute("COMMIT")
