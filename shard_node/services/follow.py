@@ -100,16 +100,14 @@ class _There:
             return await self._ask(self._connection, f"{base}/{path}", bytes_max)
 
     async def _ask(self, connection: HttpConnection, path: str, bytes_max: int) -> bytes | None:
+        whole = False
         try:
             answer = await connection.ask("GET", path, bytes_max=bytes_max)
-        except BaseException:
-            await self.close()
-            raise
-        if not connection.rewind():
-            await self.close()
-        return (
-            answer.body if answer.status == 200 else None
-        )  # else it is elsewhere by now: the map will say where
+            whole = connection.rewind()
+        finally:
+            if not whole:
+                await self.close()
+        return answer.body if answer.status == 200 else None  # else it is elsewhere by now: the map will say where
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None

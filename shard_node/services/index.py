@@ -108,10 +108,6 @@ class ServiceIndex:
         """The slots of a facility that begin in the minutes [begin, end) and that somebody has asked for."""
         return await self._ask(lambda reading: reading.taken(facility, begin, end, self.now_minute()))
 
-    async def booked(self, facility: str, begin: int, end: int) -> tuple[Found, ...]:
-        """The cases that have a place in such a slot."""
-        return await self._ask(lambda reading: reading.booked(facility, begin, end))
-
     async def changes(
         self, office: str = "", service: str = "", limit: int = CHANGES_MAX
     ) -> tuple[Change, ...]:
