@@ -304,17 +304,13 @@ class _Folding:
             self._hand_on(deed)
 
     def _who(self, deed: Deed) -> Who:
-        if isinstance(deed, Acted) and deed.by == self._opened.key:
-            return Who.CITIZEN
-        rule = (
-            self._workflow.table.get((self._case.state, deed.action))
-            if self._workflow and self._case
-            else None
-        )
         if isinstance(deed, Happened):
-            # the holder writes what it has decided for whoever asked, so the rule need not name it
-            return Who.SYSTEM if rule is None or Who.SYSTEM in rule.who else min(rule.who, key=_RANK.index)
-        return next((who for who in _OF_OFFICE if rule and who in rule.who), Who.OFFICIAL)
+            return Who.SYSTEM
+        if deed.by == self._opened.key:
+            return Who.CITIZEN
+        table, case = self._workflow.table if self._workflow else {}, self._case
+        rule = table.get((case.state, deed.action)) if case else None
+        return Who.DECIDER if rule and Who.OFFICIAL not in rule.who else Who.OFFICIAL
 
     def _place(self, event: Happened) -> None:
         standing = _STANDINGS.get(event.action)
@@ -350,10 +346,6 @@ class _Folding:
         )
 
 
-_OF_OFFICE: Final = (Who.OFFICIAL, Who.DECIDER, Who.SYSTEM)
-_RANK: Final = (Who.SYSTEM, Who.CITIZEN, Who.OFFICIAL, Who.DECIDER)
-
-
 def possible(record: Record, minute: int, calendar: OfficeCalendar) -> dict[Who, tuple[Action, ...]]:
     """What citizen, official and decider may do with a case at this minute, the state and all that is needed besides
     considered; what depends on a slot (whether it is too late to cancel) is for the holder to say."""
@@ -363,8 +355,8 @@ def possible(record: Record, minute: int, calendar: OfficeCalendar) -> dict[Who,
             rule = record.workflow.table.get((record.case.state, action))
             if rule is None:
                 continue
-            tried = Act("tried", record.seen, action, min(rule.who, key=_RANK.index), minute, 1)
-            if not isinstance(step(record.workflow, record.case, tried, calendar), Refusal):
-                for who in rule.who & found.keys():
+            for who in rule.who & found.keys():
+                tried = Act("tried", record.seen, action, who, minute, 1)
+                if not isinstance(step(record.workflow, record.case, tried, calendar), Refusal):
                     found[who].append(action)
     return {who: tuple(actions) for who, actions in found.items()}

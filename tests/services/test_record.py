@@ -180,19 +180,18 @@ def test_a_place_that_is_held_confirmed_and_used() -> None:
     assert used.booking.standing == "used"
 
 
-def test_what_is_given_up_is_cancelled_once_however_it_is_told() -> None:
-    for acts in (False, True):
-        office = office_at(TEN)
-        office.file(BUS, SEAT)
-        office.event(0, Action.HOLD, STOP.id, SLOT.begin, 0, TEN + 10)
-        if acts:
-            office.act(0, 1, Action.CANCEL, None)
-        office.event(0, Action.CANCEL, STOP.id, SLOT.begin, 0)
-        record = record_of(office)
-        assert record.state is State.CANCELLED
-        assert record.booking is not None
-        assert record.booking.standing == "cancelled"
-        assert record.seen == 2
+def test_what_is_given_up_is_cancelled_by_the_act_and_then_told_of_the_place() -> None:
+    office = office_at(TEN)
+    office.file(BUS, SEAT)
+    office.event(0, Action.HOLD, STOP.id, SLOT.begin, 0, TEN + 10)
+    office.act(0, 1, Action.CANCEL, None)
+    office.event(0, Action.CANCEL, STOP.id, SLOT.begin, 0)
+    record = record_of(office)
+    assert [shown.refused for shown in record.acts] == ["", "", "already-closed"]
+    assert record.state is State.CANCELLED
+    assert record.booking is not None
+    assert record.booking.standing == "cancelled"
+    assert record.seen == 2
 
 
 @pytest.mark.parametrize(
