@@ -100,6 +100,7 @@ async def test_a_case_is_read_as_it_is_published_and_goes_on(tmp_path: Path) -> 
         assert found.record == record_of(office, first)
         assert await city.index.case("city", 1) is None, "an act is no case"
         assert await city.index.case("jongno", 0) is None
+        assert await city.index.case("city", 10**30) is None
         assert city.index.size("city") == 2
 
 
