@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from p2pworld.errors import LocalError
-from p2pworld.services.record import OFFICES
+from p2pworld.services.case_rows import OFFICES
 from p2pworld.services.workflow import State
 from p2pworld.services.working_time import end_of, minute_at
 from shard_node.services.documents import (
