@@ -42,7 +42,9 @@ __all__ = ["INDEX_NAME", "ServiceIndex"]
 
 INDEX_NAME: Final = "services.sqlite"  # in a node's data directory
 READERS: Final = 3
-REST_S: Final = 0.03  # between bundles, each 60 ms of a core: who reads a long log leaves half of it to the node
+REST_S: Final = (
+    0.03  # between bundles, each 60 ms of a core: who reads a long log leaves half of it to the node
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -15,7 +15,6 @@ from p2pworld.services.case_log import case_of
 from p2pworld.services.deadlines import NEVER
 from p2pworld.services.facility import slot_text
 from p2pworld.services.record import (
-    OFFICES,
     Acted,
     Happened,
     Opened,
