@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pworld.services.attachments import UNFOLDED_TIMES_MAX, Broken, check_attachments, type_of
-from shard_node.services import read
+from shard_node.services.folder import read
 
 SERVICE = read().services["road-damage-report"]
 
