@@ -156,6 +156,8 @@ def test_a_request_from_another_origin_is_in_the_log_once_whatever_happens_on_th
     assert re.fullmatch(r"accepted \d+", end)
     assert sent(page, node.web_url) == []
     assert page.evaluate("([url, key]) => civic.holds(url, key)", [node.web_url, key])
+    said = page.evaluate("([url, key]) => civic.reads(url, key)", [node.web_url, key])
+    assert said["place"] == filled(SERVICE, CATALOGUE)["place"]
     assert [line for line in elsewhere.asked if "/civic/" in line] == ["POST /civic/file"]
     context.close()
 
