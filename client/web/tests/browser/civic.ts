@@ -1,6 +1,6 @@
 /** The library of civic services within reach of a test that drives a browser: `window.civic`. */
 
-import { hashOf } from "../../src/civic/attachments";
+import { attachmentOf, hashOf, lockFile, upload } from "../../src/civic/attachments";
 import { citizenOf, fileAct } from "../../src/civic/case";
 import { file, newestReceipt } from "../../src/civic/filer";
 import { check, dayInSeoul, type Service, streamOf, type Values } from "../../src/civic/form";
@@ -79,10 +79,24 @@ async function reads(node: string, id: string): Promise<Record<string, string>> 
   return Object.fromEntries(fields.map(({ name, value }) => [name, value]));
 }
 
+/** Brings a file of so many bytes; how that ended, how many bytes went, and in how many steps it was told. */
+async function bring(node: string, size: number): Promise<{ kind: string; bytes: number; steps: number }> {
+  const file = new Uint8Array(size);
+  const attachment = attachmentOf(newSecrets().blobKey, hashOf(file));
+  let [bytes, steps] = [0, 0];
+  const progress = (at: number) => {
+    bytes = at;
+    steps += 1;
+  };
+  const locked = lockFile(attachment, file);
+  const { kind } = await upload({ url: node, stream: "jung", attachment, locked, progress });
+  return { kind, bytes, steps };
+}
+
 async function me(): Promise<{ root: string; lasting: boolean; words: string | null }> {
   const wallet = await openWallet();
   const { root, words } = await wallet.me(minute());
   return { root: toHex(root), lasting: wallet.lasting, words };
 }
 
-Object.assign(globalThis, { civic: { write, send, withdraw, holds, reads, me, openWallet, hashOf } });
+Object.assign(globalThis, { civic: { write, send, withdraw, holds, reads, bring, me } });
