@@ -47,6 +47,10 @@ __all__ = [
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S", "CIVIC_PATIENCE_S",
     "CASE_ACTS_MAX", "DRAW_ENTRIES_MAX", "CIVIC_READ_MAX", "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
     "CLAIM_BYTES_MAX", "CLAIM_MINUTES_MAX", "WITHDRAWN_KEYS_MAX",
+    "ATTACHMENT_BYTES_MAX", "ATTACHMENT_PIECE_BYTES", "ATTACHMENT_DAYS", "ATTACHMENT_S", "ATTACHMENTS_COMING_MAX",
+    "ATTACHMENTS_WAITING_MAX", "ATTACHMENTS_WAITING_BYTES_MAX", "ATTACHMENTS_MAX", "ATTACHMENTS_BYTES_MAX",
+    "ATTACHMENTS_NAMED_MAX", "ATTACHMENTS_BURST_ADDRESS", "ATTACHMENTS_PER_S_ADDRESS",
+    "ATTACHMENT_MIB_BURST_ADDRESS", "ATTACHMENT_MIB_PER_S_ADDRESS",
     "CIVIC_OPEN_MAX", "CIVIC_ASKERS_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S",
     "CIVIC_WITNESSED_S", "CIVIC_YIELD_S", "CIVIC_YIELDED_S",
     "CIVIC_STREAMS_PER_NODE", "FILES_PER_S", "FILES_BURST", "FILES_PER_S_ADDRESS", "FILES_BURST_ADDRESS",
@@ -324,6 +328,23 @@ CLAIM_MINUTES_MAX: Final = (
 WITHDRAWN_KEYS_MAX: Final = (
     32_768  # of one attestor: 2 000 devices lost in a month, of 16 purposes each; 1 MB
 )
+
+# ---- what is attached to filings
+ATTACHMENT_BYTES_MAX: Final = (50 << 20) + 16  # the largest that a declaration may allow, and what locks it
+ATTACHMENT_PIECE_BYTES: Final = 1 << 18  # read, written or sent at once; a row in a database
+ATTACHMENT_DAYS: Final = 1  # for what is put to be filed
+ATTACHMENT_S: Final = 300.0  # for one to come: 50 MiB at 175 kB/s
+ATTACHMENTS_COMING_MAX: Final = 32  # at once, of one node: two pieces each, 16 MB
+ATTACHMENTS_WAITING_MAX: Final = 4_096  # of one stream, not filed yet: 800 people with five pictures each
+ATTACHMENTS_WAITING_BYTES_MAX: Final = 8 << 30  # 2 MB each
+ATTACHMENTS_MAX: Final = 1_000_000  # of one stream: listed in 250 MB, within 10 s
+ATTACHMENTS_BYTES_MAX: Final = 1 << 40  # of one stream; a disk that is full says so before
+ATTACHMENTS_NAMED_MAX: Final = 20  # in one filing: two fields of ten files
+# of one address: a family at once, or a phone that sends all its pictures again; then one each 20 s
+ATTACHMENTS_BURST_ADDRESS: Final = 64
+ATTACHMENTS_PER_S_ADDRESS: Final = 0.05
+ATTACHMENT_MIB_BURST_ADDRESS: Final = 512
+ATTACHMENT_MIB_PER_S_ADDRESS: Final = 0.5
 
 # ---- filing
 # requests that a node has taken and not answered, of 0.3 kB each: two full queues; what is filed is with the holder
