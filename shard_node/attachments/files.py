@@ -18,7 +18,7 @@ import os
 import re
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, Literal, TypeVar, TypeVarTuple
 
 import trio
 
@@ -43,6 +43,7 @@ _FILE: Final = re.compile(r"([0-9a-f]{64})\.(e)?(0|[1-9][0-9]{0,15})")
 _WAITING_MOST: Final = 1_000
 
 T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
 
 
 @dataclass(slots=True)
@@ -86,9 +87,7 @@ class FileAttachments:
 
     # ---- the interface
 
-    async def put(
-        self, stream: str, name: bytes, parts: AsyncIterator[bytes], minute: int
-    ) -> Refusal | None:
+    async def put(self, stream: str, name: bytes, parts: AsyncIterator[bytes], minute: int) -> Refusal | None:
         """See `AttachmentStore.put`."""
         listed = await self._stream(stream)
         there = listed.names.get(name)
@@ -102,8 +101,8 @@ class FileAttachments:
             size = await self._written(part, stream, name, parts)
             await self._placed(listed, part, stream, name, Held(size, minute))
         finally:
-            with trio.CancelScope(shield=True):
-                await self._run(lambda: part.unlink(missing_ok=True))
+            with trio.CancelScope(shield=True), suppress(StorageFailed):
+                await self._run(part.unlink, True)
         return None
 
     async def held(self, stream: str, names: Collection[bytes]) -> dict[bytes, Held]:
@@ -118,7 +117,7 @@ class FileAttachments:
         if held is None:
             raise StorageFailed("none", "There is no such attachment.")
         path = self._path(stream, name, held)
-        file = await self._run(lambda: path.open("rb"))
+        file = await self._run(_opened, path, "rb")
         return self._read(file, stream, name, held)
 
     async def waiting(self, stream: str, before: int) -> list[bytes]:
@@ -136,7 +135,7 @@ class FileAttachments:
                 if held is None or held.entry == entry:
                     continue
                 bound = Held(held.size, held.minute, entry)
-                await self._run(lambda held=held, name=name, bound=bound: self._moved(stream, name, held, bound))
+                await self._run(self._moved, stream, name, held, bound)
                 listed.add(name, bound)
 
     async def of_entries(self, stream: str, entries: Collection[int]) -> list[bytes]:
@@ -152,7 +151,7 @@ class FileAttachments:
                 held = listed.names.get(name)
                 if held is not None:
                     path = self._path(stream, name, held)
-                    await self._run(lambda path=path: _destroy(path))
+                    await self._run(_destroy, path)
                     listed.take_off(name)
 
     async def check(self) -> list[Fault]:
@@ -171,7 +170,7 @@ class FileAttachments:
         async with self._turn:
             listed = self._listed.get(stream)
             if listed is None:
-                listed = self._listed[stream] = await self._run(lambda: self._list(stream))
+                listed = self._listed[stream] = await self._run(self._list, stream)
             elif self._closed:
                 raise StorageFailed("closed", "The attachments are closed.")
         return listed
@@ -179,15 +178,15 @@ class FileAttachments:
     async def _written(self, part: Path, stream: str, name: bytes, parts: AsyncIterator[bytes]) -> int:
         """Writes what comes, with its checksum, flushed; how many bytes came."""
         hashed, size = begin_checksum(stream, name), 0
-        file = await self._run(lambda: part.open("xb"))
+        file = await self._run(_opened, part, "xb")
         try:
             async for piece in parts:
                 size += len(piece)
                 if size > ATTACHMENT_BYTES_MAX:
                     raise TooLong
                 hashed.update(piece)
-                await self._run(lambda piece=piece: file.write(piece))
-            await self._run(lambda: _finish(file, hashed.digest()))
+                await self._run(file.write, piece)
+            await self._run(_finish, file, hashed.digest())
         finally:
             with trio.CancelScope(shield=True):
                 await self._run(file.close)
@@ -199,17 +198,18 @@ class FileAttachments:
             if there is not None and there.entry is not None:
                 return  # named by an entry meanwhile: what that one was filed with stays
             path = self._path(stream, name, held)
-            await self._run(lambda: _place(part, path))
+            await self._run(_place, part, path)
             if there is not None and self._path(stream, name, there) != path:
                 old = self._path(stream, name, there)
-                await self._run(lambda: _destroy(old))
+                await self._run(_destroy, old)
             listed.add(name, held)
 
     async def _read(self, file: BinaryIO, stream: str, name: bytes, held: Held) -> AsyncIterator[bytes]:
         hashed, left, last = begin_checksum(stream, name), held.size, b""
         try:
-            while left:
-                piece = await self._run(lambda: file.read(min(left, ATTACHMENT_PIECE_BYTES)))
+            while left > 0:
+                most = min(left, ATTACHMENT_PIECE_BYTES)
+                piece = await self._run(file.read, most)
                 if not piece:
                     break
                 hashed.update(piece)
@@ -217,7 +217,7 @@ class FileAttachments:
                 if last:
                     yield last
                 last = piece
-            kept = await self._run(lambda: file.read(CHECKSUM_BYTES + 1))
+            kept = await self._run(file.read, CHECKSUM_BYTES + 1)
         finally:
             with trio.CancelScope(shield=True):
                 await self._run(file.close)
@@ -226,13 +226,15 @@ class FileAttachments:
         if last:
             yield last
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    async def _run(self, work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
         def in_thread() -> T:
             try:
-                return work()
+                return work(*arguments)
             except OSError as error:
                 reason = "full" if error.errno in (28, 122) else "io"  # ENOSPC, EDQUOT
-                raise StorageFailed(reason, f"The attachments in {self._folder}: {error.strerror}.") from error
+                raise StorageFailed(
+                    reason, f"The attachments in {self._folder}: {error.strerror}."
+                ) from error
 
         # not abandoned on cancel: a file that is moved or flushed by nobody's leave would be neither there nor not
         return await trio.to_thread.run_sync(in_thread, limiter=self._limiter)
@@ -304,6 +306,10 @@ def files_of(folder: Path, stream: str) -> Iterator[tuple[Path, bytes, Held]]:
             number = int(found[3])
             held = Held(size, 0, number) if found[2] else Held(size, number)
             yield shelf / entry.name, bytes.fromhex(found[1]), held
+
+
+def _opened(path: Path, mode: Literal["rb", "xb"]) -> BinaryIO:
+    return path.open(mode)
 
 
 def _finish(file: BinaryIO, checksum: bytes) -> None:

@@ -10,6 +10,8 @@ it needs the room, and what erasure promises is kept by the key, which is nowher
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
@@ -83,9 +85,7 @@ class PostgresAttachments:
 
     # ---- the interface
 
-    async def put(
-        self, stream: str, name: bytes, parts: AsyncIterator[bytes], minute: int
-    ) -> Refusal | None:
+    async def put(self, stream: str, name: bytes, parts: AsyncIterator[bytes], minute: int) -> Refusal | None:
         """See `AttachmentStore.put`."""
         there = (await self.held(stream, [name])).get(name)
         if there is not None and there.entry is not None:
@@ -103,7 +103,7 @@ class PostgresAttachments:
             placed = await self._run(lambda db: _place(db, row))
         finally:
             if not placed:
-                with trio.CancelScope(shield=True):
+                with trio.CancelScope(shield=True), suppress(StorageFailed):  # a later cleaning does it
                     await self._run(lambda db: _forget(db, pieces))
         return None
 
@@ -216,11 +216,8 @@ class PostgresAttachments:
         self, stream: str, name: bytes, pieces: bytes, size: int, kept: bytes
     ) -> AsyncIterator[bytes]:
         hashed, left, number = begin_checksum(stream, name), size, 0
-        query = "SELECT body FROM p2pworld_attachments.piece WHERE pieces = %s AND number = %s"
         while True:
-            at = number
-            found = await self._run(lambda db, at=at: db.execute(query, [pieces, at]).fetchone())
-            body = bytes(found[0]) if found else b""
+            body = await self._run(partial(_piece, pieces=pieces, number=number))
             hashed.update(body)
             left -= len(body)
             number += 1
@@ -247,12 +244,18 @@ class PostgresAttachments:
             raise StorageFailed(error.reason, f"The attachments in PostgreSQL: {error}") from None
 
 
+def _piece(db: Db, pieces: bytes, number: int) -> bytes:
+    """One piece's body; nothing if there is none."""
+    query = "SELECT body FROM p2pworld_attachments.piece WHERE pieces = %s AND number = %s"
+    found = db.execute(query, [pieces, number]).fetchone()
+    return bytes(found[0]) if found else b""
+
+
 def _pieces(db: Db, pieces: bytes) -> Iterator[bytes]:
     """The bodies of an attachment, one at a time."""
-    query = "SELECT body FROM p2pworld_attachments.piece WHERE pieces = %s AND number = %s"
     number = 0
-    while (found := db.execute(query, [pieces, number]).fetchone()) is not None:
-        yield bytes(found[0])
+    while body := _piece(db, pieces, number):
+        yield body
         number += 1
 
 

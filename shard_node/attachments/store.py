@@ -62,9 +62,7 @@ class Held:
 class AttachmentStore(Protocol):
     """The attachments of one store's streams. Each call may raise StorageFailed."""
 
-    async def put(
-        self, stream: str, name: bytes, parts: AsyncIterator[bytes], minute: int
-    ) -> Refusal | None:
+    async def put(self, stream: str, name: bytes, parts: AsyncIterator[bytes], minute: int) -> Refusal | None:
         """Durably keeps what comes in parts, in place of what waited under this name; or says why there is no room.
 
         What an entry names stays as it is. If the parts end in an error, nothing was put.
