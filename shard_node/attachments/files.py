@@ -29,7 +29,15 @@ from shard_node.storage.copies import flush
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+    )
     from pathlib import Path
     from typing import BinaryIO
 
@@ -110,7 +118,7 @@ class FileAttachments:
         listed = await self._stream(stream)
         return {name: held for name in names if (held := listed.names.get(name)) is not None}
 
-    async def parts(self, stream: str, name: bytes) -> AsyncIterator[bytes]:
+    async def parts(self, stream: str, name: bytes) -> AsyncGenerator[bytes, None]:
         """See `AttachmentStore.parts`."""
         listed = await self._stream(stream)
         held = listed.names.get(name)
@@ -204,7 +212,9 @@ class FileAttachments:
                 await self._run(_destroy, old)
             listed.add(name, held)
 
-    async def _read(self, file: BinaryIO, stream: str, name: bytes, held: Held) -> AsyncIterator[bytes]:
+    async def _read(
+        self, file: BinaryIO, stream: str, name: bytes, held: Held
+    ) -> AsyncGenerator[bytes, None]:
         hashed, left, last = begin_checksum(stream, name), held.size, b""
         try:
             while left > 0:

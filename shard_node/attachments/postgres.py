@@ -25,7 +25,15 @@ from shard_node.coordination.tables import Tables
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import (
+        AsyncGenerator,
+        AsyncIterator,
+        Callable,
+        Collection,
+        Iterable,
+        Iterator,
+        Mapping,
+    )
 
     from p2pworld.errors import Refusal
     from shard_node.coordination.lane import Db
@@ -113,7 +121,7 @@ class PostgresAttachments:
         found = await self._run(lambda db: db.execute(query, [stream, list(names)]).fetchall())
         return {bytes(name): Held(size, minute, entry) for name, size, minute, entry in found}
 
-    async def parts(self, stream: str, name: bytes) -> AsyncIterator[bytes]:
+    async def parts(self, stream: str, name: bytes) -> AsyncGenerator[bytes, None]:
         """See `AttachmentStore.parts`."""
         query = "SELECT pieces, size, checksum FROM p2pworld_attachments.attachment WHERE stream = %s AND name = %s"
         found = await self._run(lambda db: db.execute(query, [stream, name]).fetchone())
@@ -214,7 +222,7 @@ class PostgresAttachments:
 
     async def _read(
         self, stream: str, name: bytes, pieces: bytes, size: int, kept: bytes
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         hashed, left, number = begin_checksum(stream, name), size, 0
         while True:
             body = await self._run(partial(_piece, pieces=pieces, number=number))

@@ -27,7 +27,7 @@ from p2pworld.limits import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection, Iterable, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Mapping
 
     from shard_node.civic.store import Fault
 
@@ -74,7 +74,7 @@ class AttachmentStore(Protocol):
     async def held(self, stream: str, names: Collection[bytes]) -> dict[bytes, Held]:
         """Those of these that are there."""
 
-    async def parts(self, stream: str, name: bytes) -> AsyncIterator[bytes]:
+    async def parts(self, stream: str, name: bytes) -> AsyncGenerator[bytes, None]:
         """All of it, in pieces; the last is given only if the whole is as it was put (`corrupt`).
 
         Raises:

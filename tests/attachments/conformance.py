@@ -209,5 +209,5 @@ async def test_a_closed_store_says_so(open_store: OpenStore) -> None:
 
 async def abandon(store: AttachmentStore, text: str) -> bytes:
     """The first part of an attachment of which no more is read."""
-    async with aclosing(await store.parts("jongno", name(text))) as parts:  # type: ignore[type-var]
+    async with aclosing(await store.parts("jongno", name(text))) as parts:
         return await anext(parts)
