@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from p2pworld.civic.kept import Rows
     from p2pworld.civic.transaction import Submission
 
-__all__ = ["FILES", "entry_of_row", "file_row", "names_in", "take_names"]
+__all__ = ["FILES", "entry_of_row", "file_row", "keep_names", "names_in", "taken"]
 
 FILES: Final = "files"
 _NAME_BYTES: Final = 32
@@ -42,11 +42,14 @@ def entry_of_row(body: bytes) -> int:
     return int(body)
 
 
-def take_names(names: Iterable[bytes], entry: int, rows: Rows) -> Refusal | None:
-    """Writes down that these are this entry's; `attachment-taken` if one of them is another's."""
-    names = tuple(names)
+def taken(names: Iterable[bytes], rows: Rows) -> Refusal | None:
+    """`attachment-taken` if one of these is another entry's already."""
     if any(rows.get(file_row(name)) is not None for name in names):
         return Refusal("attachment-taken", "another entry names one of these attachments")
+    return None
+
+
+def keep_names(names: Iterable[bytes], entry: int, rows: Rows) -> None:
+    """Writes down that these are this entry's from now on."""
     for name in names:
         rows.put(file_row(name), str(entry).encode())
-    return None

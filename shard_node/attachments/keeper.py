@@ -1,6 +1,6 @@
 """What a log's holder does for the attachments of its stream, beside filing.
 
-Before a filing is decided, `missing` says whether something that it names is not there: so nothing is entered that an
+Before a batch is decided, `unfit` says which filings name something that is not there: so nothing is entered that an
 office could not read. What was entered is told by `entered`; its attachments are bound to it, and those of erased
 entries destroyed, a moment later. Should the process end in between, the rows beside the log and the log itself still
 say it: each new holder goes through the log once for what is erased, and asks before it takes anything away that seems
@@ -34,7 +34,11 @@ if TYPE_CHECKING:
 __all__ = ["AttachmentKeeper"]
 
 TIDY_S: Final = 600.0
+LOOK_S: Final = 1.0  # a batch waits for it
 TOLD_MAX: Final = 4_096  # batches whose attachments are not bound yet; what is lost here is found by tidying
+
+_DOWN: Final = Refusal("civic-down", "what is attached cannot be looked for just now; try again in a moment")
+_MISSING: Final = Refusal("attachment-missing", "something that is named was not put here, or a day ago")
 
 log = logging.getLogger(__name__)
 
@@ -57,20 +61,33 @@ class AttachmentKeeper:
         self._told: deque[_Told] = deque(maxlen=TOLD_MAX)
         self._wake = trio.Event()
 
-    async def missing(self, names: Collection[bytes]) -> Refusal | None:
-        """Why a filing that names these cannot be entered now, or None.
+    async def unfit(self, submissions: Sequence[Submission]) -> dict[bytes, Refusal]:
+        """Why those of these, by their fingerprints, cannot be entered that name something which is not there.
 
         What is about to be taken away counts as missing, so that nothing is entered and gone in the same minute.
         """
+        named = {}
+        for submission in submissions:
+            names = names_in(submission) if submission.papers else ()
+            if names and not isinstance(names, Refusal):
+                named[submission.fingerprint] = names
+        if not named:
+            return {}
+        found: frozenset[bytes] | None = None
+        with trio.move_on_after(LOOK_S):
+            found = await self._there(frozenset().union(*named.values()))
+        if found is None:
+            return dict.fromkeys(named, _DOWN)
+        return {fingerprint: _MISSING for fingerprint, names in named.items() if not found.issuperset(names)}
+
+    async def _there(self, names: frozenset[bytes]) -> frozenset[bytes] | None:
+        """Those of these that are there to stay, if that can be told."""
         try:
             held = await self._attachments.held(self._stream, names)
-        except StorageFailed as error:
-            return Refusal("civic-down", f"the attachments cannot be looked at just now: {error.reason}")
+        except StorageFailed:
+            return None
         oldest = self._now_minute() - ATTACHMENTS_OLDEST_MINUTES
-        there = {name for name, one in held.items() if one.entry is not None or one.minute > oldest}
-        if len(there) < len(set(names)):
-            return Refusal("attachment-missing", "something that is named was not put here, or a day ago")
-        return None
+        return frozenset(n for n, one in held.items() if one.entry is not None or one.minute > oldest)
 
     def entered(
         self, submissions: Sequence[Submission], outcomes: Sequence[int | Refusal], erased: frozenset[int]
@@ -129,8 +146,10 @@ class AttachmentKeeper:
 
     async def _bind(self, names: Collection[bytes]) -> Collection[bytes]:
         """Binds those of these that an entry has, by the rows beside the log; which they are."""
-        rows = await self._store.kept(self._stream, [file_row(name) for name in names])
-        named = {name: entry_of_row(body) for name in names if (body := rows.get(file_row(name))) is not None}
+        named = {}
+        for name in names:
+            for _, body in await self._store.kept(self._stream, file_row(name)):
+                named[name] = entry_of_row(body)
         await self._attachments.bind(self._stream, named)
         return named.keys()
 

@@ -14,12 +14,13 @@ from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
 from p2pworld.civic.batch import plan_batch
 from p2pworld.civic.heads import Heads, parse_record
+from p2pworld.civic.kept import Clerk
 from p2pworld.civic.log import MOVED, LogHolder, Stage
 from p2pworld.civic.receipts import noted
 from p2pworld.civic.steps import (
@@ -66,12 +67,27 @@ if TYPE_CHECKING:
 
 __all__ = ["CivicHolder", "CivicMeter", "LogConfig", "Places", "Witnesses", "receipts_of"]
 
+_SETTLE_LOOK_S: Final = 2.0  # how often the clock is looked at while something may run out
+
 
 class Witnesses(Protocol):
     """Whoever asks the witnesses of a log."""
 
     async def cosign(self, checkpoint: Note) -> Cosigned:
         """The cosignatures that come within a bounded time, verified; none at all is an answer too."""
+
+
+class Attached(Protocol):
+    """Whoever has what is attached to filings of a log."""
+
+    async def unfit(self, submissions: Sequence[Submission]) -> Mapping[bytes, Refusal]:
+        """Why those of these, by their fingerprints, cannot be entered that name something which is not there; within
+        a bounded time."""
+
+    def entered(
+        self, submissions: Sequence[Submission], outcomes: Sequence[int | Refusal], erased: frozenset[int]
+    ) -> None:
+        """A batch is durable: what was filed, what became of each, and which entries were erased."""
 
 
 class CivicMeter:
@@ -108,7 +124,8 @@ class CivicMeter:
 @dataclass(frozen=True, slots=True)
 class LogConfig:
     """Which log it is: its stream's name, who signs its checkpoints, what may be filed, how many witnesses it needs,
-    the keys of desks that may have any entry erased, as who filed it may, keys that signed it before, and gateways."""
+    the keys of desks that may have any entry erased, as who filed it may, keys that signed it before, the gateways that
+    are known, and who decides by the rows beside it."""
 
     stream: str
     signers: tuple[NoteSigner, ...]
@@ -117,6 +134,7 @@ class LogConfig:
     desks: frozenset[bytes] = frozenset()
     other_keys: frozenset[bytes] = frozenset()
     gateways: frozenset[bytes] = frozenset()
+    clerk: Clerk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +154,7 @@ class _Waiting:
 
 class CivicHolder:
     """One epoch of one log; `run` it once. `now_minute` tells Unix time in minutes, `witnessed` is told of each
-    checkpoint that enough witnesses have signed, once everybody can read it."""
+    checkpoint that enough witnesses have signed, once everybody can read it; `attached` knows what is attached."""
 
     def __init__(
         self,
@@ -147,6 +165,7 @@ class CivicHolder:
         meter: CivicMeter | None = None,
         witnesses: Witnesses | None = None,
         witnessed: Callable[[Note], None] = lambda note: None,
+        attached: Attached | None = None,
     ) -> None:
         self._log = log
         self._places = places
@@ -154,9 +173,10 @@ class CivicHolder:
         self._meter = meter or CivicMeter()
         self._witnesses = witnesses
         self._witnessed = witnessed
+        self._attached = attached
         quorum = log.quorum if witnesses else 0
         self._machine = LogHolder(
-            log.stream, epoch, log.signers, log.types, quorum, log.other_keys, log.gateways
+            log.stream, epoch, log.signers, log.types, quorum, log.other_keys, log.gateways, log.clerk
         )
         self._effects: deque[Step | Accept | Alarm | AskWitnesses | KeepWitnessed] = deque()
         self._wake = trio.Event()
@@ -251,9 +271,13 @@ class CivicHolder:
         if not self._effects:
             self._wake = trio.Event()
             deadline = self._machine.deadline
-            with trio.move_on_at(float("inf") if deadline is None else deadline):
+            at = float("inf") if deadline is None else deadline
+            if self._machine.due is not None:
+                at = min(at, trio.current_time() + _SETTLE_LOOK_S)
+            with trio.move_on_at(at):
                 await self._wake.wait()
             self._do(self._machine.tick(trio.current_time()))
+            self._do(self._machine.clock(self._now_minute()))
             return
         match effect := self._effects.popleft():
             case Accept():
@@ -316,13 +340,25 @@ class CivicHolder:
             self._meter.took(name, time.perf_counter() - begun_s)
 
     async def _commit(self, step: Commit) -> Committed | Missed:
-        row = Row(step.epoch, step.fences, step.size)
-        decide = partial(plan_batch, desks=self._log.desks, late=step.late)
+        row, unfit = Row(step.epoch, step.fences, step.size), step.unfit
+        if self._attached is not None:
+            unfit = {**await self._attached.unfit(step.submissions), **(unfit or {})}
+        decide = partial(
+            plan_batch,
+            desks=self._log.desks,
+            late=step.late,
+            clerk=self._log.clerk,
+            minute=step.minute,
+            unfit=unfit,
+        )
         plan = await self._places.store.commit(self._log.stream, row, step.submissions, decide)
         if plan is None:
             return Missed(step.ticket)
-        self._meter.batch(len(step.submissions), len(plan.entries))
-        return Committed(step.ticket, plan.entries, plan.outcomes)
+        if step.submissions:
+            self._meter.batch(len(step.submissions), len(plan.entries))
+        if self._attached is not None:
+            self._attached.entered(step.submissions, plan.outcomes, plan.erased)
+        return Committed(step.ticket, plan.entries, plan.outcomes, plan.due)
 
     async def _put_record(self, step: PutRecord) -> RecordPut:
         before = step.before.to_bytes() if step.before else None

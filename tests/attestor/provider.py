@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import http.cookiejar
 import re
 import shutil
@@ -109,7 +108,7 @@ class Visitor:
                 form |= {"login": name, "password": "anything"}
         raise AssertionError(f"this never ends: {self.went}")
 
-    def _ask(self, url: str, body: bytes | None) -> tuple[int, http.client.HTTPMessage, str]:
+    def _ask(self, url: str, body: bytes | None) -> tuple[int, Any, str]:
         request = urllib.request.Request(url, body)
         try:
             with self._opener.open(request, timeout=30) as answer:

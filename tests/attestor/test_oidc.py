@@ -32,9 +32,12 @@ ED = ed25519.Ed25519PrivateKey.generate()
 
 
 def public(key: Any, kid: str, algorithm: str) -> dict[str, Any]:
-    maker = {"RS256": jwt.algorithms.RSAAlgorithm, "ES256": jwt.algorithms.ECAlgorithm}.get(
-        algorithm, jwt.algorithms.OKPAlgorithm
-    )
+    makers: dict[str, Any] = {
+        "RS256": jwt.algorithms.RSAAlgorithm,
+        "ES256": jwt.algorithms.ECAlgorithm,
+        "EdDSA": jwt.algorithms.OKPAlgorithm,
+    }
+    maker = makers[algorithm]
     return {**json.loads(maker.to_jwk(key.public_key())), "kid": kid, "use": "sig"}
 
 
@@ -153,7 +156,7 @@ NOW = int(time.time())
 FORGED: dict[str, Callable[[], dict[str, Any]]] = {
     "by another key": lambda: token(OTHER_RSA),
     "by a key nobody has": lambda: token(kid="z"),
-    "by nobody": lambda: {"id_token": jwt.encode({"sub": "hong"}, None, "none")},
+    "by nobody": lambda: {"id_token": jwt.encode({"sub": "hong"}, "", "none")},
     "by a shared secret": lambda: token("hush" * 8, "HS256"),
     "for another program": lambda: token(aud="other"),
     "for several, not made for us": lambda: token(aud=[CLIENT, "other"], azp="other"),
