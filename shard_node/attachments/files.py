@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from p2pworld.errors import Refusal
 
-__all__ = ["FileAttachments", "files_of"]
+__all__ = ["FileAttachments", "faults_of", "files_of", "streams_of"]
 
 _COMING: Final = "coming"
 _STREAM: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
@@ -164,7 +164,7 @@ class FileAttachments:
 
     async def check(self) -> list[Fault]:
         """See `AttachmentStore.check`."""
-        return await self._run(lambda: list(itertools.islice(self._faults(), CIVIC_FAULTS_MAX)))
+        return await self._run(lambda: list(itertools.islice(faults_of(self._folder), CIVIC_FAULTS_MAX)))
 
     async def close(self) -> None:
         """See `AttachmentStore.close`."""
@@ -281,23 +281,37 @@ class FileAttachments:
             _destroy(path if old is held else self._path(stream, name, old))
         return listed
 
-    def _faults(self) -> Iterator[Fault]:
-        for folder in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
-            if folder.name == _COMING:
+
+def faults_of(folder: Path) -> Iterator[Fault]:
+    """What in the folder of a store, or in a copy of it, is not as it was put.
+
+    Raises OSError.
+    """
+    for stream in streams_of(folder):
+        for path, name, held in files_of(folder, stream):
+            try:
+                sound = _is_sound(path, stream, name, held)
+            except OSError as error:
+                yield Fault(f"attachment {path}", f"It cannot be read: {error.strerror}.")
                 continue
-            for path, name, held in files_of(self._folder, folder.name):
-                hashed, left = begin_checksum(folder.name, name), held.size
-                try:
-                    with path.open("rb") as file:
-                        while left > 0 and (piece := file.read(min(left, ATTACHMENT_PIECE_BYTES))):
-                            hashed.update(piece)
-                            left -= len(piece)
-                        sound = left == 0 and file.read(CHECKSUM_BYTES + 1) == hashed.digest()
-                except OSError as error:
-                    yield Fault(f"attachment {path}", f"It cannot be read: {error.strerror}.")
-                    continue
-                if not sound:
-                    yield Fault(f"attachment {path}", "It is not as it was put.")
+            if not sound:
+                yield Fault(f"attachment {path}", "It is not as it was put.")
+
+
+def _is_sound(path: Path, stream: str, name: bytes, held: Held) -> bool:
+    hashed, left = begin_checksum(stream, name), held.size
+    with path.open("rb") as file:
+        while left > 0 and (piece := file.read(min(left, ATTACHMENT_PIECE_BYTES))):
+            hashed.update(piece)
+            left -= len(piece)
+        return left == 0 and file.read(CHECKSUM_BYTES + 1) == hashed.digest()
+
+
+def streams_of(folder: Path) -> list[str]:
+    """The streams that have a folder there. Raises OSError."""
+    if not folder.is_dir():
+        return []
+    return sorted(each.name for each in folder.iterdir() if each.is_dir() and each.name != _COMING)
 
 
 def files_of(folder: Path, stream: str) -> Iterator[tuple[Path, bytes, Held]]:
