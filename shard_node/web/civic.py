@@ -198,7 +198,7 @@ def _receipt(folder: PublishedLog, index: int) -> bytes | None:
 
 
 def refused(refusal: Refusal) -> JSONResponse:
-    """Why not, in both languages, and whether to try the same again."""
+    """Why not, with the sentences for the citizen, and whether to ask again."""
     words = words_of(refusal.reason)
     decided = 409 if refusal.reason in SERVICE_REASONS else 400
     status = 503 if words.again else _STATUS.get(refusal.reason, decided)

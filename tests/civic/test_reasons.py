@@ -23,7 +23,7 @@ PLACES = (
     "shard_node/web/civic.py",
     "shard_node/web/attachments.py",
 )
-POLITE = re.compile(r"(니다|세요)\.")
+POLITE = re.compile(r"[가-힣](요|세요)\.")
 HANGUL = re.compile(r"[가-힣]")
 
 
