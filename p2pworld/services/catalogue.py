@@ -133,15 +133,15 @@ class _Reader:
         if "id" in values or "fields" not in values:
             return
         fields = values["fields"]
-        for name, field in fields.items() if isinstance(fields, Mapping) else ():
-            if not isinstance(field, Mapping) or not FIELD.fullmatch(name):
+        for name, words in fields.items() if isinstance(fields, Mapping) else ():
+            if not isinstance(words, Mapping) or not FIELD.fullmatch(name):
                 self._fault(source, Wrong(f"fields.{name}", "is to be a table: the words of a field."))
             elif name in self.common:
                 self._fault(
                     source, Wrong(f"fields.{name}", "is a common field already: choose another name.")
                 )
             else:
-                self.common[name] = field
+                self.common[name] = words
 
     def facilities_of(self, source: Source, values: Mapping[str, object]) -> None:
         if "id" in values or "facilities" not in values:

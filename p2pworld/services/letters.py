@@ -1,12 +1,12 @@
-"""What office and citizen write to each other about a case: the filing of an act, with a sealed letter where it says something.
+"""What office and citizen write to each other about a case: the filing of an act, sealed where there are words to it.
 
 An act without words is a `case-act`, and all of it is public; one with words is a `case-letter`, whose words are sealed
 for the office that deals with the case and for the citizen's reply key. That key is made of the secrets of the filing,
 so whoever kept those reads every answer; its public half lies sealed with the filing.
 
-Who passes a case on to another office writes that one a letter with the keys of all that was sealed in the case so far
-(`keys_text`). So the other office reads what was filed, with the citizen's own signature over it, and nothing is copied:
-what is erased later is gone for both.
+Who passes a case on to another office writes that one a letter with the keys of all that was sealed in the case so
+far (`keys_text`). So the other office reads what was filed, with the citizen's own signature over it, and nothing is
+copied: what is erased later is gone for both.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from p2pworld.crypto.keys import Signer
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import CIVIC_TEXT_MAX
 from p2pworld.services.case_log import CASE_TYPES, CaseAct, act_fields
+from p2pworld.services.workflow import Action
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from p2pworld.civic.transaction import Secrets
-    from p2pworld.services.workflow import Action
 
 __all__ = [
     "KEYS",

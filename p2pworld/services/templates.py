@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.services.workflow import Action
+from p2pworld.world.places import Words
 from p2pworld.world.reading import ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from p2pworld.world.places import Words
     from p2pworld.world.reading import Table
 
 __all__ = ["FACTS", "Template", "fill", "read_template"]
