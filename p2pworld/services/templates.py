@@ -11,16 +11,21 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from p2pworld.seoul.gu import GU
+from p2pworld.services.deadlines import NEVER
+from p2pworld.services.form import gu_slug
 from p2pworld.services.workflow import Action
+from p2pworld.services.working_time import day_of, end_of, seoul_text
 from p2pworld.world.places import Words
 from p2pworld.world.reading import ID
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from p2pworld.services.declaration import Service
     from p2pworld.world.reading import Table
 
-__all__ = ["FACTS", "Template", "fill", "read_template"]
+__all__ = ["FACTS", "Template", "due_words", "facts_of", "fill", "office_name", "read_template"]
 
 FACTS: Final = (
     "name",  # who filed, as sealed with the filing
@@ -54,6 +59,54 @@ class Template:
 def fill(text: str, facts: Mapping[str, str]) -> str:
     """The text with these facts in it; one that is not known stays as it stands, for the official to see."""
     return _FACT.sub(lambda found: facts.get(found[1], found[0]), text)
+
+
+def facts_of(
+    service: Service, case: str, filed: int, due: int | None, office: str, language: str
+) -> dict[str, str]:
+    """The facts that everybody may know, in Korean or English: of case `case`, filed and due at these minutes, which is
+    with the office of this stream."""
+    ko = language == "ko"
+    return {
+        "title": _said(service.title, language),
+        "number": case,
+        "filed": day_words(filed, ko),
+        "due": due_words(due, ko),
+        "office": office_name(office, ko),
+        "unit": _said(service.office.unit, language),
+    }
+
+
+def _said(words: Words, language: str) -> str:
+    return words.get(language, words["en"])
+
+
+def day_words(minute: int, ko: bool) -> str:
+    """The day that a minute lies in, as a letter has it."""
+    day = day_of(minute)
+    return f"{day.year}년 {day.month}월 {day.day}일" if ko else f"{day.day} {day:%B %Y}"
+
+
+def due_words(due: int | None, ko: bool) -> str:
+    """Until when something is in time, where `due` is the first minute that is too late."""
+    if due is None or due >= NEVER:
+        return "기한이 다시 정해질 때" if ko else "a date that is set once we have heard from you"
+    day = day_words(due - 1, ko)
+    if end_of(day_of(due - 1)) == due:
+        return day
+    clock = seoul_text(due)[-5:]
+    return f"{day} {clock}" if ko else f"{clock} on {day}"
+
+
+def office_name(stream: str, ko: bool) -> str:
+    """What the office of a stream is called."""
+    gu = _GU.get(stream)
+    if gu is None:
+        return "서울특별시청" if ko else "Seoul City Hall"
+    return f"{gu.name_ko}청" if ko else f"{gu.name_en} Office"
+
+
+_GU: Final = {gu_slug(gu.name_en): gu for gu in GU}
 
 
 def read_template(table: Table) -> Template:
