@@ -194,7 +194,7 @@ def _line(case: Mapping[str, Any], language: str) -> str:
     late = {"ko": "지남", "en": "late"}[language] if case["overdue"] else ""
     number = f"{case['stream']}/{case['entry']}"
     due = due_words(case["due"], language == "ko")
-    return f"{number:20} {late:4} {due:24} {state:12} {case['service']:28} {case['assigned'][:16]}".rstrip()
+    return f"{number:20} {late:4} {due:24} {state:12} {case['service']:28} {(case['assigned'] or '')[:16]}".rstrip()
 
 
 # ---- what an official reads

@@ -31,6 +31,7 @@ from p2pworld.services.letters import (
     TEXT,
     file_act,
     file_letter,
+    grants_paper,
     keys_of,
     keys_text,
     reply_key_of,
@@ -192,11 +193,15 @@ class Office:
             Unreadable: the log cannot be read.
         """
         stream = case["stream"]
+        erased = {case["entry"]: case["erased"]} | {act["entry"]: act["erased"] for act in case["acts"]}
         entries = [case["entry"], *(act["entry"] for act in case["acts"] if act["letter"])]
         keys: dict[int, bytes] = {}
         letters = []
         for entry in reversed(entries):  # what passes keys on comes after what they open
-            letter = await self._open(official, stream, entry, keys.get(entry))
+            if erased[entry]:
+                letter = Letter(entry, None, shut="it was erased")
+            else:
+                letter = await self._open(official, stream, entry, keys.get(entry))
             letters.append(letter)
             if KEYS in letter.fields:
                 try:

@@ -16,9 +16,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from p2pworld.civic.transaction import Field, Filing, Submission, file_transaction
+from p2pworld.civic.transaction import Field, Filing, Paper, Submission, file_transaction
 from p2pworld.crypto.keys import Signer
 from p2pworld.errors import LocalError, RemoteError
+from p2pworld.grants import grant_to_text
 from p2pworld.limits import CIVIC_TEXT_MAX
 from p2pworld.services.case_log import CASE_TYPES, CaseAct, act_fields
 from p2pworld.services.workflow import Action
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from p2pworld.civic.transaction import Secrets
+    from p2pworld.messages.fields import Grant
 
 __all__ = [
     "KEYS",
@@ -36,6 +38,7 @@ __all__ = [
     "Intent",
     "file_act",
     "file_letter",
+    "grants_paper",
     "keys_of",
     "keys_text",
     "reply_key_of",
@@ -112,6 +115,11 @@ def file_letter(
     public = act_fields(intent.act(key), actor)
     declared = CASE_TYPES["case-letter"]
     return file_transaction(declared, intent.stream, minute, public, private, identity, readers, secrets)
+
+
+def grants_paper(grants: Iterable[Grant]) -> Paper:
+    """What an official shows beside an act: the chain that lets them, a grant a line, the root's first."""
+    return Paper("grants", "\n".join(map(grant_to_text, grants)).encode())
 
 
 def keys_text(keys: Mapping[int, bytes]) -> str:
