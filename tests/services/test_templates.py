@@ -12,7 +12,7 @@ from p2pworld.services.deadlines import NEVER
 from p2pworld.services.templates import FACTS, due_words, facts_of, fill, office_name
 from p2pworld.services.workflow import Action, Who
 from p2pworld.services.working_time import end_of, minute_at
-from shard_node.services import read
+from shard_node.services.folder import read
 
 CITY = read()
 FILED = minute_at(date(2026, 7, 3), 10 * 60)
