@@ -49,6 +49,7 @@ __all__ = [
     "CASE_ACTS_MAX", "DRAW_ENTRIES_MAX", "CIVIC_READ_MAX",
     "SERVICE_PAGE_MAX", "SERVICE_KEYS_MAX", "SERVICE_SLOT_DAYS_MAX", "SERVICE_LOOK_S",
     "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
+    "CLAIM_BYTES_MAX", "CLAIM_MINUTES_MAX", "WITHDRAWN_KEYS_MAX",
     "CIVIC_OPEN_MAX", "CIVIC_ASKERS_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S",
     "CIVIC_WITNESSED_S", "CIVIC_YIELD_S", "CIVIC_YIELDED_S",
     "CIVIC_STREAMS_PER_NODE", "FILES_PER_S", "FILES_BURST", "FILES_PER_S_ADDRESS", "FILES_BURST_ADDRESS",
@@ -322,6 +323,17 @@ RECORDS_MAX: Final = (
 )
 RECORD_BYTES_MAX: Final = 1_024  # a log's name of 255 bytes, size, root, epoch and key: 420 bytes
 CIVIC_CLOCK_MINUTES: Final = 9  # either way: a clock that is off by ten minutes is told so
+
+# ---- who counts as one person
+CLAIM_BYTES_MAX: Final = (
+    512  # three keys, two signatures, a purpose of 80 characters, and the names of fields: 420
+)
+CLAIM_MINUTES_MAX: Final = (
+    31 * 1_440
+)  # ahead: for so long a lost device is a person, if nobody withdraws its keys
+WITHDRAWN_KEYS_MAX: Final = (
+    32_768  # of one attestor: 2 000 devices lost in a month, of 16 purposes each; 1 MB
+)
 
 # ---- filing
 # requests that a node has taken and not answered, of 0.3 kB each: two full queues; what is filed is with the holder

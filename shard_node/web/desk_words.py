@@ -18,7 +18,7 @@ DESK_WORDS: Final[Mapping[str, Words]] = {
     "desk": {"ko": "공무원 업무 창", "en": "Official's desk", "ja": "職員の窓口", "zh": "公务员工作台"},
     "lead": {
         "ko": "맡은 기관의 신청을 처리 기한 순서로 보고, 열고, 답해요. 하는 일은 모두 서명되어 기록에 남아요.",
-        "en": "See what your office has to do by deadline, open it and answer it. Every act is signed, and stands in the log.",
+        "en": "See what your office has to do by deadline, open it, answer it. Every act is signed and in the log.",
     },
     "offices": {"ko": "기관", "en": "Offices", "ja": "機関", "zh": "机关"},
     "queue": {"ko": "처리할 신청", "en": "Requests to deal with", "ja": "処理する申請", "zh": "待办申请"},
