@@ -26,7 +26,7 @@ from p2pworld.limits import CIVIC_TEXT_MAX
 from shard_node.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from client.filing import Trust
     from client.office import Letter, Office, Official
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["desk"]
 
 UNANSWERED: Final = 3
+PAGES_MAX: Final = 1_000  # of a queue: more than an office has
 PATHS: Final = click.Path(path_type=Path, exists=True, dir_okay=False)
 STREAM = click.argument("stream")
 ENTRY = click.argument("entry", type=click.IntRange(min=0))
@@ -163,11 +164,11 @@ def queue(
 ) -> None:
     """What the office of STREAM has to do, by deadline, what is late first."""
     asked = {"state": state, "service": service, "assigned": assigned, "text": search}
-    found = sitting.document(_queue_path(stream, asked | ({"overdue": "1"} if overdue else {})))
+    cases = _cases(sitting, stream, asked | ({"overdue": "true"} if overdue else {}))
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        click.echo(json.dumps({"cases": list(cases)}, ensure_ascii=False, indent=1))
         return
-    for case in found["cases"]:
+    for case in cases:
         click.echo(_line(case, sitting.language))
 
 
@@ -176,12 +177,21 @@ def queue(
 @click.pass_obj
 def statistics(sitting: Sitting, stream: str) -> None:
     """What the office of STREAM has answered in time and late: a JSON document, made of its log alone."""
-    found = sitting.document(f"/api/v1/statistics?{urlencode({'office': stream})}")
-    click.echo(json.dumps(found, ensure_ascii=False, indent=1))
+    found = sitting.document("/api/v1/statistics")
+    rows = [row for row in found["statistics"] if row["office"] == stream]
+    click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
 
 
-def _queue_path(stream: str, asked: Mapping[str, str]) -> str:
-    return f"/api/v1/queue/{stream}?{urlencode({key: value for key, value in asked.items() if value})}"
+def _cases(sitting: Sitting, stream: str, asked: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """The cases of an office that are asked for, page by page."""
+    after: str | None = ""
+    for _ in range(PAGES_MAX):
+        query = urlencode({key: value for key, value in (*asked.items(), ("after", after)) if value})
+        page = sitting.document(f"/api/v1/queue/{stream}?{query}")
+        yield from page["cases"]
+        after = page["after"]
+        if after is None:
+            return
 
 
 def _line(case: Mapping[str, Any], language: str) -> str:
@@ -322,7 +332,7 @@ def _each(sitting: Sitting, stream: str, assigned: str, action: str, amount: int
 
     official, (trust, _) = sitting.official(), sitting.trust()
     whose = assigned or official.signer.public.hex()
-    cases = sitting.document(_queue_path(stream, {"assigned": whose}))["cases"]
+    cases = list(_cases(sitting, stream, {"assigned": whose}))
     left = 0
     for case in cases:
         intent = Intent(case["stream"], case["entry"], case["seen"], _action(action), amount)
