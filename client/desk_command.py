@@ -178,7 +178,7 @@ def queue(
 def statistics(sitting: Sitting, stream: str) -> None:
     """What the office of STREAM has answered in time and late: a JSON document, made of its log alone."""
     found = sitting.document("/api/v1/statistics")
-    rows = [row for row in found["statistics"] if row["office"] == stream]
+    rows = [row for row in found["tallies"] if row["office"] == stream]
     click.echo(json.dumps(rows, ensure_ascii=False, indent=1))
 
 
