@@ -29,6 +29,15 @@ function seat(secret: Uint8Array | null = SECRET): Held {
   return { signer: signerOfSeed(SEED), chain, grants: GRANT, secret };
 }
 
+async function fails(work: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await work();
+    return false;
+  } catch {
+    return true;
+  }
+}
+
 function sealedOf({ sealed }: Submission): Sealed {
   if (sealed === undefined) throw new Error("nothing is sealed");
   return sealed;
@@ -86,7 +95,7 @@ test("a letter is opened by the office and by who filed, and by nobody else", as
     assert.deepEqual(opened.identity, signerOfSeed(SEED).public);
   }
   const stranger = new Uint8Array(32).fill(5);
-  await assert.rejects(async () => openSealed(letter.filing, sealedOf(letter), stranger));
+  assert.equal(await fails(() => openSealed(letter.filing, sealedOf(letter), stranger)), true);
   assert.equal(await compose(seat(null), [filing("")], written, NOW), "keys_first");
 });
 
@@ -109,7 +118,7 @@ test("a key that was passed on opens what it is of", async () => {
   const letter = await made(seat(), [filing("")], { act: ACT, text: "네", language: "ko", to: [] });
   const own = await openSealed(letter.filing, sealedOf(letter), SECRET);
   assert.equal(own.fields.length, 2);
-  await assert.rejects(() => openBlob(letter.filing, sealedOf(letter), new Uint8Array(32)));
+  assert.equal(await fails(() => openBlob(letter.filing, sealedOf(letter), new Uint8Array(32))), true);
 });
 
 test("keys in a letter are read line by line, and what is none does not count", () => {
