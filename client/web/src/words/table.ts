@@ -230,8 +230,8 @@ const TABLE = {
   counterDesk: ["민원 업무 창 열기", "Open the desk beside this"],
   counterDrawn: ["번호표를 뽑았어요.", "You have a number."],
   counterTalk: [
-    "창구에서는 글로 이야기해요. 신청 번호를 담당자에게 개인 말로 알려 주세요.",
-    "At the counter people talk in writing. Tell the official the number of your request in a direct message.",
+    "창구에서는 글로 이야기해요. 신청 번호는 담당자에게 귓속말로 알려 주세요.",
+    "At the counter people talk in writing. Whisper the number of your request to the official.",
   ],
   drawNumber: ["번호표 뽑기", "Draw a number"],
   bus: ["버스", "bus"],
