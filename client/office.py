@@ -80,6 +80,7 @@ class Letter:
     private: Private | None
     key: bytes | None = None
     shut: str = ""
+    erased: bool = False
 
     @property
     def fields(self) -> dict[str, str]:
@@ -101,7 +102,8 @@ def compose(
     office with these sealing keys; `letters` is the case as it was opened.
 
     Raises:
-        LocalError: there is a letter and the filing is not open, or it is longer than can be sealed.
+        LocalError: there is a letter and the filing does not open here, so that its writer could not be answered; or
+            it is longer than can be sealed.
     """
     if not said and not to:
         act = file_act(intent, minute, official.signer, secrets.seed)
@@ -109,6 +111,8 @@ def compose(
     own = official.reads_with
     if own is None or not letters:
         raise LocalError("a letter is sealed for the office too: give the office's secret")
+    if letters[0].shut and not letters[0].erased:
+        raise LocalError(f"the citizen could not read it: the filing does not open here ({letters[0].shut})")
     reply = reply_key_of(letters[0].fields)
     private = {TEXT: said, LANGUAGE: language}
     if to:
@@ -199,7 +203,7 @@ class Office:
         letters = []
         for entry in reversed(entries):  # what passes keys on comes after what they open
             if erased[entry]:
-                letter = Letter(entry, None, shut="it was erased")
+                letter = Letter(entry, None, shut="it was erased", erased=True)
             else:
                 letter = await self._open(official, stream, entry, keys.get(entry))
             letters.append(letter)
@@ -246,11 +250,13 @@ class Office:
     async def _ask_one(self, url: str, path: str, bytes_max: int, body: bytes) -> bytes | str:
         """The body of what this node answers, or the one that it sends readers to; or what it did instead."""
         method, headers = ("POST", [_JSON]) if body else ("GET", [])
-        where = url + path
+        where, _, query = (url + path).partition("?")
         try:
             with trio.fail_after(ASK_S):
                 for _ in range(REDIRECTS + 1):
-                    answer = await fetch(where, self._tls, method, body, headers, bytes_max=bytes_max)
+                    answer = await fetch(
+                        where, self._tls, method, body, headers, bytes_max=bytes_max, query=query
+                    )
                     where = answer.headers.get(b"location", b"").decode("latin-1")
                     if answer.status not in (307, 308) or not where:
                         break

@@ -62,7 +62,9 @@ class Filed:
 
     def until(self, state: str) -> dict[str, Any]:
         """The same, once it stands in this state."""
-        wait_until(lambda: self.case["state"] == state, AT_MOST_S, self.town.log_tail)
+        path = f"/api/v1/cases/{self.number}"
+        shown = lambda: (self.town.node.ask_json(path) or {}).get("state")  # noqa: E731
+        wait_until(lambda: shown() == state, AT_MOST_S, self.town.log_tail)
         return self.case
 
     def act(self, action: Action, amount: int = 0, text: str = "") -> int:
