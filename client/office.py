@@ -36,7 +36,7 @@ from p2pworld.services.letters import (
     keys_text,
     reply_key_of,
 )
-from p2pworld.wire.codec import canonical
+from p2pworld.services.reading import ask_to_read
 from shard_node.http_client import LOST, fetch, why
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from p2pworld.civic.transaction import Leaf, Sealed, Secrets, Submission
     from p2pworld.services.letters import Intent
 
-__all__ = ["Letter", "Office", "Official", "Unreadable", "compose", "reading"]
+__all__ = ["Letter", "Office", "Official", "Unreadable", "compose"]
 
 ASK_S: Final = 15.0
 ANSWER_BYTES_MAX: Final = 1 << 22  # a queue of a thousand cases with all that was done with them
@@ -229,10 +229,9 @@ class Office:
             return Letter(entry, None, shut=f"it does not open: {error}")
 
     async def _sealed(self, official: Official, stream: str, entry: int) -> Sealed:
-        asked = reading(official, stream, entry, self._now_minute())
-        data = await self._ask(
-            f"/civic/sealed/{stream}/{entry}", CIVIC_SUBMISSION_BYTES_MAX, json.dumps(asked).encode()
-        )
+        grants = "\n".join(map(grant_to_text, official.grants))
+        asked = ask_to_read(official.signer, stream, entry, self._now_minute(), grants)
+        data = await self._ask(f"/civic/sealed/{stream}/{entry}", CIVIC_SUBMISSION_BYTES_MAX, asked.to_json())
         return parse_sealed(data)
 
     # ---- one node after another
@@ -268,16 +267,6 @@ class Office:
 
 
 _JSON: Final = (b"content-type", b"application/json")
-_READING_NAME: Final = b"p2pworld civic read v1\n"
-
-
-def reading(official: Official, stream: str, index: int, minute: int) -> dict[str, Any]:
-    """The question for what is sealed with an entry, signed by who asks at this minute."""
-    key = official.signer.public
-    said = canonical({"stream": stream, "index": index, "key": key, "minute": minute})
-    sig = official.signer.sign(_READING_NAME + said)
-    grants = [grant_to_text(grant) for grant in official.grants]
-    return {"key": key.hex(), "minute": minute, "sig": sig.hex(), "grants": grants}
 
 
 def _said(status: int, body: bytes) -> str:

@@ -8,7 +8,7 @@ import { newSecrets, openBlob, openSealed, type Sealed, type Submission } from "
 import { compose, type Written } from "../src/desk/acts";
 import { listed } from "../src/desk/case_view";
 import { type Held, readFiles, scopeOf, seedOfText } from "../src/desk/keys";
-import { bundlePath, keysOf, keysText, type Opened, reading } from "../src/desk/open";
+import { keysOf, keysText, type Opened } from "../src/desk/open";
 import { fill } from "../src/desk/words";
 import { toHex } from "../src/net/bytes";
 import { readChain } from "../src/net/grants";
@@ -125,20 +125,6 @@ test("keys in a letter are read line by line, and what is none does not count", 
   const key = "ab".repeat(32);
   assert.deepEqual([...keysOf(`3 ${key}\n07 ${key}\n4 xyz\n\n12 ${key}`).keys()], [3, 12]);
   assert.equal(keysText([filing("", null), filing("")]), `7 ${"09".repeat(32)}`);
-});
-
-test("what is asked for is named and signed", async () => {
-  const asked = JSON.parse(await reading(seat(), "jongno", 7, NOW)) as Record<string, unknown>;
-  assert.equal(asked.minute, NOW / 60_000);
-  assert.equal(asked.key, toHex(signerOfSeed(SEED).public));
-  assert.deepEqual(asked.grants, [GRANT]);
-});
-
-test("bundles of entries lie where C2SP has them", () => {
-  assert.deepEqual(
-    [bundlePath(0, 256), bundlePath(0, 5), bundlePath(67, 256), bundlePath(1_234_067, 1)],
-    ["tile/entries/000", "tile/entries/000.p/5", "tile/entries/067", "tile/entries/x001/x234/067.p/1"],
-  );
 });
 
 test("facts are put where they belong, once", () => {

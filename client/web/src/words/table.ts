@@ -209,7 +209,7 @@ const TABLE = {
   note: ["글", "note"],
   pinNote: ["글 붙이기", "pin a note"],
   pinned: ["글을 붙였어요.", "Your note is on the board."],
-  counter: ["120 민원 창구", "120 counter"],
+  counter: ["번호표 창구", "counter and numbers"],
   counterShort: ["창구", "counter"],
   counterElsewhere: ["번호표는 120 민원 창구에서 뽑아요.", "Numbers are drawn at the 120 counter."],
   counterNone: ["번호표를 뽑고 차례를 기다려 주세요.", "Draw a number and wait for your turn."],
