@@ -363,7 +363,7 @@ def _action(text: str) -> Action:
 
 def _office_number(stream: str) -> int:
     """What stands in a transfer for the office of this stream. Raises ConfigError."""
-    from p2pworld.services.record import OFFICES
+    from p2pworld.services.case_rows import OFFICES
 
     if stream not in OFFICES:
         raise ConfigError(f"{stream} is no office: one of {', '.join(OFFICES)}.")

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 from starlette.routing import Route
 
 from p2pworld.errors import LocalError
-from p2pworld.services.record import OFFICES
+from p2pworld.services.case_rows import OFFICES
 from p2pworld.services.words import ACTION_WORDS, STATE_WORDS
 from p2pworld.services.workflow import Action, State
 from p2pworld.world.text import neat

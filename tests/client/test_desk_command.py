@@ -231,7 +231,7 @@ def test_who_may_not_is_told_so(town: Town) -> None:
     stranger = Signer.from_seed(os.urandom(32))
     for who in (
         town.official("lee", "jung"),
-        town.official("park", "jongno", ends_ms=-1_000),
+        town.official("park", "jongno", ends_ms=-120_000),
         town.official("choi", "jongno", role="moderator"),
         town.official("jung", "jongno", root=stranger),
     ):

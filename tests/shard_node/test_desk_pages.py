@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from p2pworld.services.record import OFFICES
+from p2pworld.services.case_rows import OFFICES
 from p2pworld.services.workflow import Action
 from p2pworld.services.working_time import DAY_MINUTES
 from shard_node.web.desk import desk_routes
