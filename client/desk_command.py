@@ -280,6 +280,7 @@ def act(
     to_keys: tuple[str, ...],
 ) -> None:
     """Do ACTION with case ENTRY of STREAM, such as assign, ask, extend, transfer, complete."""
+    from client.filing import Proven
     from p2pworld.services.letters import Intent
     from p2pworld.services.workflow import Action
 
@@ -303,7 +304,10 @@ def act(
         said = _filled(words, template, wanted.value, letters, amount)
     intent = Intent(stream, entry, case["seen"] if seen is None else seen, wanted, amount)
     path, submission = _written(sitting, intent, official, letters, said, to)
-    finish(path, bring(submission, trust, sitting.urls, sitting.wait_s, None), sitting.language)
+    found = bring(submission, trust, sitting.urls, sitting.wait_s, None)
+    if isinstance(found, Proven):
+        sitting.ask(trust, lambda office: office.until_seen(stream, entry, intent.seen))
+    finish(path, found, sitting.language)
 
 
 @desk.command("take-over")
@@ -327,8 +331,8 @@ def away(sitting: Sitting, stream: str, days: int) -> None:
 def _each(sitting: Sitting, stream: str, assigned: str, action: str, amount: int) -> None:
     """Do this with each open case of somebody's, or of one's own; exit code 1 if one of them was not done."""
     from client.filing import Proven
-    from p2pworld.civic.reasons import words_for
     from p2pworld.services.letters import Intent
+    from p2pworld.services.reasons import words_of
 
     official, (trust, _) = sitting.official(), sitting.trust()
     whose = assigned or official.signer.public.hex()
@@ -344,7 +348,7 @@ def _each(sitting: Sitting, stream: str, assigned: str, action: str, amount: int
             click.echo(f"{number}  {action}: entry {found.receipt.index}")
         else:
             left += 1
-            why = words_for(found.reason).en if found else "nobody has proven that it is filed"
+            why = words_of(found.reason).en if found else "nobody has proven that it is filed"
             click.echo(f"{number}  {action}: {why}", err=True)
     if left:
         sys.exit(1)

@@ -51,6 +51,8 @@ __all__ = ["Letter", "Office", "Official", "Unreadable", "compose"]
 
 ASK_S: Final = 15.0
 ANSWER_BYTES_MAX: Final = 1 << 22  # a queue of a thousand cases with all that was done with them
+LOOK_S: Final = 0.2
+LOOKS_MAX: Final = 25
 REDIRECTS: Final = 3  # to the holder, which may just have changed
 
 
@@ -163,6 +165,14 @@ class Office:
             Unreadable: no node knows of it.
         """
         return await self.document(f"/api/v1/cases/{stream}/{entry}")
+
+    async def until_seen(self, stream: str, entry: int, seen: int) -> None:
+        """Returns when a node shows more than so many acts on a case, or after a few seconds: whoever acts next has
+        then seen what was done, unless nodes are slow to read the log."""
+        for _ in range(LOOKS_MAX):
+            if (await self.case(stream, entry))["seen"] > seen:
+                return
+            await trio.sleep(LOOK_S)
 
     async def leaf(self, stream: str, entry: int) -> Leaf:
         """The leaf of an entry, proven to be in the log.
