@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shard_node.services.reading import reading_routes
 from shard_node.web.desk import desk_routes
 
 if TYPE_CHECKING:
@@ -16,4 +17,7 @@ __all__ = ["service_routes"]
 
 def service_routes(host: ServiceHost) -> list[BaseRoute]:
     """The routes over one node's services."""
-    return [*desk_routes(host)]
+    return [
+        *desk_routes(host),
+        *reading_routes(host),
+    ]
