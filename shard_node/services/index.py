@@ -42,6 +42,9 @@ __all__ = ["INDEX_NAME", "ServiceIndex"]
 
 INDEX_NAME: Final = "services.sqlite"  # in a node's data directory
 READERS: Final = 3
+REST_S: Final = (
+    0.03  # between bundles, each 60 ms of a core: who reads a long log leaves half of it to the node
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -107,10 +110,6 @@ class ServiceIndex:
     async def taken(self, facility: str, begin: int, end: int) -> dict[int, Taken]:
         """The slots of a facility that begin in the minutes [begin, end) and that somebody has asked for."""
         return await self._ask(lambda reading: reading.taken(facility, begin, end, self.now_minute()))
-
-    async def booked(self, facility: str, begin: int, end: int) -> tuple[Found, ...]:
-        """The cases that have a place in such a slot."""
-        return await self._ask(lambda reading: reading.booked(facility, begin, end))
 
     async def changes(
         self, office: str = "", service: str = "", limit: int = CHANGES_MAX
@@ -227,6 +226,8 @@ class ServiceIndex:
             read = await self._write(CaseBook.take, stream, read.end, entries)
             self._sizes[stream] = read.end
             self._tell()
+            if read.end < checkpoint.size:
+                await trio.sleep(REST_S)
         if read.end == checkpoint.size and read.root() != checkpoint.root:
             log.warning("%s is another log than was read, and is read anew", stream, extra={"stream": stream})
             self.counters["another_log"] += 1

@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "Change", "Page", "Reading", "Taken", "Tally"]
 
 _MARK: Final = re.compile(r"(0|[1-9][0-9]{0,15})\.(0|[1-9][0-9]{0,9})\.(0|[1-9][0-9]{0,15})")
-TAKEN_MAX: Final = 20_000  # bookings in one answer: 62 days of 96 slots, three in each
+ENTRY_MAX: Final = 2**63 - 1  # that SQLite can be asked for
+SLOTS_MAX: Final = 20_000  # in one answer: 200 days of 96
 CHANGES_MAX: Final = 200
-_HELD: Final = ("held", "due")
-_TAKEN: Final = ("confirmed", "used", "missed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +58,13 @@ class Page:
 
 
 class Taken(NamedTuple):
-    """How a slot is asked for: seats that are somebody's, who waits, who has entered its draw."""
+    """How a slot is asked for: seats that are somebody's, who waits, who has entered its draw; and the minute in which
+    that changed last."""
 
     seats: int = 0
     waiting: int = 0
     entered: int = 0
+    changed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +115,8 @@ class Reading:
 
     def case(self, stream: str, entry: int) -> Found | None:
         """The case that this entry opened."""
+        if entry > ENTRY_MAX:
+            return None
         return next(self._cases("stream = ? AND entry = ?", [self._stream(stream), entry]), None)
 
     def cases_of(self, keys: Sequence[bytes]) -> tuple[Found, ...]:
@@ -154,23 +157,14 @@ class Reading:
 
     def taken(self, facility: str, begin: int, end: int, minute: int) -> dict[int, Taken]:
         """The slots of a facility that begin in [begin, end) and that somebody has asked for, by when they begin."""
-        found: dict[int, Taken] = {}
-        for slot, seats, waiting, entered in self._db.execute(
+        rows = self._db.execute(
             "SELECT slot, sum(standing IN ('confirmed', 'used', 'missed')"
             "   OR (standing IN ('held', 'due') AND coalesce(until, ?) > ?)),"
-            " sum(standing = 'waiting'), sum(standing = 'entered')"
+            " sum(standing = 'waiting'), sum(standing = 'entered'), max(changed)"
             " FROM cases WHERE facility = ? AND slot >= ? AND slot < ? GROUP BY slot ORDER BY slot LIMIT ?",
-            [NEVER, minute, facility, begin, end, TAKEN_MAX],
-        ):
-            found[slot] = Taken(seats, waiting, entered)
-        return found
-
-    def booked(self, facility: str, begin: int, end: int) -> tuple[Found, ...]:
-        """The cases with a place at a facility in a slot that begins in [begin, end)."""
-        marks = ", ".join("?" * len((*_HELD, *_TAKEN)))
-        there = f"facility = ? AND slot >= ? AND slot < ? AND standing IN ({marks})"
-        where = f"{there} ORDER BY slot, stream, entry LIMIT ?"
-        return tuple(self._cases(where, [facility, begin, end, *_HELD, *_TAKEN, TAKEN_MAX]))
+            [NEVER, minute, facility, begin, end, SLOTS_MAX],
+        )
+        return {slot: Taken(*counts) for slot, *counts in rows}
 
     def changes(self, office: str = "", service: str = "", limit: int = CHANGES_MAX) -> tuple[Change, ...]:
         """What happened last, the newest first; of an office, or of a service, if they are given."""

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from shard_node.services.reading import reading_routes
 from shard_node.web.desk import desk_routes
+from shard_node.web.feeds import feed_routes
+from shard_node.web.service_api import service_api_routes
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -20,4 +22,6 @@ def service_routes(host: ServiceHost) -> list[BaseRoute]:
     return [
         *desk_routes(host),
         *reading_routes(host),
+        *service_api_routes(host.index),
+        *feed_routes(host.index),
     ]
