@@ -31,6 +31,7 @@ from p2pworld.grants import grant_to_text, sign_grant
 from p2pworld.merkle.receipt import parse_receipt
 from p2pworld.services.letters import Intent, file_act, file_letter, reply_secret
 from p2pworld.services.workflow import Action
+from p2pworld.services.working_time import day_of
 from shard_node.cli import main
 from shard_node.services.folder import read
 from simulations.processes import City
@@ -63,8 +64,8 @@ class Filed:
     def until(self, state: str) -> dict[str, Any]:
         """The same, once it stands in this state."""
         path = f"/api/v1/cases/{self.number}"
-        shown = lambda: (self.town.node.ask_json(path) or {}).get("state")  # noqa: E731
-        wait_until(lambda: shown() == state, AT_MOST_S, self.town.log_tail)
+        node = self.town.node
+        wait_until(lambda: (node.ask_json(path) or {}).get("state") == state, AT_MOST_S, self.town.log_tail)
         return self.case
 
     def act(self, action: Action, amount: int = 0, text: str = "") -> int:
@@ -148,7 +149,7 @@ class Town:
         """A citizen reports a pothole in Jongno."""
         secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
         values, faults = SERVICE.check(
-            {"kind": "pothole", "place": JONGNO_PLACE, "danger": "high"}, read_day()
+            {"kind": "pothole", "place": JONGNO_PLACE, "danger": "high"}, day_of(minute())
         )
         assert not faults, faults
         public, private = SERVICE.split(values)
@@ -160,12 +161,6 @@ class Town:
             SERVICE.transaction_type, "jongno", minute(), public, private, person, offices, secrets
         )
         return Filed(self, secrets, made)
-
-
-def read_day() -> Any:
-    from p2pworld.services.working_time import day_of
-
-    return day_of(minute())
 
 
 @pytest.fixture(scope="module")
