@@ -72,6 +72,11 @@ INTERFACE_REASONS: Final[Mapping[str, Words]] = {
         "접수가 되었는지 아직 확인하고 있어요. 같은 내용을 다시 보내 주세요. 두 번 접수되지 않아요.",
         again=True,
     ),
+    "filing-lapsed": Words(
+        "This could not be filed in time. Please send it again.",
+        "제시간에 접수하지 못했어요. 다시 보내 주세요.",
+        again=True,
+    ),
     "files-none": Words("This service takes no files.", "파일을 받지 않는 서비스예요."),
     "files-not-here": Words(
         "Files cannot be taken here. Please file without them, or from your own device.",

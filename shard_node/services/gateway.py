@@ -27,7 +27,7 @@ import trio
 from p2pworld.civic.transaction import Secrets, file_transaction
 from p2pworld.crypto.keys import Signer
 from p2pworld.crypto.seal import lock, sealing_public, unlock
-from p2pworld.errors import LocalError, RemoteError
+from p2pworld.errors import LocalError, Refusal, RemoteError
 from p2pworld.limits import GATEWAY_PATIENCE_S
 from p2pworld.merkle.receipt import parse_receipt
 from p2pworld.services.open311 import NOTE
@@ -264,8 +264,7 @@ class Gateway:
 def _told_refused(reason: str) -> Told:
     if reason == LAPSED:
         return told("filing-lapsed")
-    words = SERVICE_REASONS[reason]
-    return Told(reason, words.ko, words.en)
+    return told_of_refusal(Refusal(reason, ""))
 
 
 def _follow_key(idempotency_key: str, key: bytes) -> bytes:
