@@ -14,18 +14,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final
 
 from p2pworld.geometry import to_wgs84
 from p2pworld.seoul.gu import GU
 from p2pworld.seoul.landmarks import LANDMARKS
 from p2pworld.services.form import FORMATS, FieldFault, gu_of_point, gu_slug
+from p2pworld.services.form_text import values_of_texts
 from p2pworld.services.told import Told, told, told_of_fault
 from p2pworld.world.text import neat, paragraphs_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from p2pworld.services.catalogue import Catalogue
     from p2pworld.services.declaration import Service
@@ -36,8 +36,6 @@ __all__ = [
     "NOTE",
     "Sent",
     "definition",
-    "moment",
-    "moment_text",
     "offered",
     "read_parameters",
     "service_entry",
@@ -47,14 +45,11 @@ __all__ = [
 NOTE: Final = "note"  # the sealed field for what no field of the form takes
 NOTE_MAX: Final = 4_000  # characters, which the standard allows a description
 VALUES_MAX: Final = 40  # of one parameter
-_SEOUL: Final = timezone(timedelta(hours=9))
 _PLACES: Final = (
     "point",
     "file",
 )  # formats that are no attribute: a place is lat and long, files are not taken
 _ATTRIBUTE: Final = re.compile(r"attribute\[([^\[\]]{1,80})\](?:\[\])?")
-_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,16}")
-_TRUTHS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 _ANSWERS: Final[Mapping[str, Words]] = {
     "true": {"ko": "예", "en": "Yes"},
     "false": {"ko": "아니요", "en": "No"},
@@ -174,26 +169,6 @@ def _word(words: Words, language: str) -> str:
     return words.get(language) or words.get("en", "")
 
 
-# ---- moments
-
-
-def moment(text: str) -> datetime | None:
-    """The moment that this text tells as ISO 8601 has it, in Seoul if it names no zone; None if it tells none."""
-    try:
-        read = datetime.fromisoformat(text.strip())
-    except ValueError:
-        return None
-    try:
-        return read.astimezone(_SEOUL) if read.tzinfo else read.replace(tzinfo=_SEOUL)
-    except OverflowError:  # of the year 1 or 9999
-        return None
-
-
-def moment_text(minute: int) -> str:
-    """A minute of Unix time as the standard has it, with Seoul's zone."""
-    return (datetime.fromtimestamp(0, UTC) + timedelta(minutes=minute)).astimezone(_SEOUL).isoformat()
-
-
 # ---- what a client sends
 
 
@@ -226,9 +201,7 @@ def read_parameters(pairs: Iterable[tuple[str, str]]) -> Sent:
 
 def values_of(service: Service, sent: Sent) -> tuple[dict[str, object], str, tuple[Told, ...]]:
     """The values of the form that this makes, not yet checked, the note for the office, and what is wrong already."""
-    values: dict[str, object] = {
-        code: _value(service, code, given) for code, given in sent.attributes.items()
-    }
+    values = values_of_texts(service.form, sent.attributes)
     wrong: list[Told] = []
     note: list[str] = []
     for name, value in _contact(service, sent):
@@ -250,25 +223,6 @@ def values_of(service: Service, sent: Sent) -> tuple[dict[str, object], str, tup
     if text and paragraphs_fault(text, NOTE_MAX) is not None:
         wrong.append(told("note-unsupported", str(NOTE_MAX)))
     return values, text, tuple(wrong)
-
-
-def _value(service: Service, code: str, given: Sequence[str]) -> object:
-    """What was sent for an attribute as the form's type; as it is, if it is not of that, for the form to say so."""
-    field = service.form.field(code)
-    if field is not None and field.schema["type"] == "array":
-        return list(given)
-    if len(given) > 1:
-        return list(given)
-    text = given[0].strip()
-    if field is None:
-        return text
-    if field.schema["type"] == "integer" and _WHOLE.fullmatch(text):
-        return int(text)
-    if field.schema["type"] == "boolean":
-        return _TRUTHS.get(text.lower(), text)
-    if field.format in ("date", "date-time", "slot") and (read := moment(text)) is not None:
-        return read.strftime("%Y-%m-%d" if field.format == "date" else "%Y-%m-%dT%H:%M")
-    return given[0]
 
 
 def _contact(service: Service, sent: Sent) -> Iterable[tuple[str, str]]:

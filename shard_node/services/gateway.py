@@ -19,19 +19,21 @@ import logging
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from p2pworld.civic.transaction import Secrets, file_transaction
+from p2pworld.civic.transaction import Paper, Secrets, file_transaction
 from p2pworld.crypto.keys import Signer
-from p2pworld.crypto.seal import lock, sealing_public, unlock
-from p2pworld.errors import LocalError, Refusal, RemoteError
+from p2pworld.crypto.seal import lock, sealing_public
+from p2pworld.errors import LocalError, Refusal
 from p2pworld.limits import GATEWAY_PATIENCE_S
 from p2pworld.merkle.receipt import parse_receipt
+from p2pworld.services.attachments import check_attachments
 from p2pworld.services.open311 import NOTE
-from p2pworld.services.reasons import SERVICE_REASONS
+from p2pworld.services.reasons import SERVICE_REASONS, refusal
+from p2pworld.services.reservations import offer_of, slot_fault
 from p2pworld.services.told import Told, told, told_of_fault, told_of_refusal
 from p2pworld.services.working_time import day_of
 from shard_node.services.gateway_store import GATEWAY_STORE_NAME, GatewayRow, GatewayStore
@@ -61,15 +63,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What somebody asks for: a service, the form's values as they came, and a note for the office beside the form."""
+    """What somebody asks for: a service, the form's values as they came, a note for the office beside the form, and
+    the files of its fields."""
 
     service: str
     values: Mapping[str, object]
     note: str = ""
+    files: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
 
     def content(self, idempotency_key: str) -> bytes:
         """A hash that tells a retry from another request under the same key, and nothing to whoever has no key."""
-        said = json.dumps([self.service, self.values, self.note], sort_keys=True, separators=(",", ":"))
+        files = {name: [_sha256(file).hex() for file in there] for name, there in self.files.items()}
+        said = json.dumps(
+            [self.service, self.values, self.note, files], sort_keys=True, separators=(",", ":")
+        )
         return hashlib.sha256(_CONTENT + idempotency_key.encode() + b"\n" + said.encode()).digest()
 
 
@@ -126,8 +133,19 @@ class Gateway:
         self, service: Service, values: Mapping[str, object]
     ) -> tuple[dict[str, object], tuple[Told, ...]]:
         """The values as they would be kept, and all that is wrong with them now; nothing is kept."""
-        kept, faults = service.check(values, day_of(_now_minute()))
-        return kept, tuple(map(told_of_fault, faults))
+        minute = _now_minute()
+        kept, faults = service.check(values, day_of(minute))
+        if faults or service.places is None:
+            return kept, tuple(map(told_of_fault, faults))
+        facility, slot = str(kept["facility"]), str(kept["slot"])
+        offer = offer_of(service, self._host.catalogue.facilities, facility, slot, self._host.calendar)
+        if isinstance(offer, Refusal):
+            return kept, (told_of_refusal(offer),)
+        # where somebody lives is not known here: only what nobody may
+        fault = slot_fault(offer, minute, offer.facility.gu)
+        if fault is None and service.party(kept) > offer.facility.capacity:
+            fault = refusal("too-many-people")
+        return kept, (told_of_refusal(fault),) if fault else ()
 
     async def file(self, asked: Application, idempotency_key: str) -> Filed | tuple[Told, ...]:
         """Where it stands in the log, or all that is wrong with it.
@@ -160,7 +178,10 @@ class Gateway:
             return (told("gateway-none"),)
         if not service.gateway:
             return (told("gateway-not-here"),)
-        kept, wrong = self.check(service, asked.values)
+        values, wrong = _with_files(service, asked)
+        if wrong:
+            return wrong
+        kept, wrong = self.check(service, values)
         if wrong:
             return wrong
         stream = service.stream(kept, self._host.catalogue.facilities)
@@ -187,9 +208,20 @@ class Gateway:
             )
         except LocalError:  # each text is within its bound, and all of them together are not
             return (told("sealed-too-long"),)
+        if asked.files:
+            names = await self._attach(stream, secrets.blob_key, asked.files)
+            if names is None:
+                return (told("files-not-here"),)
+            submission = replace(submission, papers=(Paper("files", b"".join(names)),))
         key = submission.filing.key
         seed = lock(_follow_key(idempotency_key, key), secrets.seed)
         return GatewayRow(name, content, service.id, stream, minute, key, seed, submission.to_bytes())
+
+    async def _attach(
+        self, stream: str, blob_key: bytes, files: Mapping[str, tuple[bytes, ...]]
+    ) -> list[bytes] | None:
+        """The names under which the stream's holder has these now, each locked with its own key; None if it has not."""
+        return None
 
     async def _bring(self, row: GatewayRow, patience_s: float) -> Filed | tuple[Told, ...]:
         """What the log answers to the request, now or before; it stays open if that is not known."""
@@ -226,16 +258,9 @@ class Gateway:
             return Filed(row.stream, row.entry, row.key)
         return _told_refused(row.refusal) if row.refusal is not None else told("filing-open")
 
-    async def opened(self, service: str, idempotency_key: str) -> tuple[Filed, bytes] | None:
-        """Where the request that came under this key stands, and the seed of the filing's key; None if it does not."""
-        row = await self._store.row(request_name(service, idempotency_key))
-        if row is None or row.entry is None:
-            return None
-        try:
-            seed = unlock(_follow_key(idempotency_key, row.key), row.seed)
-        except RemoteError as error:
-            raise StorageFailed("corrupt", "A request of the gateway's store cannot be opened.") from error
-        return Filed(row.stream, row.entry, row.key), seed
+    async def became(self, service: str, idempotency_key: str) -> Filed | Told | None:
+        """The same of the request that came under this key."""
+        return await self.standing(request_name(service, idempotency_key))
 
     # ---- by itself
 
@@ -259,6 +284,29 @@ class Gateway:
         for row in await self._store.open_rows(REFILE_MOST):
             if row.minute < _now_minute():  # whoever asked is being answered still
                 await self._bring(row, 0.0)
+
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def _with_files(service: Service, asked: Application) -> tuple[dict[str, object], tuple[Told, ...]]:
+    """The values with the hashes of the files that came for their fields, and what is wrong with those."""
+    values, wrong = dict(asked.values), list[Told]()
+    for one in service.form.fields:
+        if one.format != "file":
+            continue
+        files = asked.files.get(one.name, ())
+        values.pop(one.name, None)  # a hash without its file leads nowhere
+        if not files:
+            continue
+        assert service.attachments is not None, "a service with such a field has them"
+        fault = check_attachments(one, service.attachments, files)
+        if fault is not None:
+            wrong.append(told_of_fault(fault))
+        hashes = list(dict.fromkeys(_sha256(file).hex() for file in files))
+        values[one.name] = hashes if one.schema["type"] == "array" else hashes[0]
+    return values, tuple(wrong)
 
 
 def _told_refused(reason: str) -> Told:

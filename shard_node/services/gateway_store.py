@@ -68,7 +68,7 @@ class GatewayRow:
 class GatewayStore:
     """The rows in the file at `path`, which is made when it is first needed.
 
-    Every call raises StorageFailed when the file cannot be used; what it was to do is then not done, or not known to be.
+    Every call raises StorageFailed when the file cannot be used; what it was to do is then not done, or nobody knows.
     """
 
     def __init__(self, path: Path) -> None:

@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from p2pworld.civic.reasons import REASONS
 from p2pworld.errors import Refusal
+from p2pworld.services.form_text import moment, moment_text
 from p2pworld.services.open311 import (
     NOTE_MAX,
     definition,
-    moment,
-    moment_text,
     offered,
     read_parameters,
     service_entry,
