@@ -50,7 +50,7 @@ __all__ = [
     "CIVIC_OPEN_MAX", "CIVIC_ASKERS_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S",
     "CIVIC_WITNESSED_S", "CIVIC_YIELD_S", "CIVIC_YIELDED_S",
     "GATEWAY_PATIENCE_S", "GATEWAY_OPEN_MAX", "GATEWAY_KEPT_DAYS", "UPLOADS_AT_ONCE", "UPLOAD_S",
-    "UPLOAD_FORM_BYTES_MAX", "UPLOAD_FIELDS_MAX",
+    "UPLOAD_FORM_BYTES_MAX", "UPLOAD_FIELDS_MAX", "OPEN311_SPAN_DAYS", "OPEN311_REQUESTS_MAX", "OPEN311_IDS_MAX",
     "CIVIC_STREAMS_PER_NODE", "FILES_PER_S", "FILES_BURST", "FILES_PER_S_ADDRESS", "FILES_BURST_ADDRESS",
     "FILE_BYTES_MAX", "FILES_LONG_MAX", "FILER_WAIT_S",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
@@ -352,6 +352,9 @@ UPLOADS_AT_ONCE: Final = (
 )
 UPLOAD_S: Final = 120.0  # for a body with files to come: 50 MiB at 440 kB/s
 UPLOAD_FORM_BYTES_MAX: Final = 262_144  # all of a form but its files: 65 536 bytes sealed, escaped fourfold
+OPEN311_SPAN_DAYS: Final = 90  # of one list of requests; this and the next are the standard's
+OPEN311_REQUESTS_MAX: Final = 1_000  # 0.6 kB each
+OPEN311_IDS_MAX: Final = 100  # named at once: 100 reads of the index, 30 ms
 UPLOAD_FIELDS_MAX: Final = 256  # of 28 fields, one with 40 choices; attributes of Open311 are as many
 
 # ---- ground on its way
