@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shard_node.web.apply import apply_routes
+from shard_node.web.open311 import open311_routes
+
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
@@ -14,4 +17,7 @@ __all__ = ["service_routes"]
 
 def service_routes(host: ServiceHost) -> list[BaseRoute]:
     """The routes over one node's services."""
-    return []
+    return [
+        *apply_routes(host, host.gateway, host.offices),
+        *open311_routes(host, host.gateway, host.index),
+    ]
