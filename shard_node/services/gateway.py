@@ -50,6 +50,7 @@ __all__ = ["Application", "Filed", "Gateway", "identity_of", "reply_secret", "re
 AGAIN_S: Final = 0.5  # before what the log did not decide is brought again
 REFILE_S: Final = 15.0  # between two looks at what is open
 REFILE_MOST: Final = 64  # at one look
+READ_S: Final = 3.0  # for an answer that is there anyhow
 FORGET_S: Final = 6 * 3_600.0
 LAPSED: Final = "civic-clock"  # the log does not have it, and its minute is over
 _NAME: Final = b"p2pworld gateway request v1\n"
@@ -165,7 +166,10 @@ class Gateway:
                 return (told("busy"),)
         if row.content != content:
             return (told("idempotency-reused"),)
-        return await self._bring(row, GATEWAY_PATIENCE_S)
+        found = await self._bring(row, GATEWAY_PATIENCE_S)
+        if isinstance(found, Filed):
+            await self._until_read(found)
+        return found
 
     async def _make(
         self, asked: Application, name: bytes, content: bytes, idempotency_key: str
@@ -216,6 +220,12 @@ class Gateway:
         key = submission.filing.key
         seed = lock(_follow_key(idempotency_key, key), secrets.seed)
         return GatewayRow(name, content, service.id, stream, minute, key, seed, submission.to_bytes())
+
+    async def _until_read(self, filed: Filed) -> None:
+        """Gives this node's index a moment to read the entry, because whoever filed it asks for it at once."""
+        with trio.move_on_after(READ_S):
+            while self._host.index.size(filed.stream) <= filed.entry:
+                await self._host.index.grown()
 
     async def _attach(
         self, stream: str, blob_key: bytes, files: Mapping[str, tuple[bytes, ...]]

@@ -1,6 +1,7 @@
 """How the interfaces of services answer: JSON in UTF-8, and each refusal with its code and a sentence in two languages.
 
-    {"reason": "too-large", "sentence": "...", "ko": "...", "en": "...", "retry": false, "faults": [...]}
+    {"error": "too-large", "reason": "too-large", "sentence": "...", "ko": "...", "en": "...", "retry": false,
+     "faults": [...]}
 
 `sentence` is in the language that was asked for: by `lang`, or else by what the browser prefers, or else Korean.
 `faults` are the fields of a form that are wrong, each with the same words. A refusal that leaves a body unread says so
@@ -121,7 +122,11 @@ def declined(
     first = wrong[0]
     told = fault_document(first, language)
     del told["field"]
-    told |= {"retry": first.again, "faults": [fault_document(one, language) for one in wrong if one.field]}
+    told |= {
+        "error": first.reason,
+        "retry": first.again,
+        "faults": [fault_document(one, language) for one in wrong if one.field],
+    }
     again = {"Retry-After": str(AGAIN_S)} if first.again else {}
     headers = {"Cache-Control": "no-store"} | again | dict(headers or {})
     if unread:
