@@ -27,11 +27,32 @@ if TYPE_CHECKING:
 
     from p2pworld.civic.transaction import Leaf, Private, Sealed
 
-__all__ = ["STREAMS", "Answered", "GatewayNode", "gateway_node", "multipart"]
+__all__ = [
+    "HERE",
+    "REPORT",
+    "ROAD",
+    "STREAMS",
+    "VALUES",
+    "Answered",
+    "GatewayNode",
+    "gateway_node",
+    "multipart",
+]
 
 STREAMS = ("city", "jongno", "jung")
 HELD_S = 30.0
 BOUNDARY = "p2pworld-test-boundary"
+ROAD = "/api/v1/services/road-damage-report"
+HERE = "37.575900,126.976800"  # Gwanghwamun, in Jongno
+VALUES = {"kind": "pothole", "place": HERE, "danger": "high", "phone": "010-1234-5678"}
+REPORT = [
+    ("service_code", "road-damage"),
+    ("lat", "37.5759"),
+    ("long", "126.9768"),
+    ("attribute[kind]", "pothole"),
+    ("attribute[danger]", "high"),
+    ("description", "횡단보도 앞이 깊게 패였어요"),
+]
 
 
 @dataclass(frozen=True)

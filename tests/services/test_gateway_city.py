@@ -2,48 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
 from georeport import GeoReport
 
-from p2pworld.civic.transaction import verify_filing
+from p2pworld.civic.transaction import Secrets, file_transaction, verify_filing
 from p2pworld.civic.via import signed_by_gateway
-from tests.services.gateway_node import GatewayNode, gateway_node
+from p2pworld.crypto.keys import Signer
+from p2pworld.merkle.receipt import parse_receipt
+from shard_node.services.folder import read
+from tests.services.gateway_node import HERE, REPORT, ROAD, VALUES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-ROAD = "/api/v1/services/road-damage-report"
-HERE = "37.575900,126.976800"  # Gwanghwamun, in Jongno
-VALUES = {"kind": "pothole", "place": HERE, "danger": "high", "phone": "010-1234-5678"}
-REPORT = [
-    ("service_code", "road-damage"),
-    ("lat", "37.5759"),
-    ("long", "126.9768"),
-    ("attribute[kind]", "pothole"),
-    ("attribute[danger]", "high"),
-    ("description", "횡단보도 앞이 깊게 패였어요"),
-]
-
-
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GatewayNode]:
-    folder: Path = tmp_path_factory.mktemp("gateway")
-    with gateway_node(folder) as started:
-        yield started
-        assert started.city.end() == [], "the node had to be killed"
-
-
-@pytest.fixture
-def nothing_filed(node: GatewayNode) -> Iterator[GatewayNode]:
-    """The node, whose logs are as long afterwards as before."""
-    before = {stream: node.size(stream) for stream in ("city", "jongno", "jung")}
-    yield node
-    assert {stream: node.size(stream) for stream in before} == before
+    from tests.services.gateway_node import Answered, GatewayNode
 
 
 def file(node: GatewayNode, key: str, values: dict[str, Any] = VALUES) -> Any:
@@ -131,13 +105,13 @@ def test_an_independent_client_files_and_follows_a_request(node: GatewayNode, fo
     asked = client.get_service_definition("road-damage")["attributes"]
     asked = asked["attribute"] if format_ == "xml" else asked
     assert {one["code"] for one in asked if str(one["required"]).lower() == "true"} == {"kind", "danger"}
-    answer = requests.post(f"{node.url}/open311/v2/requests.{format_}", dict(REPORT), timeout=30)
-    assert answer.status_code == 201, answer.text
+    answer = node.post_form(f"/open311/v2/requests.{format_}", REPORT)
+    assert answer.status == 201, answer.body
     if format_ == "json":
         [made] = answer.json()
         number = made["service_request_id"]
     else:
-        number = ET.fromstring(answer.content).findtext("request/service_request_id")
+        number = ET.fromstring(answer.body).findtext("request/service_request_id")
     told = client.get_service_request(number)
     assert (told["service_request_id"], told["status"], told["service_code"]) == (
         number,
@@ -152,3 +126,145 @@ def test_an_independent_client_files_and_follows_a_request(node: GatewayNode, fo
     stream, _, entry = number.rpartition("-")
     private = {field.name: field.value for field in node.opened(stream, int(entry)).fields}
     assert private["note"] == "횡단보도 앞이 깊게 패였어요"
+
+
+@pytest.mark.parametrize("format_", ["json", "xml"])
+def test_discovery_tells_where_the_interface_is(node: GatewayNode, format_: str) -> None:
+    answer = node.get(f"/open311/discovery.{format_}")
+    assert (
+        answer.headers["content-type"]
+        == f"{'application' if format_ == 'json' else 'text'}/{format_}; charset=utf-8"
+    )
+    if format_ == "json":
+        [endpoint] = answer.json()["endpoints"]
+        assert endpoint["formats"] == ["text/xml", "application/json"]
+    else:
+        root = ET.fromstring(answer.body)
+        assert [one.text for one in root.findall("endpoints/endpoint/formats/format")] == [
+            "text/xml",
+            "application/json",
+        ]
+        endpoint = {one.tag: one.text for one in root.findall("endpoints/endpoint/*")}
+    assert endpoint["url"] == f"{node.url}/open311/v2"
+    assert endpoint["specification"] == "http://wiki.open311.org/GeoReport_v2"
+
+
+def test_requests_are_chosen_by_number_code_time_and_state(node: GatewayNode) -> None:
+    numbers = [
+        node.post_form("/open311/v2/requests.json", REPORT).json()[0]["service_request_id"] for _ in range(2)
+    ]
+
+    def chosen(**query: str) -> list[str]:
+        answer = node.get("/open311/v2/requests.json", **query)
+        assert answer.status == 200, answer.body
+        return [one["service_request_id"] for one in answer.json()]
+
+    assert chosen(service_request_id=",".join((*numbers, "jongno-999999", "nothing"))) == numbers
+    assert chosen(service_request_id=numbers[0], status="closed") == numbers[:1]  # it overrides all else
+    assert set(numbers) <= set(chosen(status="open,closed", service_code="road-damage,streetlight"))
+    assert not set(numbers) & set(chosen(status="closed"))
+    assert not set(numbers) & set(chosen(service_code="streetlight"))
+    day = node.get("/open311/v2/requests.json").json()[0]["requested_datetime"]
+    assert set(numbers) <= set(chosen(start_date=day))
+    assert not set(numbers) & set(chosen(end_date="2026-01-01T00:00:00Z"))
+    assert set(numbers) <= set(chosen(end_date=day))
+    assert (
+        node.get(f"/open311/v2/requests/{numbers[0]}.json", lang="en").json()[0]["address"]
+        == "Jongno-gu, Seoul"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "reason"),
+    [
+        ("/open311/v2/services.json?jurisdiction_id=busan", 404, "jurisdiction-unknown"),
+        ("/open311/v2/services/nothing.json", 404, "service-code-unknown"),
+        ("/open311/v2/services.html", 404, "not-found"),
+        ("/open311/v2/requests/jongno-999999.json", 404, "request-unknown"),
+        ("/open311/v2/requests/%27%20OR%201=1--.json", 404, "request-unknown"),
+        ("/open311/v2/tokens/1234.json", 404, "token-unknown"),
+        (f"/open311/v2/tokens/{'0' * 64}.json", 404, "token-unknown"),
+        ("/open311/v2/requests.json?status=broken", 400, "status-unknown"),
+        ("/open311/v2/requests.json?start_date=yesterday", 400, "time-invalid"),
+        (
+            "/open311/v2/requests.json?start_date=2026-01-01T00:00:00Z&end_date=2026-06-01T00:00:00Z",
+            400,
+            "time-span",
+        ),
+        (
+            "/open311/v2/requests.json?start_date=2026-02-01T00:00:00Z&end_date=2026-01-01T00:00:00Z",
+            400,
+            "time-span",
+        ),
+        (f"/open311/v2/requests.json?service_request_id={','.join(['a-1'] * 101)}", 400, "too-many-ids"),
+    ],
+)
+def test_errors_are_as_the_standard_has_them(node: GatewayNode, path: str, status: int, reason: str) -> None:
+    sentences = set()
+    for language in ("ko", "en"):
+        answer = node.ask("GET", path, headers={"Accept-Language": language})
+        # whoever asks for a format that there is not is told in XML, which every server of the standard has
+        told = _error(answer) if "html" in path else answer.json()[0]
+        assert (answer.status, int(told["code"]), told["reason"]) == (status, status, reason)
+        sentences.add(told["description"])
+        answer = node.ask("GET", path.replace(".json", ".xml"), headers={"Accept-Language": language})
+        assert _error(answer) == {"code": str(status), "description": told["description"], "reason": reason}
+    assert len(sentences) == 2
+
+
+def _error(answer: Answered) -> dict[str, str | None]:
+    root = ET.fromstring(answer.body)
+    assert root.tag == "errors"
+    return {one.tag: one.text for one in root.findall("error/*")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reasons"),
+    [
+        ({"service_code": None}, ["service-code-missing"]),
+        ({"service_code": "nothing"}, ["service-code-unknown"]),
+        ({"lat": None}, ["location-half"]),
+        ({"lat": None, "long": None}, ["location-missing"]),
+        ({"lat": "35.1"}, ["place-outside"]),
+        ({"attribute[kind]": "volcano"}, ["choice-unknown"]),
+        ({"attribute[danger]": None, "attribute[kind]": None}, ["field-required", "field-required"]),
+        ({"attribute[depth]": "3"}, ["field-unknown"]),
+        ({"attribute[size_cm]": "very large"}, ["field-invalid"]),
+        ({"description": "turns \u202eround"}, ["note-unsupported"]),
+        ({"media_url": "file:///etc/passwd"}, ["media-url"]),
+        ({"jurisdiction_id": "busan"}, ["jurisdiction-unknown"]),
+    ],
+)
+def test_a_report_that_cannot_be_taken_says_all_that_is_wrong(
+    nothing_filed: GatewayNode, changes: dict[str, str | None], reasons: list[str]
+) -> None:
+    pairs = [(name, value) for name, value in (dict(REPORT) | changes).items() if value is not None]
+    for language in ("ko", "en"):
+        answer = nothing_filed.post_form(f"/open311/v2/requests.json?lang={language}", pairs)
+        missing = reasons[0] in ("service-code-unknown", "jurisdiction-unknown")
+        assert answer.status == (404 if missing else 400)
+        assert [one["reason"] for one in answer.json()] == reasons
+        assert all(one["description"] for one in answer.json())
+
+
+# ---- for programs that sign themselves
+
+
+def test_what_is_prepared_can_be_signed_and_filed(node: GatewayNode) -> None:
+    made = node.post_json(f"{ROAD}/prepare", {"values": VALUES}).json()
+    secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
+    submission = file_transaction(
+        read().services[made["type"]].transaction_type,
+        made["stream"],
+        made["minute"],
+        {one["name"]: one["value"] for one in made["public"]},
+        {one["name"]: one["value"] for one in made["private"]},
+        Signer.from_seed(os.urandom(32)),
+        [bytes.fromhex(key) for key in made["offices"]],
+        secrets,
+    )
+    answer = node.ask("POST", "/civic/file", submission.to_bytes())
+    assert answer.status == 200, answer.body
+    entry = parse_receipt(answer.body).index
+    assert node.leaf("jongno", entry).filing.via == b""
+    assert {one.name for one in node.opened("jongno", entry).fields} == {"place", "phone"}
