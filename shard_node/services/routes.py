@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from shard_node.web.apply import apply_routes
 from shard_node.web.open311 import open311_routes
+from shard_node.web.openapi import openapi_routes
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -20,4 +21,5 @@ def service_routes(host: ServiceHost) -> list[BaseRoute]:
     return [
         *apply_routes(host, host.gateway, host.offices),
         *open311_routes(host, host.gateway, host.index),
+        *openapi_routes(),
     ]

@@ -110,13 +110,13 @@ def test_text_is_kept_in_one_form_and_markup_stays_what_it_is(node: GatewayNode)
     title = "'); DROP TABLE filing;-- <script>alert(1)</script> {{7*7}}"
     values = filled(read().services["complaint-suggestion"], read())
     values = {name: value for name, value in values.items() if schema[name].format != "file"}
-    values |= {"title": title, "problem": "\u1100\u1161\u1102\u1161 cafe\u0301\r\n둘째 줄"}
+    values |= {"title": title, "suggestion": "\u1100\u1161\u1102\u1161 cafe\u0301\r\n둘째 줄"}
     answer = node.post_json(f"{service}/requests", {"values": values})
     assert answer.status == 201, answer.body
     private = node.opened(answer.json()["stream"], answer.json()["entry"])
     told = {one.name: one.value for one in private.fields}
     assert told["title"] == title
-    assert told["problem"] == "가나 café\n둘째 줄"
+    assert told["suggestion"] == "가나 café\n둘째 줄"
 
 
 # ---- files
