@@ -17,7 +17,6 @@ import hashlib
 import json
 import logging
 import os
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
@@ -106,10 +105,6 @@ def identity_of(seed: bytes) -> Signer:
     return Signer.from_seed(hashlib.sha256(_IDENTITY + seed).digest())
 
 
-def _now_minute() -> int:
-    return int(time.time()) // 60
-
-
 class Gateway:
     """The gateway of one node; without a key it files nothing.
 
@@ -121,6 +116,7 @@ class Gateway:
         path = host.config.gateway_key_file
         self._signer = read_signer(path, "services.gateway_key_file") if path else None
         self._host, self._offices = host, offices
+        self._now_minute = host.index.now_minute
         self._store = GatewayStore(host.data_dir / GATEWAY_STORE_NAME)
 
     @property
@@ -134,7 +130,7 @@ class Gateway:
         self, service: Service, values: Mapping[str, object]
     ) -> tuple[dict[str, object], tuple[Told, ...]]:
         """The values as they would be kept, and all that is wrong with them now; nothing is kept."""
-        minute = _now_minute()
+        minute = self._now_minute()
         kept, faults = service.check(values, day_of(minute))
         if faults or service.places is None:
             return kept, tuple(map(told_of_fault, faults))
@@ -197,7 +193,7 @@ class Gateway:
         private["reply-key"] = sealing_public(reply_secret(secrets.seed)).hex()
         if asked.note:
             private[NOTE] = asked.note
-        minute = _now_minute()
+        minute = self._now_minute()
         try:
             submission = file_transaction(
                 service.transaction_type,
@@ -283,7 +279,7 @@ class Gateway:
                     await self._bring_all()
                     if trio.current_time() >= forget_s:
                         forget_s = trio.current_time() + FORGET_S
-                        await self._store.forget_before(_now_minute())
+                        await self._store.forget_before(self._now_minute())
                 except StorageFailed as error:
                     log.error("the gateway's store fails: %s", error, extra={"reason": error.reason})
                 await trio.sleep(REFILE_S)
@@ -292,7 +288,7 @@ class Gateway:
 
     async def _bring_all(self) -> None:
         for row in await self._store.open_rows(REFILE_MOST):
-            if row.minute < _now_minute():  # whoever asked is being answered still
+            if row.minute < self._now_minute():  # whoever asked is being answered still
                 await self._bring(row, 0.0)
 
 

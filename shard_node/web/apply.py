@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import time
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -136,7 +135,7 @@ def apply_routes(host: ServiceHost, gateway: Gateway, offices: OfficeKeys) -> li
             {
                 "type": service.id,
                 "stream": stream,
-                "minute": int(time.time()) // 60,
+                "minute": host.index.now_minute(),
                 "public": _fields(public),
                 "private": _fields(private),
                 "offices": [key.hex() for key in keys],
@@ -234,7 +233,7 @@ def _fields(values: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _due(host: ServiceHost, service: Service, kept: Mapping[str, object]) -> int | None:
-    due = Clock(int(time.time()) // 60, service.deadline.of(kept)).due(host.calendar)
+    due = Clock(host.index.now_minute(), service.deadline.of(kept)).due(host.calendar)
     return None if due == NEVER else due
 
 

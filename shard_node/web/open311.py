@@ -15,7 +15,6 @@ code beside the standard's code and description. Source: wiki.open311.org/GeoRep
 from __future__ import annotations
 
 import re
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -245,7 +244,7 @@ class _Reports:
         states = set(asked.listed("status"))
         if not states <= {"open", "closed"}:
             raise _Declined(told("status-unknown"))
-        begin, end = _span(asked)
+        begin, end = _span(asked, self._index.now_minute())
         found = await self._index.filed(
             [service.id for service in wanted],
             begin,
@@ -304,7 +303,7 @@ def _office_name(office: str, language: str) -> str:
     return office
 
 
-def _span(asked: _Asked) -> tuple[int, int]:
+def _span(asked: _Asked, now_minute: int) -> tuple[int, int]:
     """The minutes [begin, end) that are asked for: 90 days at most, the last ones if nothing is said.
 
     Raises _Declined.
@@ -319,8 +318,7 @@ def _span(asked: _Asked) -> tuple[int, int]:
     span = OPEN311_SPAN_DAYS * DAY_MINUTES
     match ends:
         case [None, None]:
-            end = int(time.time()) // 60 + 1
-            return end - span, end
+            return now_minute + 1 - span, now_minute + 1
         case [int(begin), None]:
             return begin, begin + span
         case [None, int(end)]:
