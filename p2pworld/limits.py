@@ -43,12 +43,13 @@ __all__ = [
     "WITNESS_LOGS_MAX", "WITNESS_FORKS_MAX", "POLICY_BYTES_MAX", "PINNED_BYTES_MAX",
     "VERIFY_FAULTS_MAX", "VERIFY_FILES_MAX", "VERIFY_EPOCHS_MAX", "VERIFY_AHEAD_BYTES", "VERIFY_MENTIONS_MAX",
     "CIVIC_TEXT_MAX", "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX",
-    "CIVIC_PAPER_BYTES_MAX", "CIVIC_PAPERS_MAX",
+    "CIVIC_SETTLED_MAX", "CIVIC_PAPER_BYTES_MAX", "CIVIC_PAPERS_MAX",
     "CIVIC_CLOCK_MINUTES",
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S", "CIVIC_PATIENCE_S",
     "CASE_ACTS_MAX", "DRAW_ENTRIES_MAX", "CIVIC_READ_MAX",
     "SERVICE_PAGE_MAX", "SERVICE_KEYS_MAX", "SERVICE_SLOT_DAYS_MAX", "SERVICE_LOOK_S",
     "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
+    "CLAIM_BYTES_MAX", "CLAIM_MINUTES_MAX", "WITHDRAWN_KEYS_MAX",
     "CIVIC_OPEN_MAX", "CIVIC_ASKERS_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S",
     "CIVIC_WITNESSED_S", "CIVIC_YIELD_S", "CIVIC_YIELDED_S",
     "GATEWAY_PATIENCE_S", "GATEWAY_OPEN_MAX", "GATEWAY_KEPT_DAYS", "UPLOADS_AT_ONCE", "UPLOAD_S",
@@ -307,6 +308,7 @@ CIVIC_SUBMISSION_BYTES_MAX: Final = (
 CIVIC_BATCH_MAX: Final = (
     512  # of one transaction of the store: 120 kB of leaves; from bytes to leaf 70 ms of a core
 )
+CIVIC_SETTLED_MAX: Final = 256  # leaves about what has run out in one transaction: 60 kB, 50 ms of a core
 CIVIC_QUEUE_MAX: Final = 4_096  # waiting for one stream: 1.4 s at 3 000 a second; 88 kB each at most, 360 MB
 CIVIC_RETRY_S: Final = 0.5  # before what failed (store, record, publishing) is tried again
 CIVIC_PATIENCE_S: Final = 5.0  # of failures in a row before who waits is told: ten tries
@@ -324,6 +326,17 @@ RECORDS_MAX: Final = (
 )
 RECORD_BYTES_MAX: Final = 1_024  # a log's name of 255 bytes, size, root, epoch and key: 420 bytes
 CIVIC_CLOCK_MINUTES: Final = 9  # either way: a clock that is off by ten minutes is told so
+
+# ---- who counts as one person
+CLAIM_BYTES_MAX: Final = (
+    512  # three keys, two signatures, a purpose of 80 characters, and the names of fields: 420
+)
+CLAIM_MINUTES_MAX: Final = (
+    31 * 1_440
+)  # ahead: for so long a lost device is a person, if nobody withdraws its keys
+WITHDRAWN_KEYS_MAX: Final = (
+    32_768  # of one attestor: 2 000 devices lost in a month, of 16 purposes each; 1 MB
+)
 
 # ---- filing
 # requests that a node has taken and not answered, of 0.3 kB each: two full queues; what is filed is with the holder

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from p2pworld.civic.reasons import Words
+from p2pworld.civic.reasons import REASONS, Words, words_for
 from p2pworld.errors import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FIELD_REASONS", "SERVICE_REASONS", "refusal"]
+__all__ = ["FIELD_REASONS", "SERVICE_REASONS", "is_known", "refusal", "words_of"]
 
 SERVICE_REASONS: Final[Mapping[str, Words]] = {
     # ---- a case
@@ -32,6 +32,14 @@ SERVICE_REASONS: Final[Mapping[str, Words]] = {
     "case-full": Words(
         "Too much has been done with this request already. Please file a new one.",
         "이 신청에는 더 기록할 수 없어요. 새로 신청해 주세요.",
+    ),
+    "case-unknown": Words(
+        "There is no such request here.",
+        "찾을 수 없는 신청이에요.",
+    ),
+    "office-unknown": Words(
+        "There is no such office to pass this on to.",
+        "이송할 기관을 찾을 수 없어요.",
     ),
     "forbidden": Words(
         "You are not allowed to do this.",
@@ -227,6 +235,47 @@ SERVICE_REASONS: Final[Mapping[str, Words]] = {
         "The outcome of the draw is another one.",
         "추첨 결과가 기록과 맞지 않아요.",
     ),
+    # ---- who it is
+    "claim-missing": Words(
+        "Please show first that you are one person: at an attestor, or at the office's desk.",
+        "먼저 본인 확인을 받아 주세요. 온라인이나 창구에서 할 수 있어요.",
+    ),
+    "claim-broken": Words(
+        "What was shown of who you are cannot be read. Please have it confirmed again.",
+        "본인 확인서를 읽을 수 없어요. 본인 확인을 다시 받아 주세요.",
+    ),
+    "claim-attestor": Words(
+        "Whoever confirmed who you are is not known here. Please choose another attestor.",
+        "여기에서 인정하지 않는 곳의 본인 확인이에요. 다른 확인 기관을 골라 주세요.",
+    ),
+    "claim-purpose": Words(
+        "This confirmation of who you are is for something else. Please get one for this service.",
+        "다른 용도로 받은 본인 확인이에요. 이 서비스용으로 다시 받아 주세요.",
+    ),
+    "claim-expired": Words(
+        "This confirmation of who you are has ended. Please get a new one.",
+        "본인 확인 기간이 끝났어요. 다시 확인받아 주세요.",
+    ),
+    "claim-long": Words(
+        "This confirmation of who you are would hold for too long. Please get a new one.",
+        "본인 확인의 유효 기간이 너무 길어요. 새로 확인받아 주세요.",
+    ),
+    "claim-withdrawn": Words(
+        "This confirmation was taken back because a device was reported lost. Please get a new one.",
+        "분실 신고된 기기의 본인 확인이라 쓸 수 없어요. 새로 확인받아 주세요.",
+    ),
+    "claim-signature": Words(
+        "The attestor's signature is not right. Please get a new confirmation of who you are.",
+        "확인 기관의 서명이 맞지 않아요. 본인 확인을 다시 받아 주세요.",
+    ),
+    "claim-proof": Words(
+        "This confirmation of who you are was given to another device, or for another request.",
+        "다른 기기나 다른 신청에 쓰인 본인 확인이에요. 이 기기에서 다시 신청해 주세요.",
+    ),
+    "claim-resident": Words(
+        "This service is for residents of this district only.",
+        "해당 구에 사는 분만 이용할 수 있는 서비스예요.",
+    ),
 }
 
 # what is wrong with a field; `field` is its label, `limit` the bound
@@ -283,3 +332,13 @@ FIELD_REASONS: Final[Mapping[str, Words]] = {
 def refusal(code: str) -> Refusal:
     """The refusal of this code, with its English sentence."""
     return Refusal(code, SERVICE_REASONS[code].en)
+
+
+def words_of(reason: str) -> Words:
+    """What to tell whoever filed, of any reason that the holder of a log or its clerk gives."""
+    return SERVICE_REASONS.get(reason) or words_for(reason)
+
+
+def is_known(reason: str) -> bool:
+    """Whether this is a reason that is known here, of the holder of a log or of its clerk."""
+    return reason in SERVICE_REASONS or reason in REASONS

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from p2pworld.civic.reasons import Words, words_for
-from p2pworld.services.reasons import SERVICE_REASONS
+from p2pworld.civic.reasons import Words
+from p2pworld.services.reasons import words_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -161,9 +161,5 @@ def told_of_fault(fault: FieldFault) -> Told:
 
 def told_of_refusal(refusal: Refusal) -> Told:
     """Why the log or a service declines."""
-    words = (
-        INTERFACE_REASONS.get(refusal.reason)
-        or SERVICE_REASONS.get(refusal.reason)
-        or words_for(refusal.reason)
-    )
+    words = INTERFACE_REASONS.get(refusal.reason) or words_of(refusal.reason)
     return Told(refusal.reason, words.ko, words.en, again=words.again)

@@ -12,13 +12,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 import trio
-from click.testing import CliRunner
-
 from client.walk import places_around
 from p2pworld.civic.transaction import open_sealed, parse_leaf
 from p2pworld.crypto.seal import secret_of_text
 from shard_node.civic.sqlite import SqliteCivicStore
-from shard_node.cli import main
 from simulations.processes import City
 from tests.shard_node.test_city_of_processes import wait_ready, wait_until
 
@@ -148,23 +145,20 @@ def multipart(parts: list[tuple[str, str | None, bytes]]) -> tuple[bytes, dict[s
 
 
 @contextmanager
-def gateway_node(folder: Path, declared: Path | None = None) -> Iterator[GatewayNode]:
-    """The node, holding its logs; `declared` is a folder of more services."""
-    made = CliRunner().invoke(main, ["keys", "gateway", str(folder / "gateway.key")])
-    assert made.exit_code == 0, made.output
-    key = made.output.strip()
-    more = f'[services]\ngateways = ["{key}"]\ngateway_key_file = "gateway.key"\n'
-    if declared is not None:
-        more += f"folder = {json.dumps(str(declared))}\n"
-    with City(folder, 1, places_around(), 512, more=more) as city:
+def gateway_node(folder: Path) -> Iterator[GatewayNode]:
+    """The node, holding its logs; more services may be dropped into `declared` in the folder."""
+    with City(folder, 1, places_around(), 512) as city:
         city.keep_logs(STREAMS, city.nodes)
+        (folder / "declared").mkdir()
+        node = city.nodes[0]
+        with node.config.open("a", encoding="utf-8") as config:
+            config.write('folder = "declared"\n')
         city.start()
         wait_ready(city)
-        node = city.nodes[0]
 
         def held() -> bool:
             logs = node.ask_json("/healthz").get("civic", [])
             return len(logs) == len(STREAMS) and all(log["stage"] == "idle" for log in logs)
 
         wait_until(held, HELD_S, lambda: f"{node.ask_json('/healthz')}\n{node.log_tail(30)}")
-        yield GatewayNode(city, folder, bytes.fromhex(key))
+        yield GatewayNode(city, folder, city.signer("gateway").public)
