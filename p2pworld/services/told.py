@@ -44,7 +44,6 @@ INTERFACE_REASONS: Final[Mapping[str, Words]] = {
     ),
     # ---- what is asked for there is not
     "service-unknown": Words("There is no such service.", "찾을 수 없는 서비스예요."),
-    "case-unknown": Words("There is no such request.", "찾을 수 없는 신청이에요."),
     "gateway-none": Words(
         "Nobody files for others at this node. Please file at another one, or with a key of your own.",
         "이 서버는 대신 접수해 드리지 않아요. 다른 서버를 이용하거나 본인 키로 신청해 주세요.",
@@ -53,7 +52,7 @@ INTERFACE_REASONS: Final[Mapping[str, Words]] = {
         "This service needs a signature of your own. Please file it from your own device.",
         "본인 서명이 필요한 서비스예요. 본인의 기기에서 신청해 주세요.",
     ),
-    "office-unknown": Words(
+    "office-key-unknown": Words(
         "No office's key is known here that this could be sealed for. Please try another node.",
         "내용을 잠글 담당 기관의 키를 찾을 수 없어요. 다른 서버에서 다시 시도해 주세요.",
         again=True,

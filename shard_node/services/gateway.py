@@ -187,7 +187,7 @@ class Gateway:
         stream = service.stream(kept, self._host.catalogue.facilities)
         offices = await self._offices.of(stream) if stream else ()
         if stream is None or not offices:
-            return (told("office-unknown"),)
+            return (told("office-key-unknown"),)
         public, private = service.split(kept)
         secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
         private["reply-key"] = sealing_public(reply_secret(secrets.seed)).hex()

@@ -202,7 +202,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (
             _ok({"ko": "서명할 내용", "en": "What to sign."}, ref("Prepared")),
             _no(400, "malformed"), _no(404, "service-unknown"), _no(422, "a field is wrong"),
-            _no(503, "office-unknown"),
+            _no(503, "office-key-unknown"),
         ),
         (_ID, _LANG),
         Body({JSON: ref("Values")}, _VALUES_EXAMPLE),

@@ -24,7 +24,8 @@ from starlette.routing import Route
 from p2pworld.limits import UPLOADS_AT_ONCE
 from p2pworld.services.deadlines import NEVER, Clock
 from p2pworld.services.form_text import values_of_texts
-from p2pworld.services.told import Told, told
+from p2pworld.services.reasons import refusal
+from p2pworld.services.told import Told, told, told_of_refusal
 from shard_node.execute import now
 from shard_node.services.gateway import Application, Filed
 from shard_node.storage.journal import StorageFailed
@@ -129,7 +130,7 @@ def apply_routes(host: ServiceHost, gateway: Gateway, offices: OfficeKeys) -> li
         stream = None if wrong else service.stream(kept, host.catalogue.facilities)
         keys = await offices.of(stream) if stream else ()
         if not stream or not keys:
-            return declined(wrong or [told("office-unknown")], language)
+            return declined(wrong or [told("office-key-unknown")], language)
         public, private = service.split(kept)
         return Json(
             {
@@ -170,7 +171,7 @@ def apply_routes(host: ServiceHost, gateway: Gateway, offices: OfficeKeys) -> li
             raise Unread(told("idempotency-key"))
         found = await gateway.became(service.id, idempotency_key_of(given))
         if not isinstance(found, Filed):
-            return declined([found or told("case-unknown")], language)
+            return declined([found or told_of_refusal(refusal("case-unknown"))], language)
         return Json(_place(service.id, found), headers={"Cache-Control": "no-store"})
 
     async def requests(request: Request, service: Service) -> Response:

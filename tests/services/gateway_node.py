@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 import trio
+
 from client.walk import places_around
 from p2pworld.civic.transaction import open_sealed, parse_leaf
 from p2pworld.crypto.seal import secret_of_text

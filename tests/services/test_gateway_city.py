@@ -109,9 +109,9 @@ def test_an_independent_client_files_and_follows_a_request(node: GatewayNode, fo
     assert answer.status == 201, answer.body
     if format_ == "json":
         [made] = answer.json()
-        number = made["service_request_id"]
+        number = str(made["service_request_id"])
     else:
-        number = ET.fromstring(answer.body).findtext("request/service_request_id")
+        number = ET.fromstring(answer.body).findtext("request/service_request_id") or ""
     told = client.get_service_request(number)
     assert (told["service_request_id"], told["status"], told["service_code"]) == (
         number,
