@@ -41,6 +41,7 @@ from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
     from p2pworld.services.declaration import Service
+    from shard_node.services.attaching import Attaching
     from shard_node.services.host import ServiceHost
     from shard_node.services.offices import OfficeKeys
 
@@ -112,10 +113,10 @@ class Gateway:
         ConfigError: the key cannot be read.
     """
 
-    def __init__(self, host: ServiceHost, offices: OfficeKeys) -> None:
+    def __init__(self, host: ServiceHost, offices: OfficeKeys, attaching: Attaching) -> None:
         path = host.config.gateway_key_file
         self._signer = read_signer(path, "services.gateway_key_file") if path else None
-        self._host, self._offices = host, offices
+        self._host, self._offices, self._attaching = host, offices, attaching
         self._now_minute = host.index.now_minute
         self._store = GatewayStore(host.data_dir / GATEWAY_STORE_NAME)
 
@@ -209,9 +210,10 @@ class Gateway:
         except LocalError:  # each text is within its bound, and all of them together are not
             return (told("sealed-too-long"),)
         if asked.files:
-            names = await self._attach(stream, secrets.blob_key, asked.files)
-            if names is None:
-                return (told("files-not-here"),)
+            files = dict.fromkeys(file for there in asked.files.values() for file in there)
+            names = await self._attaching.bring(stream, secrets.blob_key, files)
+            if isinstance(names, Told):
+                return (names,)
             submission = replace(submission, papers=(Paper("files", b"".join(names)),))
         key = submission.filing.key
         seed = lock(_follow_key(idempotency_key, key), secrets.seed)
@@ -222,12 +224,6 @@ class Gateway:
         with trio.move_on_after(READ_S):
             while self._host.index.size(filed.stream) <= filed.entry:
                 await self._host.index.grown()
-
-    async def _attach(
-        self, stream: str, blob_key: bytes, files: Mapping[str, tuple[bytes, ...]]
-    ) -> list[bytes] | None:
-        """The names under which the stream's holder has these now, each locked with its own key; None if it has not."""
-        return None
 
     async def _bring(self, row: GatewayRow, patience_s: float) -> Filed | tuple[Told, ...]:
         """What the log answers to the request, now or before; it stays open if that is not known."""

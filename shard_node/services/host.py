@@ -17,6 +17,7 @@ from p2pworld.services.clerk import ServiceClerk, Trusted
 from p2pworld.services.people import Attestors
 from p2pworld.services.working_time import OfficeCalendar
 from shard_node.execute import now
+from shard_node.services.attaching import Attaching
 from shard_node.services.folder import ServiceFolder
 from shard_node.services.follow import Follower, sources_of
 from shard_node.services.gateway import Gateway
@@ -103,7 +104,7 @@ class ServiceHost:
             data_dir / INDEX_NAME, lambda: self.catalogue, self.calendar, lambda: now().wall_ms // 60_000
         )
         self.offices = OfficeKeys(executor, desk)
-        self.gateway = Gateway(self, self.offices)
+        self.gateway = Gateway(self, self.offices, Attaching(executor))
         self._follower = Follower(self.index, partial(sources_of, executor, desk))
 
     @property

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import sqlite3
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -14,15 +16,16 @@ import pytest
 import trio
 
 from p2pworld.civic.relay import Answered
-from p2pworld.civic.transaction import check_submission, parse_submission
+from p2pworld.civic.transaction import check_submission, open_sealed, parse_submission
 from p2pworld.crypto.keys import Signer
-from p2pworld.crypto.seal import sealing_public, unlock
+from p2pworld.crypto.seal import sealing_public, unlock, unseal
 from p2pworld.errors import Refusal
 from p2pworld.limits import GATEWAY_KEPT_DAYS
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
 from p2pworld.merkle.receipt import Receipt
-from p2pworld.services.told import Told
+from p2pworld.services.sealed_files import opened, sealed_file
+from p2pworld.services.told import Told, told
 from p2pworld.services.working_time import OfficeCalendar
 from shard_node.services import gateway as gateway_module
 from shard_node.services import gateway_store
@@ -59,6 +62,7 @@ class Log:
     answer: Callable[[bytes], Answered | None] = lambda submission: None
     filed: list[bytes] = field(default_factory=list)
     entries: list[bytes] = field(default_factory=list)
+    files: dict[bytes, bytes] | None = None
     minute: int = 29_000_000
 
     async def file(self, submission: bytes) -> Answered:
@@ -91,8 +95,17 @@ def make(folder: Path, log: Log) -> Gateway:
         desk=log,
         index=SimpleNamespace(now_minute=lambda: log.minute, size=lambda stream: 10**9),
     )
+
+    async def bring(stream: str, blob_key: bytes, files: Iterable[bytes]) -> list[bytes] | Told:
+        if log.files is None:
+            return told("files-not-here")
+        sealed = [sealed_file(blob_key, file) for file in files]
+        log.files |= dict(sealed)
+        return [name for name, _ in sealed]
+
     known: Any = SimpleNamespace(of=offices)
-    return Gateway(host, known)
+    brought: Any = SimpleNamespace(bring=bring)
+    return Gateway(host, known, brought)
 
 
 def reasons(answer: object) -> list[str]:
@@ -218,6 +231,43 @@ async def test_files_are_known_by_their_content(tmp_path: Path, file: bytes, rea
     asked = replace(ASKED, files={"photos": (png(), file)})
     assert reasons(await make(tmp_path, log).file(asked, KEY)) == [reason]
     assert not log.filed
+
+
+async def test_files_lie_locked_at_the_holder_before_the_request_names_them(tmp_path: Path) -> None:
+    log = Log(files={})
+    asked = replace(ASKED, files={"photos": (png(), png(3), png())})
+    filed = await make(tmp_path, log).file(asked, KEY)
+    assert isinstance(filed, Filed)
+    submission = parse_submission(log.filed[0])
+    names = submission.paper("files")
+    assert names is not None
+    assert log.files is not None
+    assert {names[at : at + 32] for at in range(0, len(names), 32)} == set(log.files)
+    assert submission.sealed is not None
+    kept = {
+        one.name: one.value for one in open_sealed(submission.filing, submission.sealed, b"o" * 32).fields
+    }
+    hashes = [hashlib.sha256(file).digest() for file in (png(), png(3))]
+    assert json.loads(kept["photos"]) == [digest.hex() for digest in hashes]  # the same file once
+    blob_key = unseal(b"o" * 32, submission.sealed.wraps[0].key)
+    found = {opened(blob_key, hashes[i], locked) for i, locked in enumerate(log.files.values())}
+    assert found == {png(), png(3)}
+
+
+async def test_a_holder_without_a_place_for_files_is_told_of(tmp_path: Path) -> None:
+    log = Log()
+    asked = replace(ASKED, files={"photos": (png(),)})
+    assert reasons(await make(tmp_path, log).file(asked, KEY)) == ["files-not-here"]
+    assert not log.filed
+
+
+async def test_the_hash_of_a_file_that_did_not_come_is_not_filed(tmp_path: Path) -> None:
+    log = Log()
+    asked = replace(ASKED, values=VALUES | {"photos": ["ab" * 32]})
+    assert isinstance(await make(tmp_path, log).file(asked, KEY), Filed)
+    sealed = parse_submission(log.filed[0])
+    assert sealed.sealed is not None
+    assert "photos" not in {one.name for one in open_sealed(sealed.filing, sealed.sealed, b"o" * 32).fields}
 
 
 # ---- by itself
