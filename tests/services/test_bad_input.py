@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
-from datetime import date
+import time
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from p2pworld.civic.transaction import Paper, Secrets, file_transaction
+from p2pworld.crypto.keys import Signer
 from p2pworld.services.facility import slot_text
-from p2pworld.services.working_time import OfficeCalendar
+from p2pworld.services.people import purpose_of, show, sign_claim
+from p2pworld.services.working_time import OfficeCalendar, day_of
 from shard_node.services.folder import read
 from tests.services.gateway_node import ROAD, VALUES, multipart
 from tests.services.samples import filled
 from tests.services.test_attachments import archive, png
 
 if TYPE_CHECKING:
+    from p2pworld.civic.transaction import Submission
     from tests.services.gateway_node import GatewayNode
 
 
@@ -236,6 +243,46 @@ def test_a_slot_in_the_past(nothing_filed: GatewayNode, endpoint: str) -> None:
             assert fault["reason"] == reason
             sentences.add(fault["sentence"])
     assert len(sentences) == 4
+
+
+def booking(node: GatewayNode, facility: str, slot: str) -> Submission:
+    """A tour for somebody whom the city's attestor knows, made of what the node prepares."""
+    service = read().services["heritage-tour"]
+    values = filled(service, read()) | {"facility": facility, "slot": slot}
+    prepared = node.post_json("/api/v1/services/heritage-tour/prepare", {"values": values})
+    assert prepared.status == 200, prepared.body
+    made = prepared.json()
+    public = {one["name"]: one["value"] for one in made["public"]}
+    submission = file_transaction(
+        service.transaction_type,
+        made["stream"],
+        made["minute"],
+        public,
+        {one["name"]: one["value"] for one in made["private"]},
+        Signer.from_seed(b"p" * 32),
+        [bytes.fromhex(key) for key in made["offices"]],
+        Secrets(os.urandom(32), os.urandom(32), os.urandom(32)),
+    )
+    device, attestor = Signer.from_seed(b"d" * 32), node.city.signer("attestor")
+    purpose, until = purpose_of(service, public), made["minute"] + 60
+    claim = sign_claim(attestor, purpose, b"p" * 32, device.public, "jongno", until)
+    return replace(submission, papers=(Paper("claim", show(claim, device, submission.filing).to_bytes()),))
+
+
+def test_overlapping_bookings(node: GatewayNode) -> None:
+    slot = f"{day_of(int(time.time()) // 60) + timedelta(days=5)}T10:00"
+    first = node.ask("POST", "/civic/file", booking(node, "city-walk-gyeongbokgung", slot).to_bytes())
+    assert first.status == 200, first.body
+    size = node.size("city")
+    second = node.ask("POST", "/civic/file", booking(node, "city-walk-wall", slot).to_bytes())
+    told = second.json()
+    assert (second.status, told["reason"]) == (409, "slot-overlap")
+    assert told["ko"] == "같은 시간에 이미 예약이 있어요."
+    assert told["en"] == "You already have a booking at this time."
+    assert node.size("city") == size
+
+
+# ---- who may file, and how often
 
 
 def test_a_service_that_needs_a_signature_is_not_filed_for_others(nothing_filed: GatewayNode) -> None:

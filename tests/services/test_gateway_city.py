@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import xml.etree.ElementTree as ET
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,9 +16,13 @@ from p2pworld.crypto.keys import Signer
 from p2pworld.merkle.receipt import parse_receipt
 from shard_node.services.folder import read
 from tests.services.gateway_node import HERE, REPORT, ROAD, VALUES
+from tests.services.samples import filled
+from tests.shard_node.test_city_of_processes import wait_until
 
 if TYPE_CHECKING:
     from tests.services.gateway_node import Answered, GatewayNode
+
+WITHIN_S = 5  # what is dropped into the folder of a running node is usable
 
 
 def file(node: GatewayNode, key: str, values: dict[str, Any] = VALUES) -> Any:
@@ -269,3 +274,35 @@ def test_what_is_prepared_can_be_signed_and_filed(node: GatewayNode) -> None:
     entry = parse_receipt(answer.body).index
     assert node.leaf("jongno", entry).filing.via == b""
     assert {one.name for one in node.opened("jongno", entry).fields} == {"place", "phone"}
+
+
+# ---- a service that nobody has seen before
+
+
+def test_a_declaration_that_is_dropped_into_the_folder_is_in_every_interface(node: GatewayNode) -> None:
+    text = (
+        resources.files("p2pworld.services") / "declared/infrastructure/streetlight-report.toml"
+    ).read_text("utf-8")
+    text = text.replace('"streetlight-report"', '"tree-report"').replace(
+        'code = "streetlight"', 'code = "tree"'
+    )
+    (node.folder / "declared" / "tree.toml").write_text(text, "utf-8")
+
+    def offered() -> bool:
+        codes = [one["service_code"] for one in node.get("/open311/v2/services.json").json()]
+        return "tree" in codes
+
+    wait_until(offered, WITHIN_S, lambda: node.city.nodes[0].log_tail())
+    service = read().services["streetlight-report"]
+    values = {
+        name: value
+        for name, value in filled(service, read()).items()
+        if name in service.form.required and service.form.field(name)
+    }
+    assert node.post_json("/api/v1/services/tree-report/check", {"values": values}).json()["ok"]
+    definition = node.get("/open311/v2/services/tree.json").json()
+    assert {one["code"] for one in definition["attributes"] if one["required"]} <= set(values)
+    filed = node.post_json("/api/v1/services/tree-report/requests", {"values": values})
+    assert filed.status == 201, filed.body
+    number = f"{filed.json()['stream']}-{filed.json()['entry']}"
+    assert node.get(f"/open311/v2/requests/{number}.json").json()[0]["service_code"] == "tree"
