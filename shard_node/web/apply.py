@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.requests import Request
-    from starlette.routing import BaseRoute
 
     from p2pworld.services.declaration import Service
     from shard_node.services.gateway import Gateway
@@ -82,7 +81,7 @@ def room_of(service: Service) -> FileRoom:
     return FileRoom(fields, rules.bytes_max if rules else 0)
 
 
-def apply_routes(host: ServiceHost, gateway: Gateway, offices: OfficeKeys) -> list[BaseRoute]:
+def apply_routes(host: ServiceHost, gateway: Gateway, offices: OfficeKeys) -> list[Route]:
     """The routes over one node's gateway."""
     uploads = Uploads(UPLOADS_AT_ONCE)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl
@@ -24,7 +24,7 @@ from p2pworld.services.form import FieldFault
 from p2pworld.services.told import Told, told, told_of_fault
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
 
@@ -103,9 +103,10 @@ async def read_json(request: Request, bytes_max: int = UPLOAD_FORM_BYTES_MAX) ->
     Raises:
         Unread: it is none, too long, or does not come.
     """
-    data = b"".join([part async for part in _parts(request, bytes_max, FORM_S)])
+    data = bytearray()
+    await _take(request, bytes_max, FORM_S, data.extend)
     try:
-        value = json.loads(data)
+        value = json.loads(bytes(data))
     except (ValueError, RecursionError):
         raise Unread(told("malformed")) from None
     if not isinstance(value, dict):
@@ -121,7 +122,8 @@ async def read_form(request: Request, room: FileRoom = NO_FILES) -> Form:
     """
     kind, options = kind_of(request)
     if kind == URLENCODED:
-        data = b"".join([part async for part in _parts(request, UPLOAD_FORM_BYTES_MAX, FORM_S)])
+        data = bytearray()
+        await _take(request, UPLOAD_FORM_BYTES_MAX, FORM_S, data.extend)
         try:
             pairs = parse_qsl(
                 data.decode("utf-8"),
@@ -156,8 +158,7 @@ async def _read_multipart(request: Request, boundary: bytes, room: FileRoom) -> 
     )
     limit = room.bytes_max + UPLOAD_FORM_BYTES_MAX + _HEADERS_SPARE_BYTES
     try:
-        async for part in _parts(request, limit, UPLOAD_S):
-            parser.write(part)
+        await _take(request, limit, UPLOAD_S, parser.write)
         parser.finalize()
     except FormParserError:
         raise Unread(told("malformed")) from None
@@ -248,8 +249,8 @@ class _Sink:
         self.finished = True
 
 
-async def _parts(request: Request, bytes_max: int, within_s: float) -> AsyncIterator[bytes]:
-    """The body as it comes.
+async def _take(request: Request, bytes_max: int, within_s: float, take: Callable[[bytes], object]) -> None:
+    """Gives the body to `take` as it comes.
 
     Raises:
         Unread: it is, or would be, longer than `bytes_max`, or does not come in time.
@@ -258,22 +259,19 @@ async def _parts(request: Request, bytes_max: int, within_s: float) -> AsyncIter
     said = request.headers.get("content-length", "0")
     if not said.isdigit() or int(said) > bytes_max:
         raise Unread(too_large)
-    size, late_s = 0, trio.current_time() + within_s
-    parts = request.stream()
+    size = 0
     try:
-        while True:
-            with trio.move_on_at(late_s) as waited:
-                part = await anext(parts, None)
-            if waited.cancelled_caught:
-                raise Unread(told("too-slow"))
-            if part is None:
-                return
-            size += len(part)
-            if size > bytes_max:
-                raise Unread(too_large)
-            yield part
+        with trio.move_on_after(within_s) as waited:
+            async with aclosing(request.stream()) as parts:
+                async for part in parts:
+                    size += len(part)
+                    if size > bytes_max:
+                        raise Unread(too_large)
+                    take(part)
     except ClientDisconnect:  # gone, or silent for as long as the server waits
         raise Unread(told("too-slow")) from None
+    if waited.cancelled_caught:
+        raise Unread(told("too-slow"))
 
 
 def _size_text(size: int) -> str:

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from starlette.requests import Request
-    from starlette.routing import BaseRoute
 
     from p2pworld.services.declaration import Service
     from shard_node.services.gateway import Gateway
@@ -92,7 +91,7 @@ class _Asked(NamedTuple):
         return [value.strip() for text in texts for value in str(text).split(",") if value.strip()]
 
 
-def open311_routes(host: ServiceHost, gateway: Gateway, index: ServiceIndex) -> list[BaseRoute]:
+def open311_routes(host: ServiceHost, gateway: Gateway, index: ServiceIndex) -> list[Route]:
     """The routes over one node's services."""
     reports = _Reports(host, gateway, index)
 

@@ -249,7 +249,7 @@ a:focus-visible, pre:focus-visible { outline: 3px solid; outline-offset: 2px; }
 """
 
 
-def openapi_routes() -> list[BaseRoute]:
+def openapi_routes() -> list[Route]:
     """The description, its page and the page's style, of whatever the application serves."""
 
     async def description(request: Request) -> Response:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from p2pworld.civic.transaction import Leaf, Private, Sealed
 
 __all__ = [
+    "BOUNDARY",
     "HERE",
     "REPORT",
     "ROAD",
@@ -33,6 +34,7 @@ __all__ = [
     "VALUES",
     "Answered",
     "GatewayNode",
+    "ask",
     "gateway_node",
     "multipart",
 ]
@@ -65,6 +67,20 @@ class Answered:
         return json.loads(self.body)
 
 
+def ask(
+    url: str, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
+) -> Answered:
+    """The answer to one question."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    try:
+        connection.request(method, path, body, dict(headers or {}))
+        answer = connection.getresponse()
+        told = {name.lower(): value for name, value in answer.getheaders()}
+        return Answered(answer.status, told, answer.read())
+    finally:
+        connection.close()
+
+
 @dataclass
 class GatewayNode:
     """The node's city of one, and questions to its web face."""
@@ -80,15 +96,7 @@ class GatewayNode:
     def ask(
         self, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
     ) -> Answered:
-        """The answer to one question; what is not sent yet when the answer comes may be refused."""
-        connection = http.client.HTTPConnection(urlsplit(self.url).netloc, timeout=60)
-        try:
-            connection.request(method, path, body, dict(headers or {}))
-            answer = connection.getresponse()
-            told = {name.lower(): value for name, value in answer.getheaders()}
-            return Answered(answer.status, told, answer.read())
-        finally:
-            connection.close()
+        return ask(self.url, method, path, body, headers)
 
     def get(self, path: str, **query: str) -> Answered:
         return self.ask("GET", f"{path}?{urlencode(query)}" if query else path)
