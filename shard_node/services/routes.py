@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shard_node.web.apply import apply_routes
+from shard_node.web.feeds import feed_routes
 from shard_node.web.open311 import open311_routes
 from shard_node.web.openapi import openapi_routes
+from shard_node.web.service_api import service_api_routes
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -19,6 +21,8 @@ __all__ = ["service_routes"]
 def service_routes(host: ServiceHost) -> list[BaseRoute]:
     """The routes over one node's services."""
     return [
+        *service_api_routes(host.index),
+        *feed_routes(host.index),
         *apply_routes(host, host.gateway, host.offices),
         *open311_routes(host, host.gateway, host.index),
         *openapi_routes(),
