@@ -342,6 +342,19 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         ),
         announced=_or_null({"type": "object"}),
     ),
+    "Reading": _object(
+        "Who asks for what is sealed, and their signature over that; an official shows grants.",
+        ("grants",),
+        key=KEY,
+        minute=MINUTE,
+        sig={"type": "string", "pattern": "^[0-9a-f]{128}$"},
+        grants=TEXT,
+    ),
+    "Officials": _object(
+        "Who has acted for an office.",
+        stream=TEXT,
+        officials=listed(_object("An official.", key=KEY, minute=MINUTE, grants=listed(TEXT))),
+    ),
     "Attached": _object(
         "A locked file is kept, until then unless a filing names it.", name=KEY, bytes=COUNT, until=MINUTE
     ),

@@ -353,6 +353,31 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         (_STREAM, _ENTRY),
     ),
     Operation(
+        "post", "/civic/sealed/{stream}/{entry}", "readSealed", "log",
+        {"ko": "잠긴 내용 받기", "en": "Read what is sealed"},
+        {
+            "ko": "접수할 때 만든 키나 담당 공무원의 키로 서명해 물어보면 잠긴 그대로 받아요.",
+            "en": "For whoever signs with the key of the filing, or as an official who deals with it. "
+            "It comes as it is sealed.",
+        },
+        (
+            Answer(200, {"ko": "잠긴 내용", "en": "What is sealed."}, BINARY, BYTES),
+            _declined(400), _no(404), _declined(409), _declined(503),
+        ),
+        (_STREAM, _ENTRY),
+        Body(
+            {JSON: ref("Reading")},
+            {"key": "ab" * 32, "minute": 29_700_000, "sig": "cd" * 64},
+        ),
+    ),
+    Operation(
+        "get", "/civic/officials/{stream}", "listOfficials", "log",
+        {"ko": "처리한 공무원의 키", "en": "Who acts for an office"},
+        {"ko": "누구의 어떤 권한을 믿었는지 보여 줘요.", "en": "Whom the log's holder believed, by which grants."},
+        (_ok({"ko": "공무원", "en": "The officials."}, ref("Officials")), _no(404), _declined(503)),
+        (_STREAM,),
+    ),
+    Operation(
         "put", "/civic/attachment/{stream}/{name}", "putAttachment", "log",
         {"ko": "잠근 파일 올리기", "en": "Bring a locked file"},
         {
