@@ -21,7 +21,7 @@ from p2pworld.seoul.gu import GU
 from p2pworld.seoul.landmarks import LANDMARKS
 from p2pworld.services.form import FORMATS, FieldFault, gu_of_point, gu_slug
 from p2pworld.services.form_text import values_of_texts
-from p2pworld.services.told import Told, told, told_of_fault
+from p2pworld.services.replies import Told, told, told_of_fault
 from p2pworld.world.text import neat, paragraphs_fault
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import trio
 
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import UPLOAD_S
+from p2pworld.services.replies import Told, told
 from p2pworld.services.sealed_files import sealed_file
-from p2pworld.services.told import Told, told
 from shard_node.http_client import LOST, fetch
 
 if TYPE_CHECKING:

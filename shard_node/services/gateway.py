@@ -32,8 +32,8 @@ from p2pworld.merkle.receipt import parse_receipt
 from p2pworld.services.attachments import check_attachments
 from p2pworld.services.open311 import NOTE
 from p2pworld.services.reasons import SERVICE_REASONS, refusal
+from p2pworld.services.replies import Told, told, told_of_fault, told_of_refusal
 from p2pworld.services.reservations import offer_of, slot_fault
-from p2pworld.services.told import Told, told, told_of_fault, told_of_refusal
 from p2pworld.services.working_time import day_of
 from shard_node.services.gateway_store import GATEWAY_STORE_NAME, GatewayRow, GatewayStore
 from shard_node.services.settings import read_signer

@@ -25,7 +25,7 @@ from p2pworld.limits import UPLOADS_AT_ONCE
 from p2pworld.services.deadlines import NEVER, Clock
 from p2pworld.services.form_text import values_of_texts
 from p2pworld.services.reasons import refusal
-from p2pworld.services.told import Told, told, told_of_refusal
+from p2pworld.services.replies import Told, told, told_of_refusal
 from shard_node.execute import now
 from shard_node.services.gateway import Application, Filed
 from shard_node.storage.journal import StorageFailed

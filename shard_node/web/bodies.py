@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect
 
 from p2pworld.limits import UPLOAD_FIELDS_MAX, UPLOAD_FORM_BYTES_MAX, UPLOAD_S
 from p2pworld.services.form import FieldFault
-from p2pworld.services.told import Told, told, told_of_fault
+from p2pworld.services.replies import Told, told, told_of_fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -28,7 +28,7 @@ from p2pworld.services.declaration import CITY
 from p2pworld.services.form import gu_slug
 from p2pworld.services.form_text import moment, moment_text
 from p2pworld.services.open311 import definition, offered, read_parameters, service_entry, values_of
-from p2pworld.services.told import Told, told
+from p2pworld.services.replies import Told, told
 from p2pworld.services.words import STATE_WORDS
 from shard_node.execute import now
 from shard_node.services.gateway import Application, Filed, request_name

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from p2pworld.services.told import Told
+    from p2pworld.services.replies import Told
 
 __all__ = ["LANGUAGES", "Json", "declined", "fault_document", "language_of", "status_of"]
 

@@ -24,8 +24,8 @@ from p2pworld.limits import GATEWAY_KEPT_DAYS
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
 from p2pworld.merkle.receipt import Receipt
+from p2pworld.services.replies import Told, told
 from p2pworld.services.sealed_files import opened, sealed_file
-from p2pworld.services.told import Told, told
 from p2pworld.services.working_time import OfficeCalendar
 from shard_node.services import gateway as gateway_module
 from shard_node.services import gateway_store

@@ -22,7 +22,7 @@ from p2pworld.services.open311 import (
     values_of,
 )
 from p2pworld.services.reasons import FIELD_REASONS, SERVICE_REASONS
-from p2pworld.services.told import INTERFACE_REASONS, told, told_of_refusal
+from p2pworld.services.replies import INTERFACE_REASONS, told, told_of_refusal
 from p2pworld.services.working_time import seoul_text
 from shard_node.services.folder import read
 from shard_node.web.spark import to_json, to_xml
