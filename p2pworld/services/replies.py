@@ -1,4 +1,4 @@
-"""What an interface replies to whoever asked: a reason code and its sentence in Korean and English, wherever it comes from.
+"""What an interface replies: a reason code and its sentence in Korean and English, wherever it comes from.
 
 A refusal of the log or of a service, a field that is filled in wrong, and what the interfaces for programs decline
 themselves (`INTERFACE_REASONS`) all become one value, so that JSON, XML and pages say the same.
