@@ -85,7 +85,12 @@ from p2pworld.wire.codec import (
 )
 from p2pworld.wire.frames import BORDER_DTYPE, encode_density, encode_pose, encode_poses, encode_rows
 from p2pworld.world.walls import Walls
+from tests.vectors.cases import acts
 from tests.vectors.draws import draws
+from tests.vectors.forms import forms, points
+from tests.vectors.identity import identity
+from tests.vectors.people import people
+from tests.vectors.receipts import receipts
 
 HERE = Path(__file__).parent
 NODE_SEED, PERSON_SEED = bytes(range(32)), bytes(range(32, 64))
@@ -468,6 +473,12 @@ FILES = {
     "client": client,
     "walls": walls,
     "draw": draws,
+    "case": acts,
+    "receipt": receipts,
+    "form": forms,
+    "gu": points,
+    "people": people,
+    "identity": identity,
 }
 
 
