@@ -107,7 +107,9 @@ class _There:
         finally:
             if not whole:
                 await self.close()
-        return answer.body if answer.status == 200 else None  # else it is elsewhere by now: the map will say where
+        return (
+            answer.body if answer.status == 200 else None
+        )  # else it is elsewhere by now: the map will say where
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shard_node.web.pages import pages_routes
+
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
 
@@ -14,4 +16,4 @@ __all__ = ["service_routes"]
 
 def service_routes(host: ServiceHost) -> list[BaseRoute]:
     """The routes over one node's services."""
-    return []
+    return [*pages_routes(host)]

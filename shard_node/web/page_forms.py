@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from p2pworld.services.declaration import Person
 from p2pworld.services.facility import Allocation, slot_text
 from p2pworld.services.form import FormField
 from p2pworld.services.reservations import Offer, slot_fault
+from p2pworld.services.told import service_told
 from p2pworld.services.working_time import day_of
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ __all__ = [
     "control",
     "described",
     "first_day",
+    "form_data",
     "found",
     "haystack",
-    "service_data",
     "services_of",
     "week",
 ]
@@ -125,31 +125,11 @@ def described(field: FormField) -> tuple[int, int] | None:
     return None
 
 
-def service_data(service: Service, language: str) -> dict[str, Any]:
-    """What the script of a form needs to know, as JSON: no more than its declaration says."""
-    attachments = service.attachments
+def form_data(service: Service, catalogue: Catalogue) -> dict[str, Any]:
+    """What the script of a form works with, as JSON."""
     return {
-        "id": service.id,
-        "title": dict(service.title),
-        "schema": service.form.json_schema(language),
-        "fields": {
-            field.name: {"label": dict(field.label), "error": dict(field.error), "lines": field.lines}
-            for field in service.form.fields
-        },
-        "public": list(service.public),
-        "office": service.office.source,
-        "gateway": service.gateway,
-        "person": service.eligible.person.value,
-        "windows": [{"field": window.field, "days": window.days} for window in service.windows],
-        "allocation": service.places.allocation.value if service.places else None,
-        "attachments": {
-            "types": list(attachments.types),
-            "most": attachments.most,
-            "bytesMax": attachments.bytes_max,
-        }
-        if attachments
-        else None,
-        "verified": service.eligible.person is not Person.ANYBODY,
+        "service": service_told(service),
+        "facilities": {facility.id: facility.gu for facility in catalogue.bookable(service)},
     }
 
 

@@ -17,7 +17,7 @@ from p2pworld.services.form import gu_slug
 from p2pworld.services.words import ACTION_WORDS, STATE_WORDS
 from p2pworld.services.workflow import Action, State
 from p2pworld.services.working_time import day_of, seoul_text
-from shard_node.web.page_words import LANGUAGES, PHRASES, SPOKEN, phrase
+from shard_node.web.page_words import LANGUAGES, SPOKEN, phrase
 
 if TYPE_CHECKING:
     from datetime import date
@@ -131,8 +131,11 @@ class Speech:
         if minute >= NEVER:
             return self("due_none")
         stamp = seoul_text(minute).replace(" ", "T") + "+09:00"
-        day, clock = self.day(day_of(minute)), seoul_text(minute)[11:]
-        return Markup('<time datetime="{}">{} {}</time>').format(stamp, day, clock)
+        return Markup('<time datetime="{}">{}</time>').format(stamp, self.moment_plain(minute))
+
+    def moment_plain(self, minute: int) -> str:
+        """The same as text."""
+        return f"{self.day(day_of(minute))} {seoul_text(minute)[11:]}"
 
     def day(self, day: date) -> str:
         """A day with its weekday."""
@@ -163,7 +166,3 @@ class Speech:
             return kept
         contacts = self("keep_contact", days=contact_days) if contact_days else self("keep_contact_none")
         return Markup("{}; {}").format(kept, contacts)
-
-    def known(self, key: str) -> bool:
-        """Whether there is such a phrase."""
-        return key in PHRASES

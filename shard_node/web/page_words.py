@@ -311,6 +311,7 @@ PHRASES: Final[Mapping[str, Phrase]] = {
         "이 기기에는 이 신청의 열쇠가 없어서 공개되는 내용만 보여 드려요.",
         "This device does not have the key of this request, so only its public part is shown.",
     ),
+    "asked_until": Phrase("보완 기한", "Add it by", "補足の期限", "补充期限"),
     "letters": Phrase("주고받은 글", "Letters"),
     "booking": Phrase("예약", "Booking", "予約", "预约"),
     "booking_seat": Phrase("자리 {seat}번", "place {seat}"),

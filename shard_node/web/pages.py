@@ -14,7 +14,9 @@ shows of a request is what stands in the public record. Pages work without a scr
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -26,11 +28,16 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from p2pworld.geometry import from_5179, to_wgs84
+from p2pworld.limits import SERVICE_KEYS_MAX
 from p2pworld.seoul import GU, LANDMARKS
 from p2pworld.services.form import gu_slug
+from p2pworld.services.told import service_told, words_told
+from p2pworld.services.working_time import minute_at
 from p2pworld.world.text import neat
 from shard_node.execute import now
+from shard_node.storage.journal import StorageFailed
 from shard_node.web.page import BUILT, POLICY
+from shard_node.web.page_cases import case_shown, tables_shown
 from shard_node.web.page_forms import (
     DAYS_SHOWN,
     accepts,
@@ -38,9 +45,9 @@ from shard_node.web.page_forms import (
     control,
     described,
     first_day,
+    form_data,
     found,
     haystack,
-    service_data,
     services_of,
     week,
 )
@@ -57,9 +64,14 @@ if TYPE_CHECKING:
     from p2pworld.services.declaration import Service
     from p2pworld.services.facility import Facility
     from p2pworld.services.working_time import OfficeCalendar
+    from shard_node.services.index import ServiceIndex
+    from shard_node.services.tables import Found
 
-__all__ = ["PAGES_POLICY", "Assets", "PagesHost", "Taken", "pages_routes", "read_assets"]
+__all__ = ["PAGES_POLICY", "Assets", "PagesHost", "pages_routes", "read_assets"]
 
+STREAM: Final = re.compile(r"[a-z0-9.-]{1,80}")
+ENTRY: Final = re.compile(r"0|[1-9][0-9]{0,14}")
+KEY: Final = re.compile(r"[0-9a-f]{64}")
 TEMPLATES: Final = Path(__file__).resolve().parents[1] / "pages"
 QUERY_MAX: Final = 80
 # a filing goes to several nodes, so that none can swallow it; a form of a gateway's is sent here
@@ -70,14 +82,10 @@ HEADERS: Final = {"Cache-Control": "no-cache", "Content-Security-Policy": PAGES_
 HERE_POLICY: Final = "camera=(), geolocation=(self), microphone=()"  # a form may ask where one stands
 
 
-class Taken(Protocol):
-    """What the read side knows of slots."""
-
-    async def taken(self, facility: str, first: int, last: int) -> Mapping[int, int]: ...
-
-
 class PagesHost(Protocol):
-    """What a node brings along."""
+    """What a node brings along (`ServiceHost`)."""
+
+    index: ServiceIndex
 
     @property
     def catalogue(self) -> Catalogue: ...
@@ -106,7 +114,7 @@ def read_assets(folder: Path = BUILT) -> Assets:
 def pages_routes(host: PagesHost, assets: Assets | None = None) -> list[Route]:
     """The routes over one node."""
     pages = Pages(host, assets or read_assets())
-    routes = [Route("/services/seoul.json", pages.seoul)]
+    routes = [Route("/services/seoul.json", pages.seoul), Route("/services/words.json", pages.words)]
     for language in LANGUAGES:
         speech = Speech(language)
         for path, view in (
@@ -116,6 +124,9 @@ def pages_routes(host: PagesHost, assets: Assets | None = None) -> list[Route]:
             ("/facilities", pages.facilities),
             ("/facilities/{id}", pages.facility),
             ("/requests", pages.requests),
+            ("/requests/lines", pages.lines),
+            ("/requests/{stream}/{entry}", pages.request),
+            ("/statistics", pages.statistics),
             ("/people", pages.people),
             ("/about", pages.about),
         ):
@@ -146,6 +157,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._seoul = _seoul()
+        self._words, self._words_url = _words()
 
     def render(
         self, template: str, request: Request, t: Speech, here: str, status: int = 200, **values: Any
@@ -222,7 +234,7 @@ class Pages:
                 "types": ", ".join(each.upper() for each in attachments.types) if attachments else "",
                 "mebibytes": attachments.bytes_max >> 20 if attachments else 0,
             },
-            data=service_data(service, t.language),
+            data={**form_data(service, catalogue), "words": self._words_url},
         )
         if any(field.format == "point" for field in service.form.fields):
             answer.headers["Permissions-Policy"] = HERE_POLICY
@@ -272,18 +284,77 @@ class Pages:
         )
 
     async def _taken(self, facility: Facility, first: date) -> Mapping[int, int]:
-        return {}
+        begin, end = minute_at(first), minute_at(first + timedelta(days=DAYS_SHOWN))
+        try:
+            taken = await self._host.index.taken(facility.id, begin, end)
+        except StorageFailed:
+            return {}  # a page with times that may be gone is better than none
+        return {slot: each.seats for slot, each in taken.items()}
 
     # ---- requests, keys, help
 
     async def requests(self, request: Request, t: Speech) -> Response:
         return self.render("requests.html", request, t, "requests")
 
+    async def lines(self, request: Request, t: Speech) -> Response:
+        keys = request.query_params.getlist("key")[:SERVICE_KEYS_MAX]
+        try:
+            cases = await self._host.index.cases_of(
+                [bytes.fromhex(key) for key in keys if KEY.fullmatch(key)]
+            )
+        except StorageFailed:
+            return self.missing(request, t, "wait_index")
+        shown = [self._case(each, t) for each in cases]
+        text = self._environment.get_template("_requests.html").render(t=t, cases=shown)
+        return HTMLResponse(text, headers=HEADERS)
+
+    async def request(self, request: Request, t: Speech) -> Response:
+        stream, entry = request.path_params["stream"], request.path_params["entry"]
+        if not STREAM.fullmatch(stream) or not ENTRY.fullmatch(entry):
+            return self.missing(request, t)
+        why, status = "request_missing", 404
+        try:
+            found = await self._host.index.case(stream, int(entry))
+        except StorageFailed:
+            found, why, status = None, "wait_index", 503
+        shown = {"stream": stream, "entry": entry, "case": None, "why": why}
+        if found is None:
+            return self.render("request.html", request, t, "requests", status, **shown)
+        case = self._case(found, t)
+        return self.render(
+            "request.html",
+            request,
+            t,
+            "requests",
+            **shown | case,
+            data={
+                "case": case["case"],
+                "service": service_told(case["service"]) if case["service"] else None,
+                "words": self._words_url,
+            },
+        )
+
+    def _case(self, found: Found, t: Speech) -> dict[str, Any]:
+        return case_shown(found, self._host.catalogue, t, _minute(), self._host.calendar)
+
+    async def statistics(self, request: Request, t: Speech) -> Response:
+        why = "statistics_none"
+        try:
+            tallies = await self._host.index.statistics()
+        except StorageFailed:
+            tallies, why = (), "wait_index"
+        tables = tables_shown(tallies, self._host.catalogue, t)
+        return self.render("statistics.html", request, t, "statistics", tables=tables, why=why)
+
     async def people(self, request: Request, t: Speech) -> Response:
         return self.render("people.html", request, t, "people")
 
     async def about(self, request: Request, t: Speech) -> Response:
         return self.render("about.html", request, t, "about")
+
+    async def words(self, request: Request) -> Response:
+        headers = {"Cache-Control": "public, max-age=31536000, immutable"}
+        return Response(self._words, media_type="application/json", headers=headers)
 
     async def seoul(self, request: Request) -> Response:
         return JSONResponse(self._seoul, headers={"Cache-Control": "public, max-age=3600"})
@@ -292,6 +363,12 @@ class Pages:
 SECTOR_ORDER: Final = (
     *("city", "administration", "communication", "economy", "education", "tourism", "infrastructure"),
 )
+
+
+def _words() -> tuple[bytes, str]:
+    """Every sentence that goes with a code, and the address that names just these."""
+    text = json.dumps(words_told(), ensure_ascii=False, separators=(",", ":")).encode()
+    return text, f"/services/words.json?{hashlib.sha256(text).hexdigest()[:16]}"
 
 
 def _minute() -> int:

@@ -1,0 +1,69 @@
+/** My requests: those whose keys this browser has, as the node shows them, and those that are still on their way. */
+
+import { el } from "../ui/dom";
+import { part } from "./page";
+import type { KeptRequest, Store } from "./store";
+import { language, named, reason, say, sentences } from "./words";
+
+const KEYS_MOST = 100; // in one question
+
+export async function showRequests(store: Store): Promise<void> {
+  const place = part("requests");
+  const all = await store.requests();
+  const shown: Element[] = [];
+  const there = new Set<string>();
+  for (let i = 0; i < all.length; i += KEYS_MOST) {
+    const keys = all.slice(i, i + KEYS_MOST).map(({ key }) => ["key", key]);
+    for (const line of await linesOf(new URLSearchParams(keys))) {
+      there.add((line as HTMLElement).dataset.key ?? "");
+      shown.push(line);
+    }
+  }
+  const coming = await Promise.all(
+    all.filter(({ key }) => !there.has(key)).map((each) => onItsWay(store, each)),
+  );
+  if (all.length === 0) {
+    const none = part<HTMLTemplateElement & HTMLElement>("no-requests");
+    place.replaceChildren(none.content.cloneNode(true));
+  } else place.replaceChildren(el("ul", { class: "requests" }, ...coming, ...shown));
+  if (!store.keeps) place.prepend(el("p", { class: "notice", text: say("keepsNothing") }));
+}
+
+async function linesOf(keys: URLSearchParams): Promise<Element[]> {
+  try {
+    const answer = await fetch(`/${language}/requests/lines?${keys}`);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    return answer.ok ? [...page.querySelectorAll(".requests > li")] : [];
+  } catch {
+    return []; // no connection: what is kept here is shown all the same
+  }
+}
+
+/** A request that the node does not know yet. */
+async function onItsWay(store: Store, request: KeptRequest): Promise<HTMLElement> {
+  const { entry, stream, title, refused } = request;
+  const path =
+    entry === undefined
+      ? `/${language}/services/${request.service}`
+      : `/${language}/requests/${stream}/${entry}`;
+  const link = el("a", { text: named(title), attributes: { href: path } });
+  const card = el("li", { class: "card" }, el("h2", {}, link));
+  if (refused !== undefined) {
+    const why = reason(await sentences("/services/words.json"), refused);
+    card.append(el("p", { text: say("refused", { why }) }));
+    const away = el("button", { text: say("erase"), attributes: { type: "button" } });
+    away.addEventListener("click", () => void store.dropRequest(request.key).then(() => showRequests(store)));
+    card.append(el("p", {}, away));
+    return card;
+  }
+  const word = entry === undefined ? "pending" : "recorded";
+  card.append(
+    el("p", {}, el("span", { class: "state unsure", text: say(word) })),
+    el("p", { class: "hint", text: say(word === "pending" ? "pendingHint" : "recordedHint") }),
+  );
+  if (entry !== undefined)
+    card.append(
+      el("p", { class: "request-line" }, `${say("caseNumber")} `, el("code", { text: `${stream}/${entry}` })),
+    );
+  return card;
+}
