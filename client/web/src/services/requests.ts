@@ -6,6 +6,8 @@ import type { KeptRequest, Store } from "./store";
 import { language, named, reason, say, sentences } from "./words";
 
 const KEYS_MOST = 100; // in one question
+const LOOK_MS = 300;
+const LOOKS_MOST = 10;
 
 export async function showRequests(store: Store): Promise<void> {
   const place = part("requests");
@@ -27,6 +29,14 @@ export async function showRequests(store: Store): Promise<void> {
     place.replaceChildren(none.content.cloneNode(true));
   } else place.replaceChildren(el("ul", { class: "requests" }, ...coming, ...shown));
   if (!store.keeps) place.prepend(el("p", { class: "notice", text: say("keepsNothing") }));
+}
+
+/** Waits until this node has read of a request that was just filed, for some seconds at most. */
+export async function isListed(key: string): Promise<void> {
+  for (let i = 0; i < LOOKS_MOST; i++) {
+    if ((await linesOf(new URLSearchParams({ key }))).length > 0) return;
+    await new Promise((done) => setTimeout(done, LOOK_MS));
+  }
 }
 
 async function linesOf(keys: URLSearchParams): Promise<Element[]> {

@@ -7,6 +7,7 @@ import { guOf, seoul } from "./city";
 import { Files } from "./files";
 import { part, tell, told } from "./page";
 import { enhancePoint } from "./point";
+import { isListed } from "./requests";
 import { makeRequest, send } from "./sending";
 import { enhanceSlots } from "./slots";
 import type { KeptRequest, Store } from "./store";
@@ -127,23 +128,16 @@ class ServiceForm {
 
   // ---- filing
 
-  /** Checks again what was wrong before, without moving anybody's focus. */
+  /** Takes away what is right by now of what was told to be wrong; nothing new is told, and no focus moves. */
   private async look(): Promise<void> {
-    const wrong = [...this.form.querySelectorAll<HTMLElement>(".field.wrong")];
-    if (wrong.length === 0) return;
-    const { faults } = this.checked(await this.hashes());
-    const left = new Set(faults.map(({ field }) => field));
-    for (const box of wrong) {
-      const name = box.dataset.field as string;
-      if (left.has(name)) continue;
-      box.classList.remove("wrong");
-      part(`f-${name}-error`, box).hidden = true;
-      for (const control of box.querySelectorAll("[aria-invalid]")) control.removeAttribute("aria-invalid");
-    }
-  }
-
-  private async hashes(): Promise<Record<string, string[]>> {
-    return (await this.read()).hashes;
+    const told = new Set(
+      [...this.form.querySelectorAll<HTMLElement>(".wrong")].map(({ dataset }) => dataset.field),
+    );
+    if (told.size === 0) return;
+    const files = await this.read();
+    const { faults } = this.checked(files.hashes);
+    const left = [...faults, ...files.faults].filter(({ field }) => told.has(field));
+    if (left.length < told.size) showFaults(this.form, left, this.words);
   }
 
   private read(): ReturnType<Files["read"]> {
@@ -168,6 +162,7 @@ class ServiceForm {
       const wrong = [...faults, ...files.faults];
       showFaults(this.form, wrong, this.words);
       if (wrong.length > 0) {
+        part("errors").focus();
         tell(this.status, "");
         return;
       }
@@ -202,8 +197,7 @@ class ServiceForm {
     const outcome = await send(this.store, request);
     switch (outcome.kind) {
       case "accepted":
-        this.filed(request, outcome.index);
-        return;
+        return this.filed(request, outcome.index);
       case "refused":
         this.request = undefined;
         await this.store.dropRequest(request.key);
@@ -216,10 +210,11 @@ class ServiceForm {
     }
   }
 
-  private filed(request: KeptRequest, entry: number): void {
+  private async filed(request: KeptRequest, entry: number): Promise<void> {
     clearTimeout(this.timer);
     this.timer = 0;
     tell(this.status, say("accepted", { number: `${request.stream}/${entry}` }));
+    await isListed(request.key);
     location.assign(`/${language}/requests/${request.stream}/${entry}`);
   }
 
@@ -233,7 +228,7 @@ class ServiceForm {
   private async settled(earlier: KeptRequest): Promise<boolean> {
     const outcome = await send(this.store, earlier);
     if (outcome.kind === "refused") await this.store.dropRequest(earlier.key);
-    if (outcome.kind === "accepted") this.filed(earlier, outcome.index);
+    if (outcome.kind === "accepted") await this.filed(earlier, outcome.index);
     if (outcome.kind === "unknown") tell(this.status, say("waiting"));
     return outcome.kind === "refused";
   }

@@ -45,7 +45,7 @@ function linesOf(text: string): string[] {
   return text.split("\n").filter((line) => line.trim() !== "");
 }
 
-/** Shows what is wrong beside each field and above the form, and puts the focus there; nothing wrong clears it all. */
+/** Shows what is wrong beside each field and above the form; nothing wrong clears it all. */
 export function showFaults(form: HTMLFormElement, faults: readonly FieldFault[], words: Sentences): void {
   const told = new Map(faults.map((fault) => [fault.field, sentenceOf(fault, words, language)]));
   for (const box of form.querySelectorAll<HTMLElement>("[data-field]")) {
@@ -74,7 +74,6 @@ export function showFaults(form: HTMLFormElement, faults: readonly FieldFault[],
       return el("li", {}, link);
     }),
   );
-  if (faults.length > 0) summary.focus();
 }
 
 function focusField(form: HTMLFormElement, name: string): void {
