@@ -87,6 +87,7 @@ from p2pworld.wire.frames import BORDER_DTYPE, encode_density, encode_pose, enco
 from p2pworld.world.walls import Walls
 from tests.vectors.cases import acts
 from tests.vectors.draws import draws
+from tests.vectors.files import files
 from tests.vectors.forms import forms, points
 from tests.vectors.identity import identity
 from tests.vectors.people import people
@@ -475,6 +476,7 @@ FILES = {
     "draw": draws,
     "case": acts,
     "receipt": receipts,
+    "file": files,
     "form": forms,
     "gu": points,
     "people": people,

@@ -11,6 +11,7 @@
 import { fromHex, join, same, toHex } from "../net/bytes";
 import { type Signer, sha256, signerOfSeed, verify } from "../net/keys";
 import { canonical, type Fields, Malformed, unpack, type Value } from "../net/msgpack";
+import { bytes, list, map, text, whole } from "./plain";
 import { lock, OVERHEAD_BYTES, sealingPublic, sealWith, unlock, unseal } from "./seal";
 
 export const LEAF_VERSION = 1;
@@ -222,6 +223,11 @@ export function submissionBytes(submission: Submission): Uint8Array {
   });
 }
 
+/** What is sealed, as a store keeps it. */
+export function sealedBytes(sealed: Sealed): Uint8Array {
+  return canonical(sealedMap(sealed));
+}
+
 /** The entry of the log that this submission is, taken in this epoch. */
 export function leafBytes(submission: Pick<Submission, "filing" | "sig">, epoch: number): Uint8Array {
   return canonical({ v: LEAF_VERSION, epoch, filing: filingMap(submission.filing), sig: submission.sig });
@@ -348,37 +354,4 @@ function readFields(value: Value | undefined): Field[] {
     const { name, value: said } = map(each, ["name", "value"]);
     return { name: text(name, 1, 40), value: text(said, 0, TEXT_MAX) };
   });
-}
-
-// ---- plain values
-
-function map(value: Value | undefined, needed: readonly string[], optional: readonly string[] = []): Fields {
-  if (value === null || typeof value !== "object" || Array.isArray(value) || value instanceof Uint8Array)
-    throw new Malformed("field-type");
-  const fields = value as Fields;
-  const known = Object.keys(fields).every((name) => needed.includes(name) || optional.includes(name));
-  if (!known || needed.some((name) => fields[name] === undefined)) throw new Malformed("field-missing");
-  return fields;
-}
-
-function list(value: Value | undefined, most: number): readonly Value[] {
-  if (!Array.isArray(value) || value.length > most) throw new Malformed("field-size");
-  return value as readonly Value[];
-}
-
-function bytes(value: Value | undefined, size: number): Uint8Array {
-  if (!(value instanceof Uint8Array) || value.length !== size) throw new Malformed("field-size");
-  return value;
-}
-
-function text(value: Value | undefined, least: number, most: number): string {
-  if (typeof value !== "string") throw new Malformed("field-type");
-  const size = [...value].length;
-  if (size < least || size > most) throw new Malformed("field-size");
-  return value;
-}
-
-function whole(value: Value | undefined, most = Number.MAX_SAFE_INTEGER): number {
-  if (typeof value !== "number" || value < 0 || value > most) throw new Malformed("field-range");
-  return value;
 }
