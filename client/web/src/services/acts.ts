@@ -1,19 +1,22 @@
 /** What a citizen may do with a request: one small form for each action, which becomes an act or a letter. */
 
 import { type CaseAct, citizenOf, fileAct, fileLetter, replyKey } from "../civic/case";
-import { file, type Outcome } from "../civic/filer";
+import type { Outcome } from "../civic/filer";
 import type { Sentences } from "../civic/form";
 import { newSecrets, type Submission } from "../civic/transaction";
+import type { Request, Wallet } from "../civic/wallet";
 import { button, el, unique } from "../ui/dom";
-import { nodes, trust } from "./city";
+import { trust } from "./city";
 import { tell } from "./page";
-import type { KeptRequest, Store } from "./store";
+import { send, thisMinute } from "./sending";
 import { language, named, reason, say } from "./words";
 
 /** A case as `/api/v1/cases` tells it. */
 export interface Case {
   readonly stream: string;
   readonly entry: number;
+  readonly key: string;
+  readonly office: string;
   readonly state: string | null;
   readonly seen: number;
   readonly may: Readonly<Record<string, readonly string[]>>;
@@ -42,8 +45,8 @@ export class Acts {
   private busy = false;
 
   constructor(
-    private readonly store: Store,
-    private readonly own: KeptRequest,
+    private readonly wallet: Wallet,
+    private readonly own: Request,
     private readonly of: Case,
     private readonly words: Sentences,
     private readonly status: HTMLElement,
@@ -148,26 +151,36 @@ export class Acts {
     }
   }
 
-  /** The same act, once made, is sent again as it is: a retry is no second act. */
-  private readonly made = new Map<string, Submission>();
-
+  /** An act that was made already is sent again as it is: a retry is no second act. */
   private async sent(action: string, wish: Wish): Promise<Outcome> {
-    const known = JSON.stringify([action, wish]);
-    const keys = await trust();
-    const submission = this.made.get(known) ?? (await this.make(action, wish, keys.offices(this.of.stream)));
-    this.made.set(known, submission);
-    return file({ submission, trust: keys, urls: await nodes(), waitMs: 20_000 });
+    const shown = { action, text: wish.text, amount: wish.amount };
+    const before = (await this.wallet.acts(this.own.id)).find(
+      (act) => act.standing === "sending" && JSON.stringify(act.shown) === JSON.stringify(shown),
+    );
+    return send(this.wallet, before ?? (await this.make(action, wish, shown)));
   }
 
-  private async make(action: string, wish: Wish, offices: readonly Uint8Array[]): Promise<Submission> {
-    const { stream, entry, seen } = this.of;
+  private async make(
+    action: string,
+    wish: Wish,
+    shown: Readonly<Record<string, string | number>>,
+  ): Promise<Request> {
+    const { stream, entry, seen, office } = this.of;
     const act: CaseAct = { stream, entry, seen, action, amount: wish.amount };
-    const minute = Math.floor(Date.now() / 60_000);
+    const minute = thisMinute();
     const citizen = citizenOf(this.own.secrets);
     const secrets = newSecrets();
-    if (wish.text === "") return fileAct(act, citizen, minute, secrets.seed);
-    const readers = [...offices, replyKey(this.own.secrets).public];
-    const letter = { text: wish.text, language };
-    return fileLetter(act, letter, citizen, await this.store.identity(), readers, minute, secrets);
+    let submission: Submission;
+    if (wish.text === "") submission = await fileAct(act, citizen, minute, secrets.seed);
+    else {
+      const keys = await trust();
+      // the office that has it now, the one that keeps the record, and the person's own devices
+      const offices = [...keys.offices(office), ...(office === stream ? [] : keys.offices(stream))];
+      const readers = [...offices, replyKey(this.own.secrets).public];
+      const letter = { text: wish.text, language };
+      const { device } = await this.wallet.me(minute);
+      submission = await fileLetter(act, letter, citizen, device, readers, minute, secrets);
+    }
+    return this.wallet.begin(submission, secrets, { service: action, about: this.own.id, shown });
   }
 }

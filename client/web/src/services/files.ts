@@ -1,21 +1,25 @@
 /** Files of a form: looked at, named and taken out again before anything is sent; hashed for the filing. */
 
-import type { AttachmentRules, FieldFault, Words } from "../civic/form";
-import { toHex } from "../net/bytes";
-import { sha256 } from "../net/keys";
+import { hashOf } from "../civic/attachments";
+import { checkFiles } from "../civic/file_type";
+import type { FieldFault, Service } from "../civic/form";
 import { button, el } from "../ui/dom";
 import { part } from "./page";
 import { say } from "./words";
 
-/** What is wrong with the content of a file, if anything is: a code of the node's sentences. */
-export type Look = (bytes: Uint8Array, name: string) => string | null;
+/** What was chosen: the hashes by field, each file by its hash, and what is wrong. */
+export interface Looked {
+  readonly hashes: Readonly<Record<string, readonly string[]>>;
+  readonly files: ReadonlyMap<string, { readonly name: string; readonly data: Uint8Array }>;
+  readonly faults: readonly FieldFault[];
+}
 
 export class Files {
-  private readonly chosen = new Map<string, File[]>();
+  private readonly chosen = new Map<string, readonly File[]>();
 
   constructor(
     private readonly form: HTMLFormElement,
-    private readonly rules: AttachmentRules | null,
+    private readonly service: Service,
     private readonly changed: () => void,
   ) {
     for (const input of form.querySelectorAll<HTMLInputElement>("input[data-files]"))
@@ -32,15 +36,16 @@ export class Files {
   }
 
   /** All files, by field. */
-  get all(): Record<string, File[]> {
+  get all(): Record<string, readonly File[]> {
     return Object.fromEntries(this.chosen);
   }
 
   set(name: string, files: readonly File[]): void {
-    const unlike = files.filter(
-      (file, i) => files.findIndex((each) => each.name === file.name && each.size === file.size) === i,
+    const same = (a: File, b: File) => a.name === b.name && a.size === b.size;
+    this.chosen.set(
+      name,
+      files.filter((file, i) => files.findIndex((each) => same(each, file)) === i),
     );
-    this.chosen.set(name, unlike);
     this.show(name);
   }
 
@@ -48,18 +53,13 @@ export class Files {
     const list = part(`f-${name}-list`, this.form);
     list.replaceChildren(
       ...this.of(name).map((file) => {
-        const away = button(
-          say("erase"),
-          () => {
-            this.set(
-              name,
-              this.of(name).filter((each) => each !== file),
-            );
-            this.form.querySelector<HTMLElement>(`input[name="${name}"]`)?.focus();
-            this.changed();
-          },
-          { label: say("remove", { name: file.name }) },
-        );
+        const remove = (): void => {
+          const left = this.of(name).filter((each) => each !== file);
+          this.set(name, left);
+          this.form.querySelector<HTMLElement>(`input[name="${name}"]`)?.focus();
+          this.changed();
+        };
+        const away = button(say("erase"), remove, { label: say("remove", { name: file.name }) });
         const size = `${Math.max(1, Math.round(file.size / 1024)).toLocaleString()} KiB`;
         return el(
           "li",
@@ -72,32 +72,30 @@ export class Files {
     );
   }
 
-  /** The hash of each file by field, and what is wrong with any. */
-  async read(
-    labels: ReadonlyMap<string, Words>,
-    look: Look,
-  ): Promise<{ hashes: Record<string, string[]>; bytes: Map<string, Uint8Array>; faults: FieldFault[] }> {
+  /** Looks at the content of all files. One that is too large is not read. */
+  async look(): Promise<Looked> {
     const hashes: Record<string, string[]> = {};
-    const bytes = new Map<string, Uint8Array>();
+    const files = new Map<string, { name: string; data: Uint8Array }>();
     const faults: FieldFault[] = [];
-    const most = this.rules?.bytes_max ?? 0;
-    for (const [name, files] of this.chosen) {
-      const label = labels.get(name) ?? {};
-      hashes[name] = [];
-      for (const file of files) {
-        if (file.size > most) {
-          faults.push({ field: name, code: "file-too-large", label, limit: String(most >> 20) });
-          continue;
-        }
-        const data = new Uint8Array(await file.arrayBuffer());
-        const wrong = look(data, file.name);
-        if (wrong !== null)
-          faults.push({ field: name, code: wrong, label, limit: (this.rules?.types ?? []).join(", ") });
-        const hash = toHex(sha256(data));
-        if (!hashes[name]?.includes(hash)) hashes[name]?.push(hash);
-        bytes.set(hash, data);
+    const rules = this.service.attachments;
+    for (const [name, chosen] of this.chosen) {
+      const field = this.service.form.fields.find((each) => each.name === name);
+      if (field === undefined || rules === null) continue;
+      const large = chosen.find((file) => file.size > rules.bytes_max);
+      if (large !== undefined) {
+        const limit = String(rules.bytes_max >> 20);
+        faults.push({ field: name, code: "file-too-large", label: field.label, limit });
+        continue;
       }
+      const read = await Promise.all(chosen.map(async (file) => new Uint8Array(await file.arrayBuffer())));
+      const fault = checkFiles(field, rules, read);
+      if (fault !== null) faults.push(fault);
+      const found = read.map(hashOf);
+      found.forEach((hash, i) => {
+        files.set(hash, { name: chosen[i]?.name ?? "", data: read[i] as Uint8Array });
+      });
+      hashes[name] = [...new Set(found)];
     }
-    return { hashes, bytes, faults };
+    return { hashes, files, faults };
   }
 }

@@ -1,12 +1,13 @@
 /** The script of the citizen's pages: finds out which page this is, and makes it live. */
 
+import { openWallet } from "../civic/wallet";
 import { beginHome } from "./home";
 import { part } from "./page";
+import { showPeople } from "./people";
 import { beginRequest } from "./request";
 import { showRequests } from "./requests";
 import { sendAgain } from "./sending";
 import { beginService } from "./service";
-import { Store } from "./store";
 
 async function begin(): Promise<void> {
   const banner = part("offline");
@@ -16,24 +17,27 @@ async function begin(): Promise<void> {
   addEventListener("online", connection);
   addEventListener("offline", connection);
   connection();
-  const store = await Store.open();
+  const wallet = await openWallet();
   switch (document.body.dataset.page) {
     case "home":
       beginHome();
       break;
     case "service":
-      await beginService(store);
+      await beginService(wallet);
       break;
     case "requests":
-      await showRequests(store);
+      await showRequests(wallet);
+      break;
+    case "people":
+      await showPeople(wallet);
       break;
     case "request":
-      await beginRequest(store);
+      await beginRequest(wallet);
       break;
   }
   const listed = document.body.dataset.page === "requests";
-  await sendAgain(store, () => {
-    if (listed) void showRequests(store);
+  await sendAgain(wallet, () => {
+    if (listed) void showRequests(wallet);
   });
 }
 

@@ -4,12 +4,13 @@
  */
 
 import { openCheckpoint, parseCheckpoint, toBase64, witnessesOf } from "../civic/note";
+import { bundlePath, entryIn } from "../civic/read";
 import { checkFiled, checkInclusion, leafHash, type Proven, parseReceipt } from "../civic/receipt";
 import { parseLeaf, parseSubmission } from "../civic/transaction";
+import type { Request } from "../civic/wallet";
 import { Malformed } from "../net/msgpack";
 import { el } from "../ui/dom";
 import { trust } from "./city";
-import type { KeptRequest } from "./store";
 import { say } from "./words";
 
 const TILE_WIDTH = 256;
@@ -22,17 +23,13 @@ export async function fetchReceipt(stream: string, entry: number): Promise<Uint8
 }
 
 /** Verifies, and says what was found. */
-export async function check(
-  stream: string,
-  entry: number,
-  own: KeptRequest | undefined,
-): Promise<HTMLElement> {
+export async function check(stream: string, entry: number, own: Request | undefined): Promise<HTMLElement> {
   let receipt: Uint8Array;
   try {
     receipt = await fetchReceipt(stream, entry);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    if (own?.receipt === undefined) return el("p", { class: "notice", text: say("checkLost") });
+    if (!own?.receipt) return el("p", { class: "notice", text: say("checkLost") });
     receipt = own.receipt;
   }
   try {
@@ -54,7 +51,7 @@ export async function check(
 
 type Found = Pick<Proven, "index" | "checkpoint" | "witnesses" | "quorum">;
 
-async function ofOwn(receipt: Uint8Array, entry: number, own: KeptRequest): Promise<Found> {
+async function ofOwn(receipt: Uint8Array, entry: number, own: Request): Promise<Found> {
   const proven = await checkFiled(receipt, parseSubmission(own.submission), await trust());
   if (proven.index !== entry) throw new Malformed("receipt-index");
   return proven;
@@ -73,31 +70,10 @@ async function ofPublic(data: Uint8Array, stream: string, entry: number): Promis
   return { index: entry, checkpoint, witnesses: witnessesOf(checkpoint), quorum };
 }
 
-/** One entry of a published log (C2SP tlog-tiles): its bundle has each entry behind its length. */
 async function fetchEntry(stream: string, entry: number, size: number): Promise<Uint8Array> {
-  const bundle = Math.floor(entry / TILE_WIDTH);
-  const width = Math.min(TILE_WIDTH, size - bundle * TILE_WIDTH);
-  const answer = await fetch(
-    `/log/${stream}/tile/entries/${tilePath(bundle)}${width < TILE_WIDTH ? `.p/${width}` : ""}`,
-  );
+  const answer = await fetch(`/log/${stream}/${bundlePath(entry, size)}`);
   if (!answer.ok) throw new TypeError(`no entries: ${answer.status}`);
-  const data = new Uint8Array(await answer.arrayBuffer());
-  const view = new DataView(data.buffer);
-  let at = 0;
-  for (let i = bundle * TILE_WIDTH; at + 2 <= data.length; i++) {
-    const end = at + 2 + view.getUint16(at);
-    if (i === entry) return data.slice(at + 2, end);
-    at = end;
-  }
-  throw new Malformed("entries-short");
-}
-
-/** `x001/234`: the number of a tile in groups of three digits. */
-function tilePath(number: number): string {
-  const groups = [String(number % 1000).padStart(3, "0")];
-  for (let rest = Math.floor(number / 1000); rest > 0; rest = Math.floor(rest / 1000))
-    groups.unshift(`x${String(rest % 1000).padStart(3, "0")}`);
-  return groups.join("/");
+  return entryIn(new Uint8Array(await answer.arrayBuffer()), entry % TILE_WIDTH);
 }
 
 function told({ index, checkpoint, witnesses, quorum }: Found, own: boolean): HTMLElement {

@@ -1,10 +1,12 @@
 /** The page of one request: with its keys in this browser, what was sent, what may be done, and its letters. */
 
+import type { Request, Wallet } from "../civic/wallet";
 import { el } from "../ui/dom";
 import { Acts, type Case } from "./acts";
+import { showLetters } from "./letters";
 import { part, told } from "./page";
 import { check, fetchReceipt } from "./proving";
-import type { KeptRequest, Store } from "./store";
+import type { Shown } from "./service";
 import { named, sentences } from "./words";
 
 interface Data {
@@ -15,10 +17,10 @@ interface Data {
 const LOOK_MS = 700;
 const LOOKS_MOST = 40;
 
-export async function beginRequest(store: Store): Promise<void> {
+export async function beginRequest(wallet: Wallet): Promise<void> {
   const [, , , stream = "", number = ""] = location.pathname.split("/");
   const entry = Number(number);
-  const own = (await store.requests()).find((each) => each.stream === stream && each.entry === entry);
+  const own = await wallet.at(stream, entry);
   if (document.getElementById("data") === null) {
     if (own !== undefined) await untilKnown();
     return;
@@ -28,12 +30,13 @@ export async function beginRequest(store: Store): Promise<void> {
   part("not-mine").hidden = own !== undefined;
   if (own === undefined) return;
   showOwn(own);
+  void showLetters(stream, own);
   const words = await sentences(data.words);
   const box = part("actions");
   box.hidden = false;
   const place = box.querySelector(".acts") as HTMLElement;
   const acts = new Acts(
-    store,
+    wallet,
     own,
     data.case,
     words,
@@ -45,7 +48,7 @@ export async function beginRequest(store: Store): Promise<void> {
   else place.append(...forms);
 }
 
-function beginReceipt(stream: string, entry: number, own: KeptRequest | undefined): void {
+function beginReceipt(stream: string, entry: number, own: Request | undefined): void {
   const box = part("receipt");
   const buttons = box.querySelector<HTMLElement>(".buttons");
   if (buttons !== null) buttons.hidden = false;
@@ -67,10 +70,10 @@ async function download(
   name: string,
   stream: string,
   entry: number,
-  own: KeptRequest | undefined,
+  own: Request | undefined,
 ): Promise<void> {
   const receipt = await fetchReceipt(stream, entry).catch((error: unknown) => {
-    if (error instanceof TypeError && own?.receipt !== undefined) return own.receipt;
+    if (error instanceof TypeError && own?.receipt) return own.receipt;
     throw error;
   });
   const url = URL.createObjectURL(new Blob([Uint8Array.from(receipt)], { type: "text/plain" }));
@@ -78,13 +81,13 @@ async function download(
   URL.revokeObjectURL(url);
 }
 
-function showOwn(own: KeptRequest): void {
+function showOwn(own: Request): void {
   const box = part("own");
   box.hidden = false;
   box
     .querySelector("dl")
     ?.append(
-      ...own.own.map(({ label, text }) =>
+      ...((own.shown as Shown | null)?.own ?? []).map(({ label, text }) =>
         el("div", {}, el("dt", { text: named(label) }), el("dd", { foreign: text })),
       ),
     );

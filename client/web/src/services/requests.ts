@@ -1,34 +1,35 @@
 /** My requests: those whose keys this browser has, as the node shows them, and those that are still on their way. */
 
+import type { Request, Wallet } from "../civic/wallet";
 import { el } from "../ui/dom";
 import { part } from "./page";
-import type { KeptRequest, Store } from "./store";
+import type { Shown } from "./service";
 import { language, named, reason, say, sentences } from "./words";
 
 const KEYS_MOST = 100; // in one question
 const LOOK_MS = 300;
 const LOOKS_MOST = 10;
 
-export async function showRequests(store: Store): Promise<void> {
+export async function showRequests(wallet: Wallet): Promise<void> {
   const place = part("requests");
-  const all = await store.requests();
+  const all = await wallet.requests();
   const shown: Element[] = [];
   const there = new Set<string>();
   for (let i = 0; i < all.length; i += KEYS_MOST) {
-    const keys = all.slice(i, i + KEYS_MOST).map(({ key }) => ["key", key]);
+    const keys = all.slice(i, i + KEYS_MOST).map(({ id }) => ["key", id]);
     for (const line of await linesOf(new URLSearchParams(keys))) {
       there.add((line as HTMLElement).dataset.key ?? "");
       shown.push(line);
     }
   }
   const coming = await Promise.all(
-    all.filter(({ key }) => !there.has(key)).map((each) => onItsWay(store, each)),
+    all.filter(({ id }) => !there.has(id)).map((each) => onItsWay(wallet, each)),
   );
   if (all.length === 0) {
     const none = part<HTMLTemplateElement & HTMLElement>("no-requests");
     place.replaceChildren(none.content.cloneNode(true));
   } else place.replaceChildren(el("ul", { class: "requests" }, ...coming, ...shown));
-  if (!store.keeps) place.prepend(el("p", { class: "notice", text: say("keepsNothing") }));
+  if (!wallet.lasting) place.prepend(el("p", { class: "notice", text: say("keepsNothing") }));
 }
 
 /** Waits until this node has read of a request that was just filed, for some seconds at most. */
@@ -50,28 +51,27 @@ async function linesOf(keys: URLSearchParams): Promise<Element[]> {
 }
 
 /** A request that the node does not know yet. */
-async function onItsWay(store: Store, request: KeptRequest): Promise<HTMLElement> {
-  const { entry, stream, title, refused } = request;
+async function onItsWay(wallet: Wallet, request: Request): Promise<HTMLElement> {
+  const { entry, stream, standing, reason: code } = request;
+  const title = (request.shown as Shown | null)?.title ?? { en: request.service };
   const path =
-    entry === undefined
-      ? `/${language}/services/${request.service}`
-      : `/${language}/requests/${stream}/${entry}`;
+    entry === null ? `/${language}/services/${request.service}` : `/${language}/requests/${stream}/${entry}`;
   const link = el("a", { text: named(title), attributes: { href: path } });
   const card = el("li", { class: "card" }, el("h2", {}, link));
-  if (refused !== undefined) {
-    const why = reason(await sentences("/services/words.json"), refused);
+  if (standing === "refused") {
+    const why = reason(await sentences("/services/words.json"), code ?? "");
     card.append(el("p", { text: say("refused", { why }) }));
     const away = el("button", { text: say("erase"), attributes: { type: "button" } });
-    away.addEventListener("click", () => void store.dropRequest(request.key).then(() => showRequests(store)));
+    away.addEventListener("click", () => void wallet.forget(request.id).then(() => showRequests(wallet)));
     card.append(el("p", {}, away));
     return card;
   }
-  const word = entry === undefined ? "pending" : "recorded";
+  const word = entry === null ? "pending" : "recorded";
   card.append(
     el("p", {}, el("span", { class: "state unsure", text: say(word) })),
     el("p", { class: "hint", text: say(word === "pending" ? "pendingHint" : "recordedHint") }),
   );
-  if (entry !== undefined)
+  if (entry !== null)
     card.append(
       el("p", { class: "request-line" }, `${say("caseNumber")} `, el("code", { text: `${stream}/${entry}` })),
     );

@@ -4,117 +4,105 @@
  * or a closed window files once.
  */
 
-import { citizenOf, REPLY_KEY, replyKey } from "../civic/case";
+import { lockFile, upload } from "../civic/attachments";
+import type { Claim } from "../civic/claims";
 import { file, type Outcome } from "../civic/filer";
-import { type Service, split, type Values, type Words } from "../civic/form";
-import type { readTrust } from "../civic/receipt";
-import {
-  fileTransaction,
-  newSecrets,
-  type Paper,
-  parseSubmission,
-  submissionBytes,
-  withPapers,
-} from "../civic/transaction";
-import { toHex } from "../net/bytes";
+import type { Service, Values } from "../civic/form";
+import type { Trust } from "../civic/receipt";
+import { attachmentsOf, prepare } from "../civic/request";
+import { parseSubmission, type Secrets } from "../civic/transaction";
+import type { Plain, Request, Wallet } from "../civic/wallet";
 import { nodes, trust } from "./city";
-import type { KeptRequest, Store } from "./store";
 
-const MINUTE_MS = 60_000;
+const WAIT_MS = 20_000;
 
-export type Trust = ReturnType<typeof readTrust>;
+/** The minute that it is now. */
+export function thisMinute(): number {
+  return Math.floor(Date.now() / 60_000);
+}
 
-/** A request of these checked values, kept on this device and not yet sent. Null: no office reads the stream yet. */
-export async function makeRequest(
-  store: Store,
-  service: Service,
-  kept: Values,
-  stream: string,
-  shown: (name: string, text: string) => string,
-  papers: readonly Paper[] = [],
-): Promise<KeptRequest | null> {
-  const offices = (await trust()).offices(stream);
-  if (offices.length === 0) return null;
-  const secrets = newSecrets();
-  const fields = split(service, kept);
-  const minute = Math.floor(Date.now() / MINUTE_MS);
-  const made = await fileTransaction({
-    type: service.id,
-    stream,
-    minute,
-    public: fields.public,
-    private: [...fields.private, { name: REPLY_KEY, value: toHex(replyKey(secrets).public) }],
-    identity: await store.identity(),
-    offices,
-    secrets,
-  });
-  const labels = new Map<string, Words>(service.form.fields.map(({ name, label }) => [name, label]));
-  const request: KeptRequest = {
-    key: toHex(citizenOf(secrets).public),
-    service: service.id,
-    title: service.title as Record<string, string>,
-    stream,
-    minute,
-    secrets,
-    submission: submissionBytes(withPapers(made, papers)),
-    of: JSON.stringify(kept),
-    own: [...fields.public, ...fields.private]
-      .filter(({ value }) => value !== "")
-      .map(({ name, value }) => ({
-        label: (labels.get(name) ?? {}) as Record<string, string>,
-        text: shown(name, value),
-      })),
-  };
-  await store.keepRequest(request);
-  return request;
+/** All that a request is made of. */
+export interface Asked {
+  readonly service: Service;
+  readonly kept: Values;
+  readonly stream: string;
+  readonly trust: Trust;
+  readonly secrets: Secrets;
+  readonly claim: Claim | null;
+  /** What is attached, by its hash, and what the files are called. */
+  readonly files: ReadonlyMap<string, { readonly name: string; readonly data: Uint8Array }>;
+  readonly shown: Plain;
+}
+
+/** Why the files did not arrive. */
+export type FilesFault = { readonly reason: string; readonly said: { ko: string; en: string } } | "lost";
+
+/** Brings what is attached to the office's store; `progress` hears what part of it has left, from 0 to 1. */
+export async function bringFiles(
+  asked: Pick<Asked, "service" | "kept" | "stream" | "secrets" | "files">,
+  progress: (part: number) => void,
+): Promise<FilesFault | null> {
+  const attachments = attachmentsOf(asked.service, asked.kept, asked.secrets);
+  const sizes = [...asked.files.values()].reduce((sum, { data }) => sum + data.length, 1);
+  let before = 0;
+  for (const attachment of attachments) {
+    const data = asked.files.get(attachment.hash)?.data ?? new Uint8Array();
+    const done = await upload({
+      url: "",
+      stream: asked.stream,
+      attachment,
+      locked: lockFile(attachment, data),
+      progress: (bytes) => progress(Math.min(1, (before + bytes) / sizes)),
+    });
+    if (done.kind === "lost") return "lost";
+    if (done.kind === "refused") return done;
+    before += data.length;
+  }
+  return null;
+}
+
+/** A request of checked values, kept on this device and not yet sent. */
+export async function makeRequest(wallet: Wallet, asked: Asked): Promise<Request> {
+  const { service, secrets } = asked;
+  const minute = thisMinute();
+  const submission = await prepare({ ...asked, minute, me: await wallet.me(minute) });
+  const files = [...asked.files].map(([hash, { name }]) => ({ hash, name }));
+  return wallet.begin(submission, secrets, { service: service.id, files, shown: asked.shown });
 }
 
 const underWay = new Map<string, Promise<Outcome>>();
 
-/** Sends a request that was kept, and keeps its receipt; the same call meanwhile waits for the same answer. */
-export function send(store: Store, request: KeptRequest): Promise<Outcome> {
-  const going = underWay.get(request.key);
+/** Sends what was kept, and keeps what became of it; the same call meanwhile waits for the same answer. */
+export function send(wallet: Wallet, request: Request): Promise<Outcome> {
+  const going = underWay.get(request.id);
   if (going !== undefined) return going;
-  const sent = deliver(store, request).finally(() => underWay.delete(request.key));
-  underWay.set(request.key, sent);
+  const sent = deliver(wallet, request).finally(() => underWay.delete(request.id));
+  underWay.set(request.id, sent);
   return sent;
 }
 
-async function deliver(store: Store, request: KeptRequest): Promise<Outcome> {
+async function deliver(wallet: Wallet, request: Request): Promise<Outcome> {
   let outcome: Outcome;
   try {
-    outcome = await file({
-      submission: parseSubmission(request.submission),
-      trust: await trust(),
-      urls: await nodes(),
-      waitMs: 20_000,
-    });
+    const submission = parseSubmission(request.submission);
+    outcome = await file({ submission, trust: await trust(), urls: await nodes(), waitMs: WAIT_MS });
   } catch (error) {
     if (error instanceof TypeError) return { kind: "unknown" }; // no connection
     throw error;
   }
-  if (outcome.kind === "accepted")
-    await settle(store, { ...request, entry: outcome.index, receipt: outcome.receipt });
-  else if (outcome.kind === "refused") await store.keepRequest({ ...request, refused: outcome.reason });
+  await wallet.settle(request.id, outcome);
+  if (outcome.kind === "accepted" && (await wallet.draft(request.service))?.request === request.id)
+    await wallet.dropDraft(request.service); // it has served
   return outcome;
 }
 
-/** Keeps a request that is in the record; the draft that it was made of has served. */
-async function settle(store: Store, request: KeptRequest): Promise<void> {
-  await store.keepRequest(request);
-  const draft = await store.draft(request.service);
-  if (draft?.request === request.key) await store.dropDraft(request.service);
-}
-
 /** Sends again what is not known to be filed, now and whenever there is a connection again. */
-export async function sendAgain(
-  store: Store,
-  done: (request: KeptRequest, outcome: Outcome) => void,
-): Promise<void> {
+export async function sendAgain(wallet: Wallet, done: () => void): Promise<void> {
   const again = async (): Promise<void> => {
-    for (const request of await store.requests())
-      if (request.entry === undefined && request.refused === undefined)
-        done(request, await send(store, request));
+    for (const request of await wallet.unsettled()) {
+      await send(wallet, request);
+      done();
+    }
   };
   addEventListener("online", () => void again());
   await again();

@@ -85,6 +85,9 @@ function focusField(form: HTMLFormElement, name: string): void {
 
 // ---- drafts
 
+/** What stands in the controls, by name. */
+export type Texts = Readonly<Record<string, readonly string[]>>;
+
 /** The texts of all controls, as they stand. */
 export function readTexts(form: HTMLFormElement): Record<string, string[]> {
   const texts: Record<string, string[]> = {};
@@ -94,7 +97,7 @@ export function readTexts(form: HTMLFormElement): Record<string, string[]> {
 }
 
 /** Puts texts back into the controls; those that are not mentioned stay as they are. */
-export function writeTexts(form: HTMLFormElement, texts: Readonly<Record<string, readonly string[]>>): void {
+export function writeTexts(form: HTMLFormElement, texts: Texts): void {
   for (const [name, values] of Object.entries(texts))
     for (const control of form.querySelectorAll(`[name="${CSS.escape(name)}"]`)) {
       if (control instanceof HTMLInputElement && (control.type === "checkbox" || control.type === "radio"))
