@@ -27,17 +27,19 @@ if TYPE_CHECKING:
     from p2pworld.services.record import Shown
     from p2pworld.services.working_time import OfficeCalendar
     from p2pworld.world.places import Words
-    from shard_node.services.queries import Page, Tally
+    from shard_node.services.queries import Change, Page, Tally
     from shard_node.services.tables import Found
 
 __all__ = [
     "LANGUAGES",
     "case_document",
+    "change_document",
     "facility_document",
     "page_document",
     "service_document",
     "services_document",
     "slots_document",
+    "statistics_document",
     "tally_document",
     "words_in",
 ]
@@ -287,4 +289,26 @@ def tally_document(tally: Tally) -> dict[str, Any]:
         "withdrawn": tally.withdrawn,
         "open": tally.open,
         "standing": tally.standing,
+    }
+
+
+def statistics_document(tallies: Iterable[Tally], minute: int) -> dict[str, Any]:
+    """All lines, and their sums."""
+    lines = [tally_document(tally) for tally in tallies]
+    counts = ("filed", "kept", "missed", "withdrawn", "open", "standing")
+    total = {name: sum(line[name] for line in lines) for name in counts}
+    return {"minute": minute, "total": total, "tallies": lines}
+
+
+def change_document(change: Change) -> dict[str, Any]:
+    """Something that happened: what was done with which case, and the state after it."""
+    return {
+        "stream": change.stream,
+        "entry": change.entry,
+        "case": f"{change.stream}/{change.about}",
+        "service": change.service,
+        "office": change.office,
+        "minute": change.minute,
+        "action": change.action.value if change.action else None,
+        "state": change.state.value if change.state else None,
     }

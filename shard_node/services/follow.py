@@ -166,7 +166,7 @@ class Follower:
             await self._open()
             async with trio.open_nursery() as nursery:
                 while True:
-                    for place in {_place_of(source) for source in self._sources().values()} - self._running:
+                    for place in {place for place, _ in self._placed().values()} - self._running:
                         self._running.add(place)
                         nursery.start_soon(self._follow, place)
                     with self._told("declarations"):
@@ -187,13 +187,21 @@ class Follower:
         """The logs that are read at one place, for as long as there are any."""
         there = _Here() if place is None else _There(place, self._tls)
         try:
-            while mine := {name: one for name, one in self._sources().items() if _place_of(one) == place}:
+            while mine := {name: at[1] for name, at in self._placed().items() if at[0] == place}:
                 for stream, source in mine.items():
                     await self._look(stream, partial(there.read, source))
                 await trio.sleep(SERVICE_LOOK_S)
         finally:
             self._running.discard(place)
             await there.close()
+
+    def _placed(self) -> dict[str, tuple[Endpoint | None, Source]]:
+        """Each log with the place where it is read; one without an address is told of."""
+        found = {}
+        for stream, source in self._sources().items():
+            with self._told(f"the address of {stream}"):
+                found[stream] = _place_of(source), source
+        return found
 
     async def _look(self, stream: str, read: Read) -> None:
         """One look at one log."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shard_node.web.feeds import feed_routes
 from shard_node.web.pages import pages_routes
+from shard_node.web.service_api import service_api_routes
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -16,4 +18,8 @@ __all__ = ["service_routes"]
 
 def service_routes(host: ServiceHost) -> list[BaseRoute]:
     """The routes over one node's services."""
-    return [*pages_routes(host)]
+    return [
+        *service_api_routes(host.index),
+        *feed_routes(host.index),
+        *pages_routes(host),
+    ]
