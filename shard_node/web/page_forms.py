@@ -230,7 +230,7 @@ def week(
 
 
 def _slot(facility: Facility, service: Service | None, slot: Slot, minute: int, taken: int) -> SlotShown:
-    value, ends = slot_text(slot.begin), slot_text(slot.end)[11:]
+    value, ends = slot_text(slot.begin), slot_text(slot.end)[11:].replace("00:00", "24:00")
     left = max(0, facility.seats - taken)
     if service is None or service.places is None:
         word, is_open = ("slot_past", False) if slot.begin <= minute else ("slot_free", False)

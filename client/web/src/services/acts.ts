@@ -8,7 +8,7 @@ import type { Request, Wallet } from "../civic/wallet";
 import { button, el, unique } from "../ui/dom";
 import { trust } from "./city";
 import { tell } from "./page";
-import { send, thisMinute } from "./sending";
+import { myself, send, thisMinute } from "./sending";
 import { language, named, reason, say } from "./words";
 
 /** A case as `/api/v1/cases` tells it. */
@@ -178,7 +178,7 @@ export class Acts {
       const offices = [...keys.offices(office), ...(office === stream ? [] : keys.offices(stream))];
       const readers = [...offices, replyKey(this.own.secrets).public];
       const letter = { text: wish.text, language };
-      const { device } = await this.wallet.me(minute);
+      const { device } = await myself(this.wallet);
       submission = await fileLetter(act, letter, citizen, device, readers, minute, secrets);
     }
     return this.wallet.begin(submission, secrets, { service: action, about: this.own.id, shown });

@@ -3,7 +3,7 @@
 import { citizenOf, replyKey } from "../civic/case";
 import { NotTold, readLeaf, readSealed } from "../civic/read";
 import { openSealed } from "../civic/transaction";
-import type { Request } from "../civic/wallet";
+import type { Request, Wallet } from "../civic/wallet";
 import { Malformed } from "../net/msgpack";
 import { el } from "../ui/dom";
 import { trust } from "./city";
@@ -11,12 +11,18 @@ import { thisMinute } from "./sending";
 import { say } from "./words";
 
 /** Puts the text of each letter where the page has a place for it. */
-export async function showLetters(stream: string, own: Request): Promise<void> {
+export async function showLetters(wallet: Wallet, stream: string, own: Request): Promise<void> {
   const places = [...document.querySelectorAll<HTMLElement>("[data-letter]")];
+  const mine = new Map((await wallet.acts(own.id)).map((act) => [act.entry, act]));
   if (places.length === 0) return;
   const keys = await trust();
   for (const place of places) {
     const entry = Number(place.dataset.letter);
+    const said = (mine.get(entry)?.shown as { text?: string } | undefined)?.text;
+    if (said !== undefined) {
+      place.append(el("p", { foreign: said })); // written here
+      continue;
+    }
     try {
       const { filing } = await readLeaf("", stream, entry, keys);
       const sealed = await readSealed("", stream, entry, citizenOf(own.secrets), thisMinute());

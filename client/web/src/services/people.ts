@@ -6,14 +6,14 @@ import { toHex } from "../net/bytes";
 import { Malformed } from "../net/msgpack";
 import { button, el, unique } from "../ui/dom";
 import { part, tell } from "./page";
-import { thisMinute } from "./sending";
-import { language, say } from "./words";
+import { deviceName, myself, thisMinute } from "./sending";
+import { say } from "./words";
 
 const PASSPHRASE_LEAST = 8;
 const SHORT = 16; // digits of a key that people compare
 
 export async function showPeople(wallet: Wallet): Promise<void> {
-  const me = await wallet.me(thisMinute(), deviceName());
+  const me = await myself(wallet);
   const panels = [
     wordsPanel(wallet, me),
     exportPanel(wallet),
@@ -23,12 +23,6 @@ export async function showPeople(wallet: Wallet): Promise<void> {
   ];
   const warning = wallet.lasting ? [] : [el("p", { class: "notice", text: say("keepsNothing") })];
   part("people").replaceChildren(el("div", { class: "panels" }, ...warning, ...panels));
-}
-
-/** What this device is called until somebody calls it otherwise: the kind of machine and the day. */
-function deviceName(): string {
-  const day = new Intl.DateTimeFormat(language, { timeZone: "Asia/Seoul" }).format(Date.now());
-  return say(matchMedia("(pointer: coarse)").matches ? "devicePhone" : "deviceComputer", { day });
 }
 
 function panel(title: string, ...body: Node[]): HTMLElement {

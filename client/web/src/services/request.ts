@@ -30,7 +30,7 @@ export async function beginRequest(wallet: Wallet): Promise<void> {
   part("not-mine").hidden = own !== undefined;
   if (own === undefined) return;
   showOwn(own);
-  void showLetters(stream, own);
+  void showLetters(wallet, stream, own);
   const words = await sentences(data.words);
   const box = part("actions");
   box.hidden = false;

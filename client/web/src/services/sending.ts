@@ -11,14 +11,26 @@ import type { Service, Values } from "../civic/form";
 import type { Trust } from "../civic/receipt";
 import { attachmentsOf, prepare } from "../civic/request";
 import { parseSubmission, type Secrets } from "../civic/transaction";
-import type { Plain, Request, Wallet } from "../civic/wallet";
+import type { Me, Plain, Request, Wallet } from "../civic/wallet";
 import { nodes, trust } from "./city";
+import { language, say } from "./words";
 
 const WAIT_MS = 20_000;
 
 /** The minute that it is now. */
 export function thisMinute(): number {
   return Math.floor(Date.now() / 60_000);
+}
+
+/** What this device is called at first: the kind of machine, and the day. */
+export function deviceName(): string {
+  const day = new Intl.DateTimeFormat(language, { timeZone: "Asia/Seoul" }).format(Date.now());
+  return say(matchMedia("(pointer: coarse)").matches ? "devicePhone" : "deviceComputer", { day });
+}
+
+/** Who this person is on this device; made at the first request. */
+export function myself(wallet: Wallet): Promise<Me> {
+  return wallet.me(thisMinute(), deviceName());
 }
 
 /** All that a request is made of. */
@@ -65,7 +77,7 @@ export async function bringFiles(
 export async function makeRequest(wallet: Wallet, asked: Asked): Promise<Request> {
   const { service, secrets } = asked;
   const minute = thisMinute();
-  const submission = await prepare({ ...asked, minute, me: await wallet.me(minute) });
+  const submission = await prepare({ ...asked, minute, me: await myself(wallet) });
   const files = [...asked.files].map(([hash, { name }]) => ({ hash, name }));
   return wallet.begin(submission, secrets, { service: service.id, files, shown: asked.shown });
 }
