@@ -35,6 +35,7 @@ async function begin(): Promise<void> {
       await beginRequest(wallet);
       break;
   }
+  document.body.dataset.live = "";
   const listed = document.body.dataset.page === "requests";
   await sendAgain(wallet, () => {
     if (listed) void showRequests(wallet);
