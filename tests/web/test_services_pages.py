@@ -236,7 +236,7 @@ def test_everything_by_keyboard_alone(browser: Browser, office: Office) -> None:
         tab_to(page, page.get_by_role("radio", name="Parking"))
         page.keyboard.press("ArrowDown")
         assert page.get_by_role("radio", name="Noise").is_checked()
-        tab_to(page, page.get_by_role("textbox", name="A place nearby"))
+        tab_to(page, page.get_by_role("combobox", name="A place nearby"))
         page.keyboard.type("Bosingak")
         page.get_by_text("This is in Jongno-gu.").wait_for()
         tab_to(page, page.locator("textarea[name=body]"))
@@ -251,8 +251,7 @@ def test_everything_by_keyboard_alone(browser: Browser, office: Office) -> None:
         tab_to(page, page.get_by_role("link", name="Add to calendar"))
 
 
-@pytest.mark.parametrize("language", ["ko", "en"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("language", "scheme"), [("ko", "light"), ("en", "dark")])
 def test_axe_finds_nothing_serious(
     browser: Browser, office: Office, built: Built, language: str, scheme: Any
 ) -> None:
