@@ -11,6 +11,7 @@ from shard_node.web.apply import apply_routes
 from shard_node.web.feeds import feed_routes
 from shard_node.web.open311 import open311_routes
 from shard_node.web.openapi import openapi_routes
+from shard_node.web.pages import pages_routes
 from shard_node.web.service_api import service_api_routes
 
 if TYPE_CHECKING:
@@ -32,4 +33,5 @@ def service_routes(host: ServiceHost) -> list[BaseRoute]:
         *apply_routes(host, host.gateway, host.offices),
         *open311_routes(host, host.gateway, host.index),
         *openapi_routes(),
+        *pages_routes(host),
     ]
