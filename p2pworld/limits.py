@@ -43,6 +43,7 @@ __all__ = [
     "WITNESS_LOGS_MAX", "WITNESS_FORKS_MAX", "POLICY_BYTES_MAX", "PINNED_BYTES_MAX",
     "VERIFY_FAULTS_MAX", "VERIFY_FILES_MAX", "VERIFY_EPOCHS_MAX", "VERIFY_AHEAD_BYTES", "VERIFY_MENTIONS_MAX",
     "CIVIC_TEXT_MAX", "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX",
+    "CIVIC_PAPER_BYTES_MAX", "CIVIC_PAPERS_MAX",
     "CIVIC_CLOCK_MINUTES",
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S", "CIVIC_PATIENCE_S",
     "CASE_ACTS_MAX", "DRAW_ENTRIES_MAX", "DRAW_PIECE",
@@ -295,13 +296,15 @@ VERIFY_MENTIONS_MAX: Final = 65_536  # erasures of one log that are told of: 600
 CIVIC_LEAF_BYTES_MAX: Final = 4_096  # 16 public fields of 200 B: a full bundle of 256 has 1 MB
 CIVIC_TEXT_MAX: Final = 20_000  # characters of one field: ten pages
 CIVIC_SEALED_BYTES_MAX: Final = 65_536  # 20 000 Hangul syllables in UTF-8, and what identifies their writer
+CIVIC_PAPER_BYTES_MAX: Final = 4_096  # four grants of 400 bytes as text, a claim of 500, ten names of files
+CIVIC_PAPERS_MAX: Final = 4  # shown beside a filing: one of each kind
 CIVIC_SUBMISSION_BYTES_MAX: Final = (
-    4_096 + 65_536 + 8 * 160 + 512
-)  # a leaf, what is sealed, its key for 8 offices
+    4_096 + 65_536 + 8 * 160 + 4 * 4_128 + 512
+)  # a leaf, what is sealed, its key for 8 offices, papers
 CIVIC_BATCH_MAX: Final = (
     512  # of one transaction of the store: 120 kB of leaves; from bytes to leaf 70 ms of a core
 )
-CIVIC_QUEUE_MAX: Final = 4_096  # waiting for one stream: 1.4 s at 3 000 a second; 70 kB each at most, 290 MB
+CIVIC_QUEUE_MAX: Final = 4_096  # waiting for one stream: 1.4 s at 3 000 a second; 88 kB each at most, 360 MB
 CIVIC_RETRY_S: Final = 0.5  # before what failed (store, record, publishing) is tried again
 CIVIC_PATIENCE_S: Final = 5.0  # of failures in a row before who waits is told: ten tries
 CIVIC_READ_MAX: Final = 4_096  # entries in one read of the store: 1 MB of leaves as they are, 17 MB at most
@@ -320,7 +323,7 @@ CIVIC_CLOCK_MINUTES: Final = 9  # either way: a clock that is off by ten minutes
 CIVIC_OPEN_MAX: Final = 8_192
 # of one socket: their receipts of at most 2.6 kB (54 hashes) fit into CONTROL_QUEUE_BYTES if they all come at once
 CIVIC_OPEN_PER_ASKER: Final = 16
-CIVIC_ASKERS_MAX: Final = 256  # who file over HTTP at the same time: 71 kB each, 18 MB
+CIVIC_ASKERS_MAX: Final = 256  # who file over HTTP at the same time: 88 kB each, 23 MB
 CIVIC_OPEN_PER_PEER: Final = 4_096  # of one link: half of all, so that one node leaves room for the others
 CIVIC_ANSWER_S: Final = 10.0  # then nobody knows here: a holder's failover takes 4 s, a restart less
 # for the second answer, which says that enough witnesses have signed; they may be asked again ten times
@@ -335,7 +338,7 @@ FILES_BURST: Final = 256
 FILES_PER_S_ADDRESS: Final = 200.0  # of one address: 36 ms a second of a core, if all are forged
 FILES_BURST_ADDRESS: Final = 512
 FILE_BYTES_MAX: Final = CIVIC_SUBMISSION_BYTES_MAX + 64  # FILE with its kind, its number and its keys
-FILES_LONG_MAX: Final = 256  # FILEs longer than CONTROL_BYTES_MAX on their way into a node: 18 MB at most
+FILES_LONG_MAX: Final = 256  # FILEs longer than CONTROL_BYTES_MAX on their way into a node: 23 MB at most
 FILER_WAIT_S: Final = 30.0  # a socket that files without HELLO and says nothing for so long is closed
 
 # ---- ground on its way

@@ -17,6 +17,8 @@ refused, so that a slip of the pen never becomes a default. Relative paths are r
     [civic]         origin, streams = ["city", ...], store = "file" | { dsn = "...", user, ..., copies },
                     publish = "folder", key_file, quorum,
                     [[civic.witness]] url, vkey, desks, [[civic.office]] stream, name, key
+    [services]      folder, attestors = ["hex", ...], gateways = ["hex", ...], gateway_key_file, draw_key_file,
+                    holidays = ["2026-07-17 name", ...]
     [discovery]     seeds = ["http(s)://host:port", ...], zeroconf = true | false
     [log]           level = "info", format = "json" | "text"
 """
@@ -26,7 +28,7 @@ from __future__ import annotations
 import ipaddress
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from p2pworld.errors import LocalError
@@ -38,6 +40,7 @@ from shard_node.coordination.gateway import Endpoint
 from shard_node.coordination.settings import ENGINES, StoreConfig
 from shard_node.doors import Network
 from shard_node.errors import ConfigError
+from shard_node.services.settings import ServicesConfig, parse_services
 
 __all__ = ["Address", "Config", "ConfigError", "LogConfig", "Table", "TlsConfig", "load", "parse"]
 
@@ -109,6 +112,7 @@ class Config:
     seeds: tuple[str, ...] = ()
     zeroconf: bool = False
     civic: CivicConfig | None = None
+    services: ServicesConfig = field(default_factory=ServicesConfig)
 
 
 class Table:
@@ -405,7 +409,17 @@ def parse(text: str, base: Path) -> Config:
         raise ConfigError(f"the configuration is not valid TOML: {error}.") from None
     tables = {
         name: Table(name, document.pop(name, {}), base)
-        for name in ("node", "listen", "advertise", "coordination", "city", "balance", "discovery", "log")
+        for name in (
+            "node",
+            "listen",
+            "advertise",
+            "coordination",
+            "city",
+            "balance",
+            "services",
+            "discovery",
+            "log",
+        )
     }
     tls_table = Table("tls", document.pop("tls"), base) if "tls" in document else None
     civic_table = Table("civic", document.pop("civic"), base) if "civic" in document else None
@@ -446,6 +460,7 @@ def parse(text: str, base: Path) -> Config:
         seeds=discovery.urls("seeds", ("http://", "https://"), SEEDS_MAX),
         zeroconf=discovery.flag("zeroconf", False),
         civic=_civic(civic_table) if civic_table else None,
+        services=parse_services(tables["services"]),
     )
     for table in (*tables.values(), tls_table, civic_table):
         if table is not None:

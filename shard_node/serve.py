@@ -44,6 +44,8 @@ from shard_node.noticing import Noticing
 from shard_node.notify import Supervisor
 from shard_node.play import PlaySockets
 from shard_node.play_conn import listen_play
+from shard_node.services.host import Offered, ServiceHost
+from shard_node.services.routes import service_routes
 from shard_node.stages import Stages
 from shard_node.status import Status
 from shard_node.storage.copies import unplaced
@@ -333,8 +335,10 @@ async def _run(
         hints.link_urls,
     )
     play.attach(executor)
-    desk = CivicDesk(config.civic, store, executor.step, config.roots, node.voids)
+    offered = Offered(config.services)
+    desk = CivicDesk(config.civic, store, executor.step, config.roots, node.voids, offered)
     executor.attach(play, links, desk)
+    host = ServiceHost(offered, executor, desk, doors, config.data_dir)
     noticing = Noticing(executor, store)
     web_stop, supervisor = trio.Event(), Supervisor(os.environ)
     try:
@@ -348,6 +352,7 @@ async def _run(
             nursery.start_soon(play.run_frames)
             nursery.start_soon(links.run)
             nursery.start_soon(desk.run)
+            nursery.start_soon(host.run)
             nursery.start_soon(executor.run)
             nursery.start_soon(surroundings.run)
             nursery.start_soon(supervisor.run)
@@ -360,6 +365,7 @@ async def _run(
                     *moderation_routes(executor),
                     *membership_routes(executor),
                     *civic_routes(executor, desk, doors),
+                    *service_routes(host),
                 ],
             )
             await nursery.start(

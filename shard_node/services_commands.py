@@ -22,7 +22,7 @@ def services() -> None:
 @FOLDER
 def check(folder: Path | None) -> None:
     """Read every declaration, the package's and those in DIR, and say what is wrong; exit code 1 if anything is."""
-    from shard_node.services import read
+    from shard_node.services.folder import read
 
     catalogue = read(folder)
     for fault in catalogue.faults:
@@ -38,7 +38,7 @@ def check(folder: Path | None) -> None:
 @FOLDER
 def show(folder: Path | None) -> None:
     """List the services: how requests move, the deadline, and what they are called."""
-    from shard_node.services import read
+    from shard_node.services.folder import read
 
     for service in read(folder).services.values():
         term = service.deadline.term

@@ -119,6 +119,7 @@ class LogHolder:
         types: Mapping[str, TransactionType],
         quorum: int = 0,
         former: frozenset[bytes] = frozenset(),
+        gateways: frozenset[bytes] = frozenset(),
     ) -> None:
         self.stage = Stage.NEW
         self._stream = stream
@@ -127,7 +128,7 @@ class LogHolder:
         self._origin = self._signers[0].key.name
         self._key = self._signers[0].key.public
         self._keys = former | {signer.key.public for signer in self._signers}  # that it may have signed with
-        self._types = types
+        self._types, self._gateways = types, gateways
         self._quorum = quorum  # of witnesses; 0: none are asked
         self._ticket = 0
         self._step: Step | None = None  # the one under way
@@ -181,7 +182,7 @@ class LogHolder:
         """A request, to be answered by `Accept` or `Refuse`, now or later."""
         refusal = (
             self.closed
-            or check_submission(submission, self._stream, self._types)
+            or check_submission(submission, self._stream, self._types, self._gateways)
             or check_erasure(submission.filing)
         )
         if refusal is None and len(self._waiting) >= CIVIC_QUEUE_MAX:

@@ -23,12 +23,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
+from p2pworld.civic.via import GATEWAY, gateway_statement, signed_by_gateway
 from p2pworld.crypto.keys import Signer, verify
 from p2pworld.crypto.seal import OVERHEAD_BYTES, lock, seal, seal_with, sealing_public, unlock, unseal
 from p2pworld.errors import LocalError, Refusal, RemoteError
 from p2pworld.limits import (
     CIVIC_CLOCK_MINUTES,
     CIVIC_LEAF_BYTES_MAX,
+    CIVIC_PAPER_BYTES_MAX,
+    CIVIC_PAPERS_MAX,
     CIVIC_SEALED_BYTES_MAX,
     CIVIC_SUBMISSION_BYTES_MAX,
     CIVIC_TEXT_MAX,
@@ -37,7 +40,7 @@ from p2pworld.messages.fields import U16, U32, U53, Code, Key, Nonce, Signature,
 from p2pworld.wire.codec import Canonical, unpack_map
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 __all__ = [
     "LEAF_VERSION",
@@ -46,6 +49,7 @@ __all__ = [
     "FieldRule",
     "Filing",
     "Leaf",
+    "Paper",
     "Private",
     "Sealed",
     "Secrets",
@@ -97,7 +101,8 @@ class _Stated:
 @dataclass(frozen=True, slots=True)
 class Filing(_Stated):
     """What the transaction's own key signs. `minute` is of Unix time; `via` is a gateway's key where one signed for
-    somebody who could not; `sealed` is empty where nothing is."""
+    somebody who could not, and its signature is then the last of the public fields; `sealed` is empty where nothing is.
+    """
 
     type: Code
     stream: Annotated[str, Size(1, 80)]
@@ -114,6 +119,11 @@ class Filing(_Stated):
         except AttributeError:
             object.__setattr__(self, "_statement", _FILING_NAME + _FILING.pack(self))
             return self._statement
+
+    @property
+    def fields(self) -> Fields:
+        """The public fields of the type: all but a gateway's signature."""
+        return self.public[:-1] if self.via else self.public
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,12 +186,26 @@ class Private:
 
 
 @dataclass(frozen=True, slots=True)
+class Paper:
+    """What is shown beside a filing to whoever decides about it: a claim about a person, an official's grants, the
+    names of files. It is in no leaf, and the same filing with other papers is the same filing."""
+
+    kind: Code
+    data: Annotated[bytes, Size(1, CIVIC_PAPER_BYTES_MAX)]
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """What is sent to a node."""
 
     filing: Filing
     sig: Signature
     sealed: Sealed | None = None
+    papers: Annotated[tuple[Paper, ...], Size(1, CIVIC_PAPERS_MAX)] | None = None
+
+    def paper(self, kind: str) -> bytes | None:
+        """What the first paper of this kind says."""
+        return next((paper.data for paper in self.papers or () if paper.kind == kind), None)
 
     @property
     def fingerprint(self) -> bytes:
@@ -207,13 +231,15 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What the identity signs; the hash of the blob is not in it, because the blob holds this signature."""
+    """What the identity signs. The hash of the blob is not in it, because the blob holds this signature; nor is a
+    gateway's, which is made over that hash."""
 
     filing: Filing
     fields: Fields
 
     def statement(self) -> bytes:
-        return _IDENTITY_NAME + _SAID.pack(replace(self, filing=replace(self.filing, sealed=b"")))
+        said = replace(self.filing, sealed=b"", public=self.filing.fields)
+        return _IDENTITY_NAME + _SAID.pack(replace(self, filing=said))
 
 
 _FILING = Canonical(Filing)
@@ -296,13 +322,14 @@ class FieldRule(NamedTuple):
 class TransactionType:
     """What may be filed under a name: exactly these public fields, in this order, and something sealed or nothing.
 
-    `check` says of a filing that is right in all else why it is not taken, or None.
+    `check` says of a filing that is right in all else why it is not taken, or None. `gateway`: one may sign for others.
     """
 
     name: str
     public: tuple[FieldRule, ...]
     sealed: bool
     check: Callable[[Filing], Refusal | None] | None = None
+    gateway: bool = False
 
     def accepts(self, fields: Iterable[Field]) -> bool:
         """Whether these are the public fields of this type."""
@@ -324,9 +351,12 @@ def is_of_now(filing: Filing, now_minute: int) -> bool:
 
 
 def check_submission(
-    submission: Submission, stream: str, types: Mapping[str, TransactionType]
+    submission: Submission,
+    stream: str,
+    types: Mapping[str, TransactionType],
+    gateways: Collection[bytes] = frozenset(),
 ) -> Refusal | None:
-    """Why the holder of `stream` takes this at no time, or None.
+    """Why the holder of `stream`, who knows these gateways, takes this at no time, or None.
 
     `civic-stream`, `civic-type`, `civic-field`, `civic-sealed`, `civic-signature`, or what the type's own check says.
     """
@@ -336,10 +366,12 @@ def check_submission(
     declared = types.get(filing.type)
     if declared is None:
         return Refusal("civic-type", f"{filing.type} cannot be filed here")
-    if not declared.accepts(filing.public):
+    if not declared.accepts(filing.fields):
         return Refusal("civic-field", f"a public field is missing, unknown or not as {filing.type} has it")
-    if filing.via:
-        return Refusal("civic-field", "no gateway is known here, so nobody can have filed by one")
+    if filing.via and (not declared.gateway or filing.via not in gateways):
+        return Refusal("civic-field", "this gateway is not known here, or this cannot be filed by one")
+    if filing.via and not signed_by_gateway(filing):
+        return Refusal("civic-signature", "the gateway that is said to have filed this did not sign it")
     if declared.sealed != (submission.sealed is not None) or not submission.as_filed:
         return Refusal("civic-sealed", "what is sealed is not what was signed for")
     if not verify_filing(filing, submission.sig):
@@ -390,8 +422,10 @@ def file_transaction(
     identity: Signer,
     offices: Iterable[bytes],
     secrets: Secrets,
+    gateway: Signer | None = None,
 ) -> Submission:
-    """The signed submission of a type with something sealed, readable to each of `offices` (sealing keys).
+    """The signed submission of a type with something sealed, readable to each of `offices` (sealing keys); `gateway`
+    signs too if it files this for somebody.
 
     Raises:
         LocalError: fields that the type does not have, or something too long; secrets that are no 32 bytes each.
@@ -400,7 +434,10 @@ def file_transaction(
     fields = tuple(Field(rule.name, public[rule.name]) for rule in declared.public if rule.name in public)
     if not declared.sealed or len(fields) != len(public) or not declared.accepts(fields):
         raise LocalError(f"these are not the fields of {declared.name}")
-    open_filing = Filing(declared.name, stream, signer.public, minute, fields)
+    via = gateway.public if gateway else b""
+    # the gateway's signature is last, and nothing yet
+    blank = (Field(GATEWAY, ""),) if gateway else ()
+    open_filing = Filing(declared.name, stream, signer.public, minute, (*fields, *blank), via=via)
     hidden = tuple(Field(name, value) for name, value in private.items())
     sig = identity.sign(_Said(open_filing, hidden).statement())
     blob = lock(secrets.blob_key, _PRIVATE.pack(Private(identity.public, hidden, sig)))
@@ -409,6 +446,9 @@ def file_transaction(
     wraps = tuple(_wrap(office, secrets) for office in offices)
     sealed = Sealed(secrets.nonce, blob, wraps, wraps_hash(wraps))
     filing = replace(open_filing, sealed=sealed.commitment)
+    if gateway is not None:
+        signed = Field(GATEWAY, gateway.sign(gateway_statement(filing)).hex())
+        filing = replace(filing, public=(*fields, signed))
     return Submission(filing, signer.sign(filing.statement()), sealed)
 
 

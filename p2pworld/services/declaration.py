@@ -183,7 +183,9 @@ class Service:
     @property
     def transaction_type(self) -> TransactionType:
         """What a filing of this service looks like in the log: its public fields, and something sealed."""
-        return TransactionType(self.id, tuple(map(self._rule, self.public)), sealed=True)
+        return TransactionType(
+            self.id, tuple(map(self._rule, self.public)), sealed=True, gateway=self.gateway
+        )
 
     def _rule(self, name: str) -> FieldRule:
         field = self.form.field(name)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter, deque
+from collections import ChainMap, Counter, deque
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -56,7 +56,7 @@ from shard_node.coordination.settings import conninfo
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from p2pworld.civic.transaction import TransactionType
     from p2pworld.grants import Voids
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from shard_node.civic.settings import CivicConfig
     from shard_node.civic.store import CivicStore
     from shard_node.coordination.interface import Records
+    from shard_node.services.host import Offered
 
 __all__ = ["CivicDesk"]
 
@@ -117,8 +118,9 @@ class _Log:
 class CivicDesk:
     """Give it to the executor and run `run`. `tell` is how events get to the node; `records` is the coordination store.
 
-    Announcements of keys are taken of those whom `roots` and `voids` allow. `witnesses` makes whoever asks the
-    witnesses of a stream, where it is not HTTP. Without a `config` the desk only answers who files here.
+    Announcements of keys are taken of those whom `roots` and `voids` allow; what is `offered` beside the log's own
+    types is looked up when it is filed. `witnesses` makes whoever asks the witnesses of a stream, where it is not HTTP.
+    Without a `config` the desk only answers who files here.
 
     Raises:
         ConfigError: the key that signs checkpoints, or the password of the store, cannot be read.
@@ -131,12 +133,13 @@ class CivicDesk:
         tell: Callable[[AskerFiled | HolderAnswered | HoldersFail], None],
         roots: frozenset[bytes] = frozenset(),
         voids: Voids | None = None,
+        offered: Offered | None = None,
         witnesses: Callable[[str], Witnesses] | None = None,
         now_minute: Callable[[], int] = _now_minute,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._config, self._records, self._tell, self._witnesses = config, records, tell, witnesses
-        self._roots = roots
+        self._roots, self._offered = roots, offered
         self._announcements = keys_type(roots, voids)
         self._book = (
             KeyBook(PublishedLog(config.publish / CITY), roots) if config and CITY in config.streams else None
@@ -301,6 +304,7 @@ class CivicDesk:
                 self._config.quorum,
                 self._config.desks,
                 self._config.other_keys,
+                self._offered.config.gateways if self._offered else frozenset(),
             ),
             one.held.epoch,
             Places(store, self._records, one.folder),
@@ -310,9 +314,10 @@ class CivicDesk:
             partial(self._witnessed, one),
         )
 
-    def _types(self, stream: str) -> dict[str, TransactionType]:
-        """What may be filed there."""
-        return TYPES | ({KEYS: self._announcements} if stream == CITY else {})
+    def _types(self, stream: str) -> Mapping[str, TransactionType]:
+        """What may be filed there; services come and go."""
+        own = TYPES | ({KEYS: self._announcements} if stream == CITY else {})
+        return ChainMap(own, self._offered.types) if self._offered else own
 
     def _asking_witnesses(self, one: _Log, keys: Sequence[VerifierKey]) -> Witnesses:
         assert self._config is not None

@@ -108,7 +108,7 @@ class CivicMeter:
 @dataclass(frozen=True, slots=True)
 class LogConfig:
     """Which log it is: its stream's name, who signs its checkpoints, what may be filed, how many witnesses it needs,
-    the keys of desks that may have any entry erased, as who filed it may, and keys that signed it before."""
+    the keys of desks that may have any entry erased, as who filed it may, keys that signed it before, and gateways."""
 
     stream: str
     signers: tuple[NoteSigner, ...]
@@ -116,6 +116,7 @@ class LogConfig:
     quorum: int = 0
     desks: frozenset[bytes] = frozenset()
     other_keys: frozenset[bytes] = frozenset()
+    gateways: frozenset[bytes] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,9 @@ class CivicHolder:
         self._witnesses = witnesses
         self._witnessed = witnessed
         quorum = log.quorum if witnesses else 0
-        self._machine = LogHolder(log.stream, epoch, log.signers, log.types, quorum, log.other_keys)
+        self._machine = LogHolder(
+            log.stream, epoch, log.signers, log.types, quorum, log.other_keys, log.gateways
+        )
         self._effects: deque[Step | Accept | Alarm | AskWitnesses | KeepWitnessed] = deque()
         self._wake = trio.Event()
         self._requests = 0

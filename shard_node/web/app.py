@@ -13,7 +13,7 @@ from prometheus_client import generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from shard_node.logs import correlation
 from shard_node.web.city import city
@@ -84,7 +84,7 @@ async def _failed(request: Request, error: Exception) -> Response:
     return _error(500, "internal", "Something went wrong here; the log names this request.")
 
 
-def make_app(source: StatusSource, page: Path = BUILT, more: Sequence[Route] = ()) -> Starlette:
+def make_app(source: StatusSource, page: Path = BUILT, more: Sequence[BaseRoute] = ()) -> Starlette:
     """The application over one source of status; `page` is the folder of the built page, `more` are routes besides."""
     figures = registry(source)
 

@@ -17,8 +17,10 @@ from p2pworld.civic.transaction import (
     Field,
     Filing,
     Leaf,
+    Paper,
     Secrets,
     Submission,
+    TransactionType,
     check_submission,
     file_transaction,
     is_of_now,
@@ -366,3 +368,58 @@ def test_what_the_type_does_not_have_is_not_filed() -> None:
     with pytest.raises(LocalError):
         file_transaction(open_type, STREAM, MINUTE, {"topic": "parks"}, {}, PERSON, [OFFICE], SECRETS)
     assert repr(SECRETS) == "Secrets()"
+
+
+# ---- papers, and gateways
+
+GATEWAY = Signer.from_seed(bytes([60]) * 32)
+BY_GATEWAY = replace(SUGGESTION, gateway=True)
+
+
+def by_gateway(gateway: Signer | None = GATEWAY) -> Submission:
+    public, office = {"topic": "parks"}, [OFFICE]
+    return file_transaction(BY_GATEWAY, STREAM, MINUTE, public, PRIVATE, PERSON, office, SECRETS, gateway)
+
+
+def test_papers_travel_beside_a_filing_and_change_neither_its_leaf_nor_what_it_is() -> None:
+    papers = (Paper("claim", b"one"), Paper("files", bytes(64)))
+    shown = replace(FILED, papers=papers)
+    assert parse_submission(shown.to_bytes()) == shown
+    assert b"papers" not in FILED.to_bytes()
+    assert (shown.fingerprint, shown.leaf(3)) == (FILED.fingerprint, FILED.leaf(3))
+    assert not check(shown)
+    assert (shown.paper("files"), shown.paper("grants")) == (bytes(64), None)
+    for bad in ((), papers * 3, (Paper("claim", b""),), (Paper("claim", bytes(5_000)),)):
+        with pytest.raises(LocalError):
+            replace(FILED, papers=bad).to_bytes()
+
+
+def test_a_gateway_signs_last_over_all_that_is_filed() -> None:
+    submission, types = by_gateway(), {BY_GATEWAY.name: BY_GATEWAY}
+    filing, known = submission.filing, {GATEWAY.public}
+    assert (filing.via, filing.public[-1].name) == (GATEWAY.public, "gateway")
+    assert check_submission(submission, STREAM, types, known) is None
+    assert parse_submission(submission.to_bytes()) == submission
+    assert submission.sealed is not None
+    assert open_sealed(filing, submission.sealed, OFFICE_SECRET).fields[0].value == "홍길동"
+    assert by_gateway(None) == FILED
+
+    def reason(filing: Filing, types: Mapping[str, TransactionType] = types) -> str:
+        refused = check_submission(replace(signed(filing), sealed=submission.sealed), STREAM, types, known)
+        return refused.reason if refused else ""
+
+    assert reason(filing) == ""
+    assert reason(filing, {SUGGESTION.name: SUGGESTION}) == "civic-field"  # a type that none may file
+    assert reason(replace(filing, via=PERSON.public)) == "civic-field"
+    for changed in (
+        replace(filing, minute=MINUTE + 1),
+        replace(filing, sealed=b""),
+        replace(filing, public=(Field("topic", "roads"), filing.public[-1])),
+        *(
+            replace(filing, public=(filing.public[0], Field("gateway", text)))
+            for text in ("", "0" * 128, "ß" * 128)
+        ),
+        replace(filing, public=(filing.public[0], Field("signed", filing.public[-1].value))),
+    ):
+        assert reason(changed) == "civic-signature"
+    assert reason(replace(filing, via=b"")) == "civic-field"  # then it is a field that nobody knows

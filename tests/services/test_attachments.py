@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from p2pworld.services.attachments import UNFOLDED_TIMES_MAX, Broken, check_attachments, type_of
-from shard_node.services import read
+from shard_node.services.folder import read
 
 SERVICE = read().services["road-damage-report"]
 
@@ -42,7 +42,8 @@ def archive(*members: tuple[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
         for i, (name, data) in enumerate(members):
-            entry = zipfile.ZipInfo(name)  # its date is fixed: the bytes name a test, so they are the same in every process
+            # its date is fixed: the bytes name a test, so they are the same in every process
+            entry = zipfile.ZipInfo(name)
             made.writestr(entry, data, zipfile.ZIP_STORED if i == 0 else zipfile.ZIP_DEFLATED)
     return out.getvalue()
 

@@ -25,7 +25,7 @@ from p2pworld.services.deadlines import NEVER
 from p2pworld.services.reservations import Event
 from p2pworld.services.workflow import Action, State, Who
 from p2pworld.services.working_time import OfficeCalendar
-from shard_node.services import read
+from shard_node.services.folder import read
 from tests.services.test_reservations import TEN
 
 CALENDAR = OfficeCalendar()

@@ -23,7 +23,7 @@ from p2pworld.services.locate import line_of
 from p2pworld.services.workflow import Act, Action, Case, State, Who, begin, step
 from p2pworld.services.working_time import OfficeCalendar, minute_at
 from p2pworld.world.reading import LANGUAGES
-from shard_node.services import ServiceFolder, read
+from shard_node.services.folder import ServiceFolder, read
 from shard_node.services_commands import services as command
 from tests.services.samples import filled
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from p2pworld.services.facility import Facility, parse_hours, read_facility, slot_text
 from p2pworld.services.working_time import OfficeCalendar, day_of, minute_at
 from p2pworld.world.reading import Table, Wrong
-from shard_node.services import read
+from shard_node.services.folder import read
 
 CALENDAR = OfficeCalendar()
 

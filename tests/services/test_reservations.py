@@ -33,7 +33,7 @@ from p2pworld.services.reservations import (
 )
 from p2pworld.services.workflow import Action
 from p2pworld.services.working_time import OfficeCalendar, minute_at
-from shard_node.services import read
+from shard_node.services.folder import read
 from tests.services.clerk import HAS, Clerk
 
 CALENDAR = OfficeCalendar()

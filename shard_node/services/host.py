@@ -1,0 +1,111 @@
+"""What all parts of civic services on a node share: the declarations as they are now, the calendar, the doors.
+
+A part (an index, a gateway, pages) is made from a host and hangs its routes on it in `routes`. `run` looks at the
+operator's folder each second; what has changed counts from then on, also for what the logs held here take.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from p2pworld.services.case_log import CASE_TYPES
+from p2pworld.services.working_time import OfficeCalendar
+from shard_node.services.folder import ServiceFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from p2pworld.civic.transaction import TransactionType
+    from p2pworld.services.catalogue import Catalogue
+    from shard_node.civic.desk import CivicDesk
+    from shard_node.doors import Doors
+    from shard_node.execute import Executor
+    from shard_node.services.settings import ServicesConfig
+
+__all__ = ["Offered", "ServiceHost"]
+
+LOOK_S: Final = 1.0
+
+log = logging.getLogger(__name__)
+
+
+class Offered:
+    """The declarations that count now, and the types of transactions that follow from them.
+
+    `types` is one object for as long as this lives, changed in place: whoever holds a log looks a type up in it when
+    something is filed.
+    """
+
+    def __init__(self, config: ServicesConfig) -> None:
+        self.config = config
+        self.folder = ServiceFolder(config.folder)
+        self.calendar = OfficeCalendar(config.holidays)
+        self.types: dict[str, TransactionType] = {}
+        self.version = 0  # counts how often the declarations have changed
+        self._told: frozenset[str] = frozenset()
+        self.look()
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """All services and facilities as they are now."""
+        return self.folder.catalogue
+
+    def look(self) -> bool:
+        """Whether a declaration has changed since the last look; this reads files."""
+        if not self.folder.look():
+            return False
+        new = {**CASE_TYPES, **self.catalogue.types()}
+        self.types.update(new)
+        for name in self.types.keys() - new.keys():
+            del self.types[name]
+        self.version += 1
+        faults = {str(fault) for fault in self.catalogue.faults}
+        for fault in sorted(faults - self._told):
+            log.error("a declaration of a service is wrong: %s", fault)
+        self._told = frozenset(faults)
+        return True
+
+
+class ServiceHost:
+    """One node's services; `data_dir` is for what parts keep."""
+
+    def __init__(
+        self, offered: Offered, executor: Executor, desk: CivicDesk, doors: Doors, data_dir: Path
+    ) -> None:
+        self.offered, self.executor, self.desk, self.doors = offered, executor, desk, doors
+        self.data_dir = data_dir
+
+    @property
+    def config(self) -> ServicesConfig:
+        """What the node was told of services."""
+        return self.offered.config
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """All services and facilities as they are now."""
+        return self.offered.catalogue
+
+    @property
+    def calendar(self) -> OfficeCalendar:
+        """The working days of offices."""
+        return self.offered.calendar
+
+    async def run(self) -> None:
+        """Everything that parts do by themselves, for ever."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._look_on)
+
+    async def _look_on(self) -> None:
+        if self.config.folder is None:
+            return
+        while True:
+            await trio.sleep(LOOK_S)
+            # in a thread: a folder may lie on a slow disk
+            if await trio.to_thread.run_sync(self.offered.look):
+                catalogue = self.catalogue
+                log.info(
+                    "services are %d now, facilities %d", len(catalogue.services), len(catalogue.facilities)
+                )

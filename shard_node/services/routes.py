@@ -1,0 +1,17 @@
+"""The routes of civic services on a node: those of each part, one after the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
+
+    from shard_node.services.host import ServiceHost
+
+__all__ = ["service_routes"]
+
+
+def service_routes(host: ServiceHost) -> list[BaseRoute]:
+    """The routes over one node's services."""
+    return []
