@@ -46,8 +46,9 @@ __all__ = [
     "CIVIC_PAPER_BYTES_MAX", "CIVIC_PAPERS_MAX",
     "CIVIC_CLOCK_MINUTES",
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S", "CIVIC_PATIENCE_S",
-    "CASE_ACTS_MAX", "DRAW_ENTRIES_MAX", "DRAW_PIECE",
-    "CIVIC_READ_MAX", "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
+    "CASE_ACTS_MAX", "DRAW_ENTRIES_MAX", "CIVIC_READ_MAX", "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
+    "CLAIM_BYTES_MAX", "CLAIM_MINUTES_MAX", "WITHDRAWN_KEYS_MAX",
+    "DRAW_PIECE",
     "CIVIC_OPEN_MAX", "CIVIC_ASKERS_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S",
     "CIVIC_WITNESSED_S", "CIVIC_YIELD_S", "CIVIC_YIELDED_S",
     "CIVIC_STREAMS_PER_NODE", "FILES_PER_S", "FILES_BURST", "FILES_PER_S_ADDRESS", "FILES_BURST_ADDRESS",
@@ -309,7 +310,9 @@ CIVIC_RETRY_S: Final = 0.5  # before what failed (store, record, publishing) is 
 CIVIC_PATIENCE_S: Final = 5.0  # of failures in a row before who waits is told: ten tries
 CIVIC_READ_MAX: Final = 4_096  # entries in one read of the store: 1 MB of leaves as they are, 17 MB at most
 DRAW_ENTRIES_MAX: Final = 100_000  # in one draw: 60 MB of leaves, 15 s to verify their signatures
-DRAW_PIECE: Final = 256  # people told of, or entered again, in one transaction: two leaves each, 60 ms of a core
+DRAW_PIECE: Final = (
+    256  # people told of, or entered again, in one transaction: two leaves each, 60 ms of a core
+)
 CASE_ACTS_MAX: Final = 500  # acts on one request: ten a week for a year; 120 kB of leaves
 CIVIC_FAULTS_MAX: Final = 100  # that a check of a store lists: a disk with more is not repaired by hand
 RECORDS_MAX: Final = (
@@ -317,6 +320,17 @@ RECORDS_MAX: Final = (
 )
 RECORD_BYTES_MAX: Final = 1_024  # a log's name of 255 bytes, size, root, epoch and key: 420 bytes
 CIVIC_CLOCK_MINUTES: Final = 9  # either way: a clock that is off by ten minutes is told so
+
+# ---- who counts as one person
+CLAIM_BYTES_MAX: Final = (
+    512  # three keys, two signatures, a purpose of 80 characters, and the names of fields: 420
+)
+CLAIM_MINUTES_MAX: Final = (
+    31 * 1_440
+)  # ahead: for so long a lost device is a person, if nobody withdraws its keys
+WITHDRAWN_KEYS_MAX: Final = (
+    32_768  # of one attestor: 2 000 devices lost in a month, of 16 purposes each; 1 MB
+)
 
 # ---- filing
 # requests that a node has taken and not answered, of 0.3 kB each: two full queues; what is filed is with the holder

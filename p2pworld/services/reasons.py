@@ -227,6 +227,47 @@ SERVICE_REASONS: Final[Mapping[str, Words]] = {
         "The outcome of the draw is another one.",
         "추첨 결과가 기록과 맞지 않아요.",
     ),
+    # ---- who it is
+    "claim-missing": Words(
+        "Please show first that you are one person: at an attestor, or at the office's desk.",
+        "먼저 본인 확인을 받아 주세요. 온라인이나 창구에서 할 수 있어요.",
+    ),
+    "claim-broken": Words(
+        "What was shown of who you are cannot be read. Please have it confirmed again.",
+        "본인 확인서를 읽을 수 없어요. 본인 확인을 다시 받아 주세요.",
+    ),
+    "claim-attestor": Words(
+        "Whoever confirmed who you are is not known here. Please choose another attestor.",
+        "여기에서 인정하지 않는 곳의 본인 확인이에요. 다른 확인 기관을 골라 주세요.",
+    ),
+    "claim-purpose": Words(
+        "This confirmation of who you are is for something else. Please get one for this service.",
+        "다른 용도로 받은 본인 확인이에요. 이 서비스용으로 다시 받아 주세요.",
+    ),
+    "claim-expired": Words(
+        "This confirmation of who you are has ended. Please get a new one.",
+        "본인 확인 기간이 끝났어요. 다시 확인받아 주세요.",
+    ),
+    "claim-long": Words(
+        "This confirmation of who you are would hold for too long. Please get a new one.",
+        "본인 확인의 유효 기간이 너무 길어요. 새로 확인받아 주세요.",
+    ),
+    "claim-withdrawn": Words(
+        "This confirmation was taken back because a device was reported lost. Please get a new one.",
+        "분실 신고된 기기의 본인 확인이라 쓸 수 없어요. 새로 확인받아 주세요.",
+    ),
+    "claim-signature": Words(
+        "The attestor's signature is not right. Please get a new confirmation of who you are.",
+        "확인 기관의 서명이 맞지 않아요. 본인 확인을 다시 받아 주세요.",
+    ),
+    "claim-proof": Words(
+        "This confirmation of who you are was given to another device, or for another request.",
+        "다른 기기나 다른 신청에 쓰인 본인 확인이에요. 이 기기에서 다시 신청해 주세요.",
+    ),
+    "claim-resident": Words(
+        "This service is for residents of this district only.",
+        "해당 구에 사는 분만 이용할 수 있는 서비스예요.",
+    ),
 }
 
 # what is wrong with a field; `field` is its label, `limit` the bound

@@ -86,6 +86,8 @@ from p2pworld.wire.codec import (
 from p2pworld.wire.frames import BORDER_DTYPE, encode_density, encode_pose, encode_poses, encode_rows
 from p2pworld.world.walls import Walls
 from tests.vectors.draws import draws
+from tests.vectors.identity import identity
+from tests.vectors.people import people
 
 HERE = Path(__file__).parent
 NODE_SEED, PERSON_SEED = bytes(range(32)), bytes(range(32, 64))
@@ -468,6 +470,8 @@ FILES = {
     "client": client,
     "walls": walls,
     "draw": draws,
+    "people": people,
+    "identity": identity,
 }
 
 

@@ -11,6 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from multiprocessing import get_context
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.civic.transaction import Paper, Secrets, file_transaction
@@ -20,8 +21,6 @@ from p2pworld.services.working_time import day_of
 from shard_node.services.folder import ServiceFolder
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from p2pworld.services.declaration import Service
 
 __all__ = ["SERVICE", "STREAM", "Ground", "make_ground", "make_submissions"]
