@@ -63,6 +63,7 @@ kinds = ["rush"]
 opens_days = 30
 closes_minutes = 0
 per_month = 10
+waiting = 0
 
 [privacy]
 why = { ko = "예약을 확인하려고 받아요.", en = "To confirm your booking." }
@@ -145,6 +146,7 @@ def make_submissions(ground: Ground, count: int, minute: int, office: bytes) -> 
 def _made(ground: Ground, begin: int, end: int, minute: int, office: bytes) -> list[bytes]:
     folder = ServiceFolder(ground.folder)
     folder.look()
+    assert not folder.catalogue.faults, folder.catalogue.faults
     service = folder.catalogue.services[SERVICE]
     attestor = Signer.from_seed(ground.attestor)
     return [
