@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from client.pinned import Pinned
     from p2pworld.civic.transaction import Submission
 
-__all__ = ["NODE", "WAIT", "bring", "file", "finish"]
+__all__ = ["NODE", "WAIT", "bring", "file", "finish", "trusted"]
 
 REFUSED, UNANSWERED, UNWITNESSED = 1, 3, 4
 _SUBMISSION, _RECEIPT, _LEAF, _SECRETS = ".submission", ".tlog-proof", ".leaf", ".secrets"
@@ -94,12 +94,12 @@ def file(
             raise ConfigError(
                 "--again brings what was written before: leave out --stream, --topic and --text."
             )
-        trust, _ = _trusted(pinned_path, key_texts, quorum)
+        trust, _ = trusted(pinned_path, key_texts, quorum)
         submission = read_submission(again)
         finish(again, bring(submission, trust, urls, wait_s, _index(again)), language)
     if not stream or not topic or not text:
         raise ConfigError("Give --stream, --topic and --text, or --again with what was written before.")
-    trust, pinned = _trusted(pinned_path, key_texts, quorum)
+    trust, pinned = trusted(pinned_path, key_texts, quorum)
     offices = _offices(office_texts, pinned, stream)
     said = sys.stdin.read(CIVIC_TEXT_MAX + 1) if text == "-" else text
     if len(said) > CIVIC_TEXT_MAX:
@@ -113,7 +113,7 @@ def file(
 # ---- what is written
 
 
-def _trusted(path: Path | None, key_texts: tuple[str, ...], quorum: int) -> tuple[Trust, Pinned | None]:
+def trusted(path: Path | None, key_texts: tuple[str, ...], quorum: int) -> tuple[Trust, Pinned | None]:
     """Whose signatures are believed.
 
     Raises ConfigError.
