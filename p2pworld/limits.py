@@ -46,9 +46,10 @@ __all__ = [
     "CIVIC_PAPER_BYTES_MAX", "CIVIC_PAPERS_MAX",
     "CIVIC_CLOCK_MINUTES",
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S", "CIVIC_PATIENCE_S",
-    "CASE_ACTS_MAX", "DRAW_ENTRIES_MAX", "CIVIC_READ_MAX", "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
+    "CASE_ACTS_MAX", "DRAW_ENTRIES_MAX", "DRAW_PIECE", "CIVIC_READ_MAX",
+    "SERVICE_PAGE_MAX", "SERVICE_KEYS_MAX", "SERVICE_SLOT_DAYS_MAX", "SERVICE_LOOK_S",
     "CLAIM_BYTES_MAX", "CLAIM_MINUTES_MAX", "WITHDRAWN_KEYS_MAX",
-    "DRAW_PIECE",
+    "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
     "CIVIC_OPEN_MAX", "CIVIC_ASKERS_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S",
     "CIVIC_WITNESSED_S", "CIVIC_YIELD_S", "CIVIC_YIELDED_S",
     "CIVIC_STREAMS_PER_NODE", "FILES_PER_S", "FILES_BURST", "FILES_PER_S_ADDRESS", "FILES_BURST_ADDRESS",
@@ -314,6 +315,11 @@ DRAW_PIECE: Final = (
     256  # people told of, or entered again, in one transaction: two leaves each, 60 ms of a core
 )
 CASE_ACTS_MAX: Final = 500  # acts on one request: ten a week for a year; 120 kB of leaves
+# cases in one answer of the index, each folded from its acts: 2 ms of a core for ten acts, 0.2 s for all
+SERVICE_PAGE_MAX: Final = 100
+SERVICE_KEYS_MAX: Final = 100  # in one question: a line of 7 kB; a browser with more of its own asks again
+SERVICE_SLOT_DAYS_MAX: Final = 62  # of a facility in one answer: 6 000 slots at most, 1 MB
+SERVICE_LOOK_S: Final = 0.4  # between two looks at the logs: what is filed anywhere is seen within a second
 CIVIC_FAULTS_MAX: Final = 100  # that a check of a store lists: a disk with more is not repaired by hand
 RECORDS_MAX: Final = (
     256  # logs in the coordination store: 25 offices, the city's, and ten times as many to come

@@ -33,6 +33,7 @@ from p2pworld.crypto.keys import Signer
 from p2pworld.grants import grant_to_text, sign_grant
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import VerifierKey
+from p2pworld.merkle.tiles import TILE_WIDTH
 from p2pworld.services.case_log import CASE_TYPES, CaseAct, act_fields
 from p2pworld.services.people import claim_key_seed, person_of, purpose_of, show, sign_claim
 from p2pworld.services.workflow import Action, Who
@@ -229,7 +230,9 @@ class Town:
         log, known = PublishedLog(self.log(stream)), self._read.setdefault(stream, [])
         note = log.note(CHECKPOINT)
         size = Checkpoint.parse(note.text).size if note else 0
-        known += [parse_leaf(log.entry(index, size)) for index in range(len(known), size)]
+        for number in range(len(known) // TILE_WIDTH, -(-size // TILE_WIDTH)):
+            fresh = log.bundle(number, size)[len(known) - number * TILE_WIDTH :]
+            known += map(parse_leaf, fresh)
         return known[begin:]
 
     def settled(self, stream: str, begin: int, enough: Callable[[list[Leaf]], bool]) -> list[Leaf]:
