@@ -14,7 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from p2pworld.civic.receipts import check_filed
 from p2pworld.civic.transaction import (
     Field,
     Filing,
+    Leaf,
     Paper,
     Secrets,
     Submission,
@@ -46,7 +47,6 @@ from tests.shard_node.test_city_of_processes import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from p2pworld.civic.transaction import Leaf
     from p2pworld.services.declaration import Service
 
 __all__ = ["Filed", "Told", "Town", "running_town"]
@@ -75,6 +75,7 @@ class Filed:
     secrets: Secrets
     entry: int
     seen: int = 0
+    last: int = -1  # the entry of the last act
 
     @property
     def stream(self) -> str:
@@ -93,6 +94,7 @@ class Town:
     office: Signer  # in draws
     officials: dict[tuple[str, str], tuple[Signer, bytes]] = field(default_factory=dict)
     _read: dict[str, list[Leaf]] = field(default_factory=dict)
+    _connections: list[HTTPConnection] = field(default_factory=list)
     _local: threading.local = field(default_factory=threading.local)
 
     @property
@@ -110,18 +112,35 @@ class Town:
 
     def send(self, submission: Submission) -> Told:
         """File this, and check the receipt if one comes."""
-        connection: HTTPConnection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = HTTPConnection(urlsplit(self.url).netloc, timeout=ANSWER_S)
-            self._local.connection = connection
-        connection.request("POST", "/civic/file", submission.to_bytes())
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status != 200:
+        try:
+            status, body = self._posted(submission.to_bytes())
+        except (HTTPException, ConnectionError):  # the node has let an idle connection go
+            status, body = self._posted(submission.to_bytes())
+        if status != 200:
             said = json.loads(body)
             return Told(reason=said["reason"], ko=said["ko"], en=said["en"])
         key = VerifierKey.parse(self.city.log_keys[submission.filing.stream])
         return Told(check_filed(body, submission, key.name, [key]).index)
+
+    def _posted(self, data: bytes) -> tuple[int, bytes]:
+        """What the node answers, on this thread's own connection."""
+        connection: HTTPConnection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = HTTPConnection(urlsplit(self.url).netloc, timeout=ANSWER_S)
+            self._local.connection = connection
+            self._connections.append(connection)
+        try:
+            connection.request("POST", "/civic/file", data)
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        except (HTTPException, ConnectionError):
+            connection.close()
+            raise
+
+    def close(self) -> None:
+        """Lets all connections go."""
+        for connection in self._connections:
+            connection.close()
 
     def send_all(self, submissions: Sequence[Submission], at_once: int = 64) -> list[Told]:
         """File these, so many at once on as many connections."""
@@ -216,7 +235,8 @@ class Town:
         if grants:
             submission = replace(submission, papers=(Paper("grants", grants),))
         told = self.send(submission)
-        filed.seen += told.index >= 0
+        if told.index >= 0:
+            filed.seen, filed.last = filed.seen + 1, told.index
         return told
 
     # ---- reading
@@ -279,4 +299,8 @@ def running_town(
             return [log["stream"] for log in logs if log["stage"] == "idle"] == wanted
 
         wait_until(ready, READY_S, lambda: f"{node.ask_json('/healthz')}\n{node.log_tail()}")
-        yield Town(city, clock, minute, attestor, office)
+        town = Town(city, clock, minute, attestor, office)
+        try:
+            yield town
+        finally:
+            town.close()
