@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,7 +41,7 @@ def filled(service: Service, catalogue: Catalogue, language: str = "ko") -> dict
 
 
 def _sample(field: FormField, samples: Mapping[str, str]) -> object:
-    schema: Mapping[str, object] = field.schema
+    schema: Mapping[str, Any] = field.schema
     match schema["type"]:
         case "integer":
             return schema["minimum"]
@@ -52,4 +52,4 @@ def _sample(field: FormField, samples: Mapping[str, str]) -> object:
         case _:
             if field.choices:
                 return next(iter(field.choices))
-            return samples[field.format]
+            return samples[field.format][: schema.get("maxLength")]

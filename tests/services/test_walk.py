@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 import pytest
 
+from p2pworld.services.deadlines import NEVER
 from p2pworld.services.reasons import FIELD_REASONS
+from p2pworld.services.record import Acted
 from p2pworld.services.workflow import Action, State, Who
 from p2pworld.services.working_time import day_of, minute_at, seoul_text
 from shard_node.services.folder import read
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
     from p2pworld.services.deadlines import Term
     from p2pworld.services.declaration import Service
+    from p2pworld.services.record import Record
     from tests.services.town import Filed, Told, Town
     from tests.services.walks import Wish
 
@@ -81,82 +85,101 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         yield running
 
 
-def shown(town: Town, filed: Filed) -> dict[str, Any]:
-    """The case as the node shows it, once it knows of all that was done."""
-    path, found = f"/api/v1/cases/{filed.stream}/{filed.entry}", dict[str, Any]()
-
-    def caught_up() -> bool:
-        found.update(town.city.nodes[0].ask_json(path))
-        return found.get("seen") is not None and newest(found) >= filed.last
-
-    wait_until(caught_up, 30.0, lambda: f"{path} is {found}")
-    return found
-
-
-def newest(case: dict[str, Any]) -> int:
-    return max(map(int, (case["entry"], *(act["entry"] for act in case["acts"]))))
-
-
 def term_of(service: Service, wanted: Wish) -> tuple[str, int, bool]:
     term: Term = service.deadline.of(wanted.values)
     return term.count.value, term.amount, term.first_day
 
 
+def due_text(record: Record) -> str:
+    assert record.due is not None, "a service that is declared has a term"
+    return seoul_text(record.due)
+
+
+@pytest.fixture(scope="module")
+def walked() -> list[tuple[Filed, Record]]:
+    """What came of each that was walked."""
+    return []
+
+
 @pytest.mark.parametrize(("service", "language"), WALKS)
-def test_from_its_form_to_its_end(town: Town, service: Service, language: str) -> None:
+def test_from_its_form_to_its_end(
+    town: Town, walked: list[tuple[Filed, Record]], service: Service, language: str
+) -> None:
     if service.workflow.family == "draw":
         pytest.skip("who gets what by lot is told in test_draw_town")
     number = [walk.id for walk in WALKS].index(f"{service.id}-{language}")
-    wanted = wish(service, CITY, language, town.minute, skip=LANGUAGES.index(language))
+    wanted = wish(service, CITY, language, town.minute)
+    town.wait_until(wanted.minute)
     filed = town.file(service, wanted.values, wanted.stream, number=number, gu=wanted.gu)
-    begun = town.minute
-    case = shown(town, filed)
-    assert case["service"] == service.id
-    assert case["public"] == service.split(wanted.values)[0]
-    assert case["filed"] == begun
+    record = town.record(filed, service)
+    on_thursday = town.minute == THURSDAY
     term = term_of(service, wanted)
-    if begun == THURSDAY and case["due"] is not None:
-        assert seoul_text(case["due"]) == DUE[term][0]
-
+    if on_thursday:
+        assert due_text(record) == DUE[term][0]
     end = service.workflow.steps[-1] if language == "ko" else other_end(service.workflow)
-    asked = False
+    asks = language == "ko"
     for _ in range(STEPS_MAX):
-        state = State(case["state"])
-        if state is end:
+        if record.state is None or record.state is end:
             break
-        if language == "ko" and not asked and way(service.workflow, State.SUPPLEMENT_REQUESTED, end):
-            asked = True
-            if Action.ASK in service.workflow.actions(state, Who.OFFICIAL):
-                case = supplemented(town, service, filed)
-                if begun == THURSDAY:
-                    assert seoul_text(case["due"]) == DUE[term][1]
-                continue
-        action, who = next_step(service.workflow, state, end)
+        if asks and can_be_asked(service, record.state, end):
+            asks = False
+            record = supplemented(town, service, filed)
+            assert not on_thursday or due_text(record) == DUE[term][1]
+            continue
+        action, who = next_step(service.workflow, record.state, end)
         if action in (Action.USE, Action.MISS) and wanted.offer is not None:
             town.wait_until(max(town.minute, wanted.offer.slot.begin))
         done(town.act(filed, action, who, role=role_of(service, who), text=words(action, language)))
-        case = shown(town, filed)
-    assert case["state"] == end.value, [(act["action"], act["state"], act["refused"]) for act in case["acts"]]
-    assert case["ended"]
-    assert not case["overdue"]
-    assert [act["refused"] for act in case["acts"] if act["who"] in ("citizen", "official")] == [None] * sum(
-        act["who"] in ("citizen", "official", "decider") for act in case["acts"]
-    )
+        record = town.record(filed, service)
     if Action.RATE in service.workflow.actions(end, Who.CITIZEN):
         done(town.act(filed, Action.RATE, Who.CITIZEN, amount=5))
-        assert shown(town, filed)["rating"] == 5
+        record = town.record(filed, service)
+        assert record.case is not None
+        assert record.case.rating == 5
+    assert record.state is end, [(one.deed.action, one.state, one.refused) for one in record.acts]
+    assert record.ended
+    assert not record.overdue(town.minute)
+    assert not [one for one in record.acts if isinstance(one.deed, Acted) and one.refused]
+    walked.append((filed, record))
 
 
-def supplemented(town: Town, service: Service, filed: Filed) -> dict[str, Any]:
-    """Something is asked for, and added at once; a bystander may do neither."""
+def test_the_node_shows_each_case_as_the_log_has_it(town: Town, walked: list[tuple[Filed, Record]]) -> None:
+    if not walked:
+        pytest.skip("nothing was walked")
+    node = town.city.nodes[0]
+    for filed, record in walked:
+        path, found = f"/api/v1/cases/{filed.stream}/{filed.entry}", dict[str, Any]()
+
+        def caught_up(path: str, acts: int, found: dict[str, Any]) -> bool:
+            found.update(node.ask_json(path))
+            return len(found.get("acts", ())) == acts
+
+        wait_until(partial(caught_up, path, len(record.acts), found), 30.0, partial(str, found))
+        assert found["state"] == (record.state and record.state.value)
+        assert found["due"] == (None if record.due == NEVER else record.due)
+        assert found["ended"]
+        assert [(act["action"], act["who"], act["minute"]) for act in found["acts"]] == [
+            (one.deed.action.value, one.who.value, one.deed.minute) for one in record.acts
+        ]
+        assert found["public"] == dict(record.opened.public)
+        assert found["seen"] == record.seen
+
+
+def can_be_asked(service: Service, state: State, end: State) -> bool:
+    back = way(service.workflow, State.SUPPLEMENT_REQUESTED, end)
+    return bool(back) and Action.ASK in service.workflow.actions(state, Who.OFFICIAL)
+
+
+def supplemented(town: Town, service: Service, filed: Filed) -> Record:
+    """Something is asked for, and added at once; meanwhile nothing is due."""
     role = role_of(service, Who.OFFICIAL)
-    text = {who: words(Action.ASK, "ko") for who in Who}
-    done(town.act(filed, Action.ASK, Who.OFFICIAL, role=role, amount=ASKED_DAYS, text=text[Who.OFFICIAL]))
-    case = shown(town, filed)
-    assert case["state"] == "supplement-requested"
-    assert case["due"] is None, "while something is awaited nothing is due"
-    done(town.act(filed, Action.SUPPLEMENT, Who.CITIZEN, text=text[Who.CITIZEN]))
-    return shown(town, filed)
+    asks = words(Action.ASK, "ko")
+    done(town.act(filed, Action.ASK, Who.OFFICIAL, role=role, amount=ASKED_DAYS, text=asks))
+    record = town.record(filed, service)
+    assert record.state is State.SUPPLEMENT_REQUESTED
+    assert record.due == NEVER
+    done(town.act(filed, Action.SUPPLEMENT, Who.CITIZEN, text=words(Action.SUPPLEMENT, "ko")))
+    return town.record(filed, service)
 
 
 def done(told: Told) -> None:

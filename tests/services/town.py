@@ -37,7 +37,9 @@ from p2pworld.merkle.note import VerifierKey
 from p2pworld.merkle.tiles import TILE_WIDTH
 from p2pworld.services.case_log import CASE_TYPES, CaseAct, act_fields
 from p2pworld.services.people import claim_key_seed, person_of, purpose_of, show, sign_claim
+from p2pworld.services.record import Acted, Happened, Opened, fold, read_entry
 from p2pworld.services.workflow import Action, Who
+from p2pworld.services.working_time import OfficeCalendar
 from shard_node.civic.folder import CHECKPOINT, PublishedLog
 from simulations.bench.crowd import ground
 from simulations.processes import City
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from p2pworld.services.declaration import Service
+    from p2pworld.services.record import Deed, Record
 
 __all__ = ["Filed", "Told", "Town", "running_town"]
 
@@ -75,7 +78,6 @@ class Filed:
     secrets: Secrets
     entry: int
     seen: int = 0
-    last: int = -1  # the entry of the last act
 
     @property
     def stream(self) -> str:
@@ -235,8 +237,7 @@ class Town:
         if grants:
             submission = replace(submission, papers=(Paper("grants", grants),))
         told = self.send(submission)
-        if told.index >= 0:
-            filed.seen, filed.last = filed.seen + 1, told.index
+        filed.seen += told.index >= 0
         return told
 
     # ---- reading
@@ -254,6 +255,23 @@ class Town:
             fresh = log.bundle(number, size)[len(known) - number * TILE_WIDTH :]
             known += map(parse_leaf, fresh)
         return known[begin:]
+
+    def record(self, filed: Filed, service: Service) -> Record:
+        """The case of a request after all that is in the log; whoever acts on it next has seen that."""
+        deeds: list[Deed] = []
+        opened = None
+        for at, leaf in enumerate(self.leaves(filed.stream, filed.entry), filed.entry):
+            read = read_entry(at, leaf.filing)
+            if isinstance(read, Opened) and at == filed.entry:
+                opened = read
+            elif (isinstance(read, Acted) and read.about == filed.entry) or (
+                isinstance(read, Happened) and read.filing == filed.submission.filing.key
+            ):
+                deeds.append(read)
+        assert opened is not None, "what was filed opens a case"
+        record = fold(opened, deeds, service, OfficeCalendar())
+        filed.seen = record.seen
+        return record
 
     def settled(self, stream: str, begin: int, enough: Callable[[list[Leaf]], bool]) -> list[Leaf]:
         """The leaves from an entry on, once they are enough."""

@@ -11,7 +11,7 @@ from p2pworld.services.declaration import CITY
 from p2pworld.services.facility import slot_text
 from p2pworld.services.reservations import Offer, offer_of, slot_fault
 from p2pworld.services.workflow import Action, State, Who
-from p2pworld.services.working_time import OfficeCalendar, day_of
+from p2pworld.services.working_time import DAY_MINUTES, OfficeCalendar, day_of
 from tests.services.samples import filled
 
 if TYPE_CHECKING:
@@ -37,23 +37,26 @@ OTHER_ENDS: Final = (
 
 
 class Wish(NamedTuple):
-    """A filled-in form that was checked, the stream it goes to, who lives where, and the place that is wanted."""
+    """A filled-in form that was checked, the stream it goes to, where its writer lives, when it can be filed, and the
+    place that is wanted."""
 
     values: dict[str, object]
     stream: str
     gu: str
+    minute: int
     offer: Offer | None
 
 
-def wish(service: Service, catalogue: Catalogue, language: str, minute: int, skip: int = 0) -> Wish:
-    """What somebody fills in at this minute; with places, the first slot that they can have but for `skip`."""
+def wish(service: Service, catalogue: Catalogue, language: str, minute: int) -> Wish:
+    """What somebody fills in at this minute, or on the first day after it on which they can have a place."""
     values = filled(service, catalogue, language)
     offer = None
     gu = HOME
     if service.places is not None:
         facility = facility_of(service, catalogue)
         gu = HOME if facility.gu == CITY else facility.gu
-        offer = offer_at(service, facility, gu, minute, skip)
+        while (offer := offer_at(service, facility, gu, minute)) is None:
+            minute += DAY_MINUTES
         values |= {"facility": facility.id, "slot": slot_text(offer.slot.begin)}
         if "second" in values:
             values["second"] = values["slot"]
@@ -61,7 +64,7 @@ def wish(service: Service, catalogue: Catalogue, language: str, minute: int, ski
     assert faults == (), faults
     stream = service.stream(kept, catalogue.facilities)
     assert stream is not None
-    return Wish(kept, stream, gu, offer)
+    return Wish(kept, stream, gu, minute, offer)
 
 
 def facility_of(service: Service, catalogue: Catalogue) -> Facility:
@@ -70,8 +73,8 @@ def facility_of(service: Service, catalogue: Catalogue) -> Facility:
     return min(found, key=lambda facility: (facility.gu != HOME, facility.gu != CITY))
 
 
-def offer_at(service: Service, facility: Facility, gu: str, minute: int, skip: int) -> Offer:
-    """The first slot there that somebody of this gu may ask for at this minute, but for `skip`."""
+def offer_at(service: Service, facility: Facility, gu: str, minute: int) -> Offer | None:
+    """The first slot there that somebody of this gu may ask for at this minute, if there is one."""
     assert service.places is not None
     first = day_of(minute)
     for ahead in range(service.places.opens_days + 1):
@@ -80,10 +83,8 @@ def offer_at(service: Service, facility: Facility, gu: str, minute: int, skip: i
             offer = offer_of(service, {facility.id: facility}, facility.id, text, CALENDAR)
             assert not isinstance(offer, Refusal)
             if slot_fault(offer, minute, gu) is None:
-                if not skip:
-                    return offer
-                skip -= 1
-    raise AssertionError(f"{service.id}: nothing can be booked at {facility.id}")
+                return offer
+    return None
 
 
 def way(workflow: Workflow, at: State, end: State) -> list[tuple[Action, Who]] | None:
