@@ -259,13 +259,13 @@ def _tell(url: str, sentence: str) -> None:
 def finish(path: Path, found: Proven | Refused | None, language: str) -> None:
     """Keeps what proves it, says so, and ends the program with the exit code that says it too."""
     from client.filing import Proven
-    from p2pworld.civic.reasons import words_for
+    from p2pworld.services.reasons import words_of
 
     if found is None:
         click.echo(f"Nobody has proven that it is filed. Try again: p2pworld file --again {path}", err=True)
         sys.exit(UNANSWERED)
     if not isinstance(found, Proven):
-        words = words_for(found.reason)
+        words = words_of(found.reason)
         click.echo(f"{words.ko if language == 'ko' else words.en} ({found.reason})", err=True)
         sys.exit(REFUSED)
     try:

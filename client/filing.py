@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
-from p2pworld.civic.reasons import REASONS, words_for
 from p2pworld.civic.receipts import noted_epoch
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import RECEIPT_BYTES_MAX
@@ -24,6 +23,7 @@ from p2pworld.merkle.checkpoint import Checkpoint, SignedCheckpoint, open_checkp
 from p2pworld.merkle.proof import check_inclusion
 from p2pworld.merkle.receipt import Receipt, parse_receipt
 from p2pworld.merkle.tree import leaf_hash
+from p2pworld.services.reasons import is_known, words_of
 from shard_node.http_client import LOST, Answer, fetch, why
 
 if TYPE_CHECKING:
@@ -173,11 +173,11 @@ class Filer:
             reason = json.loads(answer.body)["reason"]
         except (ValueError, KeyError, TypeError, RecursionError):  # nested too deeply, on purpose
             reason = None
-        if not isinstance(reason, str) or reason not in REASONS:
+        if not isinstance(reason, str) or not is_known(reason):
             self._told(url, f"does not take it ({answer.status}), and does not say why")
             return
-        self._told(url, f"says: {words_for(reason).en} ({reason})")
-        if not words_for(reason).again:
+        self._told(url, f"says: {words_of(reason).en} ({reason})")
+        if not words_of(reason).again:
             self._refusals[reason].append(url)
 
     def _most_refused(self, least: int) -> Refused | None:

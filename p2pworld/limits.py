@@ -43,7 +43,7 @@ __all__ = [
     "WITNESS_LOGS_MAX", "WITNESS_FORKS_MAX", "POLICY_BYTES_MAX", "PINNED_BYTES_MAX",
     "VERIFY_FAULTS_MAX", "VERIFY_FILES_MAX", "VERIFY_EPOCHS_MAX", "VERIFY_AHEAD_BYTES", "VERIFY_MENTIONS_MAX",
     "CIVIC_TEXT_MAX", "CIVIC_LEAF_BYTES_MAX", "CIVIC_SEALED_BYTES_MAX", "CIVIC_SUBMISSION_BYTES_MAX",
-    "CIVIC_PAPER_BYTES_MAX", "CIVIC_PAPERS_MAX",
+    "CIVIC_SETTLED_MAX", "CIVIC_PAPER_BYTES_MAX", "CIVIC_PAPERS_MAX",
     "CIVIC_CLOCK_MINUTES",
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S", "CIVIC_PATIENCE_S",
     "CASE_ACTS_MAX", "DRAW_ENTRIES_MAX", "DRAW_PIECE", "CIVIC_READ_MAX",
@@ -306,6 +306,7 @@ CIVIC_SUBMISSION_BYTES_MAX: Final = (
 CIVIC_BATCH_MAX: Final = (
     512  # of one transaction of the store: 120 kB of leaves; from bytes to leaf 70 ms of a core
 )
+CIVIC_SETTLED_MAX: Final = 256  # leaves about what has run out in one transaction: 60 kB, 50 ms of a core
 CIVIC_QUEUE_MAX: Final = 4_096  # waiting for one stream: 1.4 s at 3 000 a second; 88 kB each at most, 360 MB
 CIVIC_RETRY_S: Final = 0.5  # before what failed (store, record, publishing) is tried again
 CIVIC_PATIENCE_S: Final = 5.0  # of failures in a row before who waits is told: ten tries

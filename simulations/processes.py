@@ -281,9 +281,10 @@ class City:
             )
 
     def _grant(self, name: str, keys: NodeKeys, role: str) -> None:
-        """Writes a key and the grant that gives it a role in the whole city."""
+        """Writes a key and the grant that gives it a role in the whole city, and at each of its offices."""
         now_ms = time.time_ns() // 1_000_000
-        grant = sign_grant(self.root, keys.public, role, ("cells:*",), now_ms - 60_000, now_ms + GRANT_MS)
+        scope = ("cells:*", "streams:*") if role == "official" else ("cells:*",)
+        grant = sign_grant(self.root, keys.public, role, scope, now_ms - 60_000, now_ms + GRANT_MS)
         _write_secret(self.folder / f"{name}.key", keys.to_pem())
         (self.folder / f"{name}.grant").write_text(grant_to_text(grant) + "\n", encoding="utf-8")
 
@@ -292,12 +293,17 @@ class City:
     ) -> dict[str, str]:
         """Has these nodes, before they are started, hold civic logs; the logs' public keys by stream.
 
-        `store` is the value of their `civic.store`: by default each has a file of its own.
+        Beside the key of the logs and the offices' sealing key, the folder then has those of an attestor, of a gateway
+        and of the office in draws, `*.key`, which the nodes believe. `store` is the value of their `civic.store`: by
+        default each has a file of its own.
         """
         key, office = self.folder / "civic.key", self.folder / "office.secret"
         if not key.exists():
             _write_secret(key, Signer.from_seed(os.urandom(32)).to_pem())
             _write_secret(office, secret_text(os.urandom(32)))
+            for name in ("attestor", "gateway", "draw"):
+                _write_secret(self.folder / f"{name}.key", Signer.from_seed(os.urandom(32)).to_pem())
+        attestor, gateway = (self.signer(name).public.hex() for name in ("attestor", "gateway"))
         offices = ", ".join(
             f'{{ stream = "{stream}", name = "office", key = "{self.office_key.hex()}" }}'
             for stream in streams
@@ -308,10 +314,16 @@ class City:
                     f'\n[civic]\norigin = "{ORIGIN}"\nstreams = {json.dumps(list(streams))}\n'
                     f"store = {store or json.dumps(f'{node.name}.civic')}\n"
                     f'publish = "{node.name}-log"\nkey_file = "civic.key"\noffice = [{offices}]\n'
+                    f'\n[services]\nattestors = ["{attestor}"]\ngateways = ["{gateway}"]\n'
+                    f'gateway_key_file = "gateway.key"\ndraw_key_file = "draw.key"\n'
                 )
-        signer = Signer.from_text(key.read_text(encoding="utf-8"))
+        signer = self.signer("civic")
         self.log_keys |= {stream: NoteSigner(f"{ORIGIN}/{stream}", signer).key.text for stream in streams}
         return self.log_keys
+
+    def signer(self, name: str) -> Signer:
+        """One of the keys in the folder."""
+        return Signer.from_text((self.folder / f"{name}.key").read_text(encoding="utf-8"))
 
     @property
     def office_key(self) -> bytes:

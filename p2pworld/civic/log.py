@@ -9,6 +9,9 @@ the checkpoint is published: so no two checkpoints that differ are ever signed f
 an accepted entry is there. What it cannot be sure of it does not answer; whoever asks again gets the same answer, from
 this holder or the next.
 
+Where a clerk decides by rows beside the log, what runs out by the clock is settled in the same way: by a batch in which
+nobody has filed anything, once its minute has come.
+
 A step that failed is tried again after a while. Nobody is kept waiting for long by what goes on failing: who waits is
 told that it is not known what became of it, and whoever comes is sent away, until all steps succeed again. Somebody
 with a newer epoch ends the holder (DEPOSED). What cannot come from a crash ends it loudly (READ_ONLY): see
@@ -62,6 +65,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from p2pworld.civic.heads import Heads
+    from p2pworld.civic.kept import Clerk
     from p2pworld.civic.steps import Effect, Result, Step
     from p2pworld.civic.transaction import TransactionType
     from p2pworld.merkle.note import NoteSigner
@@ -101,11 +105,12 @@ class Stage(enum.Enum):
 
 
 class _Filed(NamedTuple):
-    """A request that waits, and whether its clock says that it can only be a retry."""
+    """A request that waits, and whether its clock says that it can only be a retry, or the clerk why it may be none."""
 
     request: int
     submission: Submission
     late: bool
+    unfit: Refusal | None = None
 
 
 class LogHolder:
@@ -120,6 +125,7 @@ class LogHolder:
         quorum: int = 0,
         former: frozenset[bytes] = frozenset(),
         gateways: frozenset[bytes] = frozenset(),
+        clerk: Clerk | None = None,
     ) -> None:
         self.stage = Stage.NEW
         self._stream = stream
@@ -128,7 +134,9 @@ class LogHolder:
         self._origin = self._signers[0].key.name
         self._key = self._signers[0].key.public
         self._keys = former | {signer.key.public for signer in self._signers}  # that it may have signed with
-        self._types, self._gateways = types, gateways
+        self._types, self._gateways, self._clerk = types, gateways, clerk
+        self._minute = 0  # as far as anybody has told
+        self._due: int | None = None if clerk is None else 0  # when something runs out; 0: who knows
         self._quorum = quorum  # of witnesses; 0: none are asked
         self._ticket = 0
         self._step: Step | None = None  # the one under way
@@ -167,6 +175,11 @@ class LogHolder:
         return min((at for at in (self._again_at, self._ask_at, patience_at) if at is not None), default=None)
 
     @property
+    def due(self) -> int | None:
+        """From which minute on `clock` has something to settle; None: nothing, until something more is entered."""
+        return self._due
+
+    @property
     def closed(self) -> Refusal | None:
         """Why nothing is taken any more, or None."""
         return {Stage.DEPOSED: MOVED, Stage.READ_ONLY: _READ_ONLY}.get(self.stage)
@@ -180,6 +193,7 @@ class LogHolder:
 
     def submit(self, request: int, submission: Submission, now_minute: int) -> list[Effect]:
         """A request, to be answered by `Accept` or `Refuse`, now or later."""
+        self._minute = now_minute
         refusal = (
             self.closed
             or check_submission(submission, self._stream, self._types, self._gateways)
@@ -191,7 +205,14 @@ class LogHolder:
             refusal = _DOWN
         if refusal:
             return [Refuse(request, refusal)]
-        self._waiting.append(_Filed(request, submission, not is_of_now(submission.filing, now_minute)))
+        late = not is_of_now(submission.filing, now_minute)
+        unfit = self._clerk.check(submission, now_minute) if self._clerk else None
+        self._waiting.append(_Filed(request, submission, late, unfit))
+        return self._next_batch()
+
+    def clock(self, now_minute: int) -> list[Effect]:
+        """Settles what has run out by this minute."""
+        self._minute = now_minute
         return self._next_batch()
 
     def tick(self, now: float) -> list[Effect]:
@@ -287,17 +308,20 @@ class LogHolder:
         return self._put_record()
 
     def _next_batch(self) -> list[Effect]:
-        if self.stage is not Stage.IDLE or not self._waiting:
+        due = self._due is not None and self._due <= self._minute
+        if self.stage is not Stage.IDLE or not (self._waiting or due):
             return []
         count = min(len(self._waiting), CIVIC_BATCH_MAX)
         self._batch = [self._waiting.popleft() for _ in range(count)]
         submissions = tuple(filed.submission for filed in self._batch)
         late = frozenset(filed.submission.fingerprint for filed in self._batch if filed.late)
-        commit = Commit(self._ticket + 1, self._epoch, self._fences, self._edge.size, submissions, late)
+        unfit = {filed.submission.fingerprint: filed.unfit for filed in self._batch if filed.unfit}
+        ticket, size = self._ticket + 1, self._edge.size
+        commit = Commit(ticket, self._epoch, self._fences, size, submissions, late, self._minute, unfit)
         return self._take(commit, Stage.COMMITTING)
 
     def _committed(self, committed: Committed) -> list[Effect]:
-        self._outcomes = committed.outcomes
+        self._outcomes, self._due = committed.outcomes, committed.due
         if not committed.entries:  # nothing but retries of what is published already
             return self._answer()
         self._edge, self._files = self._edge.append(committed.entries)

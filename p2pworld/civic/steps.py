@@ -7,7 +7,8 @@ can tell. After a `Failed` commit the connection is not used again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from p2pworld.civic.heads import Heads, Record
 from p2pworld.civic.transaction import Submission
@@ -66,7 +67,8 @@ class ReadHeads:
 class Commit:
     """One durable transaction: if epoch, fences and size are still these, `plan_batch` and do what it says.
 
-    Those whose fingerprints are `late` are retries, or come too late.
+    Those whose fingerprints are `late` are retries, or come too late; those that are `unfit` are retries, or not taken
+    for that reason. It is decided by the clock of this `minute`.
     """
 
     ticket: int
@@ -75,6 +77,8 @@ class Commit:
     size: int
     submissions: tuple[Submission, ...]
     late: frozenset[bytes] = frozenset()
+    minute: int = 0
+    unfit: Mapping[bytes, Refusal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +173,13 @@ class HeadsRead:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """The transaction is durable: the new entries, and the outcome of each submission."""
+    """The transaction is durable: the new entries, the outcome of each submission, and from which minute on something
+    is to be settled."""
 
     ticket: int
     entries: tuple[bytes, ...]
     outcomes: tuple[int | Refusal, ...]
+    due: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

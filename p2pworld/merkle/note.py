@@ -141,16 +141,16 @@ def _read_key(cls: type[VerifierKey], text: str) -> VerifierKey | None:
 class NoteSigner:
     """Signs notes under one name; `text` holds the secret, in the form that other programs read."""
 
-    __slots__ = ("_signer", "key")
+    __slots__ = ("key", "signer")
 
     def __init__(self, name: str, signer: Signer, algorithm: int = ED25519) -> None:
-        self._signer = signer
+        self.signer = signer
         self.key = VerifierKey(name, signer.public, algorithm)
 
     @property
     def text(self) -> str:
         """`PRIVATE+KEY+name+id+base64`."""
-        secret = base64.b64encode(bytes((self.key.algorithm,)) + self._signer.seed).decode()
+        secret = base64.b64encode(bytes((self.key.algorithm,)) + self.signer.seed).decode()
         return f"PRIVATE+KEY+{self.key.name}+{self.key.key_id.hex()}+{secret}"
 
     @classmethod
@@ -176,7 +176,7 @@ class NoteSigner:
         """
         if not 0 <= time_s <= TIME_S_MAX:
             raise LocalError(f"a cosignature cannot be of second {time_s}")
-        blob = self._signer.sign(_message(self.key.algorithm, text.encode(), time_s))
+        blob = self.signer.sign(_message(self.key.algorithm, text.encode(), time_s))
         if self.key.algorithm == COSIGNATURE:
             blob = time_s.to_bytes(_TIME_BYTES, "big") + blob
         return NoteSignature(self.key.name, self.key.key_id, blob)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from enum import Enum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from p2pworld.seoul.gu import GU
 from p2pworld.services.form import gu_slug
@@ -19,11 +20,17 @@ from p2pworld.services.working_time import DAY_MINUTES, OfficeCalendar, day_of, 
 from p2pworld.world.places import Words
 from p2pworld.world.reading import ID, Table
 
-if TYPE_CHECKING:
-    from datetime import date
-
-
-__all__ = ["Allocation", "Facility", "OpeningHours", "Residents", "Slot", "read_facility", "slot_text"]
+__all__ = [
+    "GU_SLUGS",
+    "Allocation",
+    "Facility",
+    "OpeningHours",
+    "Residents",
+    "Slot",
+    "read_facility",
+    "slot_minute",
+    "slot_text",
+]
 
 _DAYS: Final = ("Mo", "Tu", "We", "Th", "Fr", "Sa", "Su")
 _RULE: Final = re.compile(
@@ -131,6 +138,16 @@ class Slot:
 def slot_text(minute: int) -> str:
     """`2026-05-01T09:00`: how a slot is named in forms and leaves, by when it begins in Seoul."""
     return seoul_text(minute).replace(" ", "T")
+
+
+def slot_minute(text: str) -> int | None:
+    """The minute that a slot of this name begins at, or None if there is none."""
+    try:
+        day = date.fromisoformat(text[:10])
+        hour, minute = int(text[11:13]), int(text[14:16])
+    except ValueError:
+        return None
+    return minute_at(day, hour * 60 + minute) if hour < 24 and minute < 60 else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from p2pworld.civic.reasons import Words
+from p2pworld.civic.reasons import REASONS, Words, words_for
 from p2pworld.errors import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FIELD_REASONS", "SERVICE_REASONS", "refusal"]
+__all__ = ["FIELD_REASONS", "SERVICE_REASONS", "is_known", "refusal", "words_of"]
 
 SERVICE_REASONS: Final[Mapping[str, Words]] = {
     # ---- a case
@@ -32,6 +32,14 @@ SERVICE_REASONS: Final[Mapping[str, Words]] = {
     "case-full": Words(
         "Too much has been done with this request already. Please file a new one.",
         "이 신청에는 더 기록할 수 없어요. 새로 신청해 주세요.",
+    ),
+    "case-unknown": Words(
+        "There is no such request here.",
+        "찾을 수 없는 신청이에요.",
+    ),
+    "office-unknown": Words(
+        "There is no such office to pass this on to.",
+        "이송할 기관을 찾을 수 없어요.",
     ),
     "forbidden": Words(
         "You are not allowed to do this.",
@@ -324,3 +332,13 @@ FIELD_REASONS: Final[Mapping[str, Words]] = {
 def refusal(code: str) -> Refusal:
     """The refusal of this code, with its English sentence."""
     return Refusal(code, SERVICE_REASONS[code].en)
+
+
+def words_of(reason: str) -> Words:
+    """What to tell whoever filed, of any reason that the holder of a log or its clerk gives."""
+    return SERVICE_REASONS.get(reason) or words_for(reason)
+
+
+def is_known(reason: str) -> bool:
+    """Whether this is a reason that is known here, of the holder of a log or of its clerk."""
+    return reason in SERVICE_REASONS or reason in REASONS

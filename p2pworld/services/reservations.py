@@ -21,7 +21,7 @@ from p2pworld.errors import Refusal
 from p2pworld.services.declaration import Places, Service
 from p2pworld.services.facility import Allocation, Facility, Residents, Slot
 from p2pworld.services.reasons import refusal
-from p2pworld.services.workflow import Action
+from p2pworld.services.workflow import Action, State
 from p2pworld.services.working_time import DAY_MINUTES, day_of, minute_at
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ __all__ = [
     "Waiting",
     "award",
     "decide",
+    "is_reviewed",
     "offer_of",
     "slot_fault",
 ]
@@ -102,12 +103,14 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What is booked: a facility under the rules of a service, at a slot that it has."""
+    """What is booked: a facility under the rules of a service, at a slot that it has; `reviewed` if the office looks at
+    each request, and a place is held for as long as that takes."""
 
     service: str
     rules: Places
     facility: Facility
     slot: Slot
+    reviewed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +270,13 @@ def offer_of(
     found = next((each for each in slots if each.begin == minute), None)
     if found is None:
         return refusal("slot-closed")
-    return Offer(service.id, service.places, facility, found)
+    return Offer(service.id, service.places, facility, found, is_reviewed(service))
+
+
+def is_reviewed(service: Service) -> bool:
+    """Whether an official decides about each request for a place of this service."""
+    workflow = service.workflow
+    return workflow.family == "hire" or (State.ASSIGNED in workflow.steps and workflow.family == "booking")
 
 
 def slot_fault(offer: Offer, minute: int, resident_of: str) -> Refusal | None:
@@ -337,7 +346,7 @@ class _Desk:
             self._waiting = []
         while self._waiting and (seat := self._free()) is not None:
             wait = self._waiting.pop(0)
-            until = min(self._minute + MOVED_UP_MINUTES, begin)
+            until = begin if self._offer.reviewed else min(self._minute + MOVED_UP_MINUTES, begin)
             self._take(Action.MOVE_UP, seat, wait, Standing.HELD, until)
 
     def book(self, ask: Book, own: tuple[Place, ...]) -> Booked | Waiting | Refusal:
@@ -347,7 +356,8 @@ class _Desk:
             return known
         if offer.rules.allocation is not Allocation.FIRST_COME:
             return refusal("booked-by-lot")
-        why = slot_fault(offer, self._minute, ask.resident_of) or person_fault(offer, own, self._minute)
+        theirs = self._own(own, ask.person)
+        why = slot_fault(offer, self._minute, ask.resident_of) or person_fault(offer, theirs, self._minute)
         if why is not None:
             return why
         if ask.people > offer.facility.capacity:
@@ -395,7 +405,8 @@ class _Desk:
         if place is None:
             return refusal("hold-expired" if self._expired(ask.key) else "no-booking")
         if place.standing is Standing.HELD:
-            why = person_fault(self._offer, own, self._minute, but=ask.key)
+            theirs = self._own(own, ask.person)
+            why = person_fault(self._offer, theirs, self._minute, but=ask.key)
             if why is not None:
                 return why
         if place.standing is Standing.HELD and self._offer.rules.pay_minutes:
@@ -452,6 +463,8 @@ class _Desk:
     def _first(self, seat: int, ask: Book) -> tuple[Action, int, Book, Standing, int | None]:
         """How a place is taken at first: held, or due, or confirmed at once."""
         rules, begin = self._offer.rules, self._offer.slot.begin
+        if self._offer.reviewed:
+            return Action.HOLD, seat, ask, Standing.HELD, begin
         if rules.hold_minutes:
             return Action.HOLD, seat, ask, Standing.HELD, min(self._minute + rules.hold_minutes, begin)
         if rules.pay_minutes:
@@ -475,6 +488,12 @@ class _Desk:
 
     def _event(self, action: Action, key: str, seat: int | None, until: int | None = None) -> None:
         self._events.append(Event(action, key, self._offer.facility.id, self._offer.slot.begin, seat, until))
+
+    def _own(self, read: tuple[Place, ...], person: str) -> list[Place]:
+        """All places of a person, those of this slot as they are now: they may just have moved up, or run out."""
+        here = (self._offer.facility.id, self._offer.slot.begin)
+        others = [place for place in read if (place.facility, place.slot) != here]
+        return others + [place for place in self._places.values() if place.person == person]
 
     def _of(self, key: str) -> Place | None:
         return next((place for place in self._places.values() if place.key == key), None)

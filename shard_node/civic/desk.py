@@ -58,6 +58,7 @@ from shard_node.storage.journal import StorageFailed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from p2pworld.civic.kept import Clerk
     from p2pworld.civic.transaction import TransactionType
     from p2pworld.grants import Voids
     from p2pworld.merkle.note import NoteSigner
@@ -139,7 +140,7 @@ class CivicDesk:
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._config, self._records, self._tell, self._witnesses = config, records, tell, witnesses
-        self._roots, self._offered = roots, offered
+        self._roots, self._voids, self._offered = roots, voids, offered
         self._announcements = keys_type(roots, voids)
         self._book = (
             KeyBook(PublishedLog(config.publish / CITY), roots) if config and CITY in config.streams else None
@@ -305,6 +306,7 @@ class CivicDesk:
                 self._config.desks,
                 self._config.other_keys,
                 self._offered.config.gateways if self._offered else frozenset(),
+                self._clerk(stream),
             ),
             one.held.epoch,
             Places(store, self._records, one.folder),
@@ -313,6 +315,12 @@ class CivicDesk:
             self._asking_witnesses(one, keys) if self._config.quorum else None,
             partial(self._witnessed, one),
         )
+
+    def _clerk(self, stream: str) -> Clerk | None:
+        """Who decides about what is filed there."""
+        if self._offered is None:
+            return None
+        return self._offered.clerk(stream, self._signers[stream].signer, self._roots, self._voids)
 
     def _types(self, stream: str) -> Mapping[str, TransactionType]:
         """What may be filed there; services come and go."""

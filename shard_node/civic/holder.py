@@ -14,12 +14,13 @@ from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
 from p2pworld.civic.batch import plan_batch
 from p2pworld.civic.heads import Heads, parse_record
+from p2pworld.civic.kept import Clerk
 from p2pworld.civic.log import MOVED, LogHolder, Stage
 from p2pworld.civic.receipts import noted
 from p2pworld.civic.steps import (
@@ -66,6 +67,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CivicHolder", "CivicMeter", "LogConfig", "Places", "Witnesses", "receipts_of"]
 
+_SETTLE_LOOK_S: Final = 2.0  # how often the clock is looked at while something may run out
+
 
 class Witnesses(Protocol):
     """Whoever asks the witnesses of a log."""
@@ -108,7 +111,8 @@ class CivicMeter:
 @dataclass(frozen=True, slots=True)
 class LogConfig:
     """Which log it is: its stream's name, who signs its checkpoints, what may be filed, how many witnesses it needs,
-    the keys of desks that may have any entry erased, as who filed it may, keys that signed it before, and gateways."""
+    the keys of desks that may have any entry erased, as who filed it may, keys that signed it before, the gateways that
+    are known, and who decides by the rows beside it."""
 
     stream: str
     signers: tuple[NoteSigner, ...]
@@ -117,6 +121,7 @@ class LogConfig:
     desks: frozenset[bytes] = frozenset()
     other_keys: frozenset[bytes] = frozenset()
     gateways: frozenset[bytes] = frozenset()
+    clerk: Clerk | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +161,7 @@ class CivicHolder:
         self._witnessed = witnessed
         quorum = log.quorum if witnesses else 0
         self._machine = LogHolder(
-            log.stream, epoch, log.signers, log.types, quorum, log.other_keys, log.gateways
+            log.stream, epoch, log.signers, log.types, quorum, log.other_keys, log.gateways, log.clerk
         )
         self._effects: deque[Step | Accept | Alarm | AskWitnesses | KeepWitnessed] = deque()
         self._wake = trio.Event()
@@ -251,9 +256,13 @@ class CivicHolder:
         if not self._effects:
             self._wake = trio.Event()
             deadline = self._machine.deadline
-            with trio.move_on_at(float("inf") if deadline is None else deadline):
+            at = float("inf") if deadline is None else deadline
+            if self._machine.due is not None:
+                at = min(at, trio.current_time() + _SETTLE_LOOK_S)
+            with trio.move_on_at(at):
                 await self._wake.wait()
             self._do(self._machine.tick(trio.current_time()))
+            self._do(self._machine.clock(self._now_minute()))
             return
         match effect := self._effects.popleft():
             case Accept():
@@ -317,12 +326,20 @@ class CivicHolder:
 
     async def _commit(self, step: Commit) -> Committed | Missed:
         row = Row(step.epoch, step.fences, step.size)
-        decide = partial(plan_batch, desks=self._log.desks, late=step.late)
+        decide = partial(
+            plan_batch,
+            desks=self._log.desks,
+            late=step.late,
+            clerk=self._log.clerk,
+            minute=step.minute,
+            unfit=step.unfit,
+        )
         plan = await self._places.store.commit(self._log.stream, row, step.submissions, decide)
         if plan is None:
             return Missed(step.ticket)
-        self._meter.batch(len(step.submissions), len(plan.entries))
-        return Committed(step.ticket, plan.entries, plan.outcomes)
+        if step.submissions:
+            self._meter.batch(len(step.submissions), len(plan.entries))
+        return Committed(step.ticket, plan.entries, plan.outcomes, plan.due)
 
     async def _put_record(self, step: PutRecord) -> RecordPut:
         before = step.before.to_bytes() if step.before else None

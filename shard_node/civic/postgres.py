@@ -28,8 +28,10 @@ from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import CIVIC_READ_MAX
 from shard_node.civic.postgres_tables import (
     TABLES,
+    KeptRows,
     Rows,
     Taken,
+    change_kept,
     commit_or_unknown,
     entry_rows,
     erase,
@@ -159,12 +161,13 @@ class PostgresCivicStore:
             number = self._checked(hit).number
             known = known_rows(db, number, list({submission.filing.key for submission in submissions}))
             named = named_rows(db, number, named_entries(row.size, submissions))
-            planned = plan(row.size, row.epoch, submissions, known, named)
-            if not planned.learned:  # nothing but retries
+            planned = plan(row.size, row.epoch, submissions, known, named, kept=KeptRows(db, number))
+            if not planned.writes:  # nothing but retries
                 db.execute("ROLLBACK")
                 return planned
             put_rows(db, written(number, row.size, submissions, planned))
             erase(db, number, planned.erased)
+            change_kept(db, number, planned.rows)
             put_stream(db, number, stream, Row(row.epoch, row.fences, row.size + len(planned.entries)))
             commit_or_unknown(db)
             if planned.erased:
@@ -175,6 +178,15 @@ class PostgresCivicStore:
         if self._traces and time.monotonic() >= self._scrub_at_s:
             await self.scrub()  # what fails is done by a later commit
         return planned
+
+    async def kept(self, stream: str, prefix: str) -> list[tuple[str, bytes]]:
+        """See `CivicStore.kept`."""
+
+        def work(db: Db) -> list[tuple[str, bytes]]:
+            found = stream_row(db, stream)
+            return KeptRows(db, found[0]).under(prefix, CIVIC_READ_MAX) if found else []
+
+        return await self._run(stream, work)
 
     async def sealed(self, stream: str, index: int) -> Sealed | None:
         """See `CivicStore.sealed`."""

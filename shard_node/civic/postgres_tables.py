@@ -17,7 +17,16 @@ import psycopg
 from psycopg import sql
 
 from p2pworld.limits import CIVIC_READ_MAX
-from shard_node.civic.rows import checksum, entry_of, known_of, sealed_of, stream_of
+from shard_node.civic.rows import (
+    checksum,
+    entry_of,
+    kept_of,
+    kept_row,
+    known_of,
+    prefix_end,
+    sealed_of,
+    stream_of,
+)
 from shard_node.civic.store import CommitUnknown, Row
 from shard_node.coordination.lane import Db, commit, one_line
 from shard_node.coordination.tables import Tables
@@ -27,11 +36,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from p2pworld.civic.batch import Known
+    from p2pworld.civic.kept import Change
 
 __all__ = [
     "TABLES",
+    "KeptRows",
     "Rows",
     "Taken",
+    "change_kept",
     "commit_or_unknown",
     "entry_rows",
     "erase",
@@ -82,6 +94,12 @@ END LOOP; END $$;
 ALTER TABLE p2pworld_civic.sealed ALTER body SET STATISTICS 0, ALTER body SET STORAGE EXTERNAL;
 INSERT INTO p2pworld_civic.store VALUES (true, 0);
 """,
+        """
+CREATE TABLE p2pworld_civic.kept (
+    stream bigint NOT NULL, name bytea NOT NULL, body bytea NOT NULL, checksum bytea NOT NULL,
+    PRIMARY KEY (stream, name)
+);
+""",
     ),
     _CIVIC_LOCK,
 )
@@ -92,6 +110,12 @@ _BOTH: Final = "p2pworld_civic.stream s, p2pworld_civic.store v"
 _ENTRY: Final = "SELECT stream, number, leaf, checksum FROM p2pworld_civic.entry"
 _ANSWER: Final = "SELECT stream, key, fingerprint, number, refusal, checksum FROM p2pworld_civic.answer"
 _SEALED: Final = "SELECT stream, number, body, checksum FROM p2pworld_civic.sealed"
+_KEPT: Final = "SELECT stream, name, body, checksum FROM p2pworld_civic.kept"
+_INSERT_KEPT: Final = "INSERT INTO p2pworld_civic.kept VALUES (%b, %b, %b, %b)"
+_UPDATE_KEPT: Final = (
+    "UPDATE p2pworld_civic.kept SET body = %b, checksum = %b WHERE stream = %b AND name = %b"
+)
+_DELETE_KEPT: Final = "DELETE FROM p2pworld_civic.kept WHERE stream = %b AND name = %b"
 _COLUMNS: Final = {
     "entry": ("int8", "int8", "bytea", "bytea"),
     "answer": ("int8", "bytea", "bytea", "int8", "bytea", "bytea"),
@@ -168,6 +192,33 @@ def sealed_rows(db: Db, number: int, after: int, most: int) -> list[tuple[int, b
         db, f"{_SEALED} WHERE stream = %s AND number > %s ORDER BY number LIMIT %s", number, after, most
     )
     return [(each[1], sealed_of(*each)) for each in found]
+
+
+class KeptRows:
+    """The rows beside one log, and its entries, as a transaction reads them."""
+
+    def __init__(self, db: Db, number: int) -> None:
+        self._db, self._number = db, number
+
+    def get(self, name: str) -> bytes | None:
+        """See `p2pworld.civic.kept.Kept`."""
+        found = _rows(self._db, f"{_KEPT} WHERE stream = %s AND name = %s", self._number, name.encode())
+        return kept_of(*found[0])[1] if found else None
+
+    def under(self, prefix: str, most: int | None = None) -> list[tuple[str, bytes]]:
+        """See `Kept`; no more than `most`, if that is given."""
+        begin = prefix.encode()
+        query = f"{_KEPT} WHERE stream = %s AND name >= %s AND name < %s ORDER BY name LIMIT %s"
+        return [kept_of(*row) for row in _rows(self._db, query, self._number, begin, prefix_end(begin), most)]
+
+    def first(self, prefix: str) -> str | None:
+        """See `Kept`."""
+        found = self.under(prefix, 1)
+        return found[0][0] if found else None
+
+    def entry(self, index: int) -> bytes:
+        """See `Kept`."""
+        return named_rows(self._db, self._number, frozenset({index}))[index]
 
 
 # ---- writing
@@ -251,6 +302,34 @@ def put_rows(db: Db, rows: Mapping[str, Iterable[Sequence[object]]]) -> None:
             copy.set_types(columns)
             for row in rows[table]:
                 copy.write_row(row)
+
+
+def change_kept(db: Db, number: int, changes: Sequence[Change]) -> None:
+    """Change rows beside the log.
+
+    Raises:
+        StorageFailed: one that is taken for new is there, or one that is to be changed is not (`corrupt`).
+    """
+    fresh, other, gone = [], [], []
+    for name, before, after in changes:
+        if after is None:
+            gone.append((number, name.encode()))
+        elif before is None:
+            fresh.append(kept_row(number, name, after))
+        else:
+            _, key, body, kept = kept_row(number, name, after)
+            other.append((body, kept, number, key))
+    hit = 0
+    try:
+        for query, rows in ((_INSERT_KEPT, fresh), (_UPDATE_KEPT, other), (_DELETE_KEPT, gone)):
+            if rows:
+                cursor = db.cursor()
+                cursor.executemany(query, rows)
+                hit += cursor.rowcount
+    except psycopg.errors.UniqueViolation as error:
+        raise StorageFailed("corrupt", f"In the civic store a row is there already: {error}.") from None
+    if hit != len(changes):
+        raise StorageFailed("corrupt", "In the civic store a row beside a log is not there.")
 
 
 def erase(db: Db, number: int, indices: Iterable[int]) -> None:

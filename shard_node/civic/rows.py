@@ -34,7 +34,10 @@ __all__ = [
     "checksum",
     "entry_of",
     "erased_rows",
+    "kept_of",
+    "kept_row",
     "known_of",
+    "prefix_end",
     "sealed_of",
     "stream_of",
     "written",
@@ -109,6 +112,23 @@ def known_of(
     return Known(fingerprint, Refusal(reason, sentence))
 
 
+def kept_row(stream: int, name: str, body: bytes) -> tuple[Said, ...]:
+    """A row beside the log, as a row of its table."""
+    said = (stream, name.encode(), body)
+    return *said, checksum(b"kept", *said)
+
+
+def kept_of(stream: int, name: bytes, body: bytes, kept: bytes) -> tuple[str, bytes]:
+    """The name and body of a row beside the log; raises as `stream_of`."""
+    _checked(f"the row {name!r:.100} beside stream {stream}", b"kept", stream, name, body, kept)
+    return name.decode(), body
+
+
+def prefix_end(prefix: bytes) -> bytes:
+    """What comes behind all names that begin so; `prefix` is ASCII."""
+    return prefix[:-1] + bytes((prefix[-1] + 1,)) if prefix else b"\xff"
+
+
 def _hex(key: Said) -> str:
     return key.hex() if isinstance(key, bytes) else str(key)
 
@@ -126,7 +146,8 @@ def written(
         first.setdefault(submission.filing.key, submission)
     for key, learned in planned.learned.items():
         rows["answer"].append(answer_row(stream, key, learned))
-        sealed, at = first[key].sealed, learned.outcome
+        filed = first.get(key)  # what the holder itself enters has nothing sealed
+        sealed, at = filed.sealed if filed else None, learned.outcome
         if sealed is not None and isinstance(at, int):
             body = sealed.to_bytes()
             if at in planned.erased:
@@ -146,11 +167,15 @@ class Rows(Protocol):
 
 
 def check_rows(
-    rows: Rows, failure: type[Exception], structure: Callable[[], Iterable[Fault]] = tuple
+    rows: Rows,
+    failure: type[Exception],
+    structure: Callable[[], Iterable[Fault]] = tuple,
+    *,
+    beside: bool = True,
 ) -> list[Fault]:
     """What is not as it was written, in the `structure` of the whole or in a row; at most `CIVIC_FAULTS_MAX` things.
 
-    `failure` is what the engine raises when it cannot read on.
+    `failure` is what the engine raises when it cannot read on; `beside`: there is a table of rows beside the logs.
     """
     faults: list[Fault] = []
     finds: dict[str, Callable[[], Iterable[Fault]]] = {
@@ -160,6 +185,8 @@ def check_rows(
         "answers": partial(_answers, rows),
         "sealed": partial(_sealed, rows),
     }
+    if beside:
+        finds["rows beside the logs"] = partial(_kept, rows)
     for name, find in finds.items():
         try:
             faults += islice(find(), CIVIC_FAULTS_MAX - len(faults))
@@ -209,6 +236,22 @@ def _answers(rows: Rows) -> Iterator[Fault]:
             known_of(*row)
         except StorageFailed as error:
             yield Fault(f"the answer under key {_hex(row[1])} of stream {row[0]}", str(error))
+
+
+def _kept(rows: Rows) -> Iterator[Fault]:
+    query = """
+    SELECT k.stream, k.name, k.body, k.checksum, s.id FROM kept k LEFT JOIN stream s ON s.id = k.stream
+    ORDER BY k.stream, k.name
+    """
+    for *row, stream in rows.execute(query):
+        place = f"the row {row[1]!r:.100} beside stream {row[0]}"
+        try:
+            kept_of(*row)
+        except (StorageFailed, UnicodeDecodeError) as error:
+            yield Fault(place, str(error))
+            continue
+        if stream is None:
+            yield Fault(place, "There is no such stream.")
 
 
 def erased_rows(rows: Rows) -> Iterator[tuple[int, int]]:

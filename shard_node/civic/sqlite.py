@@ -28,6 +28,7 @@ from shard_node.civic.rows import entry_of, sealed_of
 from shard_node.civic.store import CommitUnknown, Row
 from shard_node.civic.tables import (
     BUSY_S,
+    KeptRows,
     begin_stream,
     check,
     empty_log,
@@ -138,8 +139,8 @@ class SqliteCivicStore:
             keys = {submission.filing.key for submission in submissions}
             known = {key: there for key in keys if (there := known_row(db, number, key))}
             named = {index: entry_row(db, number, index) for index in named_entries(row.size, submissions)}
-            planned = plan(row.size, row.epoch, submissions, known, named)
-            if not planned.learned:  # nothing but retries
+            planned = plan(row.size, row.epoch, submissions, known, named, kept=KeptRows(db, number))
+            if not planned.writes:  # nothing but retries
                 db.execute("ROLLBACK")
                 return planned
             write(db, number, row.size, submissions, planned)
@@ -147,6 +148,15 @@ class SqliteCivicStore:
             self._traces |= bool(planned.erased)
             _commit(db)
             return planned
+
+        return await self._run(work)
+
+    async def kept(self, stream: str, prefix: str) -> list[tuple[str, bytes]]:
+        """See `CivicStore.kept`."""
+
+        def work(db: sqlite3.Connection) -> list[tuple[str, bytes]]:
+            found = stream_row(db, stream)
+            return KeptRows(db, found[0]).under(prefix, CIVIC_READ_MAX) if found else []
 
         return await self._run(work)
 

@@ -1,10 +1,11 @@
 """What a store of civic logs promises, whatever keeps it.
 
 A store holds, for each stream, a row (epoch, fences, size), the log's entries, what was answered under each
-transaction's key, and what is sealed for the office. It decides nothing by itself: `commit` runs the plan of the pure
-batch over rows that one transaction has read, and only if the stream's row is still the one that the caller knows.
-What the plan says is erased is destroyed in that same transaction, and after it is to be found in no file of the store;
-the entry and what is answered under its key stay, so that a retry is told the same for ever.
+transaction's key, what is sealed for the office, and rows by which a clerk decides (`p2pworld.civic.kept`). It decides
+nothing by itself: `commit` runs the plan of the pure batch over rows that one transaction has read, and only if the
+stream's row is still the one that the caller knows. What the plan says is erased is destroyed in that same transaction,
+and after it is to be found in no file of the store; the entry and what is answered under its key stay, so that a retry
+is told the same for ever.
 
 What fails is told by a `StorageFailed`: nothing has changed. `CommitUnknown` is the one exception: it may have changed,
 all of it or nothing, and only who fences again and reads can tell. Whatever a row says is checked against the checksum
@@ -13,21 +14,33 @@ it carries before it is believed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from p2pworld.civic.batch import Known, Plan
-from p2pworld.civic.transaction import Submission
-
 if TYPE_CHECKING:
-    from p2pworld.civic.transaction import Sealed
+    from collections.abc import Mapping, Sequence
+
+    from p2pworld.civic.batch import Known, Plan
+    from p2pworld.civic.kept import Kept
+    from p2pworld.civic.transaction import Sealed, Submission
 
 __all__ = ["CivicStore", "CommitUnknown", "Fault", "MakePlan", "Row"]
 
-MakePlan = Callable[
-    [int, int, Sequence[Submission], Mapping[bytes, Known], Mapping[int, bytes]], Plan
-]  # as `plan_batch`, which says what each of them is
+
+class MakePlan(Protocol):
+    """As `plan_batch`, which says what each of them is."""
+
+    def __call__(
+        self,
+        size: int,
+        epoch: int,
+        submissions: Sequence[Submission],
+        known: Mapping[bytes, Known],
+        named: Mapping[int, bytes],
+        /,
+        *,
+        kept: Kept,
+    ) -> Plan: ...
 
 
 class CommitUnknown(Exception):
@@ -83,11 +96,15 @@ class CivicStore(Protocol):
     ) -> Plan | None:
         """One durable transaction: if the stream's row is `row`, do what `plan` says of these; else None.
 
-        The plan is given what is known of each of their keys, and each of their `named_entries`.
+        The plan is given what is known of each of their keys, and each of their `named_entries`; the rows beside the
+        log it reads within the transaction. A row that it takes for new must not be there, any other must.
 
         Raises:
             CommitUnknown: it may have become durable, all of it.
         """
+
+    async def kept(self, stream: str, prefix: str) -> list[tuple[str, bytes]]:
+        """The rows beside the log whose names begin so, in the order of their names, `CIVIC_READ_MAX` at most."""
 
     async def sealed(self, stream: str, index: int) -> Sealed | None:
         """What was sealed with entry `index`, or None if nothing was or it is erased."""

@@ -14,7 +14,17 @@ import sqlite3
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from shard_node.civic.rows import check_rows, checksum, entry_of, known_of, stream_of, written
+from shard_node.civic.rows import (
+    check_rows,
+    checksum,
+    entry_of,
+    kept_of,
+    kept_row,
+    known_of,
+    prefix_end,
+    stream_of,
+    written,
+)
 from shard_node.civic.store import Fault
 from shard_node.storage.journal import StorageFailed
 
@@ -23,12 +33,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from p2pworld.civic.batch import Known, Plan
+    from p2pworld.civic.kept import Change
     from p2pworld.civic.transaction import Submission
     from shard_node.civic.store import Row
 
 __all__ = [
     "BUSY_S",
     "SCHEMA",
+    "KeptRows",
     "begin_stream",
     "check",
     "empty_log",
@@ -44,7 +56,7 @@ __all__ = [
     "write",
 ]
 
-SCHEMA: Final = 1  # newer is refused
+SCHEMA: Final = 2  # newer is refused; 1 has no table `kept`, and gets it when a node opens it
 _APPLICATION_ID: Final = 0x7032706C  # "p2pl"
 BUSY_S: Final = 2.0  # an operator's tool may be reading
 
@@ -67,6 +79,12 @@ CREATE TABLE sealed (
     PRIMARY KEY (stream, number)
 ) STRICT;
 """
+_KEPT: Final = """
+CREATE TABLE kept (
+    stream INTEGER NOT NULL, name BLOB NOT NULL, body BLOB NOT NULL, checksum BLOB NOT NULL,
+    PRIMARY KEY (stream, name)
+) STRICT, WITHOUT ROWID;
+"""
 
 
 def prepare(db: sqlite3.Connection, path: Path, pages_max: int | None) -> None:
@@ -77,13 +95,18 @@ def prepare(db: sqlite3.Connection, path: Path, pages_max: int | None) -> None:
     db.execute("PRAGMA secure_delete = ON")  # what is erased is not to be found in free pages
     if pages_max is not None:
         db.execute(f"PRAGMA max_page_count = {int(pages_max)}")
-    if new:
+    if new or _schema_of(db) < SCHEMA:
         db.execute("BEGIN IMMEDIATE")
-        for statement in _TABLES.strip().split(";\n"):
+        for statement in (_TABLES * new + _KEPT).strip().split(";\n"):
             db.execute(statement)
         db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {SCHEMA}")
         db.execute("COMMIT")
+
+
+def _schema_of(db: sqlite3.Connection) -> int:
+    schema: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return schema
 
 
 def refuse_foreign(db: sqlite3.Connection, path: Path) -> bool:
@@ -154,6 +177,35 @@ def entry_row(db: sqlite3.Connection, number: int, index: int) -> bytes:
     return entry_of(*row)
 
 
+class KeptRows:
+    """The rows beside one log, and its entries, as a transaction reads them."""
+
+    def __init__(self, db: sqlite3.Connection, number: int) -> None:
+        self._db, self._number = db, number
+
+    def get(self, name: str) -> bytes | None:
+        """See `p2pworld.civic.kept.Kept`."""
+        query = "SELECT * FROM kept WHERE stream = ? AND name = ?"
+        row = self._db.execute(query, [self._number, name.encode()]).fetchone()
+        return kept_of(*row)[1] if row else None
+
+    def under(self, prefix: str, most: int = -1) -> list[tuple[str, bytes]]:
+        """See `Kept`; no more than `most`, if that is not negative."""
+        begin = prefix.encode()
+        query = "SELECT * FROM kept WHERE stream = ? AND name >= ? AND name < ? ORDER BY name LIMIT ?"
+        rows = self._db.execute(query, [self._number, begin, prefix_end(begin), most])
+        return [kept_of(*row) for row in rows]
+
+    def first(self, prefix: str) -> str | None:
+        """See `Kept`."""
+        found = self.under(prefix, 1)
+        return found[0][0] if found else None
+
+    def entry(self, index: int) -> bytes:
+        """See `Kept`."""
+        return entry_row(self._db, self._number, index)
+
+
 # ---- what a plan says
 
 
@@ -165,6 +217,29 @@ def write(
         put_rows(db, table, rows)
     for index in planned.erased:
         erase(db, number, index)
+    _change(db, number, planned.rows)
+
+
+def _change(db: sqlite3.Connection, number: int, changes: Sequence[Change]) -> None:
+    """Change rows beside the log.
+
+    Raises:
+        StorageFailed: one that is taken for new is there, or one that is to be changed is not (`corrupt`).
+    """
+    for name, before, after in changes:
+        key, row = [number, name.encode()], kept_row(number, name, after or b"")
+        try:
+            if after is None:
+                hit = db.execute("DELETE FROM kept WHERE stream = ? AND name = ?", key)
+            elif before is None:
+                hit = db.execute("INSERT INTO kept VALUES (?, ?, ?, ?)", row)
+            else:
+                query = "UPDATE kept SET body = ?, checksum = ? WHERE stream = ? AND name = ?"
+                hit = db.execute(query, [row[2], row[3], *key])
+        except sqlite3.IntegrityError as error:
+            raise StorageFailed("corrupt", f"In the civic store the row {name} is there already.") from error
+        if hit.rowcount != 1:
+            raise StorageFailed("corrupt", f"In the civic store the row {name} is not there.")
 
 
 def put_rows(db: sqlite3.Connection, table: str, rows: Sequence[tuple[object, ...]]) -> None:
@@ -209,21 +284,22 @@ def put_sealed(db: sqlite3.Connection, number: int, index: int, body: bytes) -> 
 def check(db: sqlite3.Connection) -> list[Fault]:
     """What is not as it was written, in the file or in a row; at most `CIVIC_FAULTS_MAX` things."""
     db.execute("BEGIN")
-    faults = check_rows(db, sqlite3.DatabaseError, lambda: _structure(db))
+    beside = _schema_of(db) > 1
+    faults = check_rows(db, sqlite3.DatabaseError, lambda: _structure(db, beside), beside=beside)
     db.execute("ROLLBACK")
     return faults
 
 
-def _structure(db: sqlite3.Connection) -> Iterator[Fault]:
+def _structure(db: sqlite3.Connection, beside: bool) -> Iterator[Fault]:
     for (said,) in db.execute("PRAGMA integrity_check"):
         if said != b"ok":
             yield Fault("the structure of the file", said.decode("utf-8", "replace"))
-    header = [db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")]
-    if header != [_APPLICATION_ID, SCHEMA]:
+    (application_id,) = db.execute("PRAGMA application_id").fetchone()
+    if application_id != _APPLICATION_ID or _schema_of(db) not in (1, SCHEMA):
         yield Fault("the header of the file", "It does not say that this is a civic store of this schema.")
     with closing(sqlite3.connect(":memory:")) as new:
         new.text_factory = bytes
-        new.executescript(_TABLES)
+        new.executescript(_TABLES + _KEPT * beside)
         if _schema(db) != _schema(new):
             yield Fault("the schema of the file", "The tables are not those of a civic store.")
 

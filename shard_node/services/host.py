@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from p2pworld.services.case_log import CASE_TYPES
+from p2pworld.services.clerk import ServiceClerk, Trusted
+from p2pworld.services.people import Attestors
 from p2pworld.services.working_time import OfficeCalendar
 from shard_node.execute import now
 from shard_node.services.folder import ServiceFolder
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from p2pworld.civic.transaction import TransactionType
+    from p2pworld.crypto.keys import Signer
+    from p2pworld.grants import Voids
     from p2pworld.services.catalogue import Catalogue
     from shard_node.civic.desk import CivicDesk
     from shard_node.doors import Doors
@@ -40,7 +44,7 @@ class Offered:
     """The declarations that count now, and the types of transactions that follow from them.
 
     `types` is one object for as long as this lives, changed in place: whoever holds a log looks a type up in it when
-    something is filed.
+    something is filed. `attestors` are those that are believed at the moment.
     """
 
     def __init__(self, config: ServicesConfig) -> None:
@@ -48,6 +52,7 @@ class Offered:
         self.folder = ServiceFolder(config.folder)
         self.calendar = OfficeCalendar(config.holidays)
         self.types: dict[str, TransactionType] = {}
+        self.attestors = Attestors(config.attestors)
         self.version = 0  # counts how often the declarations have changed
         self._told: frozenset[str] = frozenset()
         self.look()
@@ -56,6 +61,13 @@ class Offered:
     def catalogue(self) -> Catalogue:
         """All services and facilities as they are now."""
         return self.folder.catalogue
+
+    def clerk(
+        self, stream: str, signer: Signer, roots: frozenset[bytes], voids: Voids | None
+    ) -> ServiceClerk:
+        """Who decides for the holder of a stream, whose log `signer` signs; officials have grants from these roots."""
+        trusted = Trusted(lambda: self.attestors, roots, voids)
+        return ServiceClerk(stream, signer, lambda: self.catalogue, self.calendar, trusted)
 
     def look(self) -> bool:
         """Whether a declaration has changed since the last look; this reads files."""

@@ -21,11 +21,11 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from p2pworld.civic.reasons import words_for
 from p2pworld.errors import Refusal, RemoteError
 from p2pworld.limits import CIVIC_SUBMISSION_BYTES_MAX
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.tiles import Tile
+from p2pworld.services.reasons import SERVICE_REASONS, words_of
 from shard_node.civic.folder import CHECKPOINT, WITNESSED
 from shard_node.civic.holder import receipts_of
 from shard_node.execute import now
@@ -191,8 +191,9 @@ def _receipt(folder: PublishedLog, index: int) -> bytes | None:
 
 
 def _refused(refusal: Refusal) -> JSONResponse:
-    words = words_for(refusal.reason)
-    status = 503 if words.again else _STATUS.get(refusal.reason, 400)
+    words = words_of(refusal.reason)
+    decided = 409 if refusal.reason in SERVICE_REASONS else 400
+    status = 503 if words.again else _STATUS.get(refusal.reason, decided)
     told = {
         "reason": refusal.reason,
         "en": words.en,

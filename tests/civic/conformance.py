@@ -10,6 +10,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -22,6 +23,9 @@ from shard_node.civic.store import CivicStore, Row
 from shard_node.storage.journal import StorageFailed
 from tests.civic.log_world import DESK, STREAM, erasure, own_key, submission
 from tests.civic.memory_store import MemoryStore
+
+if TYPE_CHECKING:
+    from p2pworld.civic.kept import Kept
 
 __all__ = [
     "test_a_batch_of_retries_changes_nothing",
@@ -106,6 +110,9 @@ async def test_a_refusal_is_remembered_as_an_acceptance_is(open_store: OpenStore
         filed: Sequence[Submission],
         known: Mapping[bytes, Known],
         named: Mapping[int, bytes],
+        /,
+        *,
+        kept: Kept,
     ) -> Plan:
         assert not known
         learned = {each.filing.key: Known(each.fingerprint, refusal) for each in filed}
@@ -241,7 +248,7 @@ async def test_entries_are_given_in_bounded_pieces(open_store: OpenStore) -> Non
 
 
 async def test_a_batch_that_cannot_be_planned_leaves_nothing_behind(open_store: OpenStore) -> None:
-    def fail(*_: object) -> Plan:
+    def fail(*_: object, kept: Kept) -> Plan:
         raise LocalError("too long")
 
     store, other = await open_store(), await open_store()

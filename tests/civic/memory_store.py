@@ -13,11 +13,39 @@ from shard_node.civic.store import Row
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from p2pworld.civic.batch import Plan
+    from p2pworld.civic.kept import Change
     from p2pworld.civic.transaction import Submission
     from shard_node.civic.store import Fault, MakePlan
+
+
+class KeptInMemory:
+    """The rows beside a log, and its entries, read from dictionaries."""
+
+    def __init__(self, rows: Mapping[str, bytes], entries: Sequence[bytes] = ()) -> None:
+        self._rows, self._entries = rows, entries
+
+    def get(self, name: str) -> bytes | None:
+        return self._rows.get(name)
+
+    def under(self, prefix: str) -> list[tuple[str, bytes]]:
+        return sorted((name, body) for name, body in self._rows.items() if name.startswith(prefix))
+
+    def first(self, prefix: str) -> str | None:
+        return min((name for name in self._rows if name.startswith(prefix)), default=None)
+
+    def entry(self, index: int) -> bytes:
+        return self._entries[index]
+
+
+def change(rows: dict[str, bytes], changes: Sequence[Change]) -> None:
+    """Does what a plan says, as a table with a primary key would; a test fails where that would fail."""
+    for name, before, after in changes:
+        assert rows.pop(name, None) == before, name
+        if after is not None:
+            rows[name] = after
 
 
 @dataclass
@@ -28,6 +56,7 @@ class Stream:
     entries: list[bytes] = field(default_factory=list)
     known: dict[bytes, Known] = field(default_factory=dict)
     sealed: dict[int, Sealed] = field(default_factory=dict)
+    rows: dict[str, bytes] = field(default_factory=dict)
 
 
 class MemoryStore:
@@ -69,7 +98,8 @@ class MemoryStore:
         if there.row != row or stream not in self._streams:
             return None
         named = {index: there.entries[index] for index in named_entries(row.size, submissions)}
-        planned = plan(row.size, row.epoch, submissions, there.known, named)
+        kept = KeptInMemory(there.rows, there.entries)
+        planned = plan(row.size, row.epoch, submissions, there.known, named, kept=kept)
         for submission in reversed(submissions):
             learned = planned.learned.get(submission.filing.key)
             if learned and isinstance(learned.outcome, int) and submission.sealed:
@@ -78,8 +108,12 @@ class MemoryStore:
             there.sealed.pop(index, None)
         there.entries += planned.entries
         there.known |= planned.learned
+        change(there.rows, planned.rows)
         there.row = Row(row.epoch, row.fences, len(there.entries))
         return planned
+
+    async def kept(self, stream: str, prefix: str) -> list[tuple[str, bytes]]:
+        return KeptInMemory(self._there(stream).rows).under(prefix)
 
     async def sealed(self, stream: str, index: int) -> Sealed | None:
         return self._there(stream).sealed.get(index)

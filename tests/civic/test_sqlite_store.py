@@ -358,7 +358,7 @@ async def test_a_caller_that_is_cancelled_while_it_commits_waits_for_the_outcome
     plans = []
     with trio.CancelScope() as scope:
 
-        def cancel_meanwhile(*args: object) -> object:
+        def cancel_meanwhile(*args: object, kept: object) -> object:
             trio.from_thread.run_sync(scope.cancel)
             return plan_batch(*args)  # type: ignore[arg-type]
 

@@ -31,7 +31,7 @@ from p2pworld.services.people import (
     sign_withdrawn,
 )
 from p2pworld.wire.codec import canonical, unpack_map
-from shard_node.services import read
+from shard_node.services.folder import read
 
 if TYPE_CHECKING:
     from p2pworld.services.declaration import Service

@@ -19,7 +19,7 @@ from p2pworld.services.people import (
     sign_claim,
     sign_withdrawn,
 )
-from shard_node.services import read
+from shard_node.services.folder import read
 
 
 def _bytes(text: str) -> bytes:
