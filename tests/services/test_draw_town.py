@@ -82,7 +82,7 @@ def run(town: Town, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
 
 def prepare(town: Town, folder: Path, declared: Path, run: Callable[..., str]) -> list[Path]:
     """Keys of three parties, whose office is the town's, in `folder`; the files of their shares."""
-    keys = [town.clock.parent / "draw.key", folder / "notary.key", folder / "council.key"]
+    keys = [town.city.folder / "draw.key", folder / "notary.key", folder / "council.key"]
     lines = [run("party", "show", keys[0]), run("party", "new", keys[1]), run("party", "new", keys[2])]
     assert lines[1] == run("party", "show", keys[1])
     (folder / "parties").write_text("".join(lines), encoding="utf-8")
@@ -100,7 +100,7 @@ def test_two_thousand_apply_and_each_pseudonym_counts_once(
     town: Town, tmp_path: Path, declared: Path, run: Callable[..., str]
 ) -> None:
     files = prepare(town, tmp_path, declared, run)
-    keys = [town.clock.parent / "draw.key", tmp_path / "notary.key", tmp_path / "council.key"]
+    keys = [town.city.folder / "draw.key", tmp_path / "notary.key", tmp_path / "council.key"]
     catalogue = read(declared)
     service = catalogue.services["reserve-draw"]
     values, faults = service.check(

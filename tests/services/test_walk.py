@@ -119,14 +119,15 @@ def test_from_its_form_to_its_end(
     end = service.workflow.steps[-1] if language == "ko" else other_end(service.workflow)
     asks = language == "ko"
     for _ in range(STEPS_MAX):
-        if record.state is None or record.state is end:
+        state = record.state
+        if state is None or state is end:
             break
-        if asks and can_be_asked(service, record.state, end):
+        if asks and can_be_asked(service, state, end):
             asks = False
             record = supplemented(town, service, filed)
             assert not on_thursday or due_text(record) == DUE[term][1]
             continue
-        action, who = next_step(service.workflow, record.state, end)
+        action, who = next_step(service.workflow, state, end)
         if action in (Action.USE, Action.MISS) and wanted.offer is not None:
             town.wait_until(max(town.minute, wanted.offer.slot.begin))
         done(town.act(filed, action, who, role=role_of(service, who), text=words(action, language)))

@@ -87,13 +87,11 @@ class Filed:
 
 @dataclass
 class Town:
-    """The town while its node runs. `minute` is its clock; `person` of the attestor's subjects are by number."""
+    """The town while its node runs. `minute` is what its clock shows."""
 
     city: City
     clock: Path
     minute: int
-    attestor: Signer
-    office: Signer  # in draws
     officials: dict[tuple[str, str], tuple[Signer, bytes]] = field(default_factory=dict)
     _read: dict[str, list[Leaf]] = field(default_factory=dict)
     _connections: list[HTTPConnection] = field(default_factory=list)
@@ -173,9 +171,9 @@ class Town:
         purpose = purpose_of(service, values)
         subject = hashlib.sha256(b"subject %d" % number).digest()
         holder = Signer.from_seed(claim_key_seed(identity.seed, purpose))
-        person = person_of(self.attestor.seed, purpose, subject)
+        person = person_of(self.city.signer("attestor").seed, purpose, subject)
         until = self.minute + CLAIM_MINUTES
-        claim = sign_claim(self.attestor, purpose, person, holder.public, gu, until)
+        claim = sign_claim(self.city.signer("attestor"), purpose, person, holder.public, gu, until)
         shown = Paper("claim", show(claim, holder, submission.filing).to_bytes())
         return replace(submission, papers=(shown,)), secrets
 
@@ -295,18 +293,12 @@ def running_town(
 ) -> Iterator[Town]:
     """A town whose node is up and holds all these logs, at this minute."""
     folder.mkdir(parents=True, exist_ok=True)
-    attestor, office = Signer.from_seed(os.urandom(32)), Signer.from_seed(os.urandom(32))
-    clock, key = folder / "clock", folder / "draw.key"
+    clock = folder / "clock"
     set_clock(clock, minute)
-    with open(os.open(key, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="ascii") as file:
-        file.write(office.to_pem())
-    more = f'[services]\nattestors = ["{attestor.public.hex()}"]\ndraw_key_file = "{key}"\n'
-    if declared is not None:
-        more += f'folder = "{declared}"\n'
     os.environ[CLOCK] = str(clock)
-    with City(folder / "city", 1, (), dealt=ground.dealt(1), more=more) as city:
+    with City(folder / "city", 1, (), dealt=ground.dealt(1)) as city:
         wanted = sorted(streams)
-        city.keep_logs(wanted, city.nodes)
+        city.keep_logs(wanted, city.nodes, services=declared)
         node = city.nodes[0]
         node.program = "tests.services.clocked_node"
         node.start()
@@ -317,7 +309,7 @@ def running_town(
             return [log["stream"] for log in logs if log["stage"] == "idle"] == wanted
 
         wait_until(ready, READY_S, lambda: f"{node.ask_json('/healthz')}\n{node.log_tail()}")
-        town = Town(city, clock, minute, attestor, office)
+        town = Town(city, clock, minute)
         try:
             yield town
         finally:

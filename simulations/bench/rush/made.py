@@ -23,7 +23,7 @@ from shard_node.services.folder import ServiceFolder
 if TYPE_CHECKING:
     from p2pworld.services.declaration import Service
 
-__all__ = ["SERVICE", "STREAM", "Ground", "make_ground", "make_submissions"]
+__all__ = ["SERVICE", "STREAM", "Ground", "Officials", "make_ground", "make_submissions"]
 
 STREAM: Final = "jongno"
 SERVICE: Final = "rush-place"
@@ -104,12 +104,18 @@ fee_krw = 0
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """The folder of the declarations, the slots there are as (facility, slot), and who attests."""
+    """The folder of the declarations, and the slots there are as (facility, slot)."""
 
     folder: Path
     slots: tuple[tuple[str, str], ...]
-    seats: int
-    attestor: bytes  # its seed
+
+
+@dataclass(frozen=True, slots=True)
+class Officials:
+    """The office that reads what is sealed (its sealing key), and the attestor (its seed)."""
+
+    office: bytes
+    attestor: bytes
 
 
 def make_ground(folder: Path, places: int, seats: int, minute: int) -> Ground:
@@ -130,27 +136,27 @@ def make_ground(folder: Path, places: int, seats: int, minute: int) -> Ground:
         tables.append(_FACILITY.format(number=number + 1, seats=seats, closes=9 + hours))
         slots += [(f"rush-{number + 1}", f"{day}T{9 + hour:02}:00") for hour in range(hours)]
     (folder / "places.toml").write_text("".join(tables), encoding="utf-8")
-    return Ground(folder, tuple(slots), seats, os.urandom(32))
+    return Ground(folder, tuple(slots))
 
 
-def make_submissions(ground: Ground, count: int, minute: int, office: bytes) -> list[bytes]:
+def make_submissions(ground: Ground, count: int, minute: int, who: Officials) -> list[bytes]:
     """So many submissions, the n-th for the n-th slot, again and again; made by all cores."""
     pieces = [(begin, min(begin + PIECE, count)) for begin in range(0, count, PIECE)]
     if len(pieces) == 1:
-        return _made(ground, *pieces[0], minute, office)
+        return _made(ground, *pieces[0], minute, who)
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
-        tasks = [pool.submit(_made, ground, begin, end, minute, office) for begin, end in pieces]
+        tasks = [pool.submit(_made, ground, begin, end, minute, who) for begin, end in pieces]
         return [one for task in tasks for one in task.result()]
 
 
-def _made(ground: Ground, begin: int, end: int, minute: int, office: bytes) -> list[bytes]:
+def _made(ground: Ground, begin: int, end: int, minute: int, who: Officials) -> list[bytes]:
     folder = ServiceFolder(ground.folder)
     folder.look()
     assert not folder.catalogue.faults, folder.catalogue.faults
     service = folder.catalogue.services[SERVICE]
-    attestor = Signer.from_seed(ground.attestor)
+    attestor = Signer.from_seed(who.attestor)
     return [
-        _submission(service, ground.slots[n % len(ground.slots)], n, attestor, minute, office)
+        _submission(service, ground.slots[n % len(ground.slots)], n, attestor, minute, who.office)
         for n in range(begin, end)
     ]
 

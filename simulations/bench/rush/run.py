@@ -27,7 +27,7 @@ from simulations.bench.crowd import ground
 from simulations.bench.crowd.nodes import cpu_s, machine
 from simulations.bench.crowd.run import BenchFailed, until
 from simulations.bench.rush.crowd import Job
-from simulations.bench.rush.made import SERVICE, STREAM, make_ground, make_submissions
+from simulations.bench.rush.made import SERVICE, STREAM, Officials, make_ground, make_submissions
 from simulations.processes import City, start_child
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from p2pworld.civic.transaction import Leaf
-    from simulations.bench.rush.made import Ground
     from simulations.processes import NodeProcess
 
 __all__ = ["Rush", "run_rush"]
@@ -69,11 +68,11 @@ def run_rush(wanted: Rush, folder: Path, say: Callable[[str], None] = lambda tex
     """
     minute = int(time.time()) // 60
     made = make_ground(folder / "services", wanted.places, wanted.seats, minute)
-    more = f'[services]\nfolder = "{made.folder}"\nattestors = ["{_attestor(made)}"]\n'
-    with City(folder / "city", 1, (), dealt=ground.dealt(1), more=more) as city:
-        keys = city.keep_logs([STREAM], city.nodes)
+    with City(folder / "city", 1, (), dealt=ground.dealt(1)) as city:
+        keys = city.keep_logs([STREAM], city.nodes, services=made.folder)
         say("making the submissions")
-        filings = make_submissions(made, wanted.citizens, int(time.time()) // 60, city.office_key)
+        who = Officials(city.office_key, city.signer("attestor").seed)
+        filings = make_submissions(made, wanted.citizens, int(time.time()) // 60, who)
         write_filings(folder / "filings", filings)
         node = city.nodes[0]
         node.start()
@@ -104,12 +103,6 @@ def run_rush(wanted: Rush, folder: Path, say: Callable[[str], None] = lambda tex
         "crowd_cpu_s": told["cpu_s"],
         "machine": machine(),
     }
-
-
-def _attestor(made: Ground) -> str:
-    from p2pworld.crypto.keys import Signer
-
-    return Signer.from_seed(made.attestor).public.hex()
 
 
 def _holds(node: NodeProcess) -> bool:
