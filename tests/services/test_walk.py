@@ -21,6 +21,7 @@ from p2pworld.services.record import Acted
 from p2pworld.services.workflow import Action, State, Who
 from p2pworld.services.working_time import day_of, minute_at, seoul_text
 from shard_node.services.folder import read
+from tests.services.drawing import Drawing
 from tests.services.town import running_town
 from tests.services.walks import next_step, other_end, way, wish
 from tests.shard_node.test_city_of_processes import wait_until
@@ -76,11 +77,7 @@ DUE: Final = {
 
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    streams = {
-        wish(service, CITY, "ko", THURSDAY).stream
-        for service in CITY.services.values()
-        if service.workflow.family != "draw"
-    }
+    streams = {wish(service, CITY, "ko", THURSDAY).stream for service in CITY.services.values()}
     with running_town(tmp_path_factory.mktemp("walk") / "town", streams, THURSDAY) as running:
         yield running
 
@@ -105,11 +102,13 @@ def walked() -> list[tuple[Filed, Record]]:
 def test_from_its_form_to_its_end(
     town: Town, walked: list[tuple[Filed, Record]], service: Service, language: str
 ) -> None:
-    if service.workflow.family == "draw":
-        pytest.skip("who gets what by lot is told in test_draw_town")
     number = [walk.id for walk in WALKS].index(f"{service.id}-{language}")
     wanted = wish(service, CITY, language, town.minute)
     town.wait_until(wanted.minute)
+    drawing = None
+    if wanted.offer is not None and wanted.offer.rules.draw_days:
+        drawing = Drawing(town, wanted.stream, wanted.offer)
+        drawing.open()
     filed = town.file(service, wanted.values, wanted.stream, number=number, gu=wanted.gu)
     record = town.record(filed, service)
     on_thursday = town.minute == THURSDAY
@@ -127,8 +126,12 @@ def test_from_its_form_to_its_end(
             record = supplemented(town, service, filed)
             assert not on_thursday or due_text(record) == DUE[term][1]
             continue
+        if drawing is not None and state is State.DRAW_PENDING and end is not State.CANCELLED:
+            drawing.draw()
+            record = town.record(filed, service)
+            continue
         action, who = next_step(service.workflow, state, end)
-        if action in (Action.USE, Action.MISS) and wanted.offer is not None:
+        if action in (Action.USE, Action.MISS, Action.COMPLETE) and wanted.offer is not None:
             town.wait_until(max(town.minute, wanted.offer.slot.begin))
         done(town.act(filed, action, who, role=role_of(service, who), text=words(action, language)))
         record = town.record(filed, service)
