@@ -20,6 +20,7 @@ from p2pworld.civic.transaction import parse_leaf, parse_submission
 from p2pworld.errors import RemoteError
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import VerifierKey
+from p2pworld.merkle.tiles import TILE_WIDTH
 from p2pworld.services.case_log import SLOT_EVENT
 from shard_node.civic.folder import CHECKPOINT, PublishedLog
 from simulations.bench.civic.citizens import write_filings
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from p2pworld.civic.transaction import Leaf
     from simulations.processes import NodeProcess
 
-__all__ = ["Rush", "run_rush"]
+__all__ = ["Rush", "compare", "read_leaves", "run_rush"]
 
 READY_S: Final = 60.0
 CROWD: Final = "simulations.bench.rush.crowd"
@@ -80,7 +81,7 @@ def run_rush(wanted: Rush, folder: Path, say: Callable[[str], None] = lambda tex
         say(f"{wanted.citizens} citizens, {wanted.places} places")
         told, killed = _rushed(wanted, folder, node, say)
         say("reading the log")
-        leaves = _read(city.folder / f"{node.name}-log" / STREAM)
+        leaves = read_leaves(city.folder / f"{node.name}-log" / STREAM)
         outcome = compare(filings, told["citizens"], leaves, keys[STREAM], wanted)
         busy_s = cpu_s([node])
     waited = sorted(one["waited_s"] for one in told["citizens"])
@@ -92,6 +93,7 @@ def run_rush(wanted: Rush, folder: Path, say: Callable[[str], None] = lambda tex
         "within_s": wanted.seconds,
         "kept_connections": wanted.kept,
         **outcome,
+        "log_key": keys[STREAM],
         "all_answered_s": told["seconds"],
         "waited_s": {name: percentile(waited, share) for name, share in (("p50", 0.5), ("p99", 0.99))},
         "longest_s": waited[-1],
@@ -167,12 +169,14 @@ def _pause(child: subprocess.Popen[bytes], until_s: float) -> None:
     raise BenchFailed("everybody was answered before the node could be killed: let them come for longer")
 
 
-def _read(log: Path) -> list[Leaf]:
+def read_leaves(log: Path) -> list[Leaf]:
+    """All leaves of a published log."""
     published = PublishedLog(log)
     note = published.note(CHECKPOINT)
     assert note is not None, "there is a log, because citizens have receipts of it"
     size = Checkpoint.parse(note.text).size
-    return [parse_leaf(published.entry(index, size)) for index in range(size)]
+    bundles = (published.bundle(number, size) for number in range(-(-size // TILE_WIDTH)))
+    return [parse_leaf(entry) for bundle in bundles for entry in bundle]
 
 
 def compare(
