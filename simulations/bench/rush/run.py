@@ -108,8 +108,9 @@ def run_rush(wanted: Rush, folder: Path, say: Callable[[str], None] = lambda tex
 
 
 def _holds(node: NodeProcess) -> bool:
+    """Whether it takes what is filed: it is idle, or at work on a batch."""
     logs = node.ask_json("/healthz").get("civic", [])
-    return bool(logs) and logs[0]["stage"] == "idle"
+    return bool(logs) and logs[0]["stage"] in ("idle", "committing")
 
 
 def _rushed(
