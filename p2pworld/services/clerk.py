@@ -21,7 +21,7 @@ from p2pworld.errors import Refusal
 from p2pworld.grants import Voids
 from p2pworld.services.booking_desk import BookingDesk
 from p2pworld.services.case_log import read_act
-from p2pworld.services.case_rows import fold, keep_case, office_of, read_case, stepped
+from p2pworld.services.case_rows import fold, keep_case, office_of, read_case, role_of, stepped
 from p2pworld.services.declaration import CITY
 from p2pworld.services.draw_clerk import DRAW_DUE, DrawClerk
 from p2pworld.services.draw_log import DRAW_TYPES
@@ -179,10 +179,15 @@ class ServiceClerk:
     def _who(
         self, service: Service, office: str, state: Case, action: Action, citizen: bool, shown: bytes
     ) -> Who | None:
-        """As whom somebody does this: who filed, or whichever of their roles the workflow asks for."""
+        """As whom somebody does this: who filed, or an official who has one of the roles that may.
+
+        An act of an official is written down as that of the least role that may do it, so that it is the same for
+        whoever knows only the leaves.
+        """
         if citizen:
             return Who.CITIZEN
         roles = acts_as(service, office, read_grants(shown))
         rule = service.workflow.table.get((state.state, action))
-        wanted = rule.who if rule is not None else roles
-        return next((who for who in (Who.OFFICIAL, Who.DECIDER) if who in roles and who in wanted), None)
+        if rule is None:
+            return next(iter(roles), None)  # who may act at all is told why not now
+        return role_of(service.workflow, state.state, action) if roles & rule.who else None

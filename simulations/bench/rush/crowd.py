@@ -124,6 +124,8 @@ class _Crowd:
         self.trouble: Counter[str] = Counter()
         self.connections = 0
         self.most_open = 0
+        self.silent_s = 0.0  # the longest time in which nobody was answered
+        self._heard_s = 0.0
         self._unanswered = len(self.citizens)
         self._opened = 0
 
@@ -145,7 +147,7 @@ class _Crowd:
 
     def run(self) -> float:
         """Until all are answered, or out of patience; how many seconds it took."""
-        begun_s = time.monotonic()
+        begun_s = self._heard_s = time.monotonic()
         for citizen in self.citizens:
             citizen.came_s = begun_s + self._random.random() * self._job.seconds
             self._at(citizen.came_s, citizen, self._come)
@@ -257,15 +259,17 @@ class _Crowd:
         self._at(time.monotonic() + self._random.uniform(*AGAIN_S), citizen, self._come_again)
 
     def _answered(self, citizen: _Citizen, status: int, body: str) -> None:
+        now_s = time.monotonic()
+        self.silent_s, self._heard_s = max(self.silent_s, now_s - self._heard_s), now_s
         if status == 503:
             self.trouble[str(json.loads(body).get("reason", "503"))] += 1
             self._later(citizen)
             return
         if not citizen.answers:
-            citizen.first_s = time.monotonic()
+            citizen.first_s = now_s
             self._unanswered -= 1
             if self._random.random() < self._job.again:
-                self._at(time.monotonic() + self._random.uniform(*ASKED_AGAIN_S), citizen, self._file)
+                self._at(now_s + self._random.uniform(*ASKED_AGAIN_S), citizen, self._file)
         citizen.answers.append((status, body))
 
 
@@ -285,6 +289,7 @@ def main(path: Path) -> None:
         "trouble": crowd.trouble,
         "connections": crowd.connections,
         "most_open": crowd.most_open,
+        "silent_s": round(crowd.silent_s, 1),
         "citizens": [
             {
                 "n": job.begin + citizen.n,

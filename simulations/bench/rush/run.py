@@ -79,7 +79,7 @@ def run_rush(wanted: Rush, folder: Path, say: Callable[[str], None] = lambda tex
         node.start()
         until(lambda: _holds(node), READY_S, lambda: f"the node is not ready: {node.log_tail()}")
         say(f"{wanted.citizens} citizens, {wanted.places} places")
-        told, killed = _rushed(wanted, folder, node, say)
+        told, killed_at_s = _rushed(wanted, folder, node, say)
         say("reading the log")
         leaves = read_leaves(city.folder / f"{node.name}-log" / STREAM)
         outcome = compare(filings, told["citizens"], leaves, keys[STREAM], wanted)
@@ -100,7 +100,8 @@ def run_rush(wanted: Rush, folder: Path, say: Callable[[str], None] = lambda tex
         "connections": told["connections"],
         "most_open": told["most_open"],
         "sent_away": told["trouble"],
-        "killed": killed,
+        "killed_at_s": killed_at_s,
+        "nobody_answered_for_s": told["silent_s"],
         "node_cpu_s_since_the_kill": round(busy_s, 1),
         "crowd_cpu_s": told["cpu_s"],
         "machine": machine(),
@@ -115,8 +116,8 @@ def _holds(node: NodeProcess) -> bool:
 
 def _rushed(
     wanted: Rush, folder: Path, node: NodeProcess, say: Callable[[str], None]
-) -> tuple[dict[str, Any], dict[str, float] | None]:
-    """What the crowd tells, and when the node was killed and was there again, in seconds of the rush."""
+) -> tuple[dict[str, Any], float | None]:
+    """What the crowd tells, and when the node was killed and started again, in seconds of the rush."""
     job = Job(
         node.web_url,
         str(folder / "filings"),
@@ -139,18 +140,13 @@ def _rushed(
             child.stdin.write(b"begin\n")
             child.stdin.flush()
             begun_s = time.monotonic()
-            killed = None
+            killed_at_s = None
             if wanted.kill is not None:
                 _pause(child, begun_s + wanted.kill * wanted.seconds)
                 node.kill()
-                died_s = time.monotonic()
+                killed_at_s = round(time.monotonic() - begun_s, 1)
                 node.start()
-                until(lambda: _holds(node), READY_S, lambda: f"the node is not back: {node.log_tail()}")
-                killed = {
-                    "at_s": round(died_s - begun_s, 1),
-                    "back_after_s": round(time.monotonic() - died_s, 1),
-                }
-                say(f"killed at {killed['at_s']} s, back after {killed['back_after_s']} s")
+                say(f"killed at {killed_at_s} s")
             child.wait(wanted.patience_s + READY_S)
         finally:
             child.kill()
@@ -158,7 +154,7 @@ def _rushed(
     lines = (folder / "told").read_text("utf-8").splitlines()
     if len(lines) < 2:
         raise BenchFailed(f"the crowd ended: {(folder / 'crowd.log').read_text('utf-8', 'replace')[-2_000:]}")
-    return json.loads(lines[1]), killed
+    return json.loads(lines[1]), killed_at_s
 
 
 def _pause(child: subprocess.Popen[bytes], until_s: float) -> None:

@@ -52,7 +52,7 @@ def test_thirty_get_a_place_once_and_all_others_are_told_why(seen: Seen) -> None
     assert told["bookings"] == SMALL.places
     assert told["told_why_not"] == {"slot-taken": SMALL.citizens - SMALL.places}
     assert told["asked_again_and_told_the_same"] > 0
-    assert told["killed"] is not None
+    assert told["killed_at_s"] is not None
     assert told["all_answered_s"] < SMALL.patience_s
     assert told["connections"] > SMALL.citizens
     assert seen.compared()["bookings"] == SMALL.places
