@@ -295,12 +295,13 @@ DECLARED = {
 }
 
 
-def declared_terms() -> set[Term]:
+def declared_terms() -> list[Term]:
     deadlines = [service.deadline for service in read().services.values()]
-    return {term for deadline in deadlines for term in (deadline.term, *deadline.terms.values())}
+    terms = {term for deadline in deadlines for term in (deadline.term, *deadline.terms.values())}
+    return sorted(terms, key=lambda term: (term.count.value, term.amount))
 
 
-@pytest.mark.parametrize("term", sorted(declared_terms(), key=lambda term: (term.count.value, term.amount)))
+@pytest.mark.parametrize("term", declared_terms())
 def test_every_declared_term_over_chuseok_and_substitute_holidays(term: Term) -> None:
     in_2026, in_2025 = DECLARED[term.count, term.amount]
     assert due(term, BEFORE_CHUSEOK_2026) == in_2026

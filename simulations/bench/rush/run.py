@@ -150,7 +150,7 @@ def _rushed(
             child.wait(wanted.patience_s + READY_S)
         finally:
             child.kill()
-            child.wait()
+            child.communicate()
     lines = (folder / "told").read_text("utf-8").splitlines()
     if len(lines) < 2:
         raise BenchFailed(f"the crowd ended: {(folder / 'crowd.log').read_text('utf-8', 'replace')[-2_000:]}")
