@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shard_node.services.reading import reading_routes
+from shard_node.web.apply import apply_routes
 from shard_node.web.attachments import attachment_routes
 from shard_node.web.desk import desk_routes
-from shard_node.web.apply import apply_routes
 from shard_node.web.feeds import feed_routes
 from shard_node.web.open311 import open311_routes
 from shard_node.web.openapi import openapi_routes
@@ -35,3 +35,4 @@ def service_routes(host: ServiceHost) -> list[BaseRoute]:
         *openapi_routes(),
         *pages_routes(host),
     ]
+    return [*service_api_routes(host.index), *feed_routes(host.index), *reading_routes(host)]
