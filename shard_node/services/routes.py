@@ -35,4 +35,3 @@ def service_routes(host: ServiceHost) -> list[BaseRoute]:
         *openapi_routes(),
         *pages_routes(host),
     ]
-    return [*service_api_routes(host.index), *feed_routes(host.index), *reading_routes(host)]
