@@ -230,6 +230,7 @@ class ServiceIndex:
                 )
             read = await self._write(CaseBook.take, stream, read.end, entries)
             self._sizes[stream] = read.end
+            self._count_dropped()
             self._tell()
             if read.end < checkpoint.size:
                 await trio.sleep(REST_S)
@@ -261,6 +262,14 @@ class ServiceIndex:
                 return await trio.to_thread.run_sync(work, self._book, *args)
             except sqlite3.Error as error:
                 raise self._failed(error) from error
+
+    def _count_dropped(self) -> None:
+        """What the book has passed over since it was asked last."""
+        book = self._book
+        if book is not None:
+            self.counters["strangers"] += book.strangers
+            self.counters["strays"] += book.strays
+            book.strangers = book.strays = 0
 
     def _tell(self) -> None:
         self._grown.set()

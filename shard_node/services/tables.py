@@ -164,9 +164,11 @@ def put_digests(db: sqlite3.Connection, digests: Mapping[str, str]) -> None:
 
 def put_deeds(
     db: sqlite3.Connection, number: int, read: Iterable[Opened | Acted | Happened | Wiped]
-) -> set[int]:
-    """Writes what leaves of this stream say; the entries of the cases that are to be derived anew."""
+) -> tuple[set[int], int]:
+    """Writes what leaves of this stream say; the entries of the cases that are to be derived anew, and how many deeds
+    are about none."""
     touched: set[int] = set()
+    strays = 0
     for deed in read:
         match deed:
             case Opened():
@@ -184,10 +186,12 @@ def put_deeds(
                     )
             case Acted() | Happened():
                 about = _about(db, number, deed)
-                if about is not None:
+                if about is None:
+                    strays += 1
+                else:
                     _put_deed(db, number, about, deed)
                     touched.add(about)
-    return touched
+    return touched, strays
 
 
 def _about(db: sqlite3.Connection, number: int, deed: Deed) -> int | None:

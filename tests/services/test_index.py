@@ -201,9 +201,11 @@ async def test_what_is_no_leaf_harms_nothing(tmp_path: Path) -> None:
     office.leaves.append(b"\xc1 no leaf")
     entry = office.file(COMPLAINT, {})
     office.leaves.append(b"")
+    office.act(entry + 1, 0, Action.ASSIGN, OFFICIAL)
     async with city_in(tmp_path) as city:
         await city.read(office)
         assert await city.state(entry) is State.RECEIVED
+        assert city.index.counters == {"strangers": 2, "strays": 1}
 
 
 async def test_a_service_that_is_declared_later_or_no_more_counts_at_once(tmp_path: Path) -> None:
