@@ -24,6 +24,7 @@ from rich.live import Live
 
 from client.bots import live_line, what_is_on
 from client.walk import places_around
+from p2pworld.services.case_rows import OFFICES
 from shard_node.options import OutputFile, Quantity
 from simulations.festival_demo import (
     BOTS,
@@ -98,6 +99,10 @@ def _run(city: City, log_key: str, bots: int, seconds: float | None, seed: int, 
         f"Its civic log, at {city.nodes[-1].web_url}/log/city/checkpoint, takes what any node is given:\n"
         f"  python3 run.py file --node {city.nodes[-1].web_url} --stream city --topic parks --text 'A bench is broken.'"
         f" --key '{log_key}' --office {city.office_key.hex()}"
+    )
+    show.say(
+        f"So do those of the 25 gu. In {city.folder}: official.key with official.grant (for every office),"
+        " office.secret (opens what is filed), attestor.key, gateway.key, draw.key."
     )
     swarm, wake = People(city, _bots(city, bots, seconds or FOREVER_S, seed)), Wake(city, show)
     try:
@@ -174,7 +179,7 @@ def demo(
         else:
             bell_s, more = 0.0, {}
         city = City(place, nodes, places_around(), side_m, **more)
-        log_key = city.keep_logs(["city"], city.nodes[:1])["city"]
+        log_key = city.keep_logs(OFFICES, city.nodes[:1])["city"]
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     with city, nullcontext() if not console.is_terminal else Live(console=console) as live:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from p2pworld.services.declaration import Service
     from p2pworld.services.working_time import OfficeCalendar
 
-__all__ = ["OFFICES", "CaseFile", "fold", "keep_case", "office_of", "read_case", "stepped"]
+__all__ = ["OFFICES", "CaseFile", "fold", "keep_case", "office_in", "office_of", "read_case", "stepped"]
 
 OFFICES = (CITY, *(slug for gu in GU for slug, each in GU_SLUGS.items() if each is gu))
 
@@ -53,6 +53,11 @@ def read_case(rows: Rows, entry: int, stream: str) -> CaseFile:
         key, action, who, minute, amount = line.split(" ")
         acts.append(Act(key, seen, Action(action), Who(who), int(minute), int(amount)))
     return CaseFile(office, tuple(acts))
+
+
+def office_in(body: bytes) -> str:
+    """The stream whose officials act on a case with this row."""
+    return body.decode().partition("\n")[0]
 
 
 def keep_case(rows: Rows, entry: int, case: CaseFile) -> None:

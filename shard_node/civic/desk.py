@@ -140,7 +140,7 @@ class CivicDesk:
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._config, self._records, self._tell, self._witnesses = config, records, tell, witnesses
-        self._roots, self._voids, self._offered = roots, voids, offered
+        self.roots, self.voids, self._offered = roots, voids, offered
         self._announcements = keys_type(roots, voids)
         self._book = (
             KeyBook(PublishedLog(config.publish / CITY), roots) if config and CITY in config.streams else None
@@ -197,6 +197,11 @@ class CivicDesk:
     def folder(self, stream: str) -> PublishedLog | None:
         """Where the log of a stream that this node may hold is published."""
         return self._folders.get(stream)
+
+    def store_of(self, stream: str) -> CivicStore | None:
+        """The store of a log that is held here, and can be read."""
+        one = self._logs.get(stream)
+        return self._store if one is not None and one.holder is not None else None
 
     @property
     def config(self) -> CivicConfig | None:
@@ -288,7 +293,7 @@ class CivicDesk:
         city, announced = self._folders.get(CITY), tuple[VerifierKey, ...]()
         if city is not None:
             try:
-                announced = announced_keys(city, self._roots, stream)
+                announced = announced_keys(city, self.roots, stream)
             except StorageFailed as error:
                 log.error("earlier keys of civic log %s are not known: %s", stream, error)
         earlier = (key for key in announced if key.name == signs.name)
@@ -320,7 +325,7 @@ class CivicDesk:
         """Who decides about what is filed there."""
         if self._offered is None:
             return None
-        return self._offered.clerk(stream, self._signers[stream].signer, self._roots, self._voids)
+        return self._offered.clerk(stream, self._signers[stream].signer, self.roots, self.voids)
 
     def _types(self, stream: str) -> Mapping[str, TransactionType]:
         """What may be filed there; services come and go."""

@@ -151,12 +151,12 @@ class SqliteCivicStore:
 
         return await self._run(work)
 
-    async def kept(self, stream: str, prefix: str) -> list[tuple[str, bytes]]:
+    async def kept(self, stream: str, prefix: str, most: int = CIVIC_READ_MAX) -> list[tuple[str, bytes]]:
         """See `CivicStore.kept`."""
 
         def work(db: sqlite3.Connection) -> list[tuple[str, bytes]]:
             found = stream_row(db, stream)
-            return KeptRows(db, found[0]).under(prefix, CIVIC_READ_MAX) if found else []
+            return KeptRows(db, found[0]).under(prefix, most) if found else []
 
         return await self._run(work)
 

@@ -17,6 +17,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from p2pworld.limits import CIVIC_READ_MAX
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -103,8 +105,8 @@ class CivicStore(Protocol):
             CommitUnknown: it may have become durable, all of it.
         """
 
-    async def kept(self, stream: str, prefix: str) -> list[tuple[str, bytes]]:
-        """The rows beside the log whose names begin so, in the order of their names, `CIVIC_READ_MAX` at most."""
+    async def kept(self, stream: str, prefix: str, most: int = CIVIC_READ_MAX) -> list[tuple[str, bytes]]:
+        """The first rows beside the log whose names begin so, in the order of their names."""
 
     async def sealed(self, stream: str, index: int) -> Sealed | None:
         """What was sealed with entry `index`, or None if nothing was or it is erased."""

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from shard_node.doors import Doors
     from shard_node.execute import Executor
 
-__all__ = ["civic_routes"]
+__all__ = ["OPEN", "civic_routes", "refused"]
 
 FILE_S: Final = 15.0  # for a body to come: 88 kB at 6 kB/s
 AGAIN_S: Final = 1  # told to who should try again
@@ -56,22 +56,22 @@ def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Rout
     async def file(request: Request) -> Response:
         address = request.client.host if request.client else ""
         if not doors.may_file(address, now().boot_s):
-            return _refused(
+            return refused(
                 Refusal("civic-busy", "too much is filed from here at once; try again in a moment")
             )
         body = await _body(request)
         if body is None:
-            return _refused(Refusal("civic-down", f"this did not come within {FILE_S:g} seconds"))
+            return refused(Refusal("civic-down", f"this did not come within {FILE_S:g} seconds"))
         answer = await desk.file(body)
         if answer.refusal is not None:
-            return _refused(answer.refusal)
+            return refused(answer.refusal)
         return Response(answer.receipt, media_type=TEXT, headers=OPEN | {"Cache-Control": "no-store"})
 
     async def streams(request: Request) -> Response:
         try:
             announced = await trio.to_thread.run_sync(desk.announced, limiter=reading)
         except StorageFailed as error:
-            return _refused(Refusal("civic-down", f"the city's log cannot be read just now: {error.reason}"))
+            return refused(Refusal("civic-down", f"the city's log cannot be read just now: {error.reason}"))
         told = {"streams": _streams(executor, desk), "announced": announced}
         return JSONResponse(told, headers=OPEN | {"Cache-Control": "no-cache"})
 
@@ -85,7 +85,7 @@ def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Rout
         try:
             found = await trio.to_thread.run_sync(_receipt, where, int(index))
         except StorageFailed as error:
-            return _refused(Refusal("civic-down", f"this log cannot be read just now: {error.reason}"))
+            return refused(Refusal("civic-down", f"this log cannot be read just now: {error.reason}"))
         if found is None:
             return _missing("This log has no such entry yet.")
         return Response(found, media_type=TEXT, headers=OPEN | {"Cache-Control": "no-cache"})
@@ -103,7 +103,7 @@ def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Rout
         try:
             data = await trio.to_thread.run_sync(where.read, path)
         except StorageFailed as error:
-            return _refused(Refusal("civic-down", f"this log cannot be read just now: {error.reason}"))
+            return refused(Refusal("civic-down", f"this log cannot be read just now: {error.reason}"))
         if data is None:
             return _missing("This log has no such file yet.")
         if moves:
@@ -177,7 +177,7 @@ def _where(executor: Executor, desk: CivicDesk, stream: str, path: str) -> Publi
         )
     if holding is None:
         return _missing("This city has no such log.")
-    return _refused(Refusal("civic-down", "nobody holds this log just now; try again in a moment"))
+    return refused(Refusal("civic-down", "nobody holds this log just now; try again in a moment"))
 
 
 def _receipt(folder: PublishedLog, index: int) -> bytes | None:
@@ -190,7 +190,8 @@ def _receipt(folder: PublishedLog, index: int) -> bytes | None:
     return None
 
 
-def _refused(refusal: Refusal) -> JSONResponse:
+def refused(refusal: Refusal) -> JSONResponse:
+    """Why not, with the sentences for the citizen, and whether to ask again."""
     words = words_of(refusal.reason)
     decided = 409 if refusal.reason in SERVICE_REASONS else 400
     status = 503 if words.again else _STATUS.get(refusal.reason, decided)

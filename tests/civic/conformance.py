@@ -10,22 +10,19 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 from p2pworld.civic.batch import Known, Plan, plan_batch
+from p2pworld.civic.kept import Change, Kept
 from p2pworld.civic.transaction import Submission, parse_leaf
 from p2pworld.errors import LocalError, Refusal
 from p2pworld.limits import CIVIC_READ_MAX
-from shard_node.civic.store import CivicStore, Row
+from shard_node.civic.store import CivicStore, MakePlan, Row
 from shard_node.storage.journal import StorageFailed
 from tests.civic.log_world import DESK, STREAM, erasure, own_key, submission
 from tests.civic.memory_store import MemoryStore
-
-if TYPE_CHECKING:
-    from p2pworld.civic.kept import Kept
 
 __all__ = [
     "test_a_batch_of_retries_changes_nothing",
@@ -34,11 +31,13 @@ __all__ = [
     "test_a_fence_stops_every_older_writer",
     "test_a_new_stream_begins_with_its_first_fence",
     "test_a_refusal_is_remembered_as_an_acceptance_is",
+    "test_a_row_beside_the_log_is_never_written_over_unseen",
     "test_a_store_does_what_the_model_does",
     "test_an_older_epoch_cannot_fence",
     "test_entries_are_given_in_bounded_pieces",
     "test_of_two_writers_of_one_row_one_writes",
     "test_only_what_may_be_erased_is",
+    "test_rows_beside_the_log_are_read_and_changed_with_it",
     "test_streams_do_not_mix",
     "test_the_whole_batch_is_there_for_the_next_process",
     "test_what_is_erased_is_gone_and_a_retry_is_told_the_same",
@@ -257,6 +256,75 @@ async def test_a_batch_that_cannot_be_planned_leaves_nothing_behind(open_store: 
         await store.commit(STREAM, row, batch(0), fail)
     assert await other.fence(STREAM, 1) == Row(1, 2, 0)  # nothing holds it up
     assert await store.row(STREAM) == Row(1, 2, 0)
+
+
+def changing(*changes: Change, seen: list[object] | None = None) -> MakePlan:
+    """A plan that enters everything, changes these rows, and writes down in `seen` what it was shown."""
+
+    def plan(
+        size: int,
+        epoch: int,
+        filed: Sequence[Submission],
+        known: Mapping[bytes, Known],
+        named: Mapping[int, bytes],
+        /,
+        *,
+        kept: Kept,
+    ) -> Plan:
+        if seen is not None:
+            seen.extend((kept.under("a/"), kept.get("b"), kept.first("a/"), kept.first("c"), kept.get("a/1")))
+            seen.extend(parse_leaf(kept.entry(index)).filing.key for index in range(size))
+        return replace(plan_batch(size, epoch, filed, known, named), rows=changes)
+
+    return plan
+
+
+async def test_rows_beside_the_log_are_read_and_changed_with_it(open_store: OpenStore) -> None:
+    store = await open_store()
+    row = await store.fence(STREAM, 1)
+    other = await store.fence("jung", 1)
+    first = [Change("a/2", None, b"two"), Change("a/1", None, b""), Change("b", None, bytes(range(256)))]
+    assert await store.commit(STREAM, row, batch(0), changing(*first)) is not None
+    assert await store.commit("jung", other, [], changing(Change("a/9", None, b"jung"))) is not None
+    seen: list[object] = []
+    row = replace(row, size=1)
+    # of no submission, and no entry, so that only rows are changed
+    again = [Change("a/2", b"two", b"2"), Change("a/1", b"", None), Change("a/3", None, b"three")]
+    assert await store.commit(STREAM, row, [], changing(*again, seen=seen)) is not None
+    key = submission(0).filing.key
+    assert seen == [[("a/1", b""), ("a/2", b"two")], bytes(range(256)), "a/1", None, b"", key]
+    reader = await open_store()
+    assert await reader.kept(STREAM, "a/") == [("a/2", b"2"), ("a/3", b"three")]
+    assert await reader.kept(STREAM, "a/", 1) == [("a/2", b"2")]
+    assert await reader.kept("jung", "") == [("a/9", b"jung")]
+    assert await reader.kept("mapo", "") == []
+    assert await reader.row(STREAM) == row
+    assert await reader.check() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change("there", None, b"taken twice"),
+        Change("gone", b"x", b"y"),
+        Change("gone", b"x", None),
+    ],
+    ids=["added", "changed", "dropped"],
+)
+async def test_a_row_beside_the_log_is_never_written_over_unseen(
+    open_store: OpenStore, change: Change
+) -> None:
+    """Whatever a plan believes: what is not as it believes ends the transaction, all of it."""
+    store = await open_store()
+    row = await store.fence(STREAM, 1)
+    assert await store.commit(STREAM, row, batch(0), changing(Change("there", None, b"first"))) is not None
+    row = replace(row, size=1)
+    with pytest.raises((StorageFailed, AssertionError)):
+        await store.commit(STREAM, row, batch(1), changing(change))
+    later = await open_store()
+    assert await later.row(STREAM) == row
+    assert await later.kept(STREAM, "") == [("there", b"first")]
+    assert await later.check() == []
 
 
 async def test_who_is_cancelled_leaves_all_or_nothing(open_store: OpenStore) -> None:

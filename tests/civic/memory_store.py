@@ -100,6 +100,8 @@ class MemoryStore:
         named = {index: there.entries[index] for index in named_entries(row.size, submissions)}
         kept = KeptInMemory(there.rows, there.entries)
         planned = plan(row.size, row.epoch, submissions, there.known, named, kept=kept)
+        rows = dict(there.rows)
+        change(rows, planned.rows)
         for submission in reversed(submissions):
             learned = planned.learned.get(submission.filing.key)
             if learned and isinstance(learned.outcome, int) and submission.sealed:
@@ -108,12 +110,12 @@ class MemoryStore:
             there.sealed.pop(index, None)
         there.entries += planned.entries
         there.known |= planned.learned
-        change(there.rows, planned.rows)
+        there.rows = rows
         there.row = Row(row.epoch, row.fences, len(there.entries))
         return planned
 
-    async def kept(self, stream: str, prefix: str) -> list[tuple[str, bytes]]:
-        return KeptInMemory(self._there(stream).rows).under(prefix)
+    async def kept(self, stream: str, prefix: str, most: int = CIVIC_READ_MAX) -> list[tuple[str, bytes]]:
+        return KeptInMemory(self._there(stream).rows).under(prefix)[:most]
 
     async def sealed(self, stream: str, index: int) -> Sealed | None:
         return self._there(stream).sealed.get(index)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 CALL_S = 20.0  # writers in the tests wait for each other, on however slow a machine
 AT_MOST_S = 60.0
-TABLES = ("stream", "entry", "answer", "sealed", "trace")
+TABLES = ("stream", "entry", "answer", "sealed", "kept", "trace")
 
 OpenWith = Any
 
@@ -486,13 +486,28 @@ async def test_what_is_no_store_of_this_release_is_left_alone(
         ):
             failed = await failure(call)
             assert failed.reason == "newer"
-            assert "newer release (schema 2, this one reads up to 1)" in str(failed)
+            assert "newer release (schema 3, this one reads up to 2)" in str(failed)
         postgres.execute("ALTER TABLE p2pworld_civic.store RENAME TO shop")
         for store in (open_with(), old):
             assert (await failure(lambda store=store: store.fence(STREAM, 1))).reason == "foreign"  # type: ignore[misc]
         assert postgres.execute("SELECT size FROM p2pworld_civic.stream") == [(1,)]
     finally:
         postgres.execute("DROP SCHEMA p2pworld_civic CASCADE")
+
+
+async def test_a_store_of_the_release_before_gets_its_new_table(
+    open_with: OpenWith, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as older:
+        older.setattr(
+            engine, "TABLES", replace(postgres_tables.TABLES, steps=postgres_tables.TABLES.steps[:1])
+        )
+        old = open_with()
+        row = await filed(old, await old.fence(STREAM, 1), 0)
+    store = open_with()
+    assert await store.row(STREAM) == row
+    assert await store.kept(STREAM, "") == []
+    assert await store.check() == []
 
 
 async def test_many_begin_at_once(open_with: OpenWith, postgres: PostgresServer) -> None:

@@ -14,6 +14,7 @@ import trio
 from p2pworld.civic.batch import plan_batch
 from p2pworld.civic.transaction import SUGGESTION, Secrets, file_transaction
 from p2pworld.errors import RemoteError
+from shard_node.civic.copies import survey
 from shard_node.civic.sqlite import SqliteCivicStore
 from shard_node.civic.store import CommitUnknown, Row
 from shard_node.civic.tables import SCHEMA
@@ -83,6 +84,25 @@ async def test_after_a_commit_that_failed_the_connection_is_another(path: Path) 
     await store.fence(STREAM, 1)
     assert store._connection is not before
     await store.close()
+
+
+async def test_a_store_of_the_release_before_is_sound_and_gets_its_new_table_when_a_node_opens_it(
+    path: Path,
+) -> None:
+    store = SqliteCivicStore(path)
+    row = await filed(store, await store.fence(STREAM, 1), 0, 1)
+    await store.close()
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript("DROP TABLE kept; PRAGMA user_version = 1;")
+    assert survey(path).faults == ()
+    store = SqliteCivicStore(path)
+    assert await store.row(STREAM) == row
+    assert await store.kept(STREAM, "") == []
+    assert await store.check() == []
+    await store.close()
+    with closing(sqlite3.connect(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (2,)
+    assert survey(path).faults == ()
 
 
 # ---- what is erased

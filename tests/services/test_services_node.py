@@ -22,6 +22,7 @@ from p2pworld.grants import grants_from_text
 from p2pworld.merkle.receipt import parse_receipt
 from p2pworld.services.case_log import event_of
 from p2pworld.services.people import purpose_of, show, sign_claim
+from p2pworld.services.reading import ask_to_read
 from p2pworld.services.working_time import day_of
 from shard_node.civic.folder import CHECKPOINT, PublishedLog
 from simulations.processes import City
@@ -147,6 +148,44 @@ def test_an_official_with_the_city_s_grant_deals_with_a_case(city: City) -> None
     assert signer.public == official.public
     assert filed(city, act(STREAM, entry, 0, "assign", signer, now())) == "forbidden"
     assert isinstance(filed(city, act(STREAM, entry, 0, "assign", signer, now(), grants=grants)), int)
+
+
+def test_what_is_sealed_is_given_to_who_filed_it_and_to_officials_of_its_office(city: City) -> None:
+    key, grant = city.official
+    official, grants = Signer.from_text(key.read_text()), grant.read_text().strip()
+    service, seed = CATALOGUE.services["complaint-field"], os.urandom(32)
+    public, private = service.split(filled(service, CATALOGUE))
+    secrets, declared = Secrets(seed, os.urandom(32), os.urandom(32)), service.transaction_type
+    person, office = Signer.from_seed(os.urandom(32)), [city.office_key]
+    made = file_transaction(declared, STREAM, now(), public, private, person, office, secrets)
+    entry = filed(city, made)
+    assert isinstance(entry, int)
+    assert made.sealed is not None
+
+    def read(reader: Signer, minute: int, shown: str = "", index: int = entry) -> object:
+        asked = ask_to_read(reader, STREAM, index, minute, shown)
+        url = f"{city.nodes[0].web_url}/civic/sealed/{STREAM}/{index}"
+        try:
+            with urllib.request.urlopen(urllib.request.Request(url, asked.to_json()), timeout=10) as answer:
+                return answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                told = json.loads(error.read())
+                return told.get("reason", told.get("error"))
+
+    own = Signer.from_seed(seed)
+    assert read(own, now()) == made.sealed.to_bytes()
+    assert read(official, now(), grants) == made.sealed.to_bytes()
+    assert read(own, now() - 20) == "civic-clock"
+    assert read(official, now()) == "forbidden"
+    assert read(person, now(), grants) == "forbidden"
+    assert read(own, now(), index=entry + 999) == "not_found"
+    done = filed(city, act(STREAM, entry, 0, "assign", official, now(), grants=grants_from_text(grants)))
+    assert isinstance(done, int)
+    assert read(own, now(), index=done) == "not_found"  # nothing is sealed with it
+    told = city.nodes[0].ask_json(f"/civic/officials/{STREAM}")["officials"]
+    assert [one["key"] for one in told] == [official.public.hex()]
+    assert told[0]["grants"] == [grants]
 
 
 def test_a_declaration_that_is_dropped_into_the_folder_is_filed_at_once(city: City) -> None:
