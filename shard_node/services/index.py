@@ -188,6 +188,7 @@ class ServiceIndex:
                 self._free.release()
             async with self._writing:
                 book, self._book = self._book, None
+                self._sizes = {}
                 if book is not None:
                     await trio.to_thread.run_sync(book.close)
 
