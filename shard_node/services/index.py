@@ -75,6 +75,8 @@ class ServiceIndex:
         self._damaged = False
         self._sizes: dict[str, int] = {}
         self._grown = trio.Event()
+        self._generation = 0  # counts what was read
+        self._tallied: tuple[tuple[object, ...], tuple[Tally, ...]] | None = None
 
     # ---- looking
 
@@ -123,8 +125,17 @@ class ServiceIndex:
         return await self._ask(lambda reading: reading.changes(office, service, limit))
 
     async def statistics(self, months: tuple[str, str] = ("", "")) -> tuple[Tally, ...]:
-        """Deadlines kept and missed, by service, office and month of filing (`2026-02`), as far as the log says."""
-        return await self._ask(lambda reading: reading.statistics(self.now_minute(), months))
+        """Deadlines kept and missed, by service, office and month of filing (`2026-02`), as far as the log says.
+
+        They are counted over all cases, so whoever asks in the same minute, with nothing new read, is told the same.
+        """
+        minute = self.now_minute()
+        asked, known = (self._generation, minute, months), self._tallied
+        if known is not None and known[0] == asked:
+            return known[1]
+        found = await self._ask(lambda reading: reading.statistics(minute, months))
+        self._tallied = asked, found
+        return found
 
     async def _ask(self, work: Callable[[Reading], T]) -> T:
         def asked(db: sqlite3.Connection) -> T:
@@ -273,6 +284,7 @@ class ServiceIndex:
             book.strangers = book.strays = 0
 
     def _tell(self) -> None:
+        self._generation += 1
         self._grown.set()
         self._grown = trio.Event()
 
