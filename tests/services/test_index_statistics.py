@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2pworld.crypto.keys import Signer
 from p2pworld.services.deadlines import NEVER
 from p2pworld.services.workflow import Action, Who
 from p2pworld.services.working_time import DAY_MINUTES, day_of
@@ -15,6 +16,9 @@ from tests.services.published import CHIEF, OFFICIAL, Office
 from tests.services.test_index import CALENDAR, CATALOGUE, COMPLAINT
 from tests.services.test_record import record_of
 from tests.services.test_reservations import TEN
+
+if TYPE_CHECKING:
+    from p2pworld.crypto.keys import Signer
 
 
 def tallied(offices: list[Office], minute: int) -> dict[tuple[str, str, str], list[int]]:
