@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
@@ -11,13 +12,17 @@ from p2pworld.services.deadlines import NEVER
 from p2pworld.services.workflow import Action, Who
 from p2pworld.services.working_time import DAY_MINUTES, day_of
 from shard_node.services.book import CaseBook
-from shard_node.services.queries import Asked, Tally
+from shard_node.services.queries import Asked, Reading, Tally
+from shard_node.services.tables import connect
 from tests.services.published import CHIEF, OFFICIAL, Office
 from tests.services.test_index import CALENDAR, CATALOGUE, COMPLAINT
 from tests.services.test_record import record_of
 from tests.services.test_reservations import TEN
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from p2pworld.crypto.keys import Signer
 
 
@@ -113,3 +118,47 @@ def test_months_bound_the_statistics() -> None:
     assert line == (Tally(COMPLAINT.id, "city", "2026-02", 1, 0, 0, 0, 1, 0),)
     assert book.take("city", 0, office.leaves).end == 2, "what was read is not read again"
     book.close()
+
+
+# ---- what it costs
+
+
+def steps(path: Path, ask: Callable[[Reading], object]) -> int:
+    """How many steps SQLite's machine takes to answer this."""
+    taken = 0
+
+    def step() -> int:
+        nonlocal taken
+        taken += 1
+        return 0
+
+    with closing(connect(path, reads_only=True)) as db:
+        reading = Reading(db, CATALOGUE.services, CALENDAR)
+        ask(reading)  # what is read of the schema is not counted
+        db.set_progress_handler(step, 1)
+        ask(reading)
+    return taken
+
+
+def test_a_case_costs_the_same_in_a_long_log(tmp_path: Path) -> None:
+    counted = []
+    for cases in (20, 400):
+        office, path = Office("city", TEN), tmp_path / f"{cases}.sqlite"
+        for _ in range(cases):
+            entry = office.file(COMPLAINT, {})
+            office.act(entry, 0, Action.ASSIGN, OFFICIAL)
+        book = CaseBook(path, CATALOGUE.services, CALENDAR)
+        book.take("city", 0, office.leaves)
+        book.close()
+        key = office.signers[0].public
+        counted.append(
+            (
+                steps(path, lambda reading: reading.case("city", 2)),
+                steps(path, lambda reading, key=key: reading.cases_of([key])),  # type: ignore[misc]
+                steps(path, lambda reading: reading.queue("city", Asked(after="0.0.0", limit=5), TEN)),
+                steps(path, lambda reading: reading.changes(limit=5)),
+                steps(path, lambda reading: reading.taken("nowhere", 0, NEVER, TEN)),
+            )
+        )
+    short, long = counted
+    assert all(b < 2 * a for a, b in zip(short, long, strict=True)), counted
