@@ -45,7 +45,9 @@ __all__ = [
     "sizes",
 ]
 
-SCHEMA: Final = 1
+SCHEMA: Final = (
+    1  # one more whenever other rows are made of the same leaves: of tables, or of what `fold` says
+)
 _APPLICATION_ID: Final = 0x70327369  # "p2si"
 _HASH_BYTES: Final = 32
 
