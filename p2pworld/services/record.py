@@ -236,8 +236,9 @@ class Record:
 
     @property
     def changed(self) -> int:
-        """The minute of what came last."""
-        return max((self.opened.minute, *(shown.deed.minute for shown in self.acts)))
+        """The minute in which something became different last."""
+        done = (one for one in self.acts if not one.refused or isinstance(one.deed, Happened))
+        return max((self.opened.minute, *(one.deed.minute for one in done)))
 
     def overdue(self, minute: int) -> bool:
         """Whether the office has not answered in time."""

@@ -66,6 +66,9 @@ CREATE TABLE cases (
 CREATE INDEX cases_key ON cases (key);
 CREATE INDEX cases_queue ON cases (office, open, due);
 CREATE INDEX cases_service ON cases (service);
+CREATE INDEX cases_changed ON cases (changed);
+CREATE INDEX cases_office_changed ON cases (office, changed);
+CREATE INDEX cases_service_changed ON cases (service, changed);
 CREATE INDEX cases_slot ON cases (facility, slot);
 CREATE INDEX cases_minute ON cases (minute);
 CREATE TABLE acts (
@@ -76,7 +79,6 @@ CREATE TABLE acts (
     PRIMARY KEY (stream, entry)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX acts_about ON acts (stream, about);
-CREATE INDEX acts_minute ON acts (minute);
 CREATE TABLE terms (
     stream INTEGER NOT NULL, entry INTEGER NOT NULL, number INTEGER NOT NULL, service TEXT NOT NULL,
     office TEXT NOT NULL, month TEXT NOT NULL, due INTEGER NOT NULL, stopped INTEGER, citizen INTEGER NOT NULL,

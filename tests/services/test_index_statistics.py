@@ -47,6 +47,22 @@ def tallied(offices: list[Office], minute: int) -> dict[tuple[str, str, str], li
     return counted
 
 
+def told_of(offices: list[Office], name: str) -> list[tuple[int, str, int]]:
+    """Minute, stream and entry of all that happened, the newest first; in the cases of an office, if one is named."""
+    found = []
+    for office in offices:
+        for entry in office.signers:
+            record = record_of(office, entry)
+            if name in ("", record.office):
+                found.append((record.opened.minute, office.stream, entry))
+                found += [
+                    (shown.deed.minute, office.stream, shown.deed.entry)
+                    for shown in record.acts
+                    if not shown.refused
+                ]
+    return sorted(found, reverse=True)
+
+
 STORIES = st.lists(
     st.tuples(
         st.integers(0, 2),  # of a new case, or of one that is there
@@ -85,6 +101,12 @@ def test_statistics_and_queues_are_what_counting_by_hand_says(story: list[Step],
         key: [line.filed, line.kept, line.missed, line.withdrawn, line.open, line.standing]
         for key, line in found.items()
     } == tallied(offices, now)
+    for name in ("", "city", "jongno"):
+        news = told_of(offices, name)
+        for limit in (1, 3, 200):
+            told = reading.changes(name, limit=limit)
+            assert [change.minute for change in told] == [minute for minute, *_ in news[:limit]]
+            assert {(change.minute, change.stream, change.entry) for change in told} <= set(news)
     for name in ("city", "jongno"):
         records = [record_of(office, entry) for office in offices for entry in office.signers]
         mine = [record for record in records if record.office == name and not record.ended]
@@ -94,8 +116,8 @@ def test_statistics_and_queues_are_what_counting_by_hand_says(story: list[Step],
         assert [one.record for one in page.cases if one.record.overdue(now)] == [
             one.record for one in reading.queue(name, Asked(overdue=True), now).cases
         ]
-        told = {(o.record.opened.stream, o.record.opened.entry) for o in page.cases if o.record.overdue(now)}
-        assert told == late
+        shown = {(o.record.opened.stream, o.record.opened.entry) for o in page.cases if o.record.overdue(now)}
+        assert shown == late
     book.close()
 
 

@@ -137,7 +137,9 @@ async def test_statistics_add_up(tmp_path: Path) -> None:
         office.file(COMPLAINT, {})
     office.act(0, 0, Action.ASSIGN, OFFICIAL)
     office.act(0, 1, Action.BEGIN, OFFICIAL)
+    office.minute += 1
     office.act(0, 2, Action.COMPLETE, CHIEF)
+    office.minute += 1
     office.act(1, 0, Action.WITHDRAW, None)
     async with api(tmp_path, office) as here:
         here.city.minute = TEN + 100 * DAY_MINUTES
