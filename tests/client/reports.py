@@ -1,0 +1,86 @@
+"""A citizen who reports a hole in a road of Jongno, and acts on that report, for tests of the desk."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import urllib.request
+from typing import TYPE_CHECKING, Any, Final
+
+from p2pworld.civic.transaction import Secrets, Submission, file_transaction
+from p2pworld.crypto.keys import Signer
+from p2pworld.crypto.seal import sealing_public
+from p2pworld.merkle.receipt import parse_receipt
+from p2pworld.services.letters import Intent, file_act, file_letter, reply_secret
+from p2pworld.services.working_time import day_of
+from shard_node.services.folder import read
+from tests.shard_node.test_city_of_processes import wait_until
+
+if TYPE_CHECKING:
+    from p2pworld.services.workflow import Action
+    from simulations.processes import NodeProcess
+
+__all__ = ["AT_MOST_S", "PLACE", "Report", "minute"]
+
+AT_MOST_S: Final = 30.0
+PLACE: Final = "37.5735,126.9788"
+_SERVICE = read().services["road-damage-report"]
+
+
+def minute() -> int:
+    return time.time_ns() // 60_000_000_000
+
+
+class Report:
+    """One report at a node: its secrets, its entry; `office` is the sealing key of Jongno's office."""
+
+    def __init__(self, node: NodeProcess, office: bytes) -> None:
+        self.node, self._office = node, office
+        self.secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
+        values, faults = _SERVICE.check(
+            {"kind": "pothole", "place": PLACE, "danger": "high"}, day_of(minute())
+        )
+        assert not faults, faults
+        public, private = _SERVICE.split(values)
+        private |= {"reply-key": sealing_public(reply_secret(self.secrets.seed)).hex()}
+        person = Signer.from_seed(os.urandom(32))
+        self.submission = file_transaction(
+            *(_SERVICE.transaction_type, "jongno", minute()), public, private, person, [office], self.secrets
+        )
+        self.entry = self.file(self.submission)
+
+    @property
+    def number(self) -> tuple[str, int]:
+        """Stream and entry."""
+        return "jongno", self.entry
+
+    def file(self, submission: Submission) -> int:
+        """Has it filed; the entry."""
+        url = f"{self.node.web_url}/civic/file"
+        with urllib.request.urlopen(url, submission.to_bytes(), timeout=15) as answer:
+            return parse_receipt(answer.read()).index
+
+    @property
+    def case(self) -> dict[str, Any]:
+        """What everybody sees of it now."""
+        url = f"{self.node.web_url}/api/v1/cases/jongno/{self.entry}"
+        with urllib.request.urlopen(url, timeout=15) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+
+    def until(self, state: str) -> dict[str, Any]:
+        """The same, once it stands in this state."""
+        path, node = f"/api/v1/cases/jongno/{self.entry}", self.node
+        wait_until(lambda: (node.ask_json(path) or {}).get("state") == state, AT_MOST_S, node.log_tail)
+        return self.case
+
+    def act(self, action: Action, amount: int = 0, text: str = "") -> int:
+        """What the citizen does; the entry."""
+        intent = Intent("jongno", self.entry, self.case["seen"], action, amount)
+        signer = Signer.from_seed(self.secrets.seed)
+        if not text:
+            return self.file(file_act(intent, minute(), signer, os.urandom(32)))
+        secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
+        said = {"text": text, "language": "ko"}
+        return self.file(file_letter(intent, minute(), signer, signer, said, [self._office], secrets))
