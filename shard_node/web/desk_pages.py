@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from p2pworld.errors import LocalError
 from p2pworld.services.case_rows import OFFICES
+from p2pworld.services.templates import due_words
 from p2pworld.services.words import ACTION_WORDS, STATE_WORDS
 from p2pworld.services.workflow import Action, State
 from p2pworld.world.text import neat
@@ -87,7 +88,7 @@ class DeskPages:
         words = {key: t.words_plain(said) for key, said in SCRIPT_WORDS.items()}
         data = {"language": t.language, "words": words, **values.pop("data", {})}
         return self._pages.render(
-            template, request, t, "desk", status, d=DESK_WORDS, words=words, data=data, **values
+            template, request, t, "desk", status, d=DESK_WORDS, words=words, data=data, until=_until, **values
         )
 
     async def offices(self, request: Request, t: Speech) -> Response:
@@ -164,13 +165,21 @@ class DeskPages:
                 "case": case,
                 "letters": letters,
                 "offices": {name: t.gu_plain(name) for name in OFFICES},
-                "actions": {name: t.words_plain(ACTION_WORDS[Action(name)]) for name in actions},
+                "actions": {name: t.words_plain(_BUTTONS[Action(name)]) for name in actions},
                 "labels": _labels(service, t),
                 "term": service.deadline.term.amount if service else 0,
                 "supplement_days": service.workflow.limits.supplement_days if service else 0,
                 "types": list(service.attachments.types) if service and service.attachments else [],
             },
         )
+
+
+_BUTTONS: Final = {**ACTION_WORDS, Action.REASSIGN: DESK_WORDS["take_it"]}
+
+
+def _until(due: int) -> dict[str, str]:
+    """Until when something is in time, where `due` is the first minute that is too late."""
+    return {"ko": due_words(due, True), "en": due_words(due, False)}
 
 
 def _asked(query: dict[str, str]) -> Asked:

@@ -48,6 +48,7 @@ DESK_WORDS: Final[Mapping[str, Words]] = {
     "filed": {"ko": "신청한 때", "en": "Filed"},
     "assigned": {"ko": "담당자", "en": "Assigned to"},
     "nobody": {"ko": "없음", "en": "nobody"},
+    "take_it": {"ko": "내가 넘겨받기", "en": "take it over"},
     "more": {"ko": "다음 신청", "en": "More requests"},
     "office": {"ko": "기관", "en": "Office"},
     "statistics": {"ko": "우리 기관 통계", "en": "Statistics of this office"},
