@@ -138,6 +138,8 @@ SCRIPT_WORDS: Final[Mapping[str, Words]] = {
     },
     "letter": {"ko": "편지", "en": "letter"},
     "download": {"ko": "{name} 내려받기", "en": "Download {name}"},
+    "file_open": {"ko": "{name} 열어 보기", "en": "Open {name}"},
+    "file_gone": {"ko": "파일이 없거나 달라요.", "en": "The file is gone, or is not that one."},
     "file_opened": {"ko": "내용 확인됨: {type}", "en": "checked by its content: {type}"},
     "file_wrong": {
         "ko": "내용이 허락된 형식이 아니라서 열지 않았어요.",

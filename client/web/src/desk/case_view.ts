@@ -1,16 +1,18 @@
 /** One case at the desk: what is sealed is opened beside what is public, and acts are signed and filed. */
 
 import { REPLY_KEY } from "../civic/case";
+import { DEVICE } from "../civic/identity";
 import type { Trust } from "../civic/receipt";
 import { clear, el } from "../ui/dom";
 import { actForm } from "./act_form";
+import { fileView } from "./files_view";
 import { trusted } from "./filing_view";
 import { held } from "./keys";
 import { fieldOf, KEYS, type Opened, openCase } from "./open";
 import { marked } from "./queue_view";
 import { type Label, type PageData, say } from "./words";
 
-const NOT_SHOWN: ReadonlySet<string> = new Set([KEYS, REPLY_KEY, "language"]);
+const NOT_SHOWN: ReadonlySet<string> = new Set([KEYS, REPLY_KEY, DEVICE, "language"]);
 
 export async function caseView(page: PageData): Promise<void> {
   const of = page.case;
@@ -58,6 +60,12 @@ function content(page: PageData, opened: Opened): HTMLElement {
   for (const { name, value } of opened.private?.fields ?? []) {
     if (NOT_SHOWN.has(name) || name === "text" || value === "") continue;
     const label = page.labels?.[name];
+    const { key } = opened;
+    if (label?.file && key !== null) {
+      const files = listed(value).map((hash) => fileView(page, page.case?.stream ?? "", key, hash));
+      list.append(el("div", {}, el("dt", { text: label.label }), el("dd", {}, ...files)));
+      continue;
+    }
     list.append(
       el("div", {}, el("dt", { text: label?.label ?? name }), el("dd", {}, ...values(label, value))),
     );
