@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shard_node.services.reading import reading_routes
+from shard_node.web.attachments import attachment_routes
 from shard_node.web.desk import desk_routes
 from shard_node.web.feeds import feed_routes
 from shard_node.web.service_api import service_api_routes
@@ -21,6 +22,7 @@ def service_routes(host: ServiceHost) -> list[BaseRoute]:
     """The routes over one node's services."""
     return [
         *desk_routes(host),
+        *attachment_routes(host.executor, host.desk, host.doors),
         *reading_routes(host),
         *service_api_routes(host.index),
         *feed_routes(host.index),

@@ -1,4 +1,4 @@
-"""An official at the desk in a browser: keys from files; a case taken, asked about, answered; two clicks are one act."""
+"""An official at the desk in a browser: keys from files; a case taken, asked about, answered; two clicks, one act."""
 
 from __future__ import annotations
 
