@@ -6,12 +6,14 @@ import json
 import os
 import time
 import urllib.request
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from p2pworld.civic.transaction import Secrets, Submission, file_transaction
+from p2pworld.civic.transaction import Paper, Secrets, Submission, file_transaction
 from p2pworld.crypto.keys import Signer
-from p2pworld.crypto.seal import sealing_public
+from p2pworld.crypto.seal import lock, sealing_public
 from p2pworld.merkle.receipt import parse_receipt
+from p2pworld.services.attaching import attachment_key, attachment_name
 from p2pworld.services.letters import Intent, file_act, file_letter, reply_secret
 from p2pworld.services.working_time import day_of
 from shard_node.services.folder import read
@@ -21,9 +23,14 @@ if TYPE_CHECKING:
     from p2pworld.services.workflow import Action
     from simulations.processes import NodeProcess
 
-__all__ = ["AT_MOST_S", "PLACE", "Report", "minute"]
+__all__ = ["AT_MOST_S", "PICTURE", "PLACE", "Report", "minute"]
 
 AT_MOST_S: Final = 30.0
+# one grey point
+PICTURE: Final = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
+    "3a7e9b550000000a49444154789c636800000082008177cd72b60000000049454e44ae426082"
+)
 PLACE: Final = "37.5735,126.9788"
 _SERVICE = read().services["road-damage-report"]
 
@@ -33,14 +40,17 @@ def minute() -> int:
 
 
 class Report:
-    """One report at a node: its secrets, its entry; `office` is the sealing key of Jongno's office."""
+    """One report at a node: its secrets, its entry; `office` is the sealing key of Jongno's office; with these files
+    as its photos, whatever they are."""
 
-    def __init__(self, node: NodeProcess, office: bytes) -> None:
+    def __init__(self, node: NodeProcess, office: bytes, *photos: bytes) -> None:
         self.node, self._office = node, office
         self.secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
-        values, faults = _SERVICE.check(
-            {"kind": "pothole", "place": PLACE, "danger": "high"}, day_of(minute())
-        )
+        self.digests = [hashlib.sha256(photo).digest() for photo in photos]
+        said: dict[str, object] = {"kind": "pothole", "place": PLACE, "danger": "high"}
+        if photos:
+            said["photos"] = [digest.hex() for digest in self.digests]
+        values, faults = _SERVICE.check(said, day_of(minute()))
         assert not faults, faults
         public, private = _SERVICE.split(values)
         private |= {"reply-key": sealing_public(reply_secret(self.secrets.seed)).hex()}
@@ -48,7 +58,19 @@ class Report:
         self.submission = file_transaction(
             *(_SERVICE.transaction_type, "jongno", minute()), public, private, person, [office], self.secrets
         )
+        if photos:
+            names = [self._put(photo, digest) for photo, digest in zip(photos, self.digests, strict=True)]
+            self.submission = replace(self.submission, papers=(Paper("files", b"".join(names)),))
         self.entry = self.file(self.submission)
+
+    def _put(self, photo: bytes, digest: bytes) -> bytes:
+        """Brings a file; its name."""
+        key = self.secrets.blob_key
+        name = attachment_name(key, digest)
+        url = f"{self.node.web_url}/civic/attachment/jongno/{name.hex()}"
+        locked = lock(attachment_key(key, digest), photo)
+        with urllib.request.urlopen(urllib.request.Request(url, locked, method="PUT"), timeout=15):
+            return name
 
     @property
     def number(self) -> tuple[str, int]:

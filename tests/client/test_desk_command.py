@@ -11,6 +11,7 @@ import json
 import os
 import time
 import urllib.request
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,13 +30,11 @@ from p2pworld.merkle.receipt import parse_receipt
 from p2pworld.services.workflow import Action
 from shard_node.cli import main
 from simulations.processes import City
-from tests.client.reports import AT_MOST_S, PLACE, Report, minute
+from tests.client.reports import AT_MOST_S, PICTURE, PLACE, Report, minute
 from tests.shard_node.test_city_of_processes import wait_ready, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
 DAY_MS = 86_400_000
 REFUSED = 1
 
@@ -90,9 +89,9 @@ class Town:
         assert result.exit_code == REFUSED, f"{words}\n{result.output}"
         return result.output
 
-    def request(self) -> Report:
+    def request(self, *photos: bytes) -> Report:
         """A citizen reports a pothole in Jongno."""
-        return Report(self.node, sealing_public(self.offices["jongno"]))
+        return Report(self.node, sealing_public(self.offices["jongno"]), *photos)
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +211,20 @@ def test_a_case_goes_to_another_office_which_reads_and_answers_it(town: Town) ->
         town.done(lee, "act", *number, action)
     town.done(lee, "act", *number, "complete", "--template", "repaired")
     filed.until("completed")
+
+
+def test_a_file_is_saved_if_its_content_is_what_may_be_attached(town: Town) -> None:
+    kim = town.official("kim", "jongno")
+    program = b"\x7fELF" + bytes(60)
+    filed = town.request(PICTURE, program)
+    filed.until("received")
+    picture, other = (digest.hex() for digest in filed.digests)
+    saved = Path(town.done(kim, "save", *filed.number, picture).strip())
+    assert (saved.read_bytes(), saved.suffix) == (PICTURE, ".png")
+    assert "it was not saved" in town.refused(kim, "save", *filed.number, other)
+    assert town.desk(kim, "save", *filed.number, "ab" * 32).exit_code == 2
+    lee = town.official("lee", "jung")
+    assert town.desk(lee, "save", *filed.number, picture).exit_code == 2, "to whom nothing of the case opens"
 
 
 def test_a_colleague_takes_over_from_who_is_away(town: Town) -> None:

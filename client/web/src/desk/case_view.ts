@@ -2,11 +2,10 @@
 
 import { REPLY_KEY } from "../civic/case";
 import { DEVICE } from "../civic/identity";
-import type { Trust } from "../civic/receipt";
+import { fetchTrust, type Trust } from "../civic/trust";
 import { clear, el } from "../ui/dom";
 import { actForm } from "./act_form";
 import { fileView } from "./files_view";
-import { trusted } from "./filing_view";
 import { held } from "./keys";
 import { fieldOf, KEYS, type Opened, openCase } from "./open";
 import { marked } from "./queue_view";
@@ -29,7 +28,7 @@ export async function caseView(page: PageData): Promise<void> {
   box.append(el("p", { text: say(page, "opening") }));
   let trust: Trust;
   try {
-    trust = await trusted();
+    trust = await fetchTrust("");
   } catch {
     clear(box);
     box.append(el("p", { class: "notice", text: say(page, "shut", { why: say(page, "shut_lost") }) }));
