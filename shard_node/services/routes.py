@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from shard_node.services.reading import reading_routes
 from shard_node.web.attachments import attachment_routes
 from shard_node.web.desk import desk_routes
+from shard_node.web.desk_pages import desk_page_routes
 from shard_node.web.feeds import feed_routes
+from shard_node.web.pages import pages_routes
 from shard_node.web.service_api import service_api_routes
 
 if TYPE_CHECKING:
@@ -26,4 +28,6 @@ def service_routes(host: ServiceHost) -> list[BaseRoute]:
         *reading_routes(host),
         *service_api_routes(host.index),
         *feed_routes(host.index),
+        *desk_page_routes(host),
+        *pages_routes(host),
     ]
