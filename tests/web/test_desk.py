@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from p2pworld.crypto.keys import Signer
 from p2pworld.grants import grant_to_text, sign_grant
 from p2pworld.services.workflow import Action
-from tests.client.reports import PLACE, Report
+from tests.client.reports import PICTURE, PLACE, Report
 from tests.web.conftest import Troubles, open_browser
 from tests.web.services import citizen, findings, served_office
 
@@ -59,7 +59,8 @@ def test_an_official_takes_asks_and_answers(built: Built, chromium: str, tmp_pat
     troubles = Troubles()
     with served_office(tmp_path) as office:
         [node] = office.city.nodes
-        report = Report(node, office.city.office_key)
+        program = b"\x7fELF" + bytes(60)
+        report = Report(node, office.city.office_key, PICTURE, program)
         report.until("received")
         for browser in open_browser(chromium):
             with citizen(browser, troubles) as page:
@@ -77,6 +78,12 @@ def test_an_official_takes_asks_and_answers(built: Built, chromium: str, tmp_pat
                 page.get_by_role("link", name="종로구", exact=True).click()
                 page.get_by_role("link", name=f"jongno/{report.entry}").click()
                 page.locator("#opened").get_by_text(PLACE).wait_for()
+                picture, other = (digest.hex()[:8] for digest in report.digests)
+                page.get_by_role("button", name=f"{picture} 열어 보기").click()
+                page.get_by_role("img", name=f"{picture}.png").wait_for()
+                page.get_by_role("button", name=f"{other} 열어 보기").click()
+                page.get_by_text("허락된 형식이 아니라서 열지 않았어요.").wait_for()
+                assert page.locator("#opened").get_by_role("img").count() == 1
 
                 does(page, "배정하기", clicks=2)
                 assert report.until("assigned")["seen"] == 1, "two clicks are one act"
