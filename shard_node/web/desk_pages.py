@@ -22,6 +22,7 @@ from p2pworld.services.case_rows import OFFICES
 from p2pworld.services.templates import due_words
 from p2pworld.services.words import ACTION_WORDS, STATE_WORDS
 from p2pworld.services.workflow import Action, State
+from p2pworld.services.working_time import day_of
 from p2pworld.world.text import neat
 from shard_node.services.documents import case_document, page_document
 from shard_node.services.queries import Asked
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["desk_page_routes"]
 
 TEXT_MAX: Final = 80
-MONTHS_SHOWN: Final = 40  # lines of an office's statistics: the newest months
+TALLIES_SHOWN: Final = 40  # lines of an office's statistics of a year, the newest months first
 
 
 def desk_page_routes(host: ServiceHost, folder: Path = BUILT) -> list[Route]:
@@ -108,7 +109,9 @@ class DeskPages:
         except LocalError:  # a mark of another time, or of nobody's
             page = await host.index.queue(stream, _asked(query | {"after": ""}))
         told = page_document(page, minute, host.calendar)
-        tallies = [one for one in await host.index.statistics() if one.office == stream]
+        this = day_of(minute)
+        months = f"{this.year - 1}-{this.month:02}", f"{this.year}-{this.month:02}"
+        tallies = [one for one in await host.index.statistics(months) if one.office == stream]
         tallies.sort(key=lambda one: (one.month, one.filed), reverse=True)
         services = host.catalogue.services
         shown = {"state", "service", "text", "overdue", "closed", "assigned"}
@@ -129,7 +132,7 @@ class DeskPages:
             titles={service.id: service.title for service in services.values()},
             cases=told["cases"],
             after=after,
-            tallies=tallies[:MONTHS_SHOWN],
+            tallies=tallies[:TALLIES_SHOWN],
             data={"stream": stream, "cases": [_brief(case) for case in told["cases"]]},
         )
 

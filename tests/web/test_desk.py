@@ -21,16 +21,20 @@ if TYPE_CHECKING:
     from tests.web.services import Office
 
 DAY_MS = 86_400_000
-KIM = Signer.from_seed(b"\x11" * 32)
+KIM, HAN = (Signer.from_seed(bytes([n]) * 32) for n in (0x11, 0x12))
 
 
-def files_of(office: Office, folder: Path, ends_ms: int = DAY_MS, subject: bytes = KIM.public) -> list[Path]:
+def files_of(
+    office: Office, folder: Path, signer: Signer = KIM, ends_ms: int = DAY_MS, subject: bytes = b""
+) -> list[Path]:
     """What an official of Jongno has: a key, grants, the office's secret."""
     now_ms = time.time_ns() // 1_000_000
     scope = ("streams:jongno",)
-    grant = sign_grant(office.city.root, subject, "official", scope, now_ms - 2 * DAY_MS, now_ms + ends_ms)
+    grant = sign_grant(
+        office.city.root, subject or signer.public, "official", scope, now_ms - 2 * DAY_MS, now_ms + ends_ms
+    )
     key, grants = folder / "kim.pem", folder / "kim.grant"
-    key.write_text(KIM.to_pem())
+    key.write_text(signer.to_pem())
     grants.write_text(f"# for the desk\n{grant_to_text(grant)}\n")
     return [key, grants, office.city.folder / "office.secret"]
 
@@ -105,6 +109,21 @@ def test_an_official_takes_asks_and_answers(built: Built, chromium: str, tmp_pat
                 page.get_by_text("지금 할 수 있는 일이 없어요.").wait_for()
                 assert page.evaluate("() => localStorage.length") == 0, "keys are in the database alone"
 
+                others = [Report(node, office.city.office_key) for _ in range(2)]
+                for one in others:
+                    one.until("received")
+                    page.goto(f"{office.url}/ko/desk/jongno/{one.entry}")
+                    page.locator("#acts:visible").wait_for()
+                    does(page, "배정하기")
+                page.goto(f"{office.url}/ko/desk/jongno")
+                page.get_by_label("날수").fill("3")
+                page.get_by_role("button", name="자리 비움").click()
+                page.get_by_text("까지 자리 비움").first.wait_for()
+                assert [one.case["acts"][-1]["amount"] for one in others] == [3, 3]
+                with citizen(browser, troubles) as beside:
+                    takes_over(beside, office, tmp_path)
+                assert {one.case["assigned"] for one in others} == {HAN.public.hex()}
+
                 page.goto(f"{office.url}/ko/desk")
                 page.get_by_role("button", name="이 브라우저에서 지우기").click()
                 page.get_by_text("열쇠를 지웠어요.").wait_for()
@@ -113,6 +132,16 @@ def test_an_official_takes_asks_and_answers(built: Built, chromium: str, tmp_pat
             for scheme, wide in (("light", 1280), ("dark", 390)):
                 looked_at(browser, office, report, built, scheme, wide)
     assert troubles.seen == []
+
+
+def takes_over(page: Page, office: Office, folder: Path) -> None:
+    """A colleague takes over what is left of one who is away."""
+    page.goto(f"{office.url}/ko/desk")
+    gives(page, files_of(office, folder, HAN))
+    page.get_by_text("공무원 · 종로구 ·").wait_for()
+    page.goto(f"{office.url}/ko/desk/jongno")
+    page.get_by_role("button", name="모두 넘겨받기 (2건)").click()
+    page.locator("code", has_text="나").nth(1).wait_for()
 
 
 def looked_at(
