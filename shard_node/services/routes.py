@@ -37,4 +37,3 @@ def service_routes(host: ServiceHost) -> list[BaseRoute]:
         *desk_page_routes(host),
         *pages_routes(host),
     ]
-    return [*service_api_routes(host.index), *feed_routes(host.index), *reading_routes(host)]
