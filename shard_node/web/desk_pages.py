@@ -26,6 +26,7 @@ from p2pworld.services.working_time import day_of
 from p2pworld.world.text import neat
 from shard_node.services.documents import case_document, page_document
 from shard_node.services.queries import Asked
+from shard_node.storage.journal import StorageFailed
 from shard_node.web.desk import ENTRY, letter_words
 from shard_node.web.desk_words import DESK_WORDS, SCRIPT_WORDS
 from shard_node.web.page import BUILT
@@ -34,6 +35,7 @@ from shard_node.web.page_words import LANGUAGES
 from shard_node.web.pages import Assets, Pages
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from starlette.requests import Request
@@ -59,12 +61,7 @@ def desk_page_routes(host: ServiceHost, folder: Path = BUILT) -> list[Route]:
             ("/{stream}", desk.queue),
             ("/{stream}/{entry}", desk.case),
         ):
-
-            async def answer(request: Request, view: Any = view, speech: Speech = speech) -> Response:
-                found: Response = await view(request, speech)
-                return found
-
-            routes.append(Route(f"/{language}/desk{path}", answer))
+            routes.append(Route(f"/{language}/desk{path}", desk.shown(view, speech)))
     return routes
 
 
@@ -82,6 +79,19 @@ class DeskPages:
     def __init__(self, host: ServiceHost, assets: Assets) -> None:
         self._host = host
         self._pages = Pages(host, assets)
+
+    def shown(
+        self, view: Callable[[Request, Speech], Awaitable[Response]], t: Speech
+    ) -> Callable[[Request], Awaitable[Response]]:
+        """A view in one language; where the index cannot be read, the page that says so."""
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await view(request, t)
+            except StorageFailed:
+                return self._pages.render("missing.html", request, t, "desk", 503, why="wait_index")
+
+        return answer
 
     def _render(
         self, template: str, request: Request, t: Speech, status: int = 200, **values: Any

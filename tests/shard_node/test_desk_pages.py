@@ -141,6 +141,14 @@ async def test_what_is_asked_oddly_harms_nothing(tmp_path: Path, query: str) -> 
         assert "<b>" not in await browser.page(f"/ko/desk/city?{query}")
 
 
+async def test_an_index_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
+    async with town(tmp_path) as (city, browser):
+        await city.index.close()
+        for path in ("/ko/desk/city", "/ko/desk/city/0", "/api/v1/desk/city/0"):
+            assert (await browser.get(path)).status == 503
+        await city.index.open()
+
+
 def test_all_words_are_there_in_korean_and_english() -> None:
     for words in (*DESK_WORDS.values(), *SCRIPT_WORDS.values()):
         assert {"ko", "en"} <= words.keys()
