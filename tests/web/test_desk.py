@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from p2pworld.crypto.keys import Signer
-from p2pworld.grants import grant_to_text, sign_grant
+from p2pworld.grants import grant_to_text, grants_from_text, sign_grant
+from p2pworld.services.letters import Intent, file_act, grants_paper
 from p2pworld.services.workflow import Action
-from tests.client.reports import PICTURE, PLACE, Report
+from tests.client.reports import PICTURE, PLACE, Report, minute
 from tests.web.conftest import Troubles, open_browser
 from tests.web.services import citizen, findings, served_office
 
@@ -109,6 +111,7 @@ def test_an_official_takes_asks_and_answers(built: Built, chromium: str, tmp_pat
                 page.get_by_text("지금 할 수 있는 일이 없어요.").wait_for()
                 assert page.evaluate("() => localStorage.length") == 0, "keys are in the database alone"
 
+                at_once(page, office, tmp_path)
                 others = [Report(node, office.city.office_key) for _ in range(2)]
                 for one in others:
                     one.until("received")
@@ -132,6 +135,24 @@ def test_an_official_takes_asks_and_answers(built: Built, chromium: str, tmp_pat
             for scheme, wide in (("light", 1280), ("dark", 390)):
                 looked_at(browser, office, report, built, scheme, wide)
     assert troubles.seen == []
+
+
+def at_once(page: Page, office: Office, folder: Path) -> None:
+    """A colleague is quicker: who comes second is told, and looks again."""
+    report = Report(office.city.nodes[0], office.city.office_key)
+    report.until("received")
+    page.goto(f"{office.url}/ko/desk/jongno/{report.entry}")
+    page.locator("#acts:visible").wait_for()
+    _, grants, _ = files_of(office, folder, HAN)
+    intent = Intent("jongno", report.entry, 0, Action.ASSIGN)
+    act = file_act(intent, minute(), HAN, b"\x13" * 32)
+    report.file(replace(act, papers=(grants_paper(grants_from_text(grants.read_text())),)))
+    page.get_by_role("button", name="서명해서 남기기").click()
+    page.get_by_text("그사이에 신청이 달라졌어요. 새로 확인해 주세요. (case-moved-on)").wait_for()
+    report.until("assigned")
+    page.get_by_role("button", name="새로 보기").click()
+    page.get_by_role("radio", name="내가 넘겨받기").wait_for()
+    files_of(office, folder)
 
 
 def takes_over(page: Page, office: Office, folder: Path) -> None:
