@@ -8,6 +8,7 @@ from shard_node.services.reading import reading_routes
 from shard_node.web.apply import apply_routes
 from shard_node.web.attachments import attachment_routes
 from shard_node.web.desk import desk_routes
+from shard_node.web.desk_pages import desk_page_routes
 from shard_node.web.feeds import feed_routes
 from shard_node.web.open311 import open311_routes
 from shard_node.web.openapi import openapi_routes
@@ -33,5 +34,6 @@ def service_routes(host: ServiceHost) -> list[BaseRoute]:
         *apply_routes(host, host.gateway, host.offices),
         *open311_routes(host, host.gateway, host.index),
         *openapi_routes(),
+        *desk_page_routes(host),
         *pages_routes(host),
     ]

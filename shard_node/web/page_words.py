@@ -46,6 +46,7 @@ PHRASES: Final[Mapping[str, Phrase]] = {
     # ---- around every page
     "city": Phrase("가상 서울", "Virtual Seoul", "バーチャルソウル", "虚拟首尔"),
     "desk": Phrase("시민 서비스", "Citizen services", "市民サービス", "市民服务"),
+    "official_desk": Phrase("공무원 업무 창", "Official's desk", "職員の窓口", "公务员工作台"),
     "skip": Phrase("본문으로 바로 가기", "Skip to main content", "本文へ移動", "跳至正文"),
     "home": Phrase("처음으로", "Home", "ホーム", "首页"),
     "services": Phrase("서비스", "Services", "サービス", "服务"),
