@@ -25,7 +25,7 @@ def service_routes(host: ServiceHost) -> list[BaseRoute]:
         *reading_routes(host),
         *service_api_routes(host.index),
         *feed_routes(host.index),
-        *apply_routes(host, host.gateway, host.offices),
+        *apply_routes(host, host.gateway, host.offices, host.going_on),
         *open311_routes(host, host.gateway, host.index),
         *openapi_routes(),
     ]

@@ -3,7 +3,8 @@
     POST /api/v1/services/<id>/check     {values, lang} -> what is wrong, and where it would go; nothing is kept
     POST /api/v1/services/<id>/prepare   {values, lang} -> what a program that signs itself makes its filing of
     POST /api/v1/services/<id>/requests  {values, lang}, or a form with files -> filed by this node's gateway
-    GET  /api/v1/services/<id>/requests  what became of the request that came under this Idempotency-Key
+    GET  /api/v1/services/<id>/requests  what became of the request that came under this Idempotency-Key, and letters
+    POST /api/v1/services/<id>/requests/acts  {action, amount, text, lang} -> done with that request
 
 A request is filed once for each `Idempotency-Key` (a header, or a form's field `idempotency-key`); who sends none is
 given one, as `follow`: whoever has it can ask what became of the request, so it is a secret. In a form with files, all
@@ -26,8 +27,10 @@ from p2pworld.services.deadlines import NEVER, Clock
 from p2pworld.services.form_text import values_of_texts
 from p2pworld.services.reasons import refusal
 from p2pworld.services.replies import Told, told, told_of_refusal
+from p2pworld.services.workflow import Action
 from shard_node.execute import now
 from shard_node.services.gateway import Application, Filed
+from shard_node.services.going_on import Wish
 from shard_node.storage.journal import StorageFailed
 from shard_node.web.bodies import FileRoom, Unread, Uploads, kind_of, read_form, read_json
 from shard_node.web.telling import Json, declined, fault_document, language_of
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 
     from p2pworld.services.declaration import Service
     from shard_node.services.gateway import Gateway
+    from shard_node.services.going_on import GoingOn
     from shard_node.services.host import ServiceHost
     from shard_node.services.offices import OfficeKeys
 
@@ -46,6 +50,9 @@ __all__ = ["apply_routes", "idempotency_key_of"]
 
 KEY_FIELD: Final = "idempotency-key"  # no field of a form has a hyphen
 VALUES_FIELD: Final = "values"
+LANGUAGE_FIELD: Final = "lang"
+AMOUNT_MAX: Final = 9_999
+_ACTIONS: Final = frozenset(action.value for action in Action)
 _KEY: Final = re.compile(r"[!-~]{16,200}")
 _STORE_FAILS: Final = told("filing-open")
 
@@ -81,7 +88,7 @@ def room_of(service: Service) -> FileRoom:
     return FileRoom(fields, rules.bytes_max if rules else 0)
 
 
-def apply_routes(host: ServiceHost, gateway: Gateway, offices: OfficeKeys) -> list[Route]:
+def apply_routes(host: ServiceHost, gateway: Gateway, offices: OfficeKeys, going_on: GoingOn) -> list[Route]:
     """The routes over one node's gateway."""
     uploads = Uploads(UPLOADS_AT_ONCE)
 
@@ -168,10 +175,36 @@ def apply_routes(host: ServiceHost, gateway: Gateway, offices: OfficeKeys) -> li
         given = request.headers.get("idempotency-key", "")
         if not given:
             raise Unread(told("idempotency-key"))
-        found = await gateway.became(service.id, idempotency_key_of(given))
-        if not isinstance(found, Filed):
-            return declined([found or told_of_refusal(refusal("case-unknown"))], language)
-        return Json(_place(service.id, found), headers={"Cache-Control": "no-store"})
+        found = await going_on.follow(idempotency_key_of(given))
+        if isinstance(found, Told):
+            return declined([found], language)
+        if found is None or found.service != service.id:
+            return declined([told_of_refusal(refusal("case-unknown"))], language)
+        letters = [
+            {
+                "entry": one.entry,
+                "minute": one.minute,
+                "action": one.action.value,
+                "who": one.who.value,
+                "text": one.text,
+            }
+            for one in found.letters
+        ]
+        may = [action.value for action in found.may]
+        told_of = _place(service.id, found.filed) | {"letters": letters, "may": may}
+        return Json(told_of, headers={"Cache-Control": "no-store"})
+
+    async def act(request: Request, service: Service) -> Response:
+        given = request.headers.get("idempotency-key", "")
+        if not given:
+            raise Unread(told("idempotency-key"))
+        body = await read_json(request)
+        language = language_of(request, body.get("lang"))
+        found = await going_on.act(idempotency_key_of(given), _wish(body, language))
+        if isinstance(found, tuple):
+            return declined(found, language)
+        told_of = {"stream": found.stream, "entry": found.entry, "key": found.key.hex()}
+        return Json(told_of, status_code=201, headers={"Cache-Control": "no-store"})
 
     async def requests(request: Request, service: Service) -> Response:
         return await (became if request.method == "GET" else file)(request, service)
@@ -181,6 +214,7 @@ def apply_routes(host: ServiceHost, gateway: Gateway, offices: OfficeKeys) -> li
         Route(f"{path}/check", open_to(check), methods=["POST"]),
         Route(f"{path}/prepare", open_to(prepare), methods=["POST"]),
         Route(f"{path}/requests", open_to(requests), methods=["GET", "POST"]),
+        Route(f"{path}/requests/acts", open_to(act), methods=["POST"]),
     ]
 
 
@@ -212,6 +246,9 @@ async def _asked(request: Request, service: Service) -> _Asked:
         texts.setdefault(name, []).append(text)
     key = idempotency_key_of(given or texts.pop(KEY_FIELD, [""])[-1])
     texts.pop(KEY_FIELD, None)
+    wanted = ""
+    if service.form.field(LANGUAGE_FIELD) is None:
+        wanted = texts.pop(LANGUAGE_FIELD, [""])[-1]
     if VALUES_FIELD in texts and service.form.field(VALUES_FIELD) is None:
         try:
             values = json.loads(texts[VALUES_FIELD][-1])
@@ -222,7 +259,17 @@ async def _asked(request: Request, service: Service) -> _Asked:
     else:
         values = values_of_texts(service.form, texts)
     files = {name: tuple(there) for name, there in form.files.items()}
-    return _Asked(Application(service.id, values, files=files), key, language_of(request))
+    return _Asked(Application(service.id, values, files=files), key, language_of(request, wanted))
+
+
+def _wish(body: dict[str, Any], language: str) -> Wish:
+    """Raises Unread."""
+    action, amount, text = body.get("action"), body.get("amount", 0), body.get("text", "")
+    if action not in _ACTIONS or type(amount) is not int or not 0 <= amount <= AMOUNT_MAX:
+        raise Unread(told("malformed"))
+    if not isinstance(text, str) or not body.keys() <= {"action", "amount", "text", "lang"}:
+        raise Unread(told("malformed"))
+    return Wish(Action(action), amount, text, language)
 
 
 # ---- what is answered

@@ -203,7 +203,7 @@ class _Reports:
             number = f"{found.stream}-{found.entry}"
             return [{"service_request_id": number, "service_notice": notice, "account_id": None}]
         if found[0].reason == "filing-open":
-            name = request_name(service.id, key).hex()
+            name = request_name(key).hex()
             return [{"token": name, "service_notice": notice, "account_id": None}]
         raise _Declined(*found)
 

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import os
+import time
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from georeport import GeoReport
 
-from p2pworld.civic.transaction import Secrets, file_transaction, verify_filing
+from p2pworld.civic.transaction import (
+    Field,
+    Filing,
+    Paper,
+    Secrets,
+    Submission,
+    file_transaction,
+    verify_filing,
+)
 from p2pworld.civic.via import signed_by_gateway
 from p2pworld.crypto.keys import Signer
 from p2pworld.merkle.receipt import parse_receipt
+from p2pworld.services.case_log import CASE_TYPES, CaseAct, act_fields
 from shard_node.services.folder import read
 from tests.services.gateway_node import HERE, REPORT, ROAD, VALUES
 from tests.services.samples import filled
@@ -306,3 +317,89 @@ def test_a_declaration_that_is_dropped_into_the_folder_is_in_every_interface(nod
     assert filed.status == 201, filed.body
     number = f"{filed.json()['stream']}-{filed.json()['entry']}"
     assert node.get(f"/open311/v2/requests/{number}.json").json()[0]["service_code"] == "tree"
+
+
+# ---- going on with a request
+
+
+def official_letter(
+    node: GatewayNode, about: Any, seen: int, action: str, amount: int, text: str
+) -> Submission:
+    """An act of an official with a letter, or without (no text)."""
+    key, grant = node.city.official
+    actor, stream = Signer.from_text(key.read_text("utf-8")), about["stream"]
+    shown = Paper("grants", "\n".join(grant.read_text("utf-8").split()).encode())
+    minute = int(time.time()) // 60
+    secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
+    own = Signer.from_seed(secrets.seed)
+    public = act_fields(CaseAct(stream, about["entry"], seen, action, amount, own.public), actor)
+    if not text:
+        filing = Filing(
+            "case-act", stream, own.public, minute, tuple(Field(*each) for each in public.items())
+        )
+        return Submission(filing, own.sign(filing.statement()), None, (shown,))
+    told = {one.name: one.value for one in node.opened(stream, about["entry"]).fields}
+    readers = [node.city.office_key, bytes.fromhex(told["reply-key"])]
+    private = {"text": text, "language": "ko"}
+    made = file_transaction(
+        CASE_TYPES["case-letter"], stream, minute, public, private, actor, readers, secrets
+    )
+    return replace(made, papers=(shown,))
+
+
+def test_the_office_asks_and_the_citizen_answers_by_the_gateway(node: GatewayNode) -> None:
+    key = "to-be-followed-to-its-end"
+    filed = file(node, key)
+    for seen, action, amount, text in ((0, "assign", 0, ""), (1, "ask", 7, "어느 차로인가요?")):
+        answer = node.ask(
+            "POST", "/civic/file", official_letter(node, filed, seen, action, amount, text).to_bytes()
+        )
+        assert answer.status == 200, answer.body
+
+    def follow() -> Any:
+        return node.ask("GET", f"{ROAD}/requests", headers={"Idempotency-Key": key}).json()
+
+    wait_until(lambda: bool(follow()["letters"]), WITHIN_S, lambda: str(follow()))
+    followed = follow()
+    assert [(one["action"], one["who"], one["text"]) for one in followed["letters"]] == [
+        ("ask", "official", "어느 차로인가요?")
+    ]
+    assert {"supplement", "withdraw"} <= set(followed["may"])
+    wish = {"action": "supplement", "text": "가운데 차로예요."}
+    done = node.post_json(f"{ROAD}/requests/acts", wish, {"Idempotency-Key": key})
+    assert done.status == 201, done.body
+    private = node.opened(done.json()["stream"], done.json()["entry"])
+    assert {one.name: one.value for one in private.fields}["text"] == "가운데 차로예요."
+    case = node.get(f"/api/v1/cases/{filed['stream']}/{filed['entry']}").json()
+    assert case["state"] == "in-progress"
+    assert [one["text"] for one in follow()["letters"]] == ["어느 차로인가요?", "가운데 차로예요."]
+    again = node.post_json(f"{ROAD}/requests/acts?lang=ko", wish, {"Idempotency-Key": key})
+    assert (again.status, again.json()["reason"]) == (409, "state-conflict")
+    assert again.json()["sentence"] == "지금 단계에서는 할 수 없어요."
+    gone = node.post_json(f"{ROAD}/requests/acts", {"action": "withdraw"}, {"Idempotency-Key": key})
+    assert gone.status == 201, gone.body
+    number = f"{filed['stream']}-{filed['entry']}"
+    assert node.get(f"/open311/v2/requests/{number}.json").json()[0]["status"] == "closed"
+
+
+@pytest.mark.parametrize(
+    ("wish", "key", "status", "reason"),
+    [
+        ({"action": "withdraw"}, "nobody-has-filed-under-this", 404, "case-unknown"),
+        ({"action": "fly"}, "a-key-that-is-nobody-elses", 400, "malformed"),
+        ({"action": "rate", "amount": -1}, "a-key-that-is-nobody-elses", 400, "malformed"),
+        ({"action": "assign"}, "a-key-that-is-nobody-elses", 403, "forbidden"),
+        ({"action": "withdraw", "text": "\u202e"}, "a-key-that-is-nobody-elses", 400, "letter-unsupported"),
+    ],
+)
+def test_what_cannot_be_done_with_a_request(
+    nothing_filed: GatewayNode, wish: Any, key: str, status: int, reason: str
+) -> None:
+    sentences = set()
+    for language in ("ko", "en"):
+        answer = nothing_filed.post_json(
+            f"{ROAD}/requests/acts?lang={language}", wish, {"Idempotency-Key": key}
+        )
+        assert (answer.status, answer.json()["reason"]) == (status, reason)
+        sentences.add(answer.json()["sentence"])
+    assert len(sentences) == 2
