@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from shard_node.services.reading import reading_routes
 from shard_node.web.apply import apply_routes
+from shard_node.web.attachments import attachment_routes
 from shard_node.web.feeds import feed_routes
 from shard_node.web.open311 import open311_routes
 from shard_node.web.openapi import openapi_routes
@@ -22,6 +23,7 @@ __all__ = ["service_routes"]
 def service_routes(host: ServiceHost) -> list[BaseRoute]:
     """The routes over one node's services."""
     return [
+        *attachment_routes(host.executor, host.desk, host.doors),
         *reading_routes(host),
         *service_api_routes(host.index),
         *feed_routes(host.index),
