@@ -10,6 +10,7 @@ from shard_node.web.attachments import attachment_routes
 from shard_node.web.feeds import feed_routes
 from shard_node.web.open311 import open311_routes
 from shard_node.web.openapi import openapi_routes
+from shard_node.web.pages import pages_routes
 from shard_node.web.service_api import service_api_routes
 
 if TYPE_CHECKING:
@@ -30,4 +31,5 @@ def service_routes(host: ServiceHost) -> list[BaseRoute]:
         *apply_routes(host, host.gateway, host.offices, host.going_on),
         *open311_routes(host, host.gateway, host.index),
         *openapi_routes(),
+        *pages_routes(host),
     ]
