@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import time
 import xml.etree.ElementTree as ET
@@ -25,9 +27,11 @@ from p2pworld.civic.via import signed_by_gateway
 from p2pworld.crypto.keys import Signer
 from p2pworld.merkle.receipt import parse_receipt
 from p2pworld.services.case_log import CASE_TYPES, CaseAct, act_fields
+from p2pworld.services.sealed_files import opened, sealed_file
 from shard_node.services.folder import read
-from tests.services.gateway_node import HERE, REPORT, ROAD, VALUES
+from tests.services.gateway_node import HERE, REPORT, ROAD, VALUES, multipart
 from tests.services.samples import filled
+from tests.services.test_attachments import png
 from tests.shard_node.test_city_of_processes import wait_until
 
 if TYPE_CHECKING:
@@ -108,6 +112,31 @@ def test_the_store_of_the_gateway_has_nothing_to_read(node: GatewayNode) -> None
     assert kept
     for secret in (b"a-key-that-is-not-written-down", b"02-987-6543", HERE.encode()):
         assert secret not in kept
+
+
+def test_a_photo_is_filed_with_the_form_and_only_the_office_opens_it(node: GatewayNode) -> None:
+    photo = png(64, 48)
+    parts: list[tuple[str, str | None, bytes]] = [
+        *((name, None, str(value).encode()) for name, value in VALUES.items()),
+        ("lang", None, b"en"),
+        ("photos", "사진.png", photo),
+        ("photos", "", b""),
+    ]
+    body, said = multipart(parts)
+    answer = node.ask("POST", f"{ROAD}/requests", body, said | {"Idempotency-Key": "a-photo-of-the-road"})
+    assert answer.status == 201, answer.body
+    stream, entry = answer.json()["stream"], answer.json()["entry"]
+    told = {one.name: one.value for one in node.opened(stream, entry).fields}
+    digest = hashlib.sha256(photo).digest()
+    assert json.loads(told["photos"]) == [digest.hex()]
+    blob_key = node.blob_key(stream, entry)
+    name, locked = sealed_file(blob_key, photo)
+    kept = node.get(f"/civic/attachment/{stream}/{name.hex()}")
+    assert kept.status == 200, kept.body
+    assert kept.body == locked
+    assert opened(blob_key, digest, kept.body) == photo
+    again = node.ask("POST", f"{ROAD}/requests", body, said | {"Idempotency-Key": "a-photo-of-the-road"})
+    assert again.json()["entry"] == entry
 
 
 # ---- Open311
