@@ -14,12 +14,8 @@ fields but those may come together as JSON in one named `values`.
 from __future__ import annotations
 
 import json
-import re
-import secrets
-from html import escape
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from p2pworld.limits import UPLOADS_AT_ONCE
@@ -32,28 +28,37 @@ from shard_node.execute import now
 from shard_node.services.gateway import Application, Filed
 from shard_node.services.going_on import Wish
 from shard_node.storage.journal import StorageFailed
-from shard_node.web.bodies import FileRoom, Unread, Uploads, kind_of, read_form, read_json
-from shard_node.web.telling import Json, declined, fault_document, language_of
+from shard_node.web.bodies import FileRoom, Uploads, kind_of, read_form, read_json
+from shard_node.web.telling import (
+    Json,
+    Unread,
+    cut_off,
+    declined,
+    fault_document,
+    idempotency_key_of,
+    language_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from p2pworld.services.declaration import Service
     from shard_node.services.gateway import Gateway
     from shard_node.services.going_on import GoingOn
     from shard_node.services.host import ServiceHost
     from shard_node.services.offices import OfficeKeys
+    from shard_node.web.follow_pages import FollowPages
 
-__all__ = ["apply_routes", "idempotency_key_of"]
+__all__ = ["apply_routes"]
 
 KEY_FIELD: Final = "idempotency-key"  # no field of a form has a hyphen
 VALUES_FIELD: Final = "values"
 LANGUAGE_FIELD: Final = "lang"
 AMOUNT_MAX: Final = 9_999
 _ACTIONS: Final = frozenset(action.value for action in Action)
-_KEY: Final = re.compile(r"[!-~]{16,200}")
 _STORE_FAILS: Final = told("filing-open")
 
 
@@ -65,20 +70,6 @@ class _Asked(NamedTuple):
     language: str
 
 
-def idempotency_key_of(given: str) -> str:
-    """The key that was sent, or a new one if none was.
-
-    Raises:
-        Unread: it is too short to be nobody else's, or too long.
-    """
-    key = given.strip().strip('"')  # as the header's draft writes it, or bare
-    if not key:
-        return secrets.token_urlsafe(24)
-    if not _KEY.fullmatch(key):
-        raise Unread(told("idempotency-key"))
-    return key
-
-
 def room_of(service: Service) -> FileRoom:
     """What files the form of this service takes."""
     rules = service.attachments
@@ -88,7 +79,9 @@ def room_of(service: Service) -> FileRoom:
     return FileRoom(fields, rules.bytes_max if rules else 0)
 
 
-def apply_routes(host: ServiceHost, gateway: Gateway, offices: OfficeKeys, going_on: GoingOn) -> list[Route]:
+def apply_routes(
+    host: ServiceHost, gateway: Gateway, offices: OfficeKeys, going_on: GoingOn, pages: FollowPages
+) -> list[Route]:
     """The routes over one node's gateway."""
     uploads = Uploads(UPLOADS_AT_ONCE)
 
@@ -108,6 +101,8 @@ def apply_routes(host: ServiceHost, gateway: Gateway, offices: OfficeKeys, going
             try:
                 return await answer(request, service)
             except Unread as unread:
+                if _is_page(request):
+                    return cut_off(pages.refused(request, language, service, [unread.said]))
                 return declined([unread.said], language, unread=True)
             except StorageFailed:
                 return declined([_STORE_FAILS], language)
@@ -158,11 +153,13 @@ def apply_routes(host: ServiceHost, gateway: Gateway, offices: OfficeKeys, going
         async with uploads.one():  # until it is filed: its files are in memory
             asked = await _asked(request, service)
             found = await gateway.file(asked.application, asked.key)
+        page = _is_page(request)
         if isinstance(found, tuple):
-            return _refused_form(request, service, found, asked)
-        if _is_page(request):
-            where = f"/{asked.language}/requests/{found.stream}/{found.entry}"
-            return RedirectResponse(where, status_code=303, headers={"Cache-Control": "no-store"})
+            if page:
+                return pages.refused(request, asked.language, service, found)
+            return declined(found, asked.language)
+        if page:
+            return pages.filed(request, asked.language, service, found, asked.key)
         place = f"{found.stream}/{found.entry}"
         return Json(
             _place(service.id, found) | {"via": gateway.key.hex(), "follow": asked.key},
@@ -298,19 +295,3 @@ def _place(service: str, found: Filed) -> dict[str, Any]:
 def _is_page(request: Request) -> bool:
     """Whether a page's form was sent by a browser, without script."""
     return "text/html" in request.headers.get("accept", "") and kind_of(request)[0] != b"application/json"
-
-
-def _refused_form(request: Request, service: Service, wrong: tuple[Told, ...], asked: _Asked) -> Response:
-    """What is wrong, as JSON, or as a few lines of HTML for a browser without script."""
-    answer = declined(wrong, asked.language)
-    if not _is_page(request):
-        return answer
-    korean = asked.language == "ko"
-    title = "접수되지 않았어요" if korean else "This was not filed"
-    back = "신청서로 돌아가기" if korean else "Back to the form"
-    said = "".join(f"<li>{escape(one.sentence(asked.language))}</li>" for one in wrong)
-    page = (
-        f'<!doctype html><html lang="{"ko" if korean else "en"}"><meta charset="utf-8"><title>{title}</title>'
-        f'<h1>{title}</h1><ul>{said}</ul><p><a href="/{asked.language}/services/{service.id}">{back}</a></p></html>'
-    )
-    return Response(page, status_code=answer.status_code, media_type="text/html")

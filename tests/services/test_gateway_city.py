@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import time
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -94,16 +95,67 @@ def test_who_sends_no_key_is_given_one_to_follow_the_request_by(node: GatewayNod
     assert (none.status, none.json()["reason"]) == (400, "idempotency-key")
 
 
-def test_a_page_without_script_files_a_form_and_is_shown_the_request(node: GatewayNode) -> None:
-    pairs = [
-        *((name, str(value)) for name, value in VALUES.items()),
-        ("idempotency-key", "hidden-in-the-page"),
+def page_of(answer: Answered) -> str:
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "form-action 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-store"
+    return answer.body.decode()
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_a_page_without_script_files_a_form_and_follows_it(node: GatewayNode, language: str) -> None:
+    """As the form of a page comes: multipart, its language beside the fields, an empty field for files."""
+    key = f"hidden-in-the-page-{language}"
+    parts: list[tuple[str, str | None, bytes]] = [
+        *((name, None, str(value).encode()) for name, value in VALUES.items()),
+        ("lang", None, language.encode()),
+        ("idempotency-key", None, key.encode()),
+        ("size_cm", None, b""),
+        ("photos", "", b""),
     ]
-    answer = node.post_form(f"{ROAD}/requests?lang=en", pairs, {"Accept": "text/html"})
-    assert answer.status == 303
-    assert answer.headers["location"].startswith("/en/requests/jongno/")
-    again = node.post_form(f"{ROAD}/requests?lang=en", pairs, {"Accept": "text/html"})
-    assert again.headers["location"] == answer.headers["location"]
+    body, said = multipart(parts)
+    answer = node.ask("POST", f"{ROAD}/requests", body, said | {"Accept": "text/html"})
+    assert answer.status == 201, answer.body
+    page = page_of(answer)
+    number = re.search(r"jongno/[0-9]+", page)
+    assert number is not None
+    assert key in page
+    again = node.ask("POST", f"{ROAD}/requests", body, said | {"Accept": "text/html"})
+    assert number[0] in page_of(again)
+    form = node.get(f"/{language}/follow")
+    assert (form.status, 'name="code"' in page_of(form)) == (200, True)
+    shown = node.post_form(f"/{language}/follow", [("code", key)])
+    assert shown.status == 200
+    assert number[0] in page_of(shown)
+    assert key not in " ".join(shown.headers.values())
+    assert 'value="withdraw"' in page_of(shown)
+    done = node.post_form(f"/{language}/follow", [("code", key), ("action", "withdraw")])
+    assert done.status == 200
+    assert 'value="withdraw"' not in page_of(done)
+    stranger = node.post_form(f"/{language}/follow", [("code", "nobody-has-this-code")])
+    assert (stranger.status, number[0] in page_of(stranger)) == (404, False)
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_a_page_without_script_is_told_what_is_wrong_as_a_page(
+    nothing_filed: GatewayNode, language: str
+) -> None:
+    markup = "<script>alert(1)</script>"
+    body, said = multipart(
+        [("kind", None, b"volcano"), (markup, None, b"1"), ("lang", None, language.encode())]
+    )
+    answer = nothing_filed.ask("POST", f"{ROAD}/requests", body, said | {"Accept": "text/html"})
+    assert answer.status == 422
+    page = page_of(answer)
+    assert f'<html lang="{language}">' in page
+    assert markup not in page
+    assert {"ko": "목록에서 골라 주세요", "en": "choose one of the list"}[language] in page
+    bomb, said = multipart([("photos", "a.jpg", b"\xff\xd8\xff" + bytes(11 << 20))])
+    answer = nothing_filed.ask(
+        "POST", f"{ROAD}/requests?lang={language}", bomb, said | {"Accept": "text/html"}
+    )
+    assert answer.status == 413
+    assert "10" in page_of(answer)
 
 
 def test_the_store_of_the_gateway_has_nothing_to_read(node: GatewayNode) -> None:
