@@ -254,7 +254,13 @@ async def _asked(request: Request, service: Service) -> _Asked:
         if not isinstance(values, dict) or len(texts) > 1:
             raise Unread(told("malformed"))
     else:
-        values = values_of_texts(service.form, texts)
+        # a box that was not ticked does not come; where an answer is needed, that is one
+        unticked = [
+            one.name
+            for one in service.form.fields
+            if one.schema == {"type": "boolean"} and one.name in service.form.required
+        ]
+        values = dict.fromkeys(unticked, False) | values_of_texts(service.form, texts)
     files = {name: tuple(there) for name, there in form.files.items()}
     return _Asked(Application(service.id, values, files=files), key, language_of(request, wanted))
 

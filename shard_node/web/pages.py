@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -221,6 +222,7 @@ class Pages:
             "services",
             service=service,
             action=f"/api/v1/services/{service.id}/requests",
+            once=secrets.token_urlsafe(24),  # sent twice without script, it is filed once
             controls=[control(service, field) for field in service.form.fields],
             described=described,
             known={
