@@ -14,11 +14,12 @@ fields but those may come together as JSON in one named `values`.
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from starlette.routing import Route
 
-from p2pworld.limits import UPLOADS_AT_ONCE
+from p2pworld.limits import UPLOAD_FORM_BYTES_MAX, UPLOADS_AT_ONCE
 from p2pworld.services.deadlines import NEVER, Clock
 from p2pworld.services.form_text import values_of_texts
 from p2pworld.services.reasons import refusal
@@ -28,7 +29,7 @@ from shard_node.execute import now
 from shard_node.services.gateway import Application, Filed
 from shard_node.services.going_on import Wish
 from shard_node.storage.journal import StorageFailed
-from shard_node.web.bodies import FileRoom, Uploads, kind_of, read_form, read_json
+from shard_node.web.bodies import MULTIPART, FileRoom, Uploads, kind_of, read_form, read_json
 from shard_node.web.telling import (
     Json,
     Unread,
@@ -150,7 +151,10 @@ def apply_routes(
         if gateway.key is None or not service.gateway:
             reason = "gateway-none" if service.gateway else "gateway-not-here"
             return declined([told(reason)], language_of(request), unread=True)
-        async with uploads.one():  # until it is filed: its files are in memory
+        files = kind_of(request)[0] == MULTIPART
+        if files and not _may_bring(host, request):
+            raise Unread(told("busy"))
+        async with uploads.one() if files else nullcontext():  # until it is filed: its files are in memory
             asked = await _asked(request, service)
             found = await gateway.file(asked.application, asked.key)
         page = _is_page(request)
@@ -263,6 +267,13 @@ async def _asked(request: Request, service: Service) -> _Asked:
         values = dict.fromkeys(unticked, False) | values_of_texts(service.form, texts)
     files = {name: tuple(there) for name, there in form.files.items()}
     return _Asked(Application(service.id, values, files=files), key, language_of(request, wanted))
+
+
+def _may_bring(host: ServiceHost, request: Request) -> bool:
+    """Whether this address may bring one more form with files, as long as it is said to be."""
+    address, said = request.client.host if request.client else "", request.headers.get("content-length", "")
+    size, at_s = int(said) if said.isdecimal() else UPLOAD_FORM_BYTES_MAX, now().boot_s
+    return host.doors.may_attach(address, at_s) and host.doors.may_carry(address, size, at_s)
 
 
 def _wish(body: dict[str, Any], language: str) -> Wish:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-__all__ = ["NO_FILES", "FileRoom", "Form", "Uploads", "kind_of", "read_form", "read_json"]
+__all__ = ["MULTIPART", "NO_FILES", "FileRoom", "Form", "Uploads", "kind_of", "read_form", "read_json"]
 
 FORM_S: Final = 15.0  # for a body without files to come: 262 kB at 18 kB/s
 _PART_HEADER_BYTES_MAX: Final = 4_096
