@@ -134,6 +134,8 @@ class Gateway:
         self._host, self._offices, self._attaching = host, offices, attaching
         self._now_minute = host.index.now_minute
         self._store = GatewayStore(host.data_dir / GATEWAY_STORE_NAME)
+        if self._signer is not None and self._signer.public not in host.config.gateways:
+            log.warning("services.gateways does not name this node's own gateway: its logs will refuse it")
 
     @property
     def key(self) -> bytes | None:

@@ -19,7 +19,7 @@ from p2pworld.civic.transaction import Field, Filing, Secrets, Submission, file_
 from p2pworld.crypto.keys import Signer
 from p2pworld.crypto.seal import sealing_public
 from p2pworld.errors import LocalError
-from p2pworld.limits import GATEWAY_PATIENCE_S
+from p2pworld.limits import GATEWAY_LETTERS_MAX, GATEWAY_PATIENCE_S
 from p2pworld.merkle.receipt import parse_receipt
 from p2pworld.services.case_log import CASE_TYPES, CaseAct, act_fields
 from p2pworld.services.reasons import refusal
@@ -54,7 +54,7 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """A request, where it stands, all letters, and what the citizen may do now."""
+    """A request, where it stands, the last letters, and what the citizen may do now."""
 
     service: str
     filed: Filed
@@ -93,10 +93,10 @@ class GoingOn:
             return Followed(held.service, filed)
         reader, secret = Signer.from_seed(held.seed), reply_secret(held.seed)
         letters = []
-        for shown in found.record.acts:
+        written = [one for one in found.record.acts if isinstance(one.deed, Acted) and one.deed.letter]
+        for shown in written[-GATEWAY_LETTERS_MAX:]:
             deed = shown.deed
-            if not isinstance(deed, Acted) or not deed.letter:
-                continue
+            assert isinstance(deed, Acted), "events of bookings are no letters"
             said = await self._letters.read(filed.stream, deed.entry, reader, secret, minute)
             text = said.get("text") if said is not None else None
             letters.append(Letter(deed.entry, deed.minute, deed.action, shown.who, text))
