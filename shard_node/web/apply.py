@@ -84,7 +84,7 @@ def apply_routes(
     host: ServiceHost, gateway: Gateway, offices: OfficeKeys, going_on: GoingOn, pages: FollowPages
 ) -> list[Route]:
     """The routes over one node's gateway."""
-    uploads = Uploads(UPLOADS_AT_ONCE)
+    applying = _Applying(host, gateway, offices, going_on, pages)
 
     def open_to(
         answer: Callable[[Request, Service], Awaitable[Response]],
@@ -110,9 +110,34 @@ def apply_routes(
 
         return answered
 
-    async def check(request: Request, service: Service) -> Response:
+    path = "/api/v1/services/{service}"
+    return [
+        Route(f"{path}/check", open_to(applying.check), methods=["POST"]),
+        Route(f"{path}/prepare", open_to(applying.prepare), methods=["POST"]),
+        Route(f"{path}/requests", open_to(applying.requests), methods=["GET", "POST"]),
+        Route(f"{path}/requests/acts", open_to(applying.act), methods=["POST"]),
+    ]
+
+
+class _Applying:
+    """What each request is answered."""
+
+    def __init__(
+        self,
+        host: ServiceHost,
+        gateway: Gateway,
+        offices: OfficeKeys,
+        going_on: GoingOn,
+        pages: FollowPages,
+    ) -> None:
+        self._host, self._gateway, self._offices = host, gateway, offices
+        self._going_on, self._pages = going_on, pages
+        self._uploads = Uploads(UPLOADS_AT_ONCE)
+
+    async def check(self, request: Request, service: Service) -> Response:
+        """What is wrong with a form, or where it would go; nothing is kept."""
         values, language = await _values(request)
-        kept, wrong = gateway.check(service, values)
+        kept, wrong = self._gateway.check(service, values)
         told_of: dict[str, Any] = {
             "ok": not wrong,
             "faults": [fault_document(one, language) for one in wrong],
@@ -121,16 +146,17 @@ def apply_routes(
         }
         if not wrong:
             told_of |= {
-                "stream": service.stream(kept, host.catalogue.facilities),
-                "due": _due(host, service, kept),
+                "stream": service.stream(kept, self._host.catalogue.facilities),
+                "due": _due(self._host, service, kept),
             }
         return Json(told_of, headers={"Cache-Control": "no-store"})
 
-    async def prepare(request: Request, service: Service) -> Response:
+    async def prepare(self, request: Request, service: Service) -> Response:
+        """What a program that signs itself makes its filing of."""
         values, language = await _values(request)
-        kept, wrong = gateway.check(service, values)
-        stream = None if wrong else service.stream(kept, host.catalogue.facilities)
-        keys = await offices.of(stream) if stream else ()
+        kept, wrong = self._gateway.check(service, values)
+        stream = None if wrong else service.stream(kept, self._host.catalogue.facilities)
+        keys = await self._offices.of(stream) if stream else ()
         if not stream or not keys:
             return declined(wrong or [told("office-key-unknown")], language)
         public, private = service.split(kept)
@@ -138,45 +164,48 @@ def apply_routes(
             {
                 "type": service.id,
                 "stream": stream,
-                "minute": host.index.now_minute(),
+                "minute": self._host.index.now_minute(),
                 "public": _fields(public),
                 "private": _fields(private),
                 "offices": [key.hex() for key in keys],
-                "due": _due(host, service, kept),
+                "due": _due(self._host, service, kept),
             },
             headers={"Cache-Control": "no-store"},
         )
 
-    async def file(request: Request, service: Service) -> Response:
-        if gateway.key is None or not service.gateway:
+    async def file(self, request: Request, service: Service) -> Response:
+        """Filed by the gateway."""
+        if self._gateway.key is None or not service.gateway:
             reason = "gateway-none" if service.gateway else "gateway-not-here"
             return declined([told(reason)], language_of(request), unread=True)
         files = kind_of(request)[0] == MULTIPART
-        if files and not _may_bring(host, request):
+        if files and not _may_bring(self._host, request):
             raise Unread(told("busy"))
-        async with uploads.one() if files else nullcontext():  # until it is filed: its files are in memory
+        # until it is filed: its files are in memory
+        async with self._uploads.one() if files else nullcontext():
             asked = await _asked(request, service)
-            found = await gateway.file(asked.application, asked.key)
+            found = await self._gateway.file(asked.application, asked.key)
         page = _is_page(request)
         if isinstance(found, tuple):
             if page:
-                return pages.refused(request, asked.language, service, found)
+                return self._pages.refused(request, asked.language, service, found)
             return declined(found, asked.language)
         if page:
-            return pages.filed(request, asked.language, service, found, asked.key)
+            return self._pages.filed(request, asked.language, service, found, asked.key)
         place = f"{found.stream}/{found.entry}"
         return Json(
-            _place(service.id, found) | {"via": gateway.key.hex(), "follow": asked.key},
+            _place(service.id, found) | {"via": self._gateway.key.hex(), "follow": asked.key},
             status_code=201,
             headers={"Cache-Control": "no-store", "Location": f"/api/v1/cases/{place}"},
         )
 
-    async def became(request: Request, service: Service) -> Response:
+    async def became(self, request: Request, service: Service) -> Response:
+        """What became of the request that came under this key, and letters."""
         language = language_of(request)
         given = request.headers.get("idempotency-key", "")
         if not given:
             raise Unread(told("idempotency-key"))
-        found = await going_on.follow(idempotency_key_of(given))
+        found = await self._going_on.follow(idempotency_key_of(given))
         if isinstance(found, Told):
             return declined([found], language)
         if found is None or found.service != service.id:
@@ -195,28 +224,22 @@ def apply_routes(
         told_of = _place(service.id, found.filed) | {"letters": letters, "may": may}
         return Json(told_of, headers={"Cache-Control": "no-store"})
 
-    async def act(request: Request, service: Service) -> Response:
+    async def act(self, request: Request, service: Service) -> Response:
+        """Something done with that request."""
         given = request.headers.get("idempotency-key", "")
         if not given:
             raise Unread(told("idempotency-key"))
         body = await read_json(request)
         language = language_of(request, body.get("lang"))
-        found = await going_on.act(idempotency_key_of(given), _wish(body, language))
+        found = await self._going_on.act(idempotency_key_of(given), _wish(body, language))
         if isinstance(found, tuple):
             return declined(found, language)
         told_of = {"stream": found.stream, "entry": found.entry, "key": found.key.hex()}
         return Json(told_of, status_code=201, headers={"Cache-Control": "no-store"})
 
-    async def requests(request: Request, service: Service) -> Response:
-        return await (became if request.method == "GET" else file)(request, service)
-
-    path = "/api/v1/services/{service}"
-    return [
-        Route(f"{path}/check", open_to(check), methods=["POST"]),
-        Route(f"{path}/prepare", open_to(prepare), methods=["POST"]),
-        Route(f"{path}/requests", open_to(requests), methods=["GET", "POST"]),
-        Route(f"{path}/requests/acts", open_to(act), methods=["POST"]),
-    ]
+    async def requests(self, request: Request, service: Service) -> Response:
+        """A request, or what became of one."""
+        return await (self.became if request.method == "GET" else self.file)(request, service)
 
 
 # ---- what came
