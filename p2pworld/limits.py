@@ -61,7 +61,7 @@ __all__ = [
     "DRAW_PIECE",
     "CIVIC_OPEN_MAX", "CIVIC_ASKERS_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S",
     "CIVIC_WITNESSED_S", "CIVIC_YIELD_S", "CIVIC_YIELDED_S",
-    "GATEWAY_PATIENCE_S", "GATEWAY_OPEN_MAX", "GATEWAY_KEPT_DAYS", "UPLOADS_AT_ONCE", "UPLOAD_S",
+    "GATEWAY_PATIENCE_S", "GATEWAY_OPEN_MAX", "GATEWAY_KEPT_DAYS", "GATEWAY_LETTERS_MAX", "UPLOADS_AT_ONCE", "UPLOAD_S",
     "UPLOAD_FORM_BYTES_MAX", "UPLOAD_FIELDS_MAX", "OPEN311_SPAN_DAYS", "OPEN311_REQUESTS_MAX", "OPEN311_IDS_MAX",
     "CIVIC_STREAMS_PER_NODE", "FILES_PER_S", "FILES_BURST", "FILES_PER_S_ADDRESS", "FILES_BURST_ADDRESS",
     "FILE_BYTES_MAX", "FILES_LONG_MAX", "FILER_WAIT_S",
@@ -414,6 +414,7 @@ FILER_WAIT_S: Final = 30.0  # a socket that files without HELLO and says nothing
 GATEWAY_PATIENCE_S: Final = 12.0
 GATEWAY_OPEN_MAX: Final = 4_096  # not answered yet: 71 kB each, 290 MB of disk, after an hour at one a second
 GATEWAY_KEPT_DAYS: Final = 400  # the longest terms with their extensions; 0.3 kB each, 11 MB at 100 a day
+GATEWAY_LETTERS_MAX: Final = 32  # opened at once, the last ones: three small answers of the holder for each
 UPLOADS_AT_ONCE: Final = (
     4  # bodies with files: five files of 10 MiB each, once as they came and once locked, 400 MB
 )

@@ -72,6 +72,7 @@ PHRASES: Final[Mapping[str, Phrase]] = {
         "이 화면은 이 기기에 보관한 열쇠로 만들어져서 자바스크립트가 필요해요.",
         "This page is made with the keys kept on this device, and that takes JavaScript.",
     ),
+    "follow_code": Phrase("확인 코드로 신청 보기", "See a request by its code"),
     "loading": Phrase("불러오는 중이에요.", "Loading."),
     "offline": Phrase(
         "인터넷이 끊겼어요. 쓰던 내용은 이 기기에 남아 있어요.",
