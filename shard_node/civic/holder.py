@@ -196,6 +196,11 @@ class CivicHolder:
         return self._machine.size
 
     @property
+    def due(self) -> int | None:
+        """From which minute on there is something to settle."""
+        return self._machine.due
+
+    @property
     def queue(self) -> int:
         """How many submissions wait for a batch."""
         return self._machine.waiting
