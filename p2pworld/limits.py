@@ -48,6 +48,7 @@ __all__ = [
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S", "CIVIC_PATIENCE_S",
     "CASE_ACTS_MAX", "DRAW_ENTRIES_MAX", "CIVIC_READ_MAX", "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
     "CLAIM_BYTES_MAX", "CLAIM_MINUTES_MAX", "WITHDRAWN_KEYS_MAX",
+    "SERVICE_PAGE_MAX", "SERVICE_KEYS_MAX", "SERVICE_SLOT_DAYS_MAX", "SERVICE_LOOK_S",
     "CIVIC_OPEN_MAX", "CIVIC_ASKERS_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S",
     "CIVIC_WITNESSED_S", "CIVIC_YIELD_S", "CIVIC_YIELDED_S",
     "CIVIC_STREAMS_PER_NODE", "FILES_PER_S", "FILES_BURST", "FILES_PER_S_ADDRESS", "FILES_BURST_ADDRESS",
@@ -311,6 +312,11 @@ CIVIC_PATIENCE_S: Final = 5.0  # of failures in a row before who waits is told: 
 CIVIC_READ_MAX: Final = 4_096  # entries in one read of the store: 1 MB of leaves as they are, 17 MB at most
 DRAW_ENTRIES_MAX: Final = 100_000  # in one draw: 60 MB of leaves, 15 s to verify their signatures
 CASE_ACTS_MAX: Final = 500  # acts on one request: ten a week for a year; 120 kB of leaves
+# cases in one answer of the index, each folded from its acts: 2 ms of a core for ten acts, 0.2 s for all
+SERVICE_PAGE_MAX: Final = 100
+SERVICE_KEYS_MAX: Final = 100  # in one question: a line of 7 kB; a browser with more of its own asks again
+SERVICE_SLOT_DAYS_MAX: Final = 62  # of a facility in one answer: 6 000 slots at most, 1 MB
+SERVICE_LOOK_S: Final = 0.4  # between two looks at the logs: what is filed anywhere is seen within a second
 CIVIC_FAULTS_MAX: Final = 100  # that a check of a store lists: a disk with more is not repaired by hand
 RECORDS_MAX: Final = (
     256  # logs in the coordination store: 25 offices, the city's, and ten times as many to come

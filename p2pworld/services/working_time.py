@@ -72,6 +72,11 @@ class OfficeCalendar:
     def __init__(self, more: Mapping[date, str] | None = None) -> None:
         self._more = dict(more or {})
 
+    @property
+    def more(self) -> Mapping[date, str]:
+        """The holidays that were given."""
+        return self._more
+
     def holiday(self, day: date) -> str | None:
         """The name of the public holiday on this day, in Korean."""
         return self._more.get(day) or _public_holidays(day.year).get(day)

@@ -7,6 +7,7 @@ operator's folder each second; what has changed counts from then on, also for wh
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -15,7 +16,10 @@ from p2pworld.services.case_log import CASE_TYPES
 from p2pworld.services.clerk import ServiceClerk, Trusted
 from p2pworld.services.people import Attestors
 from p2pworld.services.working_time import OfficeCalendar
+from shard_node.execute import now
 from shard_node.services.folder import ServiceFolder
+from shard_node.services.follow import Follower, sources_of
+from shard_node.services.index import INDEX_NAME, ServiceIndex
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,6 +93,10 @@ class ServiceHost:
     ) -> None:
         self.offered, self.executor, self.desk, self.doors = offered, executor, desk, doors
         self.data_dir = data_dir
+        self.index = ServiceIndex(
+            data_dir / INDEX_NAME, lambda: self.catalogue, self.calendar, lambda: now().wall_ms // 60_000
+        )
+        self._follower = Follower(self.index, partial(sources_of, executor, desk))
 
     @property
     def config(self) -> ServicesConfig:
@@ -109,6 +117,7 @@ class ServiceHost:
         """Everything that parts do by themselves, for ever."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._look_on)
+            nursery.start_soon(self._follower.run)
 
     async def _look_on(self) -> None:
         if self.config.folder is None:

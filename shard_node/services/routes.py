@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shard_node.services.reading import reading_routes
+from shard_node.web.feeds import feed_routes
+from shard_node.web.service_api import service_api_routes
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -16,4 +18,8 @@ __all__ = ["service_routes"]
 
 def service_routes(host: ServiceHost) -> list[BaseRoute]:
     """The routes over one node's services."""
-    return [*reading_routes(host)]
+    return [
+        *reading_routes(host),
+        *service_api_routes(host.index),
+        *feed_routes(host.index),
+    ]
