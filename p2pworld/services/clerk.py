@@ -44,6 +44,7 @@ __all__ = ["CLAIM", "WAIT", "ServiceClerk", "Trusted"]
 CLAIM: Final = "claim"  # the paper of an attestor
 WAIT: Final = "wait"  # the paper, of any content, of who would rather wait than get nothing
 _CASE_FIELDS_BY: Final = 4
+_TAKEN: Final = Verdict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class ServiceClerk:
         if service is not None:
             who = attested(service, filing, submission.paper(CLAIM), self._trusted.attestors(), filing.minute)
             return self._elsewhere(service, filing, catalogue) or (who if isinstance(who, Refusal) else None)
-        shown = submission.paper(GRANTS)
+        shown = submission.paper(GRANTS) if submission.papers else None
         if shown is not None and read_act(filing) is not None:
             by, trusted = bytes.fromhex(filing.public[_CASE_FIELDS_BY].value), self._trusted
             return check_grants(shown, trusted.roots, by, filing.minute, trusted.voids)
@@ -90,9 +91,9 @@ class ServiceClerk:
         service = catalogue.services.get(filing.type)
         if service is None:
             act = read_act(filing)
-            return Verdict() if act is None else self._act(submission, act, catalogue, ledger)
+            return _TAKEN if act is None else self._act(submission, act, catalogue, ledger)
         if service.places is None or service.places.allocation is not Allocation.FIRST_COME:
-            return Verdict()
+            return _TAKEN
         shown = submission.paper(CLAIM)
         who = Attested(filing.key.hex())  # whom nobody knows is somebody else each time
         if shown is not None:
