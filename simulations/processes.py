@@ -289,13 +289,13 @@ class City:
         (self.folder / f"{name}.grant").write_text(grant_to_text(grant) + "\n", encoding="utf-8")
 
     def keep_logs(
-        self, streams: Sequence[str], nodes: Iterable[NodeProcess], store: str = ""
+        self, streams: Sequence[str], nodes: Iterable[NodeProcess], store: str = "", services: str = ""
     ) -> dict[str, str]:
         """Has these nodes, before they are started, hold civic logs; the logs' public keys by stream.
 
         Beside the key of the logs and the offices' sealing key, the folder then has those of an attestor, of a gateway
         and of the office in draws, `*.key`, which the nodes believe. `store` is the value of their `civic.store`: by
-        default each has a file of its own.
+        default each has a file of its own. `services` are more lines of their `[services]`.
         """
         key, office = self.folder / "civic.key", self.folder / "office.secret"
         if not key.exists():
@@ -311,11 +311,11 @@ class City:
         for node in nodes:
             with node.config.open("a", encoding="utf-8") as config:
                 config.write(
+                    f'\n[services]\nattestors = ["{attestor}"]\ngateways = ["{gateway}"]\n'
+                    f'gateway_key_file = "gateway.key"\ndraw_key_file = "draw.key"\n{services}'
                     f'\n[civic]\norigin = "{ORIGIN}"\nstreams = {json.dumps(list(streams))}\n'
                     f"store = {store or json.dumps(f'{node.name}.civic')}\n"
                     f'publish = "{node.name}-log"\nkey_file = "civic.key"\noffice = [{offices}]\n'
-                    f'\n[services]\nattestors = ["{attestor}"]\ngateways = ["{gateway}"]\n'
-                    f'gateway_key_file = "gateway.key"\ndraw_key_file = "draw.key"\n'
                 )
         signer = self.signer("civic")
         self.log_keys |= {stream: NoteSigner(f"{ORIGIN}/{stream}", signer).key.text for stream in streams}
