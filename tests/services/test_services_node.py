@@ -45,7 +45,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     folder = tmp_path_factory.mktemp("city")
     with City(folder, 1, places_around(), 512, ttl_s=1.0) as started:
         folder.joinpath("declared").mkdir()
-        started.keep_logs([STREAM, "city"], started.nodes, services='folder = "declared"\n')
+        started.keep_logs([STREAM, "city"], started.nodes, services=folder / "declared")
         started.start()
         wait_ready(started)
         wait_held(started.nodes[0])
