@@ -34,6 +34,7 @@ class RowsOfServices:
         replay = Replay(stream, self._catalogue, self._calendar, ledger)
         for index, leaf in enumerate(leaves, begin):
             replay.take(index, leaf.filing)
+        replay.finish()
         return ledger.rows.changes()
 
     def wrong(self, stream: str, entries: Iterable[bytes], rows: Mapping[str, bytes]) -> list[str]:
