@@ -95,6 +95,8 @@ class ServiceClerk:
 
     def decide(self, submission: Submission, ledger: Ledger) -> Verdict:
         """See `Clerk.decide`. What is attached becomes the entry's."""
+        if submission.papers is None:
+            return self._decided(submission, ledger)
         names, entry = names_in(submission), ledger.next
         assert not isinstance(names, Refusal), "checked before"
         if (fault := taken(names, ledger.rows)) is not None:
