@@ -308,16 +308,14 @@ class City:
             for stream in streams
         )
         chosen = list(nodes)
+        self.offer_services(chosen, services, attestor_url)
         for node in chosen:
             with node.config.open("a", encoding="utf-8") as config:
                 config.write(
-                    f'\n[services]\nattestors = ["{attestor}"]\ngateways = ["{gateway}"]\n'
-                    f'gateway_key_file = "gateway.key"\ndraw_key_file = "draw.key"\n{more}'
                     f'\n[civic]\norigin = "{ORIGIN}"\nstreams = {json.dumps(list(streams))}\n'
                     f"store = {store or json.dumps(f'{node.name}.civic')}\n"
                     f'publish = "{node.name}-log"\nkey_file = "civic.key"\noffice = [{offices}]\n'
                 )
-        self.offer_services(chosen, services, attestor_url)
         signer = self.signer("civic")
         self.log_keys |= {stream: NoteSigner(f"{ORIGIN}/{stream}", signer).key.text for stream in streams}
         return self.log_keys
