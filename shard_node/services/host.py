@@ -17,6 +17,7 @@ from p2pworld.services.clerk import ServiceClerk, Trusted
 from p2pworld.services.people import Attestors
 from p2pworld.services.working_time import OfficeCalendar
 from shard_node.execute import now
+from shard_node.services.attestors import AttestorFollower
 from shard_node.services.folder import ServiceFolder
 from shard_node.services.follow import Follower, sources_of
 from shard_node.services.index import INDEX_NAME, ServiceIndex
@@ -96,6 +97,7 @@ class ServiceHost:
         self.index = ServiceIndex(
             data_dir / INDEX_NAME, lambda: self.catalogue, self.calendar, lambda: now().wall_ms // 60_000
         )
+        self._attestors = AttestorFollower(offered)
         self._follower = Follower(self.index, partial(sources_of, executor, desk))
 
     @property
@@ -118,6 +120,7 @@ class ServiceHost:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._look_on)
             nursery.start_soon(self._follower.run)
+            nursery.start_soon(self._attestors.run)
 
     async def _look_on(self) -> None:
         if self.config.folder is None:
