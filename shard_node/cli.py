@@ -53,6 +53,10 @@ COMMANDS: Final = {
     ),
     "drain": ("shard_node.region_commands:drain", "Have a node give all its ground away."),
     "file": ("client.file_command:file", "File a suggestion with a city's office, and keep the receipt."),
+    "desk": (
+        "client.desk_command:desk",
+        "Read an office's queue, open cases and act on them, as an official.",
+    ),
     "verify": (
         "client.verify_command:verify",
         "Check logs, receipts, checkpoints and leaves, offline.",

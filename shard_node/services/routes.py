@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from shard_node.services.attestors import attestor_routes
 from shard_node.services.reading import reading_routes
 from shard_node.web.attachments import attachment_routes
+from shard_node.web.desk import desk_routes
 from shard_node.web.feeds import feed_routes
 from shard_node.web.service_api import service_api_routes
 
@@ -23,6 +24,7 @@ def service_routes(host: ServiceHost) -> list[BaseRoute]:
     return [
         *attestor_routes(host),
         *attachment_routes(host.executor, host.desk, host.doors),
+        *desk_routes(host),
         *reading_routes(host),
         *service_api_routes(host.index),
         *feed_routes(host.index),

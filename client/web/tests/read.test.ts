@@ -79,11 +79,11 @@ test("what is sealed is asked for with a signature, and a refusal is told", asyn
       return Promise.resolve(new Response(data as string, { status }));
     };
   const kept = sealedBytes(sealed);
-  const read = await readSealed("https://a", "jongno", 0, reader, MINUTE, ["grant"], answer(kept));
+  const read = await readSealed("https://a", "jongno", 0, reader, MINUTE, "grant", answer(kept));
   assert.equal(toHex(read.filed), toHex(sealed.filed));
   const statement = readStatement("jongno", 0, reader.public, MINUTE);
   assert(await verify(reader.public, statement, fromHex(asked.sig as string)));
-  assert.deepEqual([asked.key, asked.minute, asked.grants], [toHex(reader.public), MINUTE, ["grant"]]);
+  assert.deepEqual([asked.key, asked.minute, asked.grants], [toHex(reader.public), MINUTE, "grant"]);
   try {
     const told = JSON.stringify({ reason: "forbidden", ko: "권한이 없어요.", en: "Not allowed." });
     await readSealed("https://a", "jongno", 0, reader, MINUTE, undefined, answer(told, 403));

@@ -42,7 +42,7 @@ export async function readSealed(
   index: number,
   reader: Signer,
   minute: number,
-  grants?: readonly string[],
+  grants?: string,
   fetched: typeof fetch = fetch,
 ): Promise<Sealed> {
   const sig = await reader.sign(readStatement(stream, index, reader.public, minute));
