@@ -92,6 +92,7 @@ from tests.vectors.forms import forms, points
 from tests.vectors.identity import identity
 from tests.vectors.people import people
 from tests.vectors.receipts import receipts
+from tests.vectors.wallet import wallet
 
 HERE = Path(__file__).parent
 NODE_SEED, PERSON_SEED = bytes(range(32)), bytes(range(32, 64))
@@ -481,6 +482,7 @@ FILES = {
     "gu": points,
     "people": people,
     "identity": identity,
+    "wallet": wallet,
 }
 
 
