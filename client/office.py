@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
-from p2pworld.services.reading import ask_to_read
 
 from p2pworld.civic.transaction import Private, blob_key, open_locked, parse_leaf, parse_sealed
 from p2pworld.crypto.keys import Signer
@@ -37,6 +36,7 @@ from p2pworld.services.letters import (
     keys_text,
     reply_key_of,
 )
+from p2pworld.services.reading import ask_to_read
 from shard_node.http_client import LOST, fetch, why
 
 if TYPE_CHECKING:

@@ -34,6 +34,7 @@ COMMANDS: Final = {
         "shard_node.services_commands:services",
         "Check and list the civic services of the city.",
     ),
+    "draw": ("client.draw_party_commands:draw", "Take part in draws, as the office or another party."),
     "store": (
         "shard_node.store_commands:store",
         "Look at the coordination store, or begin a new generation.",

@@ -70,7 +70,7 @@ test("what is sealed is asked for with a signature, and a refusal is told", asyn
   const reader = signerOfSeed(new Uint8Array(32).fill(4));
   const { sealed } = parseSubmission(fromHex(suggestion.submission));
   assert(sealed);
-  let asked: Record<string, string | number | string[]> = {};
+  let asked: Record<string, string | number> = {};
   const answer =
     (data: Uint8Array | string, status = 200): typeof fetch =>
     (url, init) => {

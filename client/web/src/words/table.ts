@@ -5,6 +5,11 @@
 
 const TABLE = {
   world: ["가상 서울", "Virtual Seoul"],
+  citizenServices: ["시민 서비스", "citizen services"],
+  citizenServicesGo: [
+    "시민 서비스로 바로 가기 (민원·예약)",
+    "Straight to citizen services (requests, bookings)",
+  ],
   skip: ["본문으로 바로 가기", "skip to main content"],
   loading: ["불러오는 중", "loading"],
   close: ["닫기", "close"],
