@@ -364,24 +364,24 @@ def test_a_person_on_a_command_line_is_attested_loses_a_device_and_goes_on(
         urls.append(url)
         return url, verifier
 
-    def pasted(*_: object, **__: object) -> str:
+    def pasted(*given: object, **named: object) -> str:
         _, shown = Visitor().log_in(urls[-1], "hong")
         return shown.split('<code id="code">')[1].split("<")[0]
 
     monkeypatch.setattr(Attestor, "begin", noted)
     monkeypatch.setattr("click.prompt", pasted)
     words = people(tmp_path / "a", "new").splitlines()[0]
-    attestor = ("--attestor", office.url)
-    assert "a resident of jongno" in people(tmp_path / "a", "claim", "register", *attestor)
-    path = Path(people(tmp_path / "a", "claim", "get", *attestor, "booking").strip())
+    to = ("--attestor", office.url)
+    assert "a resident of jongno" in people(tmp_path / "a", "claim", "register", *to)
+    path = Path(people(tmp_path / "a", "claim", "get", *to, "booking").strip())
     assert path == tmp_path / "a" / "claims" / "booking.claim"
     people(tmp_path / "b", "recover", "--words", words)
     attest = ["attestor", "attest", "--url", office.url, "--key", str(office.key_file)]
     attest += ["--grants", str(office.grants_file), "--gu", "jongno", "--number", "800101-2345678"]
     code = CliRunner().invoke(main, attest, catch_exceptions=False).stdout.strip()
-    people(tmp_path / "b", "claim", "register", *attestor, "--code", code)
-    assert "this" in people(tmp_path / "b", "claim", "devices", *attestor)
+    people(tmp_path / "b", "claim", "register", *to, "--code", code)
+    assert "this" in people(tmp_path / "b", "claim", "devices", *to)
     key = people(tmp_path / "a", "show").splitlines()[1].split()[1]
-    people(tmp_path / "b", "device", "revoke", key, *attestor)
-    assert "attestor-lost" in people(tmp_path / "a", "claim", "get", *attestor, "booking", code=2)
-    people(tmp_path / "b", "claim", "get", *attestor, "booking", "mayor-proposal")
+    people(tmp_path / "b", "device", "revoke", key, *to)
+    assert "attestor-lost" in people(tmp_path / "a", "claim", "get", *to, "booking", code=2)
+    people(tmp_path / "b", "claim", "get", *to, "booking", "mayor-proposal")
