@@ -25,7 +25,9 @@ from rich.live import Live
 from client.bots import live_line, what_is_on
 from client.walk import places_around
 from p2pworld.services.case_rows import OFFICES
+from shard_node.errors import ConfigError
 from shard_node.options import OutputFile, Quantity
+from simulations.attestor import AttestorProcess
 from simulations.festival_demo import (
     BOTS,
     CHECKED,
@@ -38,7 +40,7 @@ from simulations.festival_demo import (
     summary,
 )
 from simulations.festival_demo import failures as seen_wrong
-from simulations.processes import City
+from simulations.processes import City, free_ports
 from simulations.stage import POLL_S, DemoFailed, People, Show, Wake, no_more_interrupts, wait_ready
 
 __all__ = ["KEYS", "demo", "failures"]
@@ -87,7 +89,9 @@ def _bots(city: City, bots: int, seconds: float, seed: int) -> list[str]:
     return [*arguments, "--official", *map(str, city.official)]
 
 
-def _run(city: City, log_key: str, bots: int, seconds: float | None, seed: int, show: Show) -> dict[str, Any]:
+def _run(
+    city: City, log_key: str, attestor_url: str, bots: int, seconds: float | None, seed: int, show: Show
+) -> dict[str, Any]:
     """The whole demo after the nodes were started; the figures of the bots, and of the nodes at the end."""
     wait_ready(city, show)
     regions = sum(len(node.cells) for node in city.nodes)
@@ -103,6 +107,11 @@ def _run(city: City, log_key: str, bots: int, seconds: float | None, seed: int, 
     show.say(
         f"So do those of the 25 gu. In {city.folder}: official.key with official.grant (for every office),"
         " office.secret (opens what is filed), attestor.key, gateway.key, draw.key."
+    )
+    show.say(
+        "Who counts as one person is said at a desk; be the official there, and give yourself a code:\n"
+        f"  python3 run.py attestor attest --url {attestor_url} --key {city.folder / 'official.key'}"
+        f" --grants {city.folder / 'official.grant'} --gu jongno --number 900101-1234567"
     )
     swarm, wake = People(city, _bots(city, bots, seconds or FOREVER_S, seed)), Wake(city, show)
     try:
@@ -179,17 +188,19 @@ def demo(
         else:
             bell_s, more = 0.0, {}
         city = City(place, nodes, places_around(), side_m, **more)
-        log_key = city.keep_logs(OFFICES, city.nodes[:1])["city"]
-    except (OSError, ValueError) as error:
+        attestor_url = f"http://127.0.0.1:{free_ports(1)[0]}"
+        log_key = city.keep_logs(OFFICES, city.nodes[:1], attestor_url=attestor_url)["city"]
+        attestor = AttestorProcess(city, attestor_url)
+    except (OSError, ValueError, ConfigError) as error:
         raise click.ClickException(str(error)) from None
-    with city, nullcontext() if not console.is_terminal else Live(console=console) as live:
+    with city, attestor, nullcontext() if not console.is_terminal else Live(console=console) as live:
         show = Show(console, live)
         try:
             city.start()
             if festival:
                 seen = play(city, bots, seed, evening, bell_s, side_m, show)
             else:
-                figures = _run(city, log_key, bots, seconds, seed, show)
+                figures = _run(city, log_key, attestor_url, bots, seconds, seed, show)
         except KeyboardInterrupt:
             show.say("ending")
         except (DemoFailed, OSError) as error:

@@ -294,12 +294,13 @@ class City:
         nodes: Iterable[NodeProcess],
         store: str = "",
         services: Path | None = None,
+        attestor_url: str = "",
     ) -> dict[str, str]:
         """Has these nodes, before they are started, hold civic logs; the logs' public keys by stream.
 
         Beside the key of the logs and the offices' sealing key, the folder then has those of an attestor, of a gateway
         and of the office in draws, `*.key`, which the nodes believe. `store` is the value of their `civic.store`: by
-        default each has a file of its own; in `services` are more declarations.
+        default each has a file of its own; in `services` are more declarations, at `attestor_url` is the attestor.
         """
         more = f'folder = "{services}"\n' if services is not None else ""
         key, office = self.folder / "civic.key", self.folder / "office.secret"
@@ -309,6 +310,7 @@ class City:
             for name in ("attestor", "gateway", "draw"):
                 _write_secret(self.folder / f"{name}.key", Signer.from_seed(os.urandom(32)).to_pem())
         attestor, gateway = (self.signer(name).public.hex() for name in ("attestor", "gateway"))
+        attestor = f"{attestor} {attestor_url}".strip()
         offices = ", ".join(
             f'{{ stream = "{stream}", name = "office", key = "{self.office_key.hex()}" }}'
             for stream in streams
