@@ -25,9 +25,8 @@ from rich.live import Live
 from client.bots import live_line, what_is_on
 from client.walk import places_around
 from p2pworld.services.case_rows import OFFICES
-from shard_node.errors import ConfigError
 from shard_node.options import OutputFile, Quantity
-from simulations.attestor import AttestorProcess
+from simulations.attestor_process import AttestorProcess
 from simulations.festival_demo import (
     BOTS,
     CHECKED,
@@ -40,7 +39,7 @@ from simulations.festival_demo import (
     summary,
 )
 from simulations.festival_demo import failures as seen_wrong
-from simulations.processes import City, free_ports
+from simulations.processes import City
 from simulations.stage import POLL_S, DemoFailed, People, Show, Wake, no_more_interrupts, wait_ready
 
 __all__ = ["KEYS", "demo", "failures"]
@@ -104,14 +103,14 @@ def _run(
         f"  python3 run.py file --node {city.nodes[-1].web_url} --stream city --topic parks --text 'A bench is broken.'"
         f" --key '{log_key}' --office {city.office_key.hex()}"
     )
+    url, folder = city.nodes[0].web_url, city.folder
     show.say(
-        f"So do those of the 25 gu. In {city.folder}: official.key with official.grant (for every office),"
-        " office.secret (opens what is filed), attestor.key, gateway.key, draw.key."
-    )
-    show.say(
-        "Who counts as one person is said at a desk; be the official there, and give yourself a code:\n"
-        f"  python3 run.py attestor attest --url {attestor_url} --key {city.folder / 'official.key'}"
-        f" --grants {city.folder / 'official.grant'} --gu jongno --number 900101-1234567"
+        f"The civic services of the city and its 25 gu: {url}/ko, or {url}/en. The officials' desk: {url}/ko/desk,\n"
+        f"with official.key, official.grant and office.secret of {folder}. Whoever wants a place is attested once,\n"
+        f"by a code for {url}/ko/people that the official gives (whatever number the document has):\n"
+        f"  python3 run.py attestor attest --url {attestor_url} --key {folder}/official.key"
+        f" --grants {folder}/official.grant --gu jongno\n"
+        f"A service that is declared in {folder}/services is offered at once: docs/services.md says how."
     )
     swarm, wake = People(city, _bots(city, bots, seconds or FOREVER_S, seed)), Wake(city, show)
     try:
@@ -188,24 +187,27 @@ def demo(
         else:
             bell_s, more = 0.0, {}
         city = City(place, nodes, places_around(), side_m, **more)
-        attestor_url = f"http://127.0.0.1:{free_ports(1)[0]}"
-        log_key = city.keep_logs(OFFICES, city.nodes[:1], attestor_url=attestor_url)["city"]
-        attestor = AttestorProcess(city, attestor_url)
-    except (OSError, ValueError, ConfigError) as error:
+        attestor, declarations = AttestorProcess(city), place.resolve() / "services"
+        declarations.mkdir(exist_ok=True)
+        log_key = city.keep_logs(OFFICES, city.nodes[:1], "", declarations, attestor.url)["city"]
+        city.offer_services(city.nodes[1:], declarations, attestor.url)
+    except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
-    with city, attestor, nullcontext() if not console.is_terminal else Live(console=console) as live:
+    with city, nullcontext() if not console.is_terminal else Live(console=console) as live:
         show = Show(console, live)
         try:
+            attestor.start()
             city.start()
             if festival:
                 seen = play(city, bots, seed, evening, bell_s, side_m, show)
             else:
-                figures = _run(city, log_key, attestor_url, bots, seconds, seed, show)
+                figures = _run(city, log_key, attestor.url, bots, seconds, seed, show)
         except KeyboardInterrupt:
             show.say("ending")
         except (DemoFailed, OSError) as error:
             wrong.append(str(error))
         no_more_interrupts()
+        attestor.end()
         wrong += [f"{node.name} did not end by itself" for node in city.end()]
     if seen is not None:
         click.echo("\n".join(summary(seen)))
