@@ -169,9 +169,10 @@ class DrawDesk:
     def _carry(self, book: DrawBook) -> DrawStep:
         leaves = []
         for person, entered in book.carry(DRAW_PIECE):
-            leaf = self._entry(book, person, entered.first, entered.filing)
-            assert not isinstance(leaf, Refusal), (person, leaf)
-            leaves.append(leaf)
+            if person not in book.draw.entries:  # as some may be, if it is not known how far this had come
+                leaf = self._entry(book, person, entered.first, entered.filing)
+                assert not isinstance(leaf, Refusal), (person, leaf)
+                leaves.append(leaf)
         return DrawStep(tuple(leaves))
 
     def _close(self, book: DrawBook) -> DrawStep | None:

@@ -12,7 +12,7 @@ for them: only closing a draw and telling its order read all. `DrawBook` writes 
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 from p2pworld.messages.fields import U8, U16, U53, Key, Size
@@ -23,7 +23,7 @@ from p2pworld.wire.codec import Canonical, unpack_map
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["BUCKETS", "DrawBook", "Entered", "KeptRows"]
+__all__ = ["BUCKETS", "DrawBook", "Entered", "KeptRows", "draw_said"]
 
 PAIRS: Final[tuple[Pair, ...]] = tuple((giver, to) for giver in range(PARTIES) for to in HOLDERS[giver])
 BUCKETS: Final = 256  # of pseudonyms, by their first two digits
@@ -202,6 +202,13 @@ class DrawBook:
         draw.shares = {pair: share for pair, share in zip(PAIRS, now.shares, strict=True) if share}
         draw.helped, draw.done = _parties(now.helped), now.done
         self.awarded, self.carried = now.awarded, now.carried
+
+
+def draw_said(name: str, body: bytes) -> object:
+    """What a row of a draw says, but for how far the holder is with what takes it several transactions."""
+    if not name.endswith("/now"):
+        return body
+    return replace(_NOW.read(unpack_map(body)), awarded=0, carried=0)
 
 
 def _parties(bits: int) -> set[int]:
