@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from shard_node.statistics_command import statistics
+
 __all__ = ["services"]
 
 FOLDER = click.argument(
@@ -47,3 +49,6 @@ def show(folder: Path | None) -> None:
             f"{service.id:32}{service.sector:16}{service.workflow.family:13}{due:18}"
             f"{service.title['ko']} · {service.title['en']}"
         )
+
+
+services.add_command(statistics)

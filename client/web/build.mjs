@@ -5,12 +5,14 @@
  *   node build.mjs tests FOLDER  the tests, one bundle for node's test runner
  *
  * `index.html` names `/main.js` and `/style.css`; both are bundled (from `src/main.ts`, `src/ui/style.css`), given the
- * hash of what they hold as part of their name, and the page is made to name those. What lies in `static/` is copied.
- * Beside each file that gets smaller lies its gzip. A folder is written whole beside the old one and then takes its
+ * hash of what they hold as part of their name, and the page is made to name those. What pages that a node itself
+ * writes need (`WRITTEN`) is bundled in the same way, as far as there is a source for it; `manifest.json` tells how each
+ * is called: {"services.js": "/assets/services-<hash>.js"}. What lies in `static/` is copied. Beside each file that gets smaller lies its gzip. A folder is written whole beside the old one and then takes its
  * place, so that a node never serves half a page.
  */
 
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, extname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,6 +20,15 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
+const PAGE = [
+  ["main.js", "src/main.ts"],
+  ["style.css", "src/ui/style.css"],
+];
+const WRITTEN = [
+  ["services.js", "src/services/main.ts"],
+  ["desk.js", "src/desk/main.ts"],
+  ["services.css", "src/services/style.css"],
+];
 const PACKED = new Set([".html", ".js", ".css", ".svg", ".json", ".webmanifest", ".txt"]);
 
 async function bundle(entry) {
@@ -35,6 +46,15 @@ async function bundle(entry) {
   return outputFiles[0].contents;
 }
 
+/** Bundles `entry` into the folder's assets; the path it is served at. */
+async function asset(folder, named, entry) {
+  const contents = await bundle(entry);
+  const hash = createHash("sha256").update(contents).digest("hex").slice(0, 16);
+  const path = `/assets/${named.replace(".", `-${hash}.`)}`;
+  await writeFile(join(folder, path), contents);
+  return path;
+}
+
 async function page(folder) {
   const made = `${folder}.new`;
   await rm(made, { recursive: true, force: true });
@@ -43,17 +63,15 @@ async function page(folder) {
     if (error.code !== "ENOENT") throw error;
   });
   let html = await readFile(join(HERE, "index.html"), "utf8");
-  for (const [named, entry] of [
-    ["main.js", "src/main.ts"],
-    ["style.css", "src/ui/style.css"],
-  ]) {
-    const contents = await bundle(entry);
-    const hash = createHash("sha256").update(contents).digest("hex").slice(0, 16);
-    const asset = named.replace(".", `-${hash}.`);
-    await writeFile(join(made, "assets", asset), contents);
+  const manifest = {};
+  for (const [named, entry] of PAGE) {
     if (!html.includes(`"/${named}"`)) throw new Error(`index.html does not name "/${named}"`);
-    html = html.replaceAll(`"/${named}"`, `"/assets/${asset}"`);
+    manifest[named] = await asset(made, named, entry);
+    html = html.replaceAll(`"/${named}"`, `"${manifest[named]}"`);
   }
+  for (const [named, entry] of WRITTEN)
+    if (existsSync(join(HERE, entry))) manifest[named] = await asset(made, named, entry);
+  await writeFile(join(made, "manifest.json"), `${JSON.stringify(manifest, null, 1)}\n`);
   await writeFile(join(made, "index.html"), html);
   for (const entry of await readdir(made, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile() || !PACKED.has(extname(entry.name))) continue;

@@ -22,12 +22,11 @@ from p2pworld.civic.announce import KEYS
 from p2pworld.civic.erasure import ERASED, asked_of
 from p2pworld.civic.transaction import SUGGESTION
 from p2pworld.errors import Refusal
-from p2pworld.seoul.gu import GU
-from p2pworld.services.case_log import CASE_TYPES, SLOT_EVENT, case_act_of
+from p2pworld.services.case_log import CASE_TYPES, SLOT_EVENT, case_act_of, event_of
+from p2pworld.services.case_rows import office_of
 from p2pworld.services.deadlines import Clock
-from p2pworld.services.declaration import CITY
 from p2pworld.services.draw_log import DRAW_TYPES
-from p2pworld.services.form import gu_slug
+from p2pworld.services.facility import slot_text
 from p2pworld.services.workflow import Act, Action, Case, State, Who, Workflow, begin, step
 
 if TYPE_CHECKING:
@@ -35,10 +34,10 @@ if TYPE_CHECKING:
 
     from p2pworld.civic.transaction import Filing
     from p2pworld.services.declaration import Service
+    from p2pworld.services.reservations import Event
     from p2pworld.services.working_time import OfficeCalendar
 
 __all__ = [
-    "OFFICES",
     "Acted",
     "Booking",
     "Deed",
@@ -53,7 +52,6 @@ __all__ = [
     "read_entry",
 ]
 
-OFFICES: Final = (CITY, *(gu_slug(gu.name_en) for gu in GU))  # to which a transfer's amount leads
 _ENTERED: Final = "draw-entered"
 _NO_CASES: Final = {SUGGESTION.name, ERASED.name, KEYS, SLOT_EVENT.name, *CASE_TYPES, *DRAW_TYPES}
 
@@ -142,9 +140,10 @@ def read_entry(entry: int, filing: Filing) -> Opened | Acted | Happened | Wiped 
         letter = CASE_TYPES[filing.type].sealed
         action = Action(act.action)
         return Acted(entry, act.entry, filing.minute, filing.key, action, act.amount, act.seen, by, letter)
-    public = {field.name: field.value for field in filing.fields}
     if filing.type == SLOT_EVENT.name:
-        return _event(entry, filing, public) if SLOT_EVENT.accepts(filing.fields) else None
+        event = event_of(filing)
+        return _event(entry, filing, event) if event else None
+    public = {field.name: field.value for field in filing.fields}
     if filing.type == _ENTERED:
         return _entered(entry, filing, public) if DRAW_TYPES[_ENTERED].accepts(filing.fields) else None
     if filing.type in _NO_CASES:
@@ -152,17 +151,10 @@ def read_entry(entry: int, filing: Filing) -> Opened | Acted | Happened | Wiped 
     return Opened(filing.stream, entry, filing.type, filing.minute, filing.key, filing.via, public)
 
 
-def _event(entry: int, filing: Filing, said: Mapping[str, str]) -> Happened:
+def _event(entry: int, filing: Filing, event: Event) -> Happened:
+    about, slot = bytes.fromhex(event.key), slot_text(event.slot)
     return Happened(
-        entry,
-        bytes.fromhex(said["filing"]),
-        filing.minute,
-        filing.key,
-        Action(said["action"]),
-        said["facility"],
-        said["slot"],
-        int(said["seat"]) if said["seat"] else None,
-        int(said["until"]) if said["until"] else None,
+        entry, about, filing.minute, filing.key, event.action, event.facility, slot, event.seat, event.until
     )
 
 
@@ -304,17 +296,13 @@ class _Folding:
             self._hand_on(deed)
 
     def _who(self, deed: Deed) -> Who:
-        if isinstance(deed, Acted) and deed.by == self._opened.key:
-            return Who.CITIZEN
-        rule = (
-            self._workflow.table.get((self._case.state, deed.action))
-            if self._workflow and self._case
-            else None
-        )
         if isinstance(deed, Happened):
-            # the holder writes what it has decided for whoever asked, so the rule need not name it
-            return Who.SYSTEM if rule is None or Who.SYSTEM in rule.who else min(rule.who, key=_RANK.index)
-        return next((who for who in _OF_OFFICE if rule and who in rule.who), Who.OFFICIAL)
+            return Who.SYSTEM
+        if deed.by == self._opened.key:
+            return Who.CITIZEN
+        table, case = self._workflow.table if self._workflow else {}, self._case
+        rule = table.get((case.state, deed.action)) if case else None
+        return Who.DECIDER if rule and Who.OFFICIAL not in rule.who else Who.OFFICIAL
 
     def _place(self, event: Happened) -> None:
         standing = _STANDINGS.get(event.action)
@@ -330,8 +318,8 @@ class _Folding:
         """Who has it after an act that counted."""
         if act.action in (Action.ASSIGN, Action.REASSIGN):
             self._assigned = act.by
-        elif act.action is Action.TRANSFER and act.amount < len(OFFICES):
-            self._office, self._assigned = OFFICES[act.amount], b""
+        elif act.action is Action.TRANSFER:
+            self._office, self._assigned = office_of(act.amount) or self._office, b""
 
     def record(self) -> Record:
         terms = tuple(
@@ -350,10 +338,6 @@ class _Folding:
         )
 
 
-_OF_OFFICE: Final = (Who.OFFICIAL, Who.DECIDER, Who.SYSTEM)
-_RANK: Final = (Who.SYSTEM, Who.CITIZEN, Who.OFFICIAL, Who.DECIDER)
-
-
 def possible(record: Record, minute: int, calendar: OfficeCalendar) -> dict[Who, tuple[Action, ...]]:
     """What citizen, official and decider may do with a case at this minute, the state and all that is needed besides
     considered; what depends on a slot (whether it is too late to cancel) is for the holder to say."""
@@ -363,8 +347,8 @@ def possible(record: Record, minute: int, calendar: OfficeCalendar) -> dict[Who,
             rule = record.workflow.table.get((record.case.state, action))
             if rule is None:
                 continue
-            tried = Act("tried", record.seen, action, min(rule.who, key=_RANK.index), minute, 1)
-            if not isinstance(step(record.workflow, record.case, tried, calendar), Refusal):
-                for who in rule.who & found.keys():
+            for who in rule.who & found.keys():
+                tried = Act("tried", record.seen, action, who, minute, 1)
+                if not isinstance(step(record.workflow, record.case, tried, calendar), Refusal):
                     found[who].append(action)
     return {who: tuple(actions) for who, actions in found.items()}

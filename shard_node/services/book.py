@@ -56,6 +56,7 @@ class CaseBook:
     def __init__(self, path: Path | None, services: Mapping[str, Service], calendar: OfficeCalendar) -> None:
         self._db = connect(path)
         self._services, self._calendar = services, calendar
+        self._digests: Mapping[str, str] = {}
         self.strangers = 0  # entries of logs that were no leaves
 
     def close(self) -> None:
@@ -108,7 +109,9 @@ class CaseBook:
         """These are the services from now on; those whose cases are then to be made anew (`renew`), and that once all
         are (`renewed`)."""
         self._services = services
-        digests, known = self._digests(), known_digests(self._db)
+        days = [metadata.version("holidays"), *sorted(map(str, self._calendar.more))]
+        self._digests = {name: _digest(service, days) for name, service in services.items()}
+        digests, known = self._digests, known_digests(self._db)
         changed = digests.keys() | known.keys()
         return tuple(sorted(name for name in changed if digests.get(name) != known.get(name)))
 
@@ -123,13 +126,10 @@ class CaseBook:
     def renewed(self) -> None:
         """All cases are as the services say now: a restart need not make them anew."""
         with _transaction(self._db):
-            put_digests(self._db, self._digests())
-
-    def _digests(self) -> dict[str, str]:
-        return {name: _digest(service, self._calendar) for name, service in self._services.items()}
+            put_digests(self._db, self._digests)
 
 
-def _digest(service: Service, calendar: OfficeCalendar) -> str:
+def _digest(service: Service, holidays: Sequence[str]) -> str:
     """What of a declaration, and of the calendar, the columns of its cases are made of."""
     flow, deadline = service.workflow, service.deadline
     rules = [
@@ -152,7 +152,7 @@ def _digest(service: Service, calendar: OfficeCalendar) -> str:
             dict(service.title),
             *({c: dict(w) for c, w in f.choices.items()} for f in service.form.fields),
         ],
-        "holidays": [metadata.version("holidays"), sorted(map(str, calendar.more))],
+        "holidays": holidays,
     }
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 

@@ -27,7 +27,7 @@ from shard_node.storage.journal import StorageFailed
 from shard_node.storage.sqlite import failure
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from p2pworld.services.catalogue import Catalogue
@@ -42,6 +42,9 @@ __all__ = ["INDEX_NAME", "ServiceIndex"]
 
 INDEX_NAME: Final = "services.sqlite"  # in a node's data directory
 READERS: Final = 3
+REST_S: Final = (
+    0.03  # between bundles, each 60 ms of a core: who reads a long log leaves half of it to the node
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -83,6 +86,11 @@ class ServiceIndex:
     def size(self, stream: str) -> int:
         """How many entries of a stream have been read since the index was opened, or before; 0 if none is known."""
         return self._sizes.get(stream, 0)
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """How many entries of each stream have been read."""
+        return self._sizes
 
     async def grown(self) -> None:
         """Returns when something new has been read."""
@@ -223,6 +231,8 @@ class ServiceIndex:
             read = await self._write(CaseBook.take, stream, read.end, entries)
             self._sizes[stream] = read.end
             self._tell()
+            if read.end < checkpoint.size:
+                await trio.sleep(REST_S)
         if read.end == checkpoint.size and read.root() != checkpoint.root:
             log.warning("%s is another log than was read, and is read anew", stream, extra={"stream": stream})
             self.counters["another_log"] += 1

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Asked", "Change", "Page", "Reading", "Taken", "Tally"]
 
 _MARK: Final = re.compile(r"(0|[1-9][0-9]{0,15})\.(0|[1-9][0-9]{0,9})\.(0|[1-9][0-9]{0,15})")
+ENTRY_MAX: Final = 2**63 - 1  # that SQLite can be asked for
 SLOTS_MAX: Final = 20_000  # in one answer: 200 days of 96
 CHANGES_MAX: Final = 200
 
@@ -114,6 +115,8 @@ class Reading:
 
     def case(self, stream: str, entry: int) -> Found | None:
         """The case that this entry opened."""
+        if entry > ENTRY_MAX:
+            return None
         return next(self._cases("stream = ? AND entry = ?", [self._stream(stream), entry]), None)
 
     def cases_of(self, keys: Sequence[bytes]) -> tuple[Found, ...]:

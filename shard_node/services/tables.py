@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import date
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from p2pworld.merkle.tree import CompactRange
 from p2pworld.services.deadlines import NEVER
+from p2pworld.services.facility import slot_minute
 from p2pworld.services.record import Acted, Happened, Opened, Wiped, fold
 from p2pworld.services.workflow import Action, Who
-from p2pworld.services.working_time import day_of, minute_at
+from p2pworld.services.working_time import day_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -43,7 +43,6 @@ __all__ = [
     "put_followed",
     "read_cases",
     "sizes",
-    "slot_minute",
 ]
 
 SCHEMA: Final = 1
@@ -279,15 +278,6 @@ def _words(opened: Opened, service: Service | None) -> str:
             if field is not None and value in field.choices:
                 words += field.choices[value].values()
     return "\n".join(words).lower()
-
-
-def slot_minute(slot: str) -> int | None:
-    """The minute at which a slot (`2026-05-01T09:00`, in Seoul) begins; None if there is no such day or time."""
-    try:
-        day, hour, minute = date.fromisoformat(slot[:10]), int(slot[11:13]), int(slot[14:16])
-    except ValueError:
-        return None
-    return minute_at(day, hour * 60 + minute) if hour < 24 and minute < 60 else None
 
 
 # ---- rows into records

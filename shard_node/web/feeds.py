@@ -19,12 +19,12 @@ from icalendar import Calendar, Event
 from starlette.responses import Response
 from starlette.routing import Route
 
+from p2pworld.services.case_rows import OFFICES
 from p2pworld.services.deadlines import NEVER
-from p2pworld.services.record import OFFICES
+from p2pworld.services.facility import slot_minute
 from p2pworld.services.words import ACTION_WORDS, STATE_WORDS
 from p2pworld.services.working_time import DAY_MINUTES, day_of, seoul_text
 from shard_node.services.documents import words_in
-from shard_node.services.tables import slot_minute
 from shard_node.web import asked
 from shard_node.web.asked import OPEN, answering
 from shard_node.web.service_api import facility_of, service_of

@@ -113,6 +113,11 @@ EVENTS: Final = {
     ("node", "readers-lost"): "Somebody was sent away for reading more than 10 s behind.",
     ("node", "acts-unanswered"): "An act passed on to another node was not answered.",
     ("node", "reports"): "Somebody reported somebody.",
+    ("node", "filed-receipts"): "Who filed here was given a receipt.",
+    (
+        "node",
+        "filed-civic-clock",
+    ): "Who filed here was told of a wrong clock: theirs, or the holder's.",
     ("executor", "ticks"): "A tick.",
     ("executor", "ticks_missed"): "A tick was left out, because the one before took too long.",
     ("executor", "commits"): "The disk made a group of writes durable.",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 INSIDE = "log-"  # told to operators alone: a citizen hears `civic-read-only`
 PLACES = ("p2pworld/civic", "shard_node/civic", "shard_node/web/civic.py")
-POLITE = re.compile(r"(니다|세요)\.")
+POLITE = re.compile(r"[가-힣](요|세요)\.")
 HANGUL = re.compile(r"[가-힣]")
 
 

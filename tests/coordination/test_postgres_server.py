@@ -26,6 +26,8 @@ from tests.coordination.postgres_server import PostgresServer
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
+    from p2pworld.world.citymap import CityMap
+
     OpenWith = Callable[..., PostgresCoordination]
 
 CALL_S = 20.0
@@ -109,13 +111,19 @@ async def test_a_commit_that_reached_no_synchronous_standby_is_unknown(
     """It stands on the primary's disk and would be lost with it; to PostgreSQL a cancelled wait is but a warning."""
     store = open_with()
     _, _, city = await founded(store)
-    following = made(citymap.split(city, cell("3")))
-    outcome: list[type[BaseException]] = []
+    outcome: list[tuple[CityMap, bool]] = []
 
-    async def propose() -> None:
-        with pytest.raises(OutcomeUnknown) as caught:
-            await store.propose(following, 2)
-        outcome.append(caught.type)
+    async def propose(city: CityMap) -> None:
+        """Splits one cell after another: a commit waits for nobody until all of the server has read its setting."""
+        for quadrant in "321":
+            following = made(citymap.split(city, cell(quadrant)))
+            try:
+                assert (await store.propose(following, city.version)).ok
+            except OutcomeUnknown:
+                outcome.append((following, True))
+                return
+            city = following
+        outcome.append((city, False))
 
     def cancel_the_wait() -> int:
         return len(
@@ -129,15 +137,16 @@ async def test_a_commit_that_reached_no_synchronous_standby_is_unknown(
     server.execute("SELECT pg_reload_conf()")
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(propose)
+            nursery.start_soon(propose, city)
             with trio.fail_after(AT_MOST_S):
-                while not await trio.to_thread.run_sync(cancel_the_wait):  # noqa: ASYNC110  (another process)
+                while not outcome and not await trio.to_thread.run_sync(cancel_the_wait):  # noqa: ASYNC110
                     await trio.sleep(0.01)
     finally:
         server.execute("ALTER SYSTEM RESET synchronous_standby_names")
         server.execute("SELECT pg_reload_conf()")
-    assert outcome == [OutcomeUnknown]
-    assert await newest(store) == following
+    ((last, unknown),) = outcome
+    assert unknown
+    assert await newest(store) == last
 
 
 async def test_renewals_wait_for_no_proposal_that_is_held_up(

@@ -83,6 +83,7 @@ RAISED: Final[dict[str, dict[str, str]]] = {
     "CivicNoCheckpoint": {civic("failing"): "1x400", civic("checkpoint_age_s"): "121x400"},
     "CivicStoreFails": {civic("failures_total", stage="Commit", reason="io"): "0+1x400"},
     "CivicWitnessesShort": {civic("quorum_missing"): "1x400"},
+    "CivicClock": {'p2pworld_events_total{part="node",what="filed-civic-clock",instance="a"}': "0+1x400"},
     "CivicSlow": slow("civic_stage_seconds", "0.25", 'stream="city",stage="whole",'),
     "CertificateEnds": {'p2pworld_certificate_left_s{instance="a"}': f"{SOON_S}x400"},
     "CertificateRefused": {'p2pworld_certificate_refused{instance="a"}': "1x400"},

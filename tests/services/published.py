@@ -17,7 +17,7 @@ from p2pworld.crypto.seal import sealing_public
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
 from p2pworld.merkle.tiles import Edge
-from p2pworld.services.case_log import CASE_TYPES, SLOT_EVENT, CaseAct, act_fields, event_fields
+from p2pworld.services.case_log import CASE_TYPES, CaseAct, act_fields, file_event
 from p2pworld.services.reservations import Event
 from shard_node.civic.folder import PublishedLog
 from tests.merkle.signed import LOG, ORIGIN
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CHIEF", "OFFICIAL", "Office"]
 
-OFFICIAL, CHIEF, CITIZEN = (Signer.from_seed(bytes([n]) * 32) for n in (201, 202, 203))
+OFFICIAL, CHIEF, CITIZEN, HOLDER = (Signer.from_seed(bytes([n]) * 32) for n in (201, 202, 203, 204))
 _SEALING = sealing_public(b"o" * 32)
 
 
@@ -88,10 +88,8 @@ class Office:
         self, about: int, action: Action, facility: str, slot: int, seat: int | None, until: int | None = None
     ) -> int:
         """An event of a booking, which the holder writes."""
-        key = Signer.from_seed(self.seed())
         event = Event(action, self.signers[about].public.hex(), facility, slot, seat, until)
-        filing = Filing(SLOT_EVENT.name, self.stream, key.public, self.minute, event_fields(event))
-        return self.put(Submission(filing, key.sign(filing.statement())))
+        return self.put(file_event(event, self.stream, len(self.leaves), self.minute, HOLDER))
 
     def erase(self, entry: int) -> int:
         """What was sealed with an entry is gone, as its citizen asked."""

@@ -85,9 +85,13 @@ from p2pworld.wire.codec import (
 )
 from p2pworld.wire.frames import BORDER_DTYPE, encode_density, encode_pose, encode_poses, encode_rows
 from p2pworld.world.walls import Walls
+from tests.vectors.cases import acts
 from tests.vectors.draws import draws
+from tests.vectors.files import files
+from tests.vectors.forms import forms, points
 from tests.vectors.identity import identity
 from tests.vectors.people import people
+from tests.vectors.receipts import receipts
 
 HERE = Path(__file__).parent
 NODE_SEED, PERSON_SEED = bytes(range(32)), bytes(range(32, 64))
@@ -470,6 +474,11 @@ FILES = {
     "client": client,
     "walls": walls,
     "draw": draws,
+    "case": acts,
+    "receipt": receipts,
+    "file": files,
+    "form": forms,
+    "gu": points,
     "people": people,
     "identity": identity,
 }

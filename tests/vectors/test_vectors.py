@@ -10,12 +10,21 @@ from typing import Any
 import pytest
 
 from p2pworld.civic.erasure import Asked, asked_of, check_erasure
-from p2pworld.civic.transaction import Sealed, Wrap, open_sealed, parse_leaf, wraps_hash
+from p2pworld.civic.transaction import (
+    Sealed,
+    Wrap,
+    open_sealed,
+    parse_leaf,
+    parse_submission,
+    verify_filing,
+    wraps_hash,
+)
 from p2pworld.crypto.keys import verify, verify_challenge, verify_hello
 from p2pworld.grants import grants_from_text
 from p2pworld.merkle.note import VerifierKey
 from p2pworld.merkle.receipt import parse_receipt, verify_receipt
 from p2pworld.messages import Border, Challenge, Hello, SignedHello
+from p2pworld.services.case_log import CaseAct, case_act_of
 from p2pworld.wire.codec import decode_batch, decode_play
 from p2pworld.wire.frames import BORDER_DTYPE, decode_density, decode_pose, decode_poses, decode_rows
 from p2pworld.world.roles import Role, read_role
@@ -140,3 +149,21 @@ def test_filed_transactions_read_back_and_are_proved() -> None:
             assert verify(by, statement, asked)
             assert asked_of(leaf.filing) == Asked(0, by, asked)
             assert check_erasure(leaf.filing) is None
+
+
+def test_acts_and_letters_read_back_and_their_readers_open_them() -> None:
+    key, *acts = cases("case")
+    for case in acts:
+        submission = parse_submission(bytes.fromhex(case["submission"]))
+        act = case_act_of(submission.filing)
+        assert isinstance(act, CaseAct)
+        assert {name: getattr(act, name) for name in case["act"]} == case["act"]
+        assert act.statement().hex() == case["statement"]
+        assert verify_filing(submission.filing, submission.sig)
+        if submission.sealed is None:
+            assert "private" not in case
+            continue
+        reply = [key["reply_secret"]] if key["reply"] in case["readers"] else []
+        for secret in [case["office_secret"], *reply]:
+            read = open_sealed(submission.filing, submission.sealed, bytes.fromhex(secret))
+            assert {field.name: field.value for field in read.fields} == case["private"]

@@ -88,7 +88,7 @@ def listen(page: Page) -> None:
     page.add_init_script(HEARD)
 
 
-def wait_for(page: Page, holds: str, seconds: float = 20) -> dict[str, Any]:
+def wait_for(page: Page, holds: str, seconds: float = 40) -> dict[str, Any]:
     """What the page knows once `holds` (of `w`) is true."""
     try:
         page.wait_for_function(
@@ -130,7 +130,7 @@ class Person:
         """Opens the page of `node` for the first time, and enters the city at a point."""
         size = {"width": 1280, "height": 800}
         context = browser.new_context(**({"locale": "ko-KR", "viewport": size} | options))
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(40_000)
         page = context.new_page()
         stand_at(page, *at_cm)
         listen(page)
@@ -168,7 +168,7 @@ class Person:
             shown = self.page.locator("body").inner_text()
             raise AssertionError(f"not within {seconds:g} s: {text}; the page shows: {shown}") from error
 
-    def is_told(self, text: str, seconds: float = 15) -> None:
+    def is_told(self, text: str, seconds: float = 40) -> None:
         """Waits until the page has said this for a while, after what was waited for last; it may be gone again."""
         try:
             self.page.wait_for_function(TOLD, arg=text, timeout=seconds * 1000, polling=50)
