@@ -54,12 +54,20 @@ COMMANDS: Final = {
     ),
     "drain": ("shard_node.region_commands:drain", "Have a node give all its ground away."),
     "file": ("client.file_command:file", "File a suggestion with a city's office, and keep the receipt."),
+    "desk": (
+        "client.desk_command:desk",
+        "Read an office's queue, open cases and act on them, as an official.",
+    ),
     "verify": (
         "client.verify_command:verify",
         "Check logs, receipts, checkpoints and leaves, offline.",
     ),
     "audit": ("client.audit_command:audit", "Copy a log, and watch what it tells over time."),
     "witness": ("shard_node.witness_commands:witness", "Sign checkpoints of logs as a witness."),
+    "attestor": (
+        "shard_node.attestor_commands:attestor",
+        "Attest who is one person, by a login or from a desk.",
+    ),
     "doctor": (
         "shard_node.commands:doctor",
         "Look at a node's configuration and machine, and say what is wrong.",

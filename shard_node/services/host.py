@@ -18,9 +18,12 @@ from p2pworld.services.draw_log import DRAW_TYPES
 from p2pworld.services.people import Attestors
 from p2pworld.services.working_time import OfficeCalendar
 from shard_node.execute import now
+from shard_node.services.attaching import Attaching
 from shard_node.services.folder import ServiceFolder
 from shard_node.services.follow import Follower, sources_of
+from shard_node.services.gateway import Gateway
 from shard_node.services.index import INDEX_NAME, ServiceIndex
+from shard_node.services.offices import OfficeKeys
 from shard_node.services.settings import read_signer
 
 if TYPE_CHECKING:
@@ -93,7 +96,11 @@ class Offered:
 
 
 class ServiceHost:
-    """One node's services; `data_dir` is for what parts keep."""
+    """One node's services; `data_dir` is for what parts keep.
+
+    Raises:
+        ConfigError: the gateway's key cannot be read.
+    """
 
     def __init__(
         self, offered: Offered, executor: Executor, desk: CivicDesk, doors: Doors, data_dir: Path
@@ -103,6 +110,8 @@ class ServiceHost:
         self.index = ServiceIndex(
             data_dir / INDEX_NAME, lambda: self.catalogue, self.calendar, lambda: now().wall_ms // 60_000
         )
+        self.offices = OfficeKeys(executor, desk)
+        self.gateway = Gateway(self, self.offices, Attaching(executor))
         self._follower = Follower(self.index, partial(sources_of, executor, desk))
 
     @property
@@ -125,6 +134,7 @@ class ServiceHost:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._look_on)
             nursery.start_soon(self._follower.run)
+            nursery.start_soon(self.gateway.run)
 
     async def _look_on(self) -> None:
         if self.config.folder is None:

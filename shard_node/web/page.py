@@ -63,7 +63,7 @@ which says what is missing; then start it again.</p>
 
 
 class Guard:
-    """Puts HEADERS on every answer."""
+    """Puts HEADERS on every answer; one that has a header of that name keeps its own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -71,7 +71,11 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *_RAW_HEADERS]
+                own = {name.lower() for name, _ in message.get("headers", [])}
+                message["headers"] = [
+                    *message.get("headers", []),
+                    *(header for header in _RAW_HEADERS if header[0] not in own),
+                ]
             await send(message)
 
         await self._app(scope, receive, send_guarded)

@@ -1,8 +1,8 @@
 /** The bars of buttons around the picture; each button says its key. */
 
 import { BOW, CLAP, DANCE, SIT, WAVE } from "../state/world";
-import { type Key, say } from "../words";
-import { el, iconButton } from "./dom";
+import { type Key, language, say } from "../words";
+import { el, iconButton, iconLink } from "./dom";
 import { ICON } from "./icons";
 import type { PanelName } from "./page";
 
@@ -23,7 +23,7 @@ export interface Deeds {
   showRegions(): void;
 }
 
-/** Panels, as buttons. */
+/** The way to the services, and panels, as buttons. */
 export function fillTools(bar: HTMLElement, deeds: Deeds): void {
   bar.setAttribute("aria-label", say("world"));
   const tool = (name: PanelName, path: string, key: Key, keys = ""): HTMLElement =>
@@ -31,6 +31,7 @@ export function fillTools(bar: HTMLElement, deeds: Deeds): void {
   const layer = iconButton(ICON.regions, say("showRegions"), () => deeds.showRegions(), "G");
   layer.dataset.layer = "";
   bar.replaceChildren(
+    iconLink(ICON.desk, say("citizenServices"), `/${language()}`),
     tool("search", ICON.search, "search", "/"),
     tool("who", ICON.people, "who", "H"),
     tool("today", ICON.today, "today", "T"),
@@ -59,6 +60,7 @@ export function fillActions(bar: HTMLElement, deeds: Deeds): void {
     act(ICON.bell, "strikeBell", () => deeds.ring(), "B", "bell"),
     act(ICON.bus, "rideBus", () => deeds.bus(), "R", "bus"),
     act(ICON.board, "board", () => deeds.toggle("board"), "N"),
+    act(ICON.counter, "counter", () => deeds.toggle("counter"), "C", "counterShort"),
   );
 }
 
@@ -95,6 +97,7 @@ export function pressed(event: KeyboardEvent, deeds: Deeds): boolean {
     KeyK: () => deeds.toggle("drum"),
     KeyR: () => deeds.bus(),
     KeyN: () => deeds.toggle("board"),
+    KeyC: () => deeds.toggle("counter"),
     KeyH: () => deeds.toggle("who"),
     KeyT: () => deeds.toggle("today"),
     KeyP: () => deeds.toggle("look"),

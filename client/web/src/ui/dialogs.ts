@@ -44,7 +44,13 @@ export function welcome(page: Page, entered: () => void): void {
     });
     other.lang = language() === "ko" ? "en" : "ko";
     other.className = "quiet-button";
-    const made = card(say("welcomeTitle"), el("p", { class: "lead", text: say("welcomeText") }), form, other);
+    const desk = el("a", {
+      class: "desk-link",
+      text: say("citizenServicesGo"),
+      attributes: { href: `/${language()}` },
+    });
+    const lead = el("p", { class: "lead", text: say("welcomeText") });
+    const made = card(say("welcomeTitle"), lead, form, desk, other);
     made.classList.add("welcome");
     made.addEventListener("cancel", (event) => event.preventDefault());
     dialog = made;

@@ -79,6 +79,16 @@ export function iconButton(
   return made;
 }
 
+/** A link with a drawing, named as a button is. */
+export function iconLink(path: string, name: string, href: string): HTMLAnchorElement {
+  return el(
+    "a",
+    { class: "tool", label: name, title: name, attributes: { href } },
+    icon(path),
+    el("span", { class: "tool-name", text: name, attributes: { "aria-hidden": "true" } }),
+  );
+}
+
 /** A labelled field. */
 export function field(label: string, input: HTMLElement, hint = ""): HTMLElement {
   const id = input.id === "" ? unique("field") : input.id;

@@ -1,0 +1,353 @@
+"""A citizen at the pages of a real node: two clicks to a form, filed once, followed, by keys alone, off line, in axe.
+
+One node and one browser for the whole file; each test is a person of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.web.conftest import Troubles, open_browser
+from tests.web.services import Office, at, citizen, findings, live, served_office
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Locator, Page
+
+    from tests.web.conftest import Built
+
+TABS_MAX = 120
+SENT = re.compile(r"/(ko|en)/requests/jongno/[0-9]+$")
+HARM = '<img src=x onerror="window.harmed=1">\'; DROP TABLE cases; --'
+TREE = """
+id = "tree-report"
+sector = "city"
+kind = "report"
+title = { ko = "가로수 신고", en = "Street tree report" }
+about = { ko = "쓰러진 가로수를 알려요.", en = "Tell us about a fallen tree." }
+public = ["kind"]
+fee = { ko = "무료", en = "free of charge" }
+
+[office]
+unit = { ko = "공원녹지과", en = "Parks office" }
+
+[eligible]
+person = "anybody"
+text = { ko = "누구나", en = "Anybody." }
+
+[workflow]
+use = "complaint"
+steps = ["received", "assigned", "in-progress", "completed"]
+sides = ["withdrawn"]
+
+[deadline]
+count = "working-days"
+amount = 7
+
+[privacy]
+why = { ko = "나무를 찾으려고 받아요.", en = "To find the tree." }
+keep_days = 365
+
+[form]
+required = ["kind"]
+
+[form.properties.kind]
+type = "string"
+label = { ko = "종류", en = "Kind" }
+oneOf = [
+    { const = "fallen", label = { ko = "쓰러짐", en = "Fallen" } },
+    { const = "sick", label = { ko = "병듦", en = "Sick" } },
+]
+"""
+
+
+@pytest.fixture(scope="module")
+def office(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
+    with served_office(tmp_path_factory.mktemp("office")) as office:
+        yield office
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    yield from open_browser(chromium)
+
+
+def tab_to(page: Page, wanted: Locator) -> None:
+    """Presses Tab until the element has the focus."""
+    for _ in range(TABS_MAX):
+        page.keyboard.press("Tab")
+        if wanted.evaluate("one => one === document.activeElement"):
+            return
+    raise AssertionError(f"{TABS_MAX} presses of Tab do not lead to {wanted}")
+
+
+def fill_in(page: Page, words: str) -> None:
+    """What a report needs, on the page of an everyday nuisance."""
+    page.get_by_role("radio", name=re.compile("불법 주정차|Parking")).check()
+    page.locator("[data-point-gu]").select_option("jongno")
+    page.locator("textarea[name=body]").fill(words)
+
+
+def kept(page: Page) -> None:
+    """Waits until the draft is on the disk."""
+    page.locator("form[data-kept]").wait_for()
+
+
+def filed(office: Office, stream: str) -> int:
+    """How many entries the log of a stream has."""
+    note = office.city.nodes[0].ask(f"/log/{stream}/checkpoint")
+    return int(note.splitlines()[1]) if note else 0
+
+
+def test_two_clicks_from_the_world_to_a_form(browser: Browser, office: Office) -> None:
+    with citizen(browser) as page:
+        page.goto(office.url)
+        page.get_by_role("link", name="시민 서비스로 바로 가기").click()
+        page.get_by_role("heading", level=1, name="무엇을 도와드릴까요?").wait_for()
+        page.get_by_role("link", name="현장민원(생활불편)").click()
+        page.get_by_role("heading", level=2, name="신청서").wait_for()
+
+
+def test_a_report_is_filed_once_followed_proven_and_withdrawn(browser: Browser, office: Office) -> None:
+    troubles = Troubles()
+    before = filed(office, "jongno")
+    with citizen(browser, troubles) as page:
+        at(page, office, "/ko/services/complaint-field")
+        page.get_by_role("button", name="제출하기").click()
+        summary = page.locator("#errors")
+        summary.wait_for()
+        assert summary.evaluate("one => one === document.activeElement")
+        assert "고칠 곳이 2곳 있어요" in summary.inner_text()
+        assert page.locator("#f-category-error").inner_text() == "빈칸을 채워 주세요: 분류"
+        fill_in(page, f"인도에 차가 서 있어요. {HARM}")
+        summary.wait_for(state="hidden")
+        page.get_by_role("button", name="제출하기").dblclick()
+        page.wait_for_url(SENT)
+        live(page)
+        # what was written is shown as it was written, and does nothing
+        assert HARM in page.locator("#own").inner_text()
+        assert page.evaluate("window.harmed") is None
+        assert filed(office, "jongno") == before + 1
+        page.get_by_role("button", name="내가 직접 확인하기").click()
+        page.locator(".checked").wait_for()
+        assert page.locator(".checked h3").inner_text() == "기록에 들어 있어요"
+        with page.expect_download() as download:
+            page.get_by_role("link", name="접수증 내려받기").click()
+        assert "c2sp.org/tlog-proof" in download.value.path().read_text("utf-8")
+        number = page.locator("code").first.inner_text()
+        page.locator("summary").filter(has_text="취하하기").click()
+        page.locator("#actions textarea").fill("이미 치웠어요.")
+        page.get_by_role("button", name="취하하기").click()
+        page.locator(".state-withdrawn").wait_for()
+        page.locator(".letter").get_by_text("이미 치웠어요.").wait_for()
+        at(page, office, "/ko/requests")
+        page.locator(".requests .state-withdrawn").wait_for()
+        assert number in page.locator(".requests").inner_text()
+    with citizen(browser, locale="en-GB") as stranger:
+        # everybody sees the public part, and can check that; nobody else sees the rest
+        at(stranger, office, f"/en/requests/{number}")
+        stranger.get_by_text("only its public part is shown").wait_for()
+        assert "인도에" not in stranger.locator("body").inner_text()
+        stranger.get_by_role("button", name="Check it yourself").click()
+        stranger.locator(".checked").wait_for()
+        assert stranger.locator(".checked h3").inner_text() == "It is in the record"
+    assert troubles.seen == []
+
+
+def test_a_connection_lost_in_the_middle_loses_nothing(browser: Browser, office: Office) -> None:
+    before = filed(office, "jongno")
+    with citizen(browser, locale="en-GB") as page:
+        at(page, office, "/en/services/complaint-field")
+        fill_in(page, "A car on the pavement.")
+        kept(page)
+        page.context.set_offline(True)
+        page.locator("#offline").wait_for()
+        page.get_by_role("textbox", name="Phone").fill("010-1234-5678")
+        page.get_by_role("button", name="Submit").click()
+        page.get_by_text("No answer yet.").wait_for(timeout=60_000)
+        assert filed(office, "jongno") == before
+        page.context.set_offline(False)
+        page.wait_for_url(SENT)
+        page.get_by_text("A car on the pavement.").wait_for()
+        assert filed(office, "jongno") == before + 1
+
+
+def test_a_draft_comes_back_after_the_window_was_closed(browser: Browser, office: Office) -> None:
+    with citizen(browser) as page:
+        at(page, office, "/ko/services/complaint-field")
+        fill_in(page, "가로등이 꺼졌어요.")
+        kept(page)
+        again = page.context.new_page()
+        page.close()
+        at(again, office, "/ko/services/complaint-field")
+        again.get_by_text("전에 쓰던 내용을 불러왔어요.").wait_for()
+        assert again.locator("textarea[name=body]").input_value() == "가로등이 꺼졌어요."
+        assert again.locator("[data-point-gu]").input_value() == "jongno"
+        assert again.get_by_role("radio", name="불법 주정차").is_checked()
+        again.on("dialog", lambda dialog: dialog.accept())
+        again.get_by_role("button", name="쓰던 내용 지우기").click()
+        again.wait_for_function("() => document.querySelector('textarea[name=body]').value === ''")
+
+
+def test_a_receipt_that_was_never_answered_is_asked_for_again(browser: Browser, office: Office) -> None:
+    """The node takes the request and its answer is lost: the next page files the same, which counts once."""
+    before = filed(office, "jongno")
+    with citizen(browser) as page:
+        taken: list[int] = []
+
+        def swallow(route: Any) -> None:
+            taken.append(route.fetch().status)
+            route.abort()
+
+        page.route("**/civic/file", swallow)
+        at(page, office, "/ko/services/complaint-field")
+        fill_in(page, "쓰레기가 쌓였어요.")
+        page.get_by_role("button", name="제출하기").click()
+        page.wait_for_function("() => document.getElementById('sending').textContent !== ''")
+        while not taken:
+            page.wait_for_timeout(20)
+        assert taken[0] == 200
+        page.close()
+        again = page.context.new_page()
+        at(again, office, "/ko/requests")
+        again.locator(".requests .state-received").wait_for()
+        assert filed(office, "jongno") == before + 1
+
+
+def test_everything_by_keyboard_alone(browser: Browser, office: Office) -> None:
+    with citizen(browser, locale="en-GB") as page:
+        at(page, office, "/en")
+        page.keyboard.press("Tab")
+        skip = page.get_by_role("link", name="Skip to main content")
+        assert skip.evaluate("one => one === document.activeElement")
+        page.keyboard.press("Enter")
+        tab_to(page, page.locator("#q"))
+        page.keyboard.type("parking")
+        page.get_by_text("1 found").wait_for()
+        tab_to(page, page.get_by_role("link", name="Everyday nuisance report"))
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/services/complaint-field")
+        live(page)
+        tab_to(page, page.get_by_role("radio", name="Parking"))
+        page.keyboard.press("ArrowDown")
+        assert page.get_by_role("radio", name="Noise").is_checked()
+        tab_to(page, page.get_by_role("combobox", name="A place nearby"))
+        page.keyboard.type("Bosingak")
+        page.get_by_text("This is in Jongno-gu.").wait_for()
+        tab_to(page, page.locator("textarea[name=body]"))
+        page.keyboard.type("Music at night.")
+        tab_to(page, page.get_by_role("button", name="Submit"))
+        page.keyboard.press("Enter")
+        page.wait_for_url(SENT)
+        live(page)
+        tab_to(page, page.get_by_role("button", name="Check it yourself"))
+        page.keyboard.press("Enter")
+        page.locator(".checked").wait_for()
+        tab_to(page, page.get_by_role("link", name="Add to calendar"))
+
+
+@pytest.mark.parametrize(("language", "scheme"), [("ko", "light"), ("en", "dark")])
+def test_axe_finds_nothing_serious(
+    browser: Browser, office: Office, built: Built, language: str, scheme: Any
+) -> None:
+    size = {"width": 390, "height": 844} if scheme == "dark" else {"width": 1280, "height": 900}
+    found = []
+    with citizen(browser, bypass_csp=True, color_scheme=scheme, viewport=size) as page:
+
+        def look(state: str) -> None:
+            page.add_script_tag(path=built.sources / "node_modules" / "axe-core" / "axe.min.js")
+            found.extend(findings(page, state))
+            wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+            assert not wide, f"{state} is wider than the screen"
+
+        for path in ("", "?q=tax", "?q=nothing-at-all", "/requests", "/people", "/statistics", "/about",
+                     "/facilities", "/facilities/seongbuk-futsal", "/services/nothing", "/requests/jongno/999",
+                     "/services/complaint-statutory", "/services/business-showcase-booth",
+                     "/services/reserve-sports?facility=seongbuk-futsal"):  # fmt: skip
+            at(page, office, f"/{language}{path}")
+            look(path)
+        at(page, office, f"/{language}/services/complaint-field")
+        page.locator("#send").click()
+        page.locator("#errors").wait_for()
+        look("a form with errors")
+        fill_in(page, "소음이 커요.")
+        page.locator("#send").click()
+        page.wait_for_url(SENT)
+        live(page)
+        page.locator("#check").click()
+        page.locator(".checked").wait_for()
+        look("a request")
+        at(page, office, f"/{language}/requests")
+        look("my requests")
+    assert found == []
+
+
+def test_a_declaration_dropped_into_the_folder_is_a_service_at_once(browser: Browser, office: Office) -> None:
+    with citizen(browser) as page:
+        (office.folder / "tree.toml").write_text(TREE, encoding="utf-8")
+        page.goto(f"{office.url}/ko/services/tree-report")
+        for _ in range(50):
+            if page.get_by_role("heading", level=1).inner_text() == "가로수 신고":
+                break
+            page.wait_for_timeout(100)
+            page.reload()
+        live(page)
+        page.get_by_role("radio", name="쓰러짐").check()
+        page.get_by_role("button", name="제출하기").click()
+        page.wait_for_url("**/ko/requests/city/*")
+        page.get_by_text("쓰러짐").first.wait_for()
+
+
+def test_keys_go_from_one_browser_to_another(browser: Browser, office: Office, tmp_path: Any) -> None:
+    with citizen(browser) as page:
+        at(page, office, "/ko/services/complaint-field")
+        fill_in(page, "표지판이 휘었어요.")
+        page.get_by_role("button", name="제출하기").click()
+        page.wait_for_url(SENT)
+        at(page, office, "/ko/people")
+        root = page.locator(".key").inner_text()
+        panel = page.get_by_role("region", name="열쇠와 신청 내보내기")
+        panel.get_by_label("암호", exact=True).fill("종로의 밤은 길다")
+        panel.get_by_label("암호 한 번 더").fill("종로의 밤은 짧다")
+        panel.get_by_role("button", name="파일로 내보내기").click()
+        panel.get_by_text("두 암호가 서로 달라요.").wait_for()
+        panel.get_by_label("암호 한 번 더").fill("종로의 밤은 길다")
+        with page.expect_download() as download:
+            panel.get_by_role("button", name="파일로 내보내기").click()
+        exported = tmp_path / "keys.txt"
+        download.value.save_as(exported)
+        assert "표지판" not in exported.read_text("utf-8")
+    with citizen(browser) as other:
+        at(other, office, "/ko/people")
+        assert other.locator(".key").inner_text() != root
+        panel = other.get_by_role("region", name="다른 기기에서 가져오기")
+        panel.get_by_label("내보낸 파일").set_input_files(exported)
+        panel.get_by_label("암호").fill("아니다")
+        panel.get_by_role("button", name="가져오기").click()
+        panel.get_by_text("암호가 다르거나 파일이 바뀌었어요.").wait_for()
+        panel.get_by_label("암호").fill("종로의 밤은 길다")
+        panel.get_by_role("button", name="가져오기").click()
+        other.get_by_text("가져왔어요. 새 신청 1건").first.wait_for()
+        assert other.locator(".key").inner_text() == root
+        at(other, office, "/ko/requests")
+        other.get_by_role("link", name="현장민원(생활불편)").click()
+        other.get_by_text("표지판이 휘었어요.").wait_for()
+
+
+def test_pages_keep_their_policy(browser: Browser, office: Office) -> None:
+    with citizen(browser) as page:
+        for path in ("/ko", "/ko/services/complaint-field"):
+            answer = page.goto(f"{office.url}{path}")
+            assert answer is not None
+            policy = answer.headers["content-security-policy"]
+            assert "form-action 'self'" in policy
+            assert "unsafe" not in policy
+        harm = json.dumps(f"</script>{HARM}\u202e")
+        page.goto(f"{office.url}/ko?q={HARM}\u202e")
+        assert page.evaluate("window.harmed") is None
+        assert page.locator("#q").input_value().startswith("<img"), harm
