@@ -76,6 +76,13 @@ _NOW = Canonical(_Now)
 _ENTERED = Canonical(Entered)
 
 
+def draw_said(name: str, body: bytes) -> object:
+    """What a row of a draw says, as far as leaves say it too: not how far people have been told, or entered again."""
+    if not name.endswith("/now"):
+        return body
+    return replace(_NOW.read(unpack_map(body)), awarded=0, carried=0)
+
+
 class _Entries(MutableMapping[str, Entry]):
     """The entries of a draw, each read when it is asked for."""
 
@@ -180,6 +187,17 @@ class DrawBook:
             self.carried += 1
         return found
 
+    def carried_so_far(self) -> int:
+        """What `carried` must be, by who is in this draw and in the one before it."""
+        if not self.again:
+            return BUCKETS
+        before, here = f"{self._slot}/{self.again - 1}/in/", f"{self._at}/in/"
+        for name, _ in self._rows.under(before):
+            person = name.removeprefix(before)
+            if self._rows.get(here + person) is None:
+                return int(person[:2], 16)
+        return BUCKETS
+
     def put_order(self) -> None:
         """Writes down who is the n-th, once the draw is over."""
         for number, person in enumerate(self.draw.order):
@@ -202,13 +220,6 @@ class DrawBook:
         draw.shares = {pair: share for pair, share in zip(PAIRS, now.shares, strict=True) if share}
         draw.helped, draw.done = _parties(now.helped), now.done
         self.awarded, self.carried = now.awarded, now.carried
-
-
-def draw_said(name: str, body: bytes) -> object:
-    """What a row of a draw says, but for how far the holder is with what takes it several transactions."""
-    if not name.endswith("/now"):
-        return body
-    return replace(_NOW.read(unpack_map(body)), awarded=0, carried=0)
 
 
 def _parties(bits: int) -> set[int]:

@@ -3,7 +3,7 @@
 Events say which seat is whose and until when, acts say what became of a case; so both are rebuilt exactly. What stands
 in no leaf is who somebody is (a pseudonym is told to the holder alone), whether they come first as residents, and which
 grants an official showed. Whoever has a place by a row that was rebuilt counts as somebody whom nobody knows: their
-quota begins anew. That is what is lost when a store is. Draws are rebuilt whole: all of them stands in the log.
+quota begins anew. That is what is lost when a store is. Draws are leaves through and through.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from p2pworld.errors import Refusal
 from p2pworld.merkle.tree import leaf_hash
 from p2pworld.services.case_log import event_of, read_act
 from p2pworld.services.case_rows import CaseFile, fold, keep_case, read_case, role_of, stepped
+from p2pworld.services.draw import PARTIES
 from p2pworld.services.draw_clerk import DRAW_DUE
 from p2pworld.services.draw_desk import draw_of_leaf
-from p2pworld.services.draw_log import DONE, DRAW_TYPES
-from p2pworld.services.draw_rows import DrawBook, draw_said
-from p2pworld.services.facility import slot_text
+from p2pworld.services.draw_log import DONE, DRAW_TYPES, ENTERED
+from p2pworld.services.draw_rows import BUCKETS, DrawBook, draw_said
 from p2pworld.services.place_rows import (
     entry_of_key,
     is_long_over,
@@ -61,6 +61,7 @@ class Replay:
     def __init__(self, stream: str, catalogue: Catalogue, calendar: OfficeCalendar, ledger: Ledger) -> None:
         self._stream, self._catalogue, self._calendar = stream, catalogue, calendar
         self._ledger = ledger
+        self._drawn: set[tuple[str, str, int]] = set()
 
     def take(self, index: int, filing: Filing) -> None:
         """What the leaf of entry `index` says."""
@@ -87,38 +88,39 @@ class Replay:
             put_entry_of_key(self._ledger.rows, filing.key.hex(), index)
             keep_case(self._ledger.rows, index, CaseFile(self._stream))
 
-    def _draw(self, index: int, filing: Filing) -> None:
-        """What a leaf of a draw says: it is the draw's machine that knows. To look at it once more harms nothing."""
-        ledger, (facility, slot, again) = self._ledger, draw_of_leaf(filing)
-        book, entry = DrawBook(ledger.rows, self._stream, facility, slot, again), ledger.entry(index)
-        said = {field.name: field.value for field in filing.fields}
-        key = bytes.fromhex(said.get("filing", ""))
-        book.entering(key)
-        if entry is None or book.draw.take(filing, leaf_hash(entry)) is not None:
-            return
-        if book.draw.done and filing.type == DONE.name:
-            book.put_order()
-        book.keep()
-        look = filing.minute if book.draw.closed is not None else book.draw.closes
-        ledger.rows.put(due_name(look, f"{DRAW_DUE}{facility}/{slot}"), b"")
-        about = entry_of_key(ledger.rows, key.hex()) if key else None
-        filed = self._filing(about) if about is not None else None
-        service = self._catalogue.services.get(filed.type) if filed is not None else None
-        if about is not None and filed is not None and service is not None:
-            done = Act(filing.key.hex(), 0, Action.ENTER, Who.SYSTEM, filing.minute)
-            self._step(service, about, filed, done, Who.SYSTEM)
+    def finish(self) -> None:
+        """Has what the leaves of draws have left open looked at: to go on with a draw changes nothing that is done."""
+        for facility, slot, again in sorted(self._drawn):
+            book = DrawBook(self._ledger.rows, self._stream, facility, slot, again)
+            if len(book.draw.shared) < PARTIES:
+                continue
+            book.carried = book.carried_so_far()
+            book.keep()
+            waits = book.draw.closed is None and book.carried == BUCKETS
+            due = book.draw.closes if waits else 0
+            self._ledger.rows.put(due_name(due, f"{DRAW_DUE}{facility}/{slot}"), b"")
+        self._drawn.clear()
 
-    def _told(self, event: Event) -> str | None:
-        """Who is told by this event what they get of a draw, if it is one of a draw's; all before have been told."""
-        if event.action not in (Action.DRAW, Action.WAIT, Action.NOT_DRAW):
-            return None
-        book = DrawBook.of_slot(self._ledger.rows, self._stream, event.facility, slot_text(event.slot))
-        for person in book.order(book.awarded, len(book.draw.entries)) if book.draw.done else ():
-            book.awarded += 1
-            if book.entered(person).filing.hex() == event.key:
-                book.keep()
-                return person
-        return None
+    def _draw(self, index: int, filing: Filing) -> None:
+        """What a leaf of a draw says; who enters it has an act in their case."""
+        facility, slot, again = draw_of_leaf(filing)
+        book = DrawBook(self._ledger.rows, self._stream, facility, slot, again)
+        there = self._ledger.entry(index)
+        assert there is not None, "it is read from there"
+        key = filing.public[-3].value if filing.type == ENTERED.name else ""
+        book.entering(bytes.fromhex(key))
+        if book.draw.take(filing, leaf_hash(there)) is not None:
+            return
+        book.keep()
+        if filing.type == DONE.name:
+            book.put_order()
+        self._drawn.add((facility, slot, again))
+        entry = entry_of_key(self._ledger.rows, key) if key else None
+        about = self._filing(entry) if entry is not None else None
+        service = self._catalogue.services.get(about.type) if about is not None else None
+        if entry is not None and about is not None and service is not None:
+            done = Act(filing.key.hex(), 0, Action.ENTER, Who.SYSTEM, filing.minute)
+            self._step(service, entry, about, done, Who.SYSTEM)
 
     def _filing(self, entry: int) -> Filing | None:
         there = self._ledger.entry(entry)
@@ -145,22 +147,20 @@ class Replay:
         if entry is None or about is None or service is None:
             return
         view = view_of(rows, event.facility, event.slot)
-        by_lot = service.places is not None and service.places.draw_days
-        person = (self._told(event) if by_lot else None) or event.key
-        decision = self._decided(event, view, service, person)
+        decision = self._decided(event, view, service)
         if decision is not None:
             keep_decision(rows, event.facility, event.slot, view, decision)
         done = Act(filing.key.hex(), 0, event.action, Who.SYSTEM, filing.minute)
         self._step(service, entry, about, done, Who.SYSTEM)
 
-    def _decided(self, event: Event, view: View, service: Service, person: str) -> Decision | None:
-        """What must have been decided for this to happen, to this person if they had no row before."""
+    def _decided(self, event: Event, view: View, service: Service) -> Decision | None:
+        """What must have been decided for this to happen."""
         was = next((place for place in view.places if place.key == event.key), None)
         waited = next((wait for wait in view.waiting if wait.key == event.key), None)
         leave = (waited,) if waited is not None else ()
         if event.action is Action.WAIT:
             number = max((wait.number for wait in view.waiting), default=0) + 1
-            join = Wait(event.facility, event.slot, number, service.id, event.key, person)
+            join = Wait(event.facility, event.slot, number, service.id, event.key, event.key)
             return Decision(None, join=(join,)) if waited is None else None
         if event.action in _GIVEN_UP:
             return Decision(None, drop=(was,) if was is not None else (), leave=leave)
@@ -169,8 +169,7 @@ class Replay:
             standing = Standing.CONFIRMED if event.until is None else Standing.DUE
         if standing is None or event.seat is None:
             return None
-        known = was or waited
-        person = known.person if known is not None else person
+        person = was.person if was is not None else waited.person if waited is not None else event.key
         end = was.end if was is not None else self._end(event)
         place = Place(
             event.facility, event.slot, event.seat, end, service.id, event.key, person, standing, event.until

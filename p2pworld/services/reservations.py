@@ -462,8 +462,9 @@ class _Desk:
         waited = set(view.waiting)
         return Decision(
             answer,
-            drop=tuple(p for seat, p in before.items() if self._places.get(seat) != p),
-            put=tuple(p for seat, p in sorted(self._places.items()) if before.get(seat) != p),
+            # a place that nothing happened to is the same object: there are hundreds in a hall
+            drop=tuple(p for seat, p in before.items() if self._places.get(seat) is not p),
+            put=tuple(p for seat, p in sorted(self._places.items()) if before.get(seat) is not p),
             leave=tuple(wait for wait in view.waiting if wait not in self._waiting),
             join=tuple(wait for wait in self._waiting if wait not in waited),
             events=tuple(self._events),

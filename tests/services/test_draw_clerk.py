@@ -222,6 +222,7 @@ def lose_rows(office: Lottery) -> None:
     for index, entry in enumerate(office.entries):
         ledger.entries.append(entry)
         replay.take(index, parse_leaf(entry).filing)
+    replay.finish()
     office.rows = {change.name: change.after for change in ledger.rows.changes() if change.after is not None}
 
 
