@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 from client import draw_party_commands
 from p2pworld.services.draw import PARTIES
-from p2pworld.services.draw_desk import closing_minute
 from p2pworld.services.draw_log import REVEAL_MINUTES
+from p2pworld.services.reservations import closing_minute
 from p2pworld.services.workflow import Action, Who
 from p2pworld.services.working_time import minute_at
 from shard_node.cli import main
