@@ -2,13 +2,15 @@
 
 A log is read where readers are sent: in this node's own folder if it holds the log, else at its holder, over HTTP; in
 the folder also while nobody holds it. Nodes of one city believe each other, so no signature of a checkpoint is looked
-at here; that the entries are those of the checkpoint is (`ServiceIndex.advance`). A look costs one small file, or one
-small answer on a connection that is kept: the logs that are held at one place are looked at by one task, one after the
-other. What cannot be read is tried again, after longer and longer waits, and harms no other log.
+at here; that the entries are those of the checkpoint is (`ServiceIndex.advance`). A look costs one small file for each
+log here, and one small answer from each other holder, on a connection that is kept: how far that one has read its logs.
+Only a log that is longer there is asked for, and each now and then anyway. What cannot be read is tried again, after
+longer and longer waits, and harms no other log.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import ssl
 from contextlib import contextmanager, suppress
@@ -40,8 +42,11 @@ if TYPE_CHECKING:
 __all__ = ["Follower", "Source", "sources_of"]
 
 ASK_S: Final = 10.0  # for one answer: a bundle of 1 MB at 100 kB/s
+LOOK_HERE_S: Final = 0.2  # half as long as elsewhere: others hear of it from here
+WHOLE_S: Final = 5.0  # a log is asked for itself, whatever its holder says of it
 AGAIN_S: Final = (0.4, 1.0, 2.0, 5.0)  # before what could not be read is tried again
 _BUNDLE_BYTES_MAX: Final = TILE_WIDTH * (2 + LOG_ENTRY_BYTES_MAX)
+_SIZES_BYTES_MAX: Final = 32_768  # of 256 logs
 
 Source = PublishedLog | str  # a folder here, or the address of a log: http://host:port/log/city
 
@@ -67,6 +72,9 @@ class _Place(Protocol):
     async def read(self, source: Source, path: str, bytes_max: int) -> bytes | None:
         """The file at `path` of a log there, None if there is none."""
 
+    async def sizes(self, source: Source, stream: str) -> Mapping[str, int] | None:
+        """How far the logs there are read, as whoever keeps this one says; None: nobody does."""
+
     async def close(self) -> None:
         """Nothing more is read."""
 
@@ -77,6 +85,9 @@ class _Here:
     async def read(self, source: Source, path: str, bytes_max: int) -> bytes | None:
         assert isinstance(source, PublishedLog)
         return await trio.to_thread.run_sync(source.read, path)
+
+    async def sizes(self, source: Source, stream: str) -> None:
+        return None
 
     async def close(self) -> None:
         pass
@@ -91,13 +102,25 @@ class _There:
 
     async def read(self, source: Source, path: str, bytes_max: int) -> bytes | None:
         assert isinstance(source, str)
-        _, base = parse_web_url(source)
+        return await self._get(f"{parse_web_url(source)[1]}/{path}", bytes_max)
+
+    async def sizes(self, source: Source, stream: str) -> Mapping[str, int] | None:
+        assert isinstance(source, str)
+        base = parse_web_url(source)[1].removesuffix(f"/log/{stream}")
+        data = await self._get(f"{base}/api/v1/logs", _SIZES_BYTES_MAX)
+        try:
+            told = json.loads(data or b"{}")["logs"]
+            return {name: size for name, size in told.items() if type(size) is int}
+        except (ValueError, KeyError, AttributeError, TypeError):
+            return None  # an older node, or none of ours
+
+    async def _get(self, path: str, bytes_max: int) -> bytes | None:
         with trio.fail_after(ASK_S):
             if self._connection is not None:
                 with suppress(*LOST):  # it was closed while nobody asked
-                    return await self._ask(self._connection, f"{base}/{path}", bytes_max)
+                    return await self._ask(self._connection, path, bytes_max)
             self._connection = await connect(self._endpoint, self._tls)
-            return await self._ask(self._connection, f"{base}/{path}", bytes_max)
+            return await self._ask(self._connection, path, bytes_max)
 
     async def _ask(self, connection: HttpConnection, path: str, bytes_max: int) -> bytes | None:
         whole = False
@@ -140,6 +163,7 @@ class _Tried:
     checkpoint: bytes = b""
     failures: int = 0
     again_s: float = 0.0
+    whole_s: float = 0.0
 
 
 class Follower:
@@ -185,15 +209,32 @@ class Follower:
 
     async def _follow(self, place: Endpoint | None) -> None:
         """The logs that are read at one place, for as long as there are any."""
-        there = _Here() if place is None else _There(place, self._tls)
+        there: _Place = _Here() if place is None else _There(place, self._tls)
+        name = "this node's folders" if place is None else str(place)
+        rest_s, failures = LOOK_HERE_S if place is None else SERVICE_LOOK_S, 0
         try:
-            while mine := {name: at[1] for name, at in self._placed().items() if at[0] == place}:
-                for stream, source in mine.items():
-                    await self._look(stream, partial(there.read, source))
-                await trio.sleep(SERVICE_LOOK_S)
+            while mine := {stream: at[1] for stream, at in self._placed().items() if at[0] == place}:
+                failures += 1  # until it has gone well
+                with self._told(name):
+                    stream, source = next(iter(mine.items()))
+                    sizes = await there.sizes(source, stream)
+                    for stream, source in mine.items():
+                        if self._is_longer(stream, sizes):
+                            await self._look(stream, partial(there.read, source))
+                    failures = 0
+                await trio.sleep(AGAIN_S[min(failures, len(AGAIN_S)) - 1] if failures else rest_s)
         finally:
             self._running.discard(place)
             await there.close()
+
+    def _is_longer(self, stream: str, sizes: Mapping[str, int] | None) -> bool:
+        """Whether a log is to be looked at: it has grown, as its holder says, or was last looked at long ago."""
+        tried, now_s = self._tried.setdefault(stream, _Tried()), trio.current_time()
+        grown = sizes is None or sizes.get(stream, 0) > self._index.size(stream)
+        if not grown and now_s < tried.whole_s:
+            return False
+        tried.whole_s = now_s + WHOLE_S
+        return True
 
     def _placed(self) -> dict[str, tuple[Endpoint | None, Source]]:
         """Each log with the place where it is read; one without an address is told of."""

@@ -27,7 +27,7 @@ from shard_node.storage.journal import StorageFailed
 from shard_node.storage.sqlite import failure
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from pathlib import Path
 
     from p2pworld.services.catalogue import Catalogue
@@ -86,6 +86,11 @@ class ServiceIndex:
     def size(self, stream: str) -> int:
         """How many entries of a stream have been read since the index was opened, or before; 0 if none is known."""
         return self._sizes.get(stream, 0)
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """How many entries of each stream have been read."""
+        return self._sizes
 
     async def grown(self) -> None:
         """Returns when something new has been read."""

@@ -20,8 +20,8 @@ __all__ = ["service_routes"]
 def service_routes(host: ServiceHost) -> list[BaseRoute]:
     """The routes over one node's services."""
     return [
+        *reading_routes(host),
         *service_api_routes(host.index),
         *feed_routes(host.index),
-        *reading_routes(host),
         *pages_routes(host),
     ]

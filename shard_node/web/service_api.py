@@ -5,6 +5,7 @@
     GET /api/v1/queue/<stream>                                  what an office has, by deadline
     GET /api/v1/facilities, /api/v1/facilities/<id>[/slots]     what can be booked, and what is free
     GET /api/v1/changes, /api/v1/statistics                     what happened last; deadlines kept and missed
+    GET /api/v1/logs                                            how far this node has read each log
 
 All of it is public: it is in the logs, and this node's index has read them. Everybody may read it, from any page.
 """
@@ -132,7 +133,11 @@ def service_api_routes(index: ServiceIndex) -> list[Route]:
     async def statistics(request: Request) -> Response:
         return _json(statistics_document(await index.statistics(asked.months(request)), index.now_minute()))
 
+    async def logs(request: Request) -> Response:
+        return _json({"logs": dict(index.sizes)})
+
     return [
+        Route("/api/v1/logs", logs),
         Route("/api/v1/services", services),
         Route("/api/v1/services/{id}", service),
         Route("/api/v1/cases", cases),

@@ -42,7 +42,8 @@ def archive(*members: tuple[str, bytes]) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as made:
         for i, (name, data) in enumerate(members):
-            entry = zipfile.ZipInfo(name)  # of a fixed date: the bytes name a test
+            # its date is fixed: the bytes name a test, so they are the same in every process
+            entry = zipfile.ZipInfo(name)
             made.writestr(entry, data, zipfile.ZIP_STORED if i == 0 else zipfile.ZIP_DEFLATED)
     return out.getvalue()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 import trio.testing
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from p2pworld.merkle.tiles import TILE_WIDTH
@@ -52,15 +52,23 @@ async def following(folder: Path) -> AsyncIterator[Followed]:
 
 
 @asynccontextmanager
-async def holder_of(stream: str, log: PublishedLog, asked: list[str]) -> AsyncIterator[str]:
-    """The address of a log, as its holder shows it to everybody."""
+async def holder_of(
+    stream: str, log: PublishedLog, asked: list[str], sizes: dict[str, int] | None = None
+) -> AsyncIterator[str]:
+    """The address of a log, as its holder shows it to everybody; `sizes` is what it says of its logs, if it does."""
 
     async def read(request: Request) -> Response:
         asked.append(request.path_params["path"])
         data = await trio.to_thread.run_sync(log.read, request.path_params["path"])
         return Response(data or b"", status_code=404 if data is None else 200)
 
-    async with serving_app(Status(), [Route("/log/" + stream + "/{path:path}", read)]) as url:
+    async def logs(request: Request) -> Response:
+        if sizes is None:
+            return Response(status_code=404)
+        return JSONResponse({"logs": sizes})
+
+    routes = [Route("/log/" + stream + "/{path:path}", read), Route("/api/v1/logs", logs)]
+    async with serving_app(Status(), routes) as url:
         yield f"{url}/log/{stream}"
 
 
@@ -104,6 +112,24 @@ async def test_a_log_that_moves_is_read_on_at_its_new_holder(tmp_path: Path) -> 
             await followed.until_read("mapo", 2)
 
 
+async def test_a_log_is_asked_for_when_its_holder_says_that_it_has_grown(tmp_path: Path) -> None:
+    office = Office("mapo", TEN)
+    office.file(COMPLAINT, {})
+    asked: list[str] = []
+    sizes = {"mapo": 1}
+    async with (
+        following(tmp_path) as followed,
+        holder_of("mapo", office.publish(tmp_path / "mapo"), asked, sizes) as url,
+    ):
+        followed.sources = {"mapo": url}
+        await followed.until_read("mapo", 1)
+        office.file(COMPLAINT, {})
+        office.publish(tmp_path / "mapo")
+        sizes["mapo"] = 2
+        await followed.until_read("mapo", 2)
+        assert asked.count("checkpoint") <= 3, "not at each look"
+
+
 async def test_a_log_that_nobody_answers_for_holds_up_no_other(tmp_path: Path) -> None:
     here = Office("city", TEN)
     here.file(COMPLAINT, {})
@@ -112,7 +138,7 @@ async def test_a_log_that_nobody_answers_for_holds_up_no_other(tmp_path: Path) -
         followed.sources = nowhere | {"city": here.publish(tmp_path / "c")}
         await followed.until_read("city", 1)
         with trio.fail_after(20):
-            while "mapo" not in followed.follower.failing:
+            while "http://127.0.0.1:1" not in followed.follower.failing:
                 await trio.testing.wait_all_tasks_blocked()
         assert "the address of jung" in followed.follower.failing
         (tmp_path / "c" / "checkpoint").write_bytes(b"damaged")
