@@ -47,7 +47,16 @@ __all__ = [
     "CIVIC_CLOCK_MINUTES",
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S", "CIVIC_PATIENCE_S",
     "CASE_ACTS_MAX", "DRAW_ENTRIES_MAX", "CIVIC_READ_MAX", "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
-    "CLAIM_BYTES_MAX", "CLAIM_MINUTES_MAX", "WITHDRAWN_KEYS_MAX",
+    "CLAIM_BYTES_MAX", "CLAIM_MINUTES_MAX", "WITHDRAWN_KEYS_MAX", "CLAIM_WANTS_MAX", "CLAIM_KEYS_MAX",
+    "CLAIM_KEYS_BURST", "CLAIM_KEYS_PER_S", "ATTESTED_DEVICES_MAX", "ATTESTOR_LOGINS_MAX", "ATTESTOR_LOGIN_S",
+    "ATTESTOR_CODE_S", "ATTESTOR_BODY_BYTES_MAX", "ATTESTOR_PER_S_ADDRESS", "ATTESTOR_BURST_ADDRESS",
+    "ATTESTOR_CODES_PER_S", "ATTESTOR_CODES_BURST", "ATTESTOR_PROVIDER_S", "ATTESTOR_PROVIDER_BYTES_MAX",
+    "ATTESTOR_KEYS_S",
+    "ATTACHMENT_BYTES_MAX", "ATTACHMENT_PIECE_BYTES", "ATTACHMENT_DAYS", "ATTACHMENTS_OLDEST_MINUTES", "ATTACHMENT_S",
+    "ATTACHMENTS_COMING_MAX",
+    "ATTACHMENTS_WAITING_MAX", "ATTACHMENTS_WAITING_BYTES_MAX", "ATTACHMENTS_MAX", "ATTACHMENTS_BYTES_MAX",
+    "ATTACHMENTS_NAMED_MAX", "ATTACHMENTS_BURST_ADDRESS", "ATTACHMENTS_PER_S_ADDRESS",
+    "ATTACHMENT_MIB_BURST_ADDRESS", "ATTACHMENT_MIB_PER_S_ADDRESS",
     "SERVICE_PAGE_MAX", "SERVICE_KEYS_MAX", "SERVICE_SLOT_DAYS_MAX", "SERVICE_LOOK_S",
     "CIVIC_OPEN_MAX", "CIVIC_ASKERS_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S",
     "CIVIC_WITNESSED_S", "CIVIC_YIELD_S", "CIVIC_YIELDED_S",
@@ -334,6 +343,41 @@ CLAIM_MINUTES_MAX: Final = (
 WITHDRAWN_KEYS_MAX: Final = (
     32_768  # of one attestor: 2 000 devices lost in a month, of 16 purposes each; 1 MB
 )
+
+CLAIM_WANTS_MAX: Final = 16  # in one request: a list of services that somebody has before them
+CLAIM_KEYS_MAX: Final = 512  # of one device, whose claims have not ended: 16 a day for a month
+CLAIM_KEYS_BURST: Final = 64
+CLAIM_KEYS_PER_S: Final = 1 / 30  # of one device, on and on
+ATTESTED_DEVICES_MAX: Final = 16  # of one person
+ATTESTOR_LOGINS_MAX: Final = 4_096  # begun and not ended, or ended and not fetched: 0.5 kB each, 2 MB
+ATTESTOR_LOGIN_S: Final = 600.0  # for somebody to log in
+ATTESTOR_CODE_S: Final = 900.0  # for a code that was read aloud: it has 49 bits
+ATTESTOR_BODY_BYTES_MAX: Final = 16_384  # 16 wants of 300 bytes, or a chain of grants
+ATTESTOR_PER_S_ADDRESS: Final = 1.0  # of one address: a library's
+ATTESTOR_BURST_ADDRESS: Final = 60
+ATTESTOR_CODES_PER_S: Final = 50.0  # tried, of all together: in 900 s one of 2^49 is found in 12 000 000 000
+ATTESTOR_CODES_BURST: Final = 200
+ATTESTOR_PROVIDER_S: Final = 10.0  # for a provider to answer
+ATTESTOR_PROVIDER_BYTES_MAX: Final = 1 << 18  # of its keys, or what it says of itself
+ATTESTOR_KEYS_S: Final = 60.0  # before its keys are fetched again for one that is not known
+
+# ---- what is attached to filings
+ATTACHMENT_BYTES_MAX: Final = (50 << 20) + 16  # the largest that a declaration may allow, and what locks it
+ATTACHMENT_PIECE_BYTES: Final = 1 << 18  # read, written or sent at once; a row in a database
+ATTACHMENT_DAYS: Final = 1  # for what is put to be filed
+ATTACHMENTS_OLDEST_MINUTES: Final = ATTACHMENT_DAYS * 1_440 - 60  # when it is filed: an hour before it may go
+ATTACHMENT_S: Final = 300.0  # for one to come: 50 MiB at 175 kB/s
+ATTACHMENTS_COMING_MAX: Final = 32  # at once, of one node: two pieces each, 16 MB
+ATTACHMENTS_WAITING_MAX: Final = 4_096  # of one stream, not filed yet: 800 people with five pictures each
+ATTACHMENTS_WAITING_BYTES_MAX: Final = 8 << 30  # 2 MB each
+ATTACHMENTS_MAX: Final = 1_000_000  # of one stream: listed in 250 MB, within 10 s
+ATTACHMENTS_BYTES_MAX: Final = 1 << 40  # of one stream; a disk that is full says so before
+ATTACHMENTS_NAMED_MAX: Final = 20  # in one filing: two fields of ten files
+# of one address: a family at once, or a phone that sends all its pictures again; then one each 20 s
+ATTACHMENTS_BURST_ADDRESS: Final = 64
+ATTACHMENTS_PER_S_ADDRESS: Final = 0.05
+ATTACHMENT_MIB_BURST_ADDRESS: Final = 512
+ATTACHMENT_MIB_PER_S_ADDRESS: Final = 0.5
 
 # ---- filing
 # requests that a node has taken and not answered, of 0.3 kB each: two full queues; what is filed is with the holder

@@ -57,13 +57,15 @@ def civic() -> None:
 @CONFIG
 @FILE
 def backup(config_path: Path, path: Path) -> None:
-    """Copy the store to FILE, which must not be there yet. The node may be running."""
+    """Copy the store to FILE, which must not be there yet, and its attachments beside it. The node may be running."""
+    from shard_node.attachments import copies as attached
     from shard_node.civic import copies
 
     _, store = _file(config_path)
     with _said():
         found = copies.backup(store, path)
-    click.echo(f"{path}: {found}, {path.stat().st_size} bytes")
+        count = attached.backup(store, path)
+    click.echo(f"{path}: {found}, {path.stat().st_size} bytes; {count} attachments beside it")
 
 
 @civic.command()
@@ -82,6 +84,7 @@ def restore(config_path: Path, path: Path, folders: tuple[Path, ...], without_lo
     What the logs say was erased since is erased in it first. If entries were filed since, the log takes nothing until
     `reconcile` has brought them back.
     """
+    from shard_node.attachments import copies as attached
     from shard_node.civic import copies
     from shard_node.civic.keeping import KeptInFile
 
@@ -92,7 +95,9 @@ def restore(config_path: Path, path: Path, folders: tuple[Path, ...], without_lo
         if without_log:
             logs = dict.fromkeys(sizes) | logs
         found, erased, old = copies.restore(path, store, logs, aside)
-    click.echo(f"{store}: {found}; {erased} of the erased were in the copy until now")
+        gone = {stream: log.erased for stream, log in logs.items() if log is not None}
+        count = attached.restore(path, store, gone)
+    click.echo(f"{store}: {found}; {erased} of the erased were in the copy until now; {count} attachments")
     for name, size in found.entries.items():
         log = logs[name]
         if log is not None and log.size > size:
@@ -164,6 +169,7 @@ def fsck(config_path: Path, path: Path | None, as_json: bool) -> None:
 
     The published folders are read too, and compared with it. For what is wrong in a folder there is `p2pworld verify`.
     """
+    from shard_node.attachments import copies as attached
     from shard_node.civic.keeping import KeptInFile, keeping
     from shard_node.civic.store import Fault
     from shard_node.storage.journal import StorageFailed
@@ -172,7 +178,7 @@ def fsck(config_path: Path, path: Path | None, as_json: bool) -> None:
     kept = keeping(config.store) if path is None else KeptInFile(path)
     with _said():
         found = kept.survey()
-    faults = list(found.faults)
+        faults = [*found.faults, *attached.look_through(config.store, path)]
     for stream, size in found.entries.items():
         try:
             log = _copies(config, (), {stream: size}).get(stream)

@@ -59,6 +59,10 @@ COMMANDS: Final = {
     ),
     "audit": ("client.audit_command:audit", "Copy a log, and watch what it tells over time."),
     "witness": ("shard_node.witness_commands:witness", "Sign checkpoints of logs as a witness."),
+    "attestor": (
+        "shard_node.attestor_commands:attestor",
+        "Attest who is one person, by a login or from a desk.",
+    ),
     "doctor": (
         "shard_node.commands:doctor",
         "Look at a node's configuration and machine, and say what is wrong.",

@@ -3,8 +3,8 @@
 A connection is half open from when it is accepted until its HELLO has come. The table of those is bounded for all
 together, so one address may have a quarter of it at most: that is a school whose thousand pupils come within seconds
 through one address, and leaves three quarters to everybody else. An IPv6 address counts with its whole /64, which is
-one customer's. How much one address may file is bounded as well, by sockets and by HTTP together. Loopback is never
-limited, nor are the networks given, where a proxy stands for many.
+one customer's. How much one address may file is bounded as well, by sockets and by HTTP together, and so is what it
+attaches. Loopback is never limited, nor are the networks given, where a proxy stands for many.
 
 No clock and no socket here: the caller tells the time and what became of each connection.
 """
@@ -17,6 +17,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.limits import (
+    ATTACHMENT_MIB_BURST_ADDRESS,
+    ATTACHMENT_MIB_PER_S_ADDRESS,
+    ATTACHMENTS_BURST_ADDRESS,
+    ATTACHMENTS_PER_S_ADDRESS,
     DOOR_ADDRESSES_MAX,
     DOOR_BURST,
     DOOR_HALF_OPEN_MAX,
@@ -37,11 +41,13 @@ _CUSTOMER_BITS: Final = 64  # of an IPv6 address
 
 @dataclass(slots=True)
 class _Door:
-    """One address: its half-open connections, how many more may come at once, and how much may be filed."""
+    """One address: its half-open connections, how many more may come at once, how much may be filed and attached."""
 
     half_open: int
     coming: Bucket
     filing: Bucket
+    attaching: Bucket
+    carrying: Bucket  # in MiB
 
 
 class Doors:
@@ -71,6 +77,23 @@ class Doors:
             return True
         return self._door(name, now_s).filing.take(FILES_PER_S_ADDRESS, FILES_BURST_ADDRESS, now_s)
 
+    def may_attach(self, address: str, now_s: float) -> bool:
+        """Whether one more file that this address brings may be taken now."""
+        name = self._named(address)
+        if name is None:
+            return True
+        attaching = self._door(name, now_s).attaching
+        return attaching.take(ATTACHMENTS_PER_S_ADDRESS, ATTACHMENTS_BURST_ADDRESS, now_s)
+
+    def may_carry(self, address: str, size: int, now_s: float) -> bool:
+        """Whether so many more bytes of such files may be taken now."""
+        name = self._named(address)
+        if name is None:
+            return True
+        carrying = self._door(name, now_s).carrying
+        per_s, burst = ATTACHMENT_MIB_PER_S_ADDRESS, ATTACHMENT_MIB_BURST_ADDRESS
+        return carrying.take(per_s, burst, now_s, size / (1 << 20))
+
     def opened(self, address: str) -> None:
         """A half-open connection of this address has said who it is."""
         self.closed(address)
@@ -92,7 +115,13 @@ class Doors:
         """This address's door, the last of all from now on."""
         door = self._doors.pop(name, None)
         if door is None:
-            door = _Door(0, Bucket(DOOR_BURST, now_s), Bucket(FILES_BURST_ADDRESS, now_s))
+            door = _Door(
+                0,
+                Bucket(DOOR_BURST, now_s),
+                Bucket(FILES_BURST_ADDRESS, now_s),
+                Bucket(ATTACHMENTS_BURST_ADDRESS, now_s),
+                Bucket(ATTACHMENT_MIB_BURST_ADDRESS, now_s),
+            )
             self._make_room()
         self._doors[name] = door
         return door

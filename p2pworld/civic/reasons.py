@@ -102,6 +102,27 @@ REASONS: Final[Mapping[str, Words]] = {
         "Only the city may announce keys of its logs, and this was not announced by it.",
         "장부의 키는 시에서만 공고할 수 있어요. 시에서 공고한 것이 아니어서 접수하지 않았어요.",
     ),
+    # what is attached; again: bring the file once more, then file the same
+    "attachment-name": Words(
+        "What is attached is not named as it has to be. Please attach it again, and file this anew.",
+        "첨부 파일의 이름이 형식에 맞지 않아요. 파일을 다시 첨부해 새로 접수해 주세요.",
+    ),
+    "attachment-size": Words(
+        "This file is too large. Please attach a smaller one.",
+        "파일이 너무 커요. 더 작은 파일을 첨부해 주세요.",
+    ),
+    "attachment-full": Words(
+        "There is no room for files here at the moment. Please file without one, or try another day.",
+        "지금은 파일을 더 받을 수 없어요. 파일 없이 접수하거나 다른 날 다시 해 주세요.",
+    ),
+    "attachment-missing": Words(
+        "A file that you attached did not arrive, or waited too long. Please attach it again.",
+        "첨부한 파일이 도착하지 않았거나 보관 시간이 지났어요. 파일을 다시 첨부해 주세요.",
+    ),
+    "attachment-taken": Words(
+        "A file that you attached belongs to another request. Please attach it again, and file this anew.",
+        "첨부한 파일이 다른 신청에 쓰였어요. 파일을 다시 첨부해 새로 접수해 주세요.",
+    ),
 }
 _OTHER: Final = Words(
     "It could not be filed, for a reason that is not known here. Please try again, by another node if need be.",

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from p2pworld.civic.attached import keep_names, names_in, taken
 from p2pworld.civic.kept import UNTIL, Verdict, due_of
 from p2pworld.civic.transaction import parse_leaf
 from p2pworld.errors import Refusal
@@ -73,6 +74,9 @@ class ServiceClerk:
         """See `Clerk.check`. What is shown has to hold at the filing's own minute, which is about now, or long ago if
         it can only be a retry."""
         filing = submission.filing
+        names = names_in(submission)
+        if isinstance(names, Refusal):
+            return names
         catalogue = self._catalogue()
         service = catalogue.services.get(filing.type)
         if service is not None:
@@ -85,7 +89,17 @@ class ServiceClerk:
         return None
 
     def decide(self, submission: Submission, ledger: Ledger) -> Verdict:
-        """See `Clerk.decide`."""
+        """See `Clerk.decide`. What is attached becomes the entry's."""
+        names, entry = names_in(submission), ledger.next
+        assert not isinstance(names, Refusal), "checked before"
+        if (fault := taken(names, ledger.rows)) is not None:
+            return Verdict(fault, remembered=False)
+        verdict = self._decided(submission, ledger)
+        if verdict.refusal is None:
+            keep_names(names, entry, ledger.rows)
+        return verdict
+
+    def _decided(self, submission: Submission, ledger: Ledger) -> Verdict:
         filing, catalogue = submission.filing, self._catalogue()
         service = catalogue.services.get(filing.type)
         if service is None:

@@ -13,11 +13,11 @@ class Bucket:
     def __init__(self, burst: float, now_s: float) -> None:
         self.left, self.at_s = burst, now_s
 
-    def take(self, per_s: float, burst: float, now_s: float) -> bool:
-        """Take one, if there is one."""
+    def take(self, per_s: float, burst: float, now_s: float, count: float = 1) -> bool:
+        """Take one, or so much, if it is there."""
         self.left = min(burst, self.left + (now_s - self.at_s) * per_s)
         self.at_s = now_s
-        if self.left < 1:
+        if self.left < count:
             return False
-        self.left -= 1
+        self.left -= count
         return True

@@ -45,6 +45,8 @@ from p2pworld.limits import (
 )
 from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note, VerifierKey
+from shard_node.attachments.keeper import AttachmentKeeper
+from shard_node.attachments.opening import open_attachments
 from shard_node.civic.engines import open_civic_store
 from shard_node.civic.folder import WITNESSED, PublishedLog
 from shard_node.civic.holder import CivicHolder, LogConfig, Places, receipts_of
@@ -63,6 +65,7 @@ if TYPE_CHECKING:
     from p2pworld.grants import Voids
     from p2pworld.merkle.note import NoteSigner
     from p2pworld.merkle.receipt import Receipt
+    from shard_node.attachments.store import AttachmentStore
     from shard_node.civic.holder import Witnesses
     from shard_node.civic.settings import CivicConfig
     from shard_node.civic.store import CivicStore
@@ -153,6 +156,7 @@ class CivicDesk:
         streams = config.streams if config else ()
         self._folders = {stream: PublishedLog(config.publish / stream) for stream in streams if config}
         self._store: CivicStore | None = None
+        self._attachments: AttachmentStore | None = None
         self._wanted: dict[str, Held] = {}
         self._logs: dict[str, _Log] = {}
         self._changed = trio.Event()
@@ -197,6 +201,11 @@ class CivicDesk:
     def folder(self, stream: str) -> PublishedLog | None:
         """Where the log of a stream that this node may hold is published."""
         return self._folders.get(stream)
+
+    def attachments(self, stream: str) -> AttachmentStore | None:
+        """What is attached to filings of a stream that is held here, once its store is open."""
+        one = self._logs.get(stream)
+        return self._attachments if one is not None and one.holder is not None else None
 
     def store_of(self, stream: str) -> CivicStore | None:
         """The store of a log that is held here, and can be read."""
@@ -257,8 +266,9 @@ class CivicDesk:
                     self._changed = trio.Event()
                     await self._changed.wait()
         finally:
-            if self._store is not None:
-                await self._store.close()
+            for opened in (self._attachments, self._store):
+                if opened is not None:
+                    await opened.close()
 
     def _begin(self, held: Held) -> _Log:
         assert self._config is not None
@@ -275,9 +285,12 @@ class CivicDesk:
         with one.scope:
             store = await self._opened(one)
             keys = await trio.to_thread.run_sync(self._log_keys, stream)
-            one.holder = self._holder(one, store, keys)
+            assert self._attachments is not None, "opened with the store"
+            keeper = AttachmentKeeper(stream, self._attachments, store, self._now_minute)
+            one.holder = self._holder(one, store, keys, keeper)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._bring, one)
+                nursery.start_soon(keeper.run)
                 if await one.holder.run() is Stage.DEPOSED:
                     self.counters["deposed"] += 1
                 await trio.sleep_forever()  # what comes is told that the log is closed, and why
@@ -299,7 +312,9 @@ class CivicDesk:
         earlier = (key for key in announced if key.name == signs.name)
         return list(dict.fromkeys((*keys_of(self._config, self._signers[stream]), *earlier)))
 
-    def _holder(self, one: _Log, store: CivicStore, keys: Sequence[VerifierKey]) -> CivicHolder:
+    def _holder(
+        self, one: _Log, store: CivicStore, keys: Sequence[VerifierKey], attached: AttachmentKeeper
+    ) -> CivicHolder:
         assert self._config is not None
         stream = one.held.stream
         return CivicHolder(
@@ -319,6 +334,7 @@ class CivicDesk:
             one.meter,
             self._asking_witnesses(one, keys) if self._config.quorum else None,
             partial(self._witnessed, one),
+            attached,
         )
 
     def _clerk(self, stream: str) -> Clerk | None:
@@ -349,6 +365,7 @@ class CivicDesk:
             try:
                 if self._store is None:
                     self._store = open_civic_store(self._config.store)
+                    self._attachments = open_attachments(self._config.store)
                 one.witnessed = await trio.to_thread.run_sync(one.folder.note, WITNESSED)
             except StorageFailed as error:
                 if one.failing != error.reason:

@@ -77,6 +77,19 @@ class Witnesses(Protocol):
         """The cosignatures that come within a bounded time, verified; none at all is an answer too."""
 
 
+class Attached(Protocol):
+    """Whoever has what is attached to filings of a log."""
+
+    async def unfit(self, submissions: Sequence[Submission]) -> Mapping[bytes, Refusal]:
+        """Why those of these, by their fingerprints, cannot be entered that name something which is not there; within
+        a bounded time."""
+
+    def entered(
+        self, submissions: Sequence[Submission], outcomes: Sequence[int | Refusal], erased: frozenset[int]
+    ) -> None:
+        """A batch is durable: what was filed, what became of each, and which entries were erased."""
+
+
 class CivicMeter:
     """What the holder counts, for somebody to show; each call is told at once."""
 
@@ -141,7 +154,7 @@ class _Waiting:
 
 class CivicHolder:
     """One epoch of one log; `run` it once. `now_minute` tells Unix time in minutes, `witnessed` is told of each
-    checkpoint that enough witnesses have signed, once everybody can read it."""
+    checkpoint that enough witnesses have signed, once everybody can read it; `attached` knows what is attached."""
 
     def __init__(
         self,
@@ -152,6 +165,7 @@ class CivicHolder:
         meter: CivicMeter | None = None,
         witnesses: Witnesses | None = None,
         witnessed: Callable[[Note], None] = lambda note: None,
+        attached: Attached | None = None,
     ) -> None:
         self._log = log
         self._places = places
@@ -159,6 +173,7 @@ class CivicHolder:
         self._meter = meter or CivicMeter()
         self._witnesses = witnesses
         self._witnessed = witnessed
+        self._attached = attached
         quorum = log.quorum if witnesses else 0
         self._machine = LogHolder(
             log.stream, epoch, log.signers, log.types, quorum, log.other_keys, log.gateways, log.clerk
@@ -325,20 +340,24 @@ class CivicHolder:
             self._meter.took(name, time.perf_counter() - begun_s)
 
     async def _commit(self, step: Commit) -> Committed | Missed:
-        row = Row(step.epoch, step.fences, step.size)
+        row, unfit = Row(step.epoch, step.fences, step.size), step.unfit
+        if self._attached is not None:
+            unfit = {**await self._attached.unfit(step.submissions), **(unfit or {})}
         decide = partial(
             plan_batch,
             desks=self._log.desks,
             late=step.late,
             clerk=self._log.clerk,
             minute=step.minute,
-            unfit=step.unfit,
+            unfit=unfit,
         )
         plan = await self._places.store.commit(self._log.stream, row, step.submissions, decide)
         if plan is None:
             return Missed(step.ticket)
         if step.submissions:
             self._meter.batch(len(step.submissions), len(plan.entries))
+        if self._attached is not None:
+            self._attached.entered(step.submissions, plan.outcomes, plan.erased)
         return Committed(step.ticket, plan.entries, plan.outcomes, plan.due)
 
     async def _put_record(self, step: PutRecord) -> RecordPut:

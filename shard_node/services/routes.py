@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shard_node.services.reading import reading_routes
+from shard_node.web.attachments import attachment_routes
 from shard_node.web.feeds import feed_routes
 from shard_node.web.pages import pages_routes
 from shard_node.web.service_api import service_api_routes
@@ -20,6 +21,7 @@ __all__ = ["service_routes"]
 def service_routes(host: ServiceHost) -> list[BaseRoute]:
     """The routes over one node's services."""
     return [
+        *attachment_routes(host.executor, host.desk, host.doors),
         *reading_routes(host),
         *service_api_routes(host.index),
         *feed_routes(host.index),

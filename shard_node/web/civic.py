@@ -39,14 +39,21 @@ if TYPE_CHECKING:
     from shard_node.doors import Doors
     from shard_node.execute import Executor
 
-__all__ = ["OPEN", "civic_routes", "refused"]
+__all__ = ["OPEN", "civic_routes", "missing", "refused"]
 
 FILE_S: Final = 15.0  # for a body to come: 88 kB at 6 kB/s
 AGAIN_S: Final = 1  # told to who should try again
 TEXT: Final = "text/plain; charset=utf-8"
 OPEN: Final = {"Access-Control-Allow-Origin": "*"}
 _INDEX: Final = re.compile(r"0|[1-9][0-9]{0,15}")
-_STATUS: Final = {"civic-size": 413, "civic-stream": 404, "civic-read-only": 503}
+_STATUS: Final = {
+    "civic-size": 413,
+    "civic-stream": 404,
+    "civic-read-only": 503,
+    "attachment-size": 413,
+    "attachment-full": 507,
+    "attachment-missing": 409,
+}
 
 
 def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Route]:
@@ -78,7 +85,7 @@ def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Rout
     async def receipt(request: Request) -> Response:
         stream, index = request.path_params["stream"], request.path_params["index"]
         if not _INDEX.fullmatch(index):
-            return _missing("An entry is named by its number.")
+            return missing("An entry is named by its number.")
         where = _where(executor, desk, stream, f"/civic/receipt/{stream}/{index}")
         if isinstance(where, Response):
             return where
@@ -87,7 +94,7 @@ def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Rout
         except StorageFailed as error:
             return refused(Refusal("civic-down", f"this log cannot be read just now: {error.reason}"))
         if found is None:
-            return _missing("This log has no such entry yet.")
+            return missing("This log has no such entry yet.")
         return Response(found, media_type=TEXT, headers=OPEN | {"Cache-Control": "no-cache"})
 
     async def log(request: Request) -> Response:
@@ -96,7 +103,7 @@ def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Rout
             try:
                 Tile.parse(path)
             except RemoteError:
-                return _missing("A log has a checkpoint, and tiles.")
+                return missing("A log has a checkpoint, and tiles.")
         where = _where(executor, desk, stream, f"/log/{stream}/{path}")
         if isinstance(where, Response):
             return where
@@ -105,7 +112,7 @@ def civic_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list[Rout
         except StorageFailed as error:
             return refused(Refusal("civic-down", f"this log cannot be read just now: {error.reason}"))
         if data is None:
-            return _missing("This log has no such file yet.")
+            return missing("This log has no such file yet.")
         if moves:
             return Response(data, media_type=TEXT, headers=OPEN | {"Cache-Control": "no-cache"})
         kept = {"Cache-Control": "public, max-age=31536000, immutable"}
@@ -176,7 +183,7 @@ def _where(executor: Executor, desk: CivicDesk, stream: str, path: str) -> Publi
             f"{holder.web_url}{path}", status_code=307, headers=OPEN | {"Cache-Control": "no-store"}
         )
     if holding is None:
-        return _missing("This city has no such log.")
+        return missing("This city has no such log.")
     return refused(Refusal("civic-down", "nobody holds this log just now; try again in a moment"))
 
 
@@ -206,5 +213,6 @@ def refused(refusal: Refusal) -> JSONResponse:
     return JSONResponse(told, status_code=status, headers=headers)
 
 
-def _missing(sentence: str) -> JSONResponse:
+def missing(sentence: str) -> JSONResponse:
+    """There is nothing of that name."""
     return JSONResponse({"error": "not_found", "sentence": sentence}, status_code=404, headers=OPEN)

@@ -16,7 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 INSIDE = "log-"  # told to operators alone: a citizen hears `civic-read-only`
-PLACES = ("p2pworld/civic", "shard_node/civic", "shard_node/web/civic.py")
+PLACES = (
+    "p2pworld/civic",
+    "shard_node/civic",
+    "shard_node/attachments",
+    "shard_node/web/civic.py",
+    "shard_node/web/attachments.py",
+)
 POLITE = re.compile(r"[가-힣](요|세요)\.")
 HANGUL = re.compile(r"[가-힣]")
 

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from p2pworld.limits import DOOR_ADDRESSES_MAX, DOOR_BURST, DOOR_HALF_OPEN_MAX, DOOR_PER_S
+from p2pworld.limits import (
+    ATTACHMENT_MIB_BURST_ADDRESS,
+    ATTACHMENT_MIB_PER_S_ADDRESS,
+    ATTACHMENTS_BURST_ADDRESS,
+    ATTACHMENTS_PER_S_ADDRESS,
+    DOOR_ADDRESSES_MAX,
+    DOOR_BURST,
+    DOOR_HALF_OPEN_MAX,
+    DOOR_PER_S,
+)
 from shard_node.doors import Doors
 from shard_node.play_life import HANDSHAKES_MAX
 
@@ -125,3 +134,18 @@ def test_it_decides_like_a_slow_twin_that_remembers_every_moment(happened: list[
                 half_open[address] -= 1
                 (doors.opened if what == "open" else doors.closed)(address)
         assert all(doors.half_open(one) == half_open[one] for one in ADDRESSES)
+
+
+def test_one_address_attaches_only_so_much_and_this_machine_as_it_likes() -> None:
+    doors = Doors()
+    taken = sum(doors.may_attach(SCHOOL, 0.0) for _ in range(2 * ATTACHMENTS_BURST_ADDRESS))
+    assert taken == ATTACHMENTS_BURST_ADDRESS
+    assert doors.may_attach(CAFE, 0.0)
+    assert doors.may_attach(SCHOOL, 1 / ATTACHMENTS_PER_S_ADDRESS)
+    assert not doors.may_attach(SCHOOL, 1 / ATTACHMENTS_PER_S_ADDRESS)
+    carried = sum(doors.may_carry(SCHOOL, 1 << 20, 0.0) for _ in range(2 * ATTACHMENT_MIB_BURST_ADDRESS))
+    assert carried == ATTACHMENT_MIB_BURST_ADDRESS
+    assert not doors.may_carry(SCHOOL, 1 << 20, 1.0)
+    assert doors.may_carry(SCHOOL, 1 << 20, 1 / ATTACHMENT_MIB_PER_S_ADDRESS)
+    assert all(doors.may_attach("127.0.0.1", 0.0) for _ in range(2 * ATTACHMENTS_BURST_ADDRESS))
+    assert all(doors.may_carry("::1", 1 << 20, 0.0) for _ in range(2 * ATTACHMENT_MIB_BURST_ADDRESS))
