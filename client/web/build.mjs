@@ -2,7 +2,7 @@
  * Builds the page into `dist/`, or into the folder named: what a node serves and nothing else.
  *
  *   node build.mjs [FOLDER]      the page
- *   node build.mjs tests FOLDER  the tests, one bundle for node's test runner
+ *   node build.mjs tests FOLDER  the tests, a bundle each for node's test runner; FOLDER/browser: for a browser
  *
  * `index.html` names `/main.js` and `/style.css`; both are bundled (from `src/main.ts`, `src/ui/style.css`), given the
  * hash of what they hold as part of their name, and the page is made to name those. What pages that a node itself
@@ -29,6 +29,7 @@ const WRITTEN = [
   ["desk.js", "src/desk/main.ts"],
   ["services.css", "src/services/style.css"],
 ];
+const TARGET = ["chrome110", "firefox115", "safari16.4"];
 const PACKED = new Set([".html", ".js", ".css", ".svg", ".json", ".webmanifest", ".txt"]);
 
 async function bundle(entry) {
@@ -38,7 +39,7 @@ async function bundle(entry) {
     write: false,
     minify: true,
     format: "esm",
-    target: ["chrome110", "firefox115", "safari16.4"],
+    target: TARGET,
     legalComments: "none",
     charset: "utf8",
     logLevel: "warning",
@@ -98,6 +99,15 @@ async function tests(folder) {
     outdir: folder,
     outExtension: { ".js": ".mjs" },
     sourcemap: "inline",
+    logLevel: "warning",
+  });
+  const within = await readdir(join(HERE, "tests", "browser"));
+  await build({
+    entryPoints: within.map((name) => join(HERE, "tests", "browser", name)),
+    bundle: true,
+    format: "esm",
+    target: TARGET,
+    outdir: join(folder, "browser"),
     logLevel: "warning",
   });
 }

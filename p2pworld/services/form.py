@@ -259,6 +259,8 @@ def _neat(value: object) -> object:
         return neat(value)
     if isinstance(value, list):
         return [_neat(each) for each in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # JSON has one kind of number: 3.0 is 3, and is written so
     return value
 
 

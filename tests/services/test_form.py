@@ -111,6 +111,12 @@ def test_text_is_kept_composed_and_without_space_around() -> None:
     assert kept == {"must": "한글", "story": "가\n나\t다\n라"}
 
 
+def test_a_whole_number_is_written_as_one_however_it_came() -> None:
+    kept, found = FORM.check({"must": "여기요", "people": 3.0})
+    assert found == ()
+    assert FORM.texts(kept)["people"] == "3"
+
+
 def test_markup_and_commands_are_text_like_any_other() -> None:
     story = "<script>alert(1)</script> '; DROP TABLE seats; -- ${x} {{y}}"
     kept, found = FORM.check({"must": "여기요", "story": story})

@@ -60,6 +60,7 @@ CHANGES: Final[tuple[tuple[str, str], ...]] = (
         ("7\n", "7\r\n"),
         ("7\n", "\ufeff7\n"),
     ),
+    *(("c2sp.org", "\ufeffc2sp.org"), ("ZXBvY2ggMw==", "77u/ZXBvY2ggMw==")),
 )
 
 

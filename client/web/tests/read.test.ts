@@ -70,7 +70,7 @@ test("what is sealed is asked for with a signature, and a refusal is told", asyn
   const reader = signerOfSeed(new Uint8Array(32).fill(4));
   const { sealed } = parseSubmission(fromHex(suggestion.submission));
   assert(sealed);
-  let asked: Record<string, string | number | string[]> = {};
+  let asked: Record<string, string | number> = {};
   const answer =
     (data: Uint8Array | string, status = 200): typeof fetch =>
     (url, init) => {
@@ -79,11 +79,11 @@ test("what is sealed is asked for with a signature, and a refusal is told", asyn
       return Promise.resolve(new Response(data as string, { status }));
     };
   const kept = sealedBytes(sealed);
-  const read = await readSealed("https://a", "jongno", 0, reader, MINUTE, ["grant"], answer(kept));
+  const read = await readSealed("https://a", "jongno", 0, reader, MINUTE, "grant", answer(kept));
   assert.equal(toHex(read.filed), toHex(sealed.filed));
   const statement = readStatement("jongno", 0, reader.public, MINUTE);
   assert(await verify(reader.public, statement, fromHex(asked.sig as string)));
-  assert.deepEqual([asked.key, asked.minute, asked.grants], [toHex(reader.public), MINUTE, ["grant"]]);
+  assert.deepEqual([asked.key, asked.minute, asked.grants], [toHex(reader.public), MINUTE, "grant"]);
   try {
     const told = JSON.stringify({ reason: "forbidden", ko: "권한이 없어요.", en: "Not allowed." });
     await readSealed("https://a", "jongno", 0, reader, MINUTE, undefined, answer(told, 403));

@@ -4,8 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import receipts from "../../../tests/vectors/receipt.json";
 import { file, newestReceipt, type Outcome } from "../src/civic/filer";
-import { checkFiled, readTrust } from "../src/civic/receipt";
+import { checkFiled } from "../src/civic/receipt";
 import { parseSubmission, submissionBytes } from "../src/civic/transaction";
+import { fetchTrust, readTrust } from "../src/civic/trust";
 import { fromHex, toHex } from "../src/net/bytes";
 import { Malformed } from "../src/net/msgpack";
 
@@ -57,6 +58,32 @@ test("what the city has announced counts from its size on, and before what the n
   assert.throws(() => both.policy("mapo", 1), Malformed);
   assert.deepEqual(both.offices("mapo"), []);
   assert.throws(() => readTrust({ streams: [{ ...setUp, key: witness_key }], announced: null }), Malformed);
+});
+
+test("the page's own node is believed, and the holder of a log that it knows nothing of", async () => {
+  const log = (stream: string, holder: string) => ({ stream, url: `${holder}/log/${stream}` });
+  const named = (name: string) => ({ ...setUp, stream: name, offices: [{ name: "", key: "ab".repeat(32) }] });
+  const told: Record<string, object> = {
+    "": [
+      setUp,
+      log("mapo", "https://b"),
+      log("jung", "https://c"),
+      log("guro", "https://b"),
+      { stream: "nowon", url: null },
+    ],
+    "https://b": [named("mapo"), named("jung"), named("jongno")],
+  };
+  const asked: string[] = [];
+  const trusted = await fetchTrust("", (url) => {
+    const base = String(url).replace("/civic/streams", "");
+    asked.push(base);
+    if (told[base] === undefined) return Promise.reject(new TypeError("lost"));
+    return Promise.resolve(new Response(JSON.stringify({ streams: told[base], announced: null })));
+  });
+  assert.deepEqual(asked, ["", "https://b", "https://c"]);
+  assert.deepEqual(trusted.streams, ["jongno", "mapo"]);
+  assert.deepEqual([trusted.offices("jongno").length, trusted.offices("mapo").length], [0, 1]);
+  assert.throws(() => trusted.policy("jung", 1), Malformed);
 });
 
 // ---- nodes

@@ -10,8 +10,8 @@
  * policy must allow that (`connect-src`); where it does not, give the page's own node alone.
  */
 
-import { join } from "../net/bytes";
 import { Malformed } from "../net/msgpack";
+import { bounded, fieldsOf } from "./answers";
 import { checkFiled, type Proven, RECEIPT_BYTES_MAX, type Trust } from "./receipt";
 import { type Submission, submissionBytes } from "./transaction";
 
@@ -134,7 +134,7 @@ class Rounds {
   }
 
   private takeRefusal(url: string, body: Uint8Array, told: (url: string, what: string) => void): void {
-    const { reason, ko, en, retry } = parseJson(body);
+    const { reason, ko, en, retry } = fieldsOf(body);
     if (typeof reason !== "string" || !REASON.test(reason)) {
       told(url, "lost");
       return;
@@ -160,15 +160,6 @@ async function prove(
     if (!(error instanceof Malformed)) throw error;
     filing.told?.(url, "false-receipt");
     return null;
-  }
-}
-
-function parseJson(body: Uint8Array): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(new TextDecoder().decode(body));
-    return value !== null && typeof value === "object" ? (value as Record<string, unknown>) : {};
-  } catch {
-    return {};
   }
 }
 
@@ -198,21 +189,5 @@ async function ask(
   } finally {
     clearTimeout(late);
     signal?.removeEventListener("abort", stop);
-  }
-}
-
-/** The body of an answer, or null if it is longer than that. */
-async function bounded(answer: Response, most: number): Promise<Uint8Array | null> {
-  const reader = answer.body?.getReader();
-  if (reader === undefined) return new Uint8Array();
-  let body = new Uint8Array();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return body;
-    body = join(body, value);
-    if (body.length > most) {
-      await reader.cancel();
-      return null;
-    }
   }
 }

@@ -2,14 +2,15 @@
  * Reading what a log has: entries, proven to stand in it, and what is sealed with them, for whoever may ask.
  *
  * An entry is believed by its receipt. What is sealed is asked for with a signature (`readSealed`): by the key of the
- * filing itself, by that of the case for a letter in it, or by an official's who shows grants. It is opened with the
- * filing's own key of the blob, the key of the case (`replyKey`), or the office's secret, and is what the leaf stands
- * for and signed by the person in it, or it throws `Malformed`.
+ * filing itself, by that of the case for a letter in it, or by an official's who shows grants (their file's text). It is
+ * opened with the filing's own key of the blob, the key of the case (`replyKey`), or the office's secret, and is what
+ * the leaf stands for and signed by the person in it, or it throws `Malformed`.
  */
 
 import { join, toHex } from "../net/bytes";
 import type { Signer } from "../net/keys";
 import { canonical, Malformed } from "../net/msgpack";
+import { told } from "./answers";
 import { openCheckpoint, parseCheckpoint } from "./note";
 import { checkInclusion, leafHash, parseReceipt, RECEIPT_BYTES_MAX, type Trust } from "./receipt";
 import { type Leaf, parseLeaf, parseSealed, type Sealed } from "./transaction";
@@ -20,15 +21,7 @@ const TILE_WIDTH = 256;
 const BUNDLE_BYTES_MAX = TILE_WIDTH * 65_537;
 const SEALED_BYTES_MAX = 65_536 + 8 * 160 + 256;
 
-/** What a node refuses: its reason, and its sentences. */
-export class NotTold extends Error {
-  constructor(
-    readonly reason: string,
-    readonly said: { readonly ko: string; readonly en: string },
-  ) {
-    super(reason);
-  }
-}
+export { NotTold } from "./answers";
 
 /** The bytes that whoever reads signs. */
 export function readStatement(stream: string, index: number, key: Uint8Array, minute: number): Uint8Array {
@@ -42,7 +35,7 @@ export async function readSealed(
   index: number,
   reader: Signer,
   minute: number,
-  grants?: readonly string[],
+  grants?: string,
   fetched: typeof fetch = fetch,
 ): Promise<Sealed> {
   const sig = await reader.sign(readStatement(stream, index, reader.public, minute));
@@ -53,7 +46,7 @@ export async function readSealed(
     credentials: "omit",
     cache: "no-store",
   });
-  return parseSealed(await body(answer, SEALED_BYTES_MAX));
+  return parseSealed(await told(answer, SEALED_BYTES_MAX));
 }
 
 /** The leaf of entry `index`, proven to be in the log by the keys of `trust`. */
@@ -65,12 +58,12 @@ export async function readLeaf(
   fetched: typeof fetch = fetch,
 ): Promise<Leaf> {
   const receipt = parseReceipt(
-    await body(await fetched(`${url}/civic/receipt/${stream}/${index}`), RECEIPT_BYTES_MAX),
+    await told(await fetched(`${url}/civic/receipt/${stream}/${index}`), RECEIPT_BYTES_MAX),
   );
   const { size } = parseCheckpoint(receipt.checkpoint.text);
   const { origin, keys, witnesses } = trust.policy(stream, size);
   const checkpoint = await openCheckpoint(receipt.checkpoint, origin, keys, witnesses);
-  const bundle = await body(
+  const bundle = await told(
     await fetched(`${url}/log/${stream}/${bundlePath(index, size)}`),
     BUNDLE_BYTES_MAX,
   );
@@ -101,18 +94,4 @@ export function entryIn(bundle: Uint8Array, nth: number): Uint8Array {
     at = end;
   }
   throw new Malformed("tile-size");
-}
-
-async function body(answer: Response, most: number): Promise<Uint8Array> {
-  if (Number(answer.headers.get("content-length") ?? 0) > most) throw new Malformed("frame-size");
-  const data = new Uint8Array(await answer.arrayBuffer());
-  if (answer.ok) return data;
-  let told: Record<string, unknown> = {};
-  try {
-    told = JSON.parse(new TextDecoder().decode(data)) as Record<string, unknown>;
-  } catch {
-    // an answer that is no refusal of ours
-  }
-  const { reason, ko, en } = told ?? {};
-  throw new NotTold(String(reason ?? "civic-down"), { ko: String(ko ?? ""), en: String(en ?? "") });
 }

@@ -3,34 +3,34 @@
  * office's log, signed by the log's key, and by so many witnesses.
  *
  * `checkFiled` believes nothing that a node says: the receipt tells the epoch of the leaf, and with a wrong one the
- * proof does not lead to the root. The keys are those that `/civic/streams` of a node tells (`readTrust`). What does not
+ * proof does not lead to the root. Whose keys count says `trust`. What does not
  * hold throws `Malformed`, with the reasons of p2pworld/merkle/receipt.py, proof.py, note.py and checkpoint.py.
  */
 
-import { fromHex, join, same } from "../net/bytes";
+import { join, same } from "../net/bytes";
 import { sha256 } from "../net/keys";
 import { Malformed } from "../net/msgpack";
 import {
-  COSIGNATURE,
   fromBase64,
   type Note,
   openCheckpoint,
   parseCheckpoint,
   parseCount,
   parseHash,
-  parseKey,
   parseNote,
   type SignedCheckpoint,
-  type VerifierKey,
   witnessesOf,
 } from "./note";
 import { leafBytes, type Submission } from "./transaction";
+import type { Trust } from "./trust";
+
+export { readTrust, type Trust } from "./trust";
 
 export const RECEIPT_BYTES_MAX = 65_536 + 63 * 45 + 65_536 + 128;
 const EXTRA_BYTES_MAX = 49_152;
 const PROOF_HASHES_MAX = 63;
 const FIRST_LINE = "c2sp.org/tlog-proof@v1";
-const TO_TEXT = new TextDecoder();
+const TO_TEXT = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Entry number `index`, the proof from its hash to the root, and the checkpoint with that root. */
 export interface Receipt {
@@ -133,76 +133,4 @@ export async function checkFiled(
   const leaf = leafBytes(submission, epoch);
   checkInclusion(leafHash(leaf), receipt.index, checkpoint, receipt.proof);
   return { index: receipt.index, epoch, leaf, checkpoint, witnesses: witnessesOf(checkpoint), quorum };
-}
-
-// ---- whose signatures are believed
-
-/** What counts for the checkpoints of one log. */
-export interface Policy {
-  readonly origin: string;
-  readonly keys: readonly VerifierKey[];
-  readonly witnesses: readonly VerifierKey[];
-  readonly quorum: number;
-}
-
-export interface Trust {
-  /** What counts for a checkpoint of this size; throws `Malformed("checkpoint-origin")` where nothing is known. */
-  policy(stream: string, size: number): Policy;
-  /** The sealing keys of the offices that read what is filed to the stream; none where nothing is known. */
-  offices(stream: string): readonly Uint8Array[];
-  /** The streams of which something is known. */
-  readonly streams: readonly string[];
-}
-
-interface Announced extends Policy {
-  readonly from: number;
-  readonly offices: readonly Uint8Array[];
-}
-
-/**
- * The keys that a node tells at `/civic/streams`: what the city's log has announced of a stream, or else what this node
- * was set up with. Throws TypeError or `Malformed` if it is no such answer.
- */
-export function readTrust(told: unknown): Trust {
-  const { streams, announced } = told as {
-    readonly streams: readonly Record<string, unknown>[];
-    readonly announced: {
-      readonly streams: Record<string, { readonly history: Record<string, unknown>[] }>;
-    } | null;
-  };
-  const known = new Map<string, Announced[]>();
-  for (const { stream, key, ...each } of streams)
-    if (typeof stream === "string" && typeof key === "string")
-      known.set(stream, [read({ ...each, keys: [key], from_size: 0 })]);
-  for (const [stream, { history }] of Object.entries(announced?.streams ?? {}))
-    known.set(stream, history.map(read));
-  const newest = (stream: string) => known.get(stream)?.at(-1);
-  return {
-    streams: [...known.keys()],
-    offices: (stream) => newest(stream)?.offices ?? [],
-    policy: (stream, size) => {
-      const found = known.get(stream)?.findLast(({ from }) => from <= size);
-      if (found === undefined) throw new Malformed("checkpoint-origin");
-      return found;
-    },
-  };
-}
-
-function read(one: Record<string, unknown>): Announced {
-  const keys = (one.keys as string[]).map(parseKey);
-  const origin = keys[0]?.name;
-  const witnesses = (one.witnesses as string[])
-    .map(parseKey)
-    .filter(({ algorithm }) => algorithm === COSIGNATURE);
-  if (
-    origin === undefined ||
-    keys.some(({ name, algorithm }) => name !== origin || algorithm === COSIGNATURE)
-  )
-    throw new Malformed("note-key");
-  const offices = (one.offices as (string | { key: string })[]).map((office) => {
-    const found = typeof office === "string" ? office : office.key;
-    if (!/^[0-9a-f]{64}$/.test(found)) throw new Malformed("field-size");
-    return fromHex(found);
-  });
-  return { origin, keys, witnesses, quorum: Number(one.quorum), from: Number(one.from_size), offices };
 }
