@@ -60,6 +60,8 @@ __all__ = [
     "SERVICE_PAGE_MAX", "SERVICE_KEYS_MAX", "SERVICE_SLOT_DAYS_MAX", "SERVICE_LOOK_S",
     "CIVIC_OPEN_MAX", "CIVIC_ASKERS_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S",
     "CIVIC_WITNESSED_S", "CIVIC_YIELD_S", "CIVIC_YIELDED_S",
+    "GATEWAY_PATIENCE_S", "GATEWAY_OPEN_MAX", "GATEWAY_KEPT_DAYS", "UPLOADS_AT_ONCE", "UPLOAD_S",
+    "UPLOAD_FORM_BYTES_MAX", "UPLOAD_FIELDS_MAX", "OPEN311_SPAN_DAYS", "OPEN311_REQUESTS_MAX", "OPEN311_IDS_MAX",
     "CIVIC_STREAMS_PER_NODE", "FILES_PER_S", "FILES_BURST", "FILES_PER_S_ADDRESS", "FILES_BURST_ADDRESS",
     "FILE_BYTES_MAX", "FILES_LONG_MAX", "FILER_WAIT_S",
     "OBJECTS_PER_CELL", "OBJECTS_PER_AVATAR", "PENDING_ACTS", "PROFILES_CACHED",
@@ -401,6 +403,22 @@ FILES_BURST_ADDRESS: Final = 512
 FILE_BYTES_MAX: Final = CIVIC_SUBMISSION_BYTES_MAX + 64  # FILE with its kind, its number and its keys
 FILES_LONG_MAX: Final = 256  # FILEs longer than CONTROL_BYTES_MAX on their way into a node: 23 MB at most
 FILER_WAIT_S: Final = 30.0  # a socket that files without HELLO and says nothing for so long is closed
+
+# ---- filing for others
+# a request is brought to its log for so long before whoever asked is told that it is not known what became of it; the
+# last try may take CIVIC_ANSWER_S more, and that is within the half minute for which programs wait
+GATEWAY_PATIENCE_S: Final = 12.0
+GATEWAY_OPEN_MAX: Final = 4_096  # not answered yet: 71 kB each, 290 MB of disk, after an hour at one a second
+GATEWAY_KEPT_DAYS: Final = 400  # the longest terms with their extensions; 0.3 kB each, 11 MB at 100 a day
+UPLOADS_AT_ONCE: Final = (
+    4  # bodies with files: five files of 10 MiB each, once as they came and once locked, 400 MB
+)
+UPLOAD_S: Final = 120.0  # for a body with files to come: 50 MiB at 440 kB/s
+UPLOAD_FORM_BYTES_MAX: Final = 262_144  # all of a form but its files: 65 536 bytes sealed, escaped fourfold
+OPEN311_SPAN_DAYS: Final = 90  # of one list of requests; this and the next are the standard's
+OPEN311_REQUESTS_MAX: Final = 1_000  # 0.6 kB each
+OPEN311_IDS_MAX: Final = 100  # named at once: 100 reads of the index, 30 ms
+UPLOAD_FIELDS_MAX: Final = 256  # of 28 fields, one with 40 choices; attributes of Open311 are as many
 
 # ---- ground on its way
 REGIONS_TOLD_MAX: Final = (

@@ -105,6 +105,14 @@ def desk_key(path: Path) -> None:
     _make_key(path)
 
 
+@keys.command("gateway")
+@NEW_FILE
+def gateway_key(path: Path) -> None:
+    """Make the key by which a node files for people who cannot sign, for `services.gateway_key_file`; prints its public
+    key for `services.gateways` of every node that holds logs."""
+    _make_key(path)
+
+
 @keys.command("office")
 @NEW_FILE
 def office_key(path: Path) -> None:

@@ -17,9 +17,12 @@ from p2pworld.services.clerk import ServiceClerk, Trusted
 from p2pworld.services.people import Attestors
 from p2pworld.services.working_time import OfficeCalendar
 from shard_node.execute import now
+from shard_node.services.attaching import Attaching
 from shard_node.services.folder import ServiceFolder
 from shard_node.services.follow import Follower, sources_of
+from shard_node.services.gateway import Gateway
 from shard_node.services.index import INDEX_NAME, ServiceIndex
+from shard_node.services.offices import OfficeKeys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -86,7 +89,11 @@ class Offered:
 
 
 class ServiceHost:
-    """One node's services; `data_dir` is for what parts keep."""
+    """One node's services; `data_dir` is for what parts keep.
+
+    Raises:
+        ConfigError: the gateway's key cannot be read.
+    """
 
     def __init__(
         self, offered: Offered, executor: Executor, desk: CivicDesk, doors: Doors, data_dir: Path
@@ -96,6 +103,8 @@ class ServiceHost:
         self.index = ServiceIndex(
             data_dir / INDEX_NAME, lambda: self.catalogue, self.calendar, lambda: now().wall_ms // 60_000
         )
+        self.offices = OfficeKeys(executor, desk)
+        self.gateway = Gateway(self, self.offices, Attaching(executor))
         self._follower = Follower(self.index, partial(sources_of, executor, desk))
 
     @property
@@ -118,6 +127,7 @@ class ServiceHost:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._look_on)
             nursery.start_soon(self._follower.run)
+            nursery.start_soon(self.gateway.run)
 
     async def _look_on(self) -> None:
         if self.config.folder is None:

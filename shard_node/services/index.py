@@ -21,7 +21,7 @@ from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.tiles import TILE_WIDTH
 from shard_node.civic.folder import CHECKPOINT
 from shard_node.services.book import BEGINNING, CaseBook
-from shard_node.services.queries import CHANGES_MAX, Reading
+from shard_node.services.queries import CHANGES_MAX, FILED_MAX, Reading
 from shard_node.services.tables import connect
 from shard_node.storage.journal import StorageFailed
 from shard_node.storage.sqlite import failure
@@ -103,6 +103,17 @@ class ServiceIndex:
     async def cases_of(self, keys: Sequence[bytes]) -> tuple[Found, ...]:
         """The cases of these transactions' keys (32 bytes each), of whatever stream; the newest first."""
         return await self._ask(lambda reading: reading.cases_of(keys))
+
+    async def filed(
+        self,
+        services: Sequence[str],
+        begin: int,
+        end: int,
+        is_open: bool | None = None,
+        limit: int = FILED_MAX,
+    ) -> tuple[Found, ...]:
+        """The cases of these services that were filed in the minutes [begin, end), open ones or not; newest first."""
+        return await self._ask(lambda reading: reading.filed(services, begin, end, is_open, limit))
 
     async def queue(self, office: str, asked: Asked) -> Page:
         """The cases that an office (a stream's name) has, by deadline.

@@ -30,6 +30,7 @@ _MARK: Final = re.compile(r"(0|[1-9][0-9]{0,15})\.(0|[1-9][0-9]{0,9})\.(0|[1-9][
 ENTRY_MAX: Final = 2**63 - 1  # that SQLite can be asked for
 SLOTS_MAX: Final = 20_000  # in one answer: 200 days of 96
 CHANGES_MAX: Final = 200
+FILED_MAX: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,18 @@ class Reading:
         """The cases of these transactions, of whatever stream, the newest first."""
         where = f"key IN ({', '.join('?' * len(keys))}) ORDER BY minute DESC, stream, entry DESC LIMIT ?"
         return tuple(self._cases(where, [*keys, SERVICE_PAGE_MAX]))
+
+    def filed(
+        self, services: Sequence[str], begin: int, end: int, is_open: bool | None, limit: int
+    ) -> tuple[Found, ...]:
+        """The cases of these services that were filed in this time; the newest first."""
+        terms = [f"service IN ({', '.join('?' * len(services))})", "minute >= ?", "minute < ?"]
+        values: list[object] = [*services, begin, end]
+        if is_open is not None:
+            terms.append("open = ?")
+            values.append(int(is_open))
+        where = f"{' AND '.join(terms)} ORDER BY minute DESC, stream, entry DESC LIMIT ?"
+        return tuple(self._cases(where, [*values, min(limit, FILED_MAX)]))
 
     def queue(self, office: str, asked: Asked, minute: int) -> Page:
         """The cases that an office has.

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from shard_node.services.reading import reading_routes
+from shard_node.web.apply import apply_routes
 from shard_node.web.attachments import attachment_routes
 from shard_node.web.feeds import feed_routes
+from shard_node.web.open311 import open311_routes
+from shard_node.web.openapi import openapi_routes
 from shard_node.web.pages import pages_routes
 from shard_node.web.service_api import service_api_routes
 
@@ -25,5 +28,8 @@ def service_routes(host: ServiceHost) -> list[BaseRoute]:
         *reading_routes(host),
         *service_api_routes(host.index),
         *feed_routes(host.index),
+        *apply_routes(host, host.gateway, host.offices),
+        *open311_routes(host, host.gateway, host.index),
+        *openapi_routes(),
         *pages_routes(host),
     ]

@@ -67,21 +67,24 @@ class _Correlate:
         await self._app(scope, receive, send_named)
 
 
-def _error(status: int, code: str, sentence: str) -> JSONResponse:
-    return JSONResponse({"error": code, "sentence": sentence}, status_code=status)
+def _error(status: int, code: str, sentence: str, ko: str) -> JSONResponse:
+    return JSONResponse({"error": code, "sentence": sentence, "en": sentence, "ko": ko}, status_code=status)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == 404:
-        return _error(404, "not_found", f"There is nothing at {request.url.path[:200]}.")
+        path = request.url.path[:200]
+        return _error(404, "not_found", f"There is nothing at {path}.", f"{path}에는 아무것도 없어요.")
     if error.status_code == 405:
-        return _error(405, "method_not_allowed", f"{request.method} is not possible here.")
-    return _error(error.status_code, "refused", str(error.detail))
+        sentence = f"{request.method} is not possible here."
+        return _error(405, "method_not_allowed", sentence, "여기에서는 할 수 없는 요청이에요.")
+    return _error(error.status_code, "refused", str(error.detail), "요청을 처리할 수 없어요.")
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    return _error(500, "internal", "Something went wrong here; the log names this request.")
+    sentence = "Something went wrong here; the log names this request."
+    return _error(500, "internal", sentence, "서버에 문제가 생겼어요. 서버 기록에 이 요청이 남아 있어요.")
 
 
 def make_app(source: StatusSource, page: Path = BUILT, more: Sequence[BaseRoute] = ()) -> Starlette:

@@ -1,0 +1,308 @@
+"""A real node as a gateway: what is filed for people who cannot sign, by JSON, forms and Open311, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import xml.etree.ElementTree as ET
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from georeport import GeoReport
+
+from p2pworld.civic.transaction import Secrets, file_transaction, verify_filing
+from p2pworld.civic.via import signed_by_gateway
+from p2pworld.crypto.keys import Signer
+from p2pworld.merkle.receipt import parse_receipt
+from shard_node.services.folder import read
+from tests.services.gateway_node import HERE, REPORT, ROAD, VALUES
+from tests.services.samples import filled
+from tests.shard_node.test_city_of_processes import wait_until
+
+if TYPE_CHECKING:
+    from tests.services.gateway_node import Answered, GatewayNode
+
+WITHIN_S = 5  # what is dropped into the folder of a running node is usable
+
+
+def file(node: GatewayNode, key: str, values: dict[str, Any] = VALUES) -> Any:
+    answer = node.post_json(f"{ROAD}/requests", {"values": values}, {"Idempotency-Key": key})
+    assert answer.status == 201, answer.body
+    return answer.json()
+
+
+# ---- filing
+
+
+def test_a_request_is_filed_once_for_each_key_and_signed_by_the_gateway(node: GatewayNode) -> None:
+    first = file(node, "a-key-that-is-nobody-elses")
+    assert first["stream"] == "jongno"
+    leaf = node.leaf(first["stream"], first["entry"])
+    assert leaf.filing.via == node.key
+    assert leaf.filing.key.hex() == first["key"]
+    assert [field.name for field in leaf.filing.public] == ["kind", "danger", "gateway"]
+    assert signed_by_gateway(leaf.filing)
+    assert verify_filing(leaf.filing, leaf.sig)
+    size = node.size("jongno")
+    assert file(node, "a-key-that-is-nobody-elses") == first
+    assert node.size("jongno") == size
+    assert file(node, "another-key-of-somebody")["entry"] != first["entry"]
+
+
+def test_the_office_reads_the_form_and_nothing_else_is_public(node: GatewayNode) -> None:
+    filed = file(node, "to-be-read-by-the-office")
+    private = node.opened(filed["stream"], filed["entry"])
+    told = {field.name: field.value for field in private.fields}
+    assert set(told) == {"place", "phone", "reply-key"}
+    assert (told["place"], told["phone"]) == (HERE, "010-1234-5678")
+    assert private.identity.hex() not in (filed["key"], node.key.hex())
+
+
+def test_another_request_under_the_same_key_is_refused(node: GatewayNode) -> None:
+    file(node, "one-key-for-two-requests")
+    other = node.post_json(
+        f"{ROAD}/requests",
+        {"values": VALUES | {"danger": "low"}, "lang": "en"},
+        {"Idempotency-Key": "one-key-for-two-requests"},
+    )
+    assert (other.status, other.json()["reason"]) == (422, "idempotency-reused")
+    assert "new one" in other.json()["sentence"]
+
+
+def test_who_sends_no_key_is_given_one_to_follow_the_request_by(node: GatewayNode) -> None:
+    filed = node.post_json(f"{ROAD}/requests", {"values": VALUES}).json()
+    followed = node.ask("GET", f"{ROAD}/requests", headers={"Idempotency-Key": filed["follow"]})
+    assert followed.json()["entry"] == filed["entry"]
+    unknown = node.ask("GET", f"{ROAD}/requests", headers={"Idempotency-Key": "never-seen-before-here"})
+    assert (unknown.status, unknown.json()["reason"]) == (404, "case-unknown")
+    none = node.ask("GET", f"{ROAD}/requests")
+    assert (none.status, none.json()["reason"]) == (400, "idempotency-key")
+
+
+def test_a_page_without_script_files_a_form_and_is_shown_the_request(node: GatewayNode) -> None:
+    pairs = [
+        *((name, str(value)) for name, value in VALUES.items()),
+        ("idempotency-key", "hidden-in-the-page"),
+    ]
+    answer = node.post_form(f"{ROAD}/requests?lang=en", pairs, {"Accept": "text/html"})
+    assert answer.status == 303
+    assert answer.headers["location"].startswith("/en/requests/jongno/")
+    again = node.post_form(f"{ROAD}/requests?lang=en", pairs, {"Accept": "text/html"})
+    assert again.headers["location"] == answer.headers["location"]
+
+
+def test_the_store_of_the_gateway_has_nothing_to_read(node: GatewayNode) -> None:
+    file(node, "a-key-that-is-not-written-down", VALUES | {"phone": "02-987-6543"})
+    kept = b"".join(path.read_bytes() for path in node.folder.rglob("gateway.sqlite*"))
+    assert kept
+    for secret in (b"a-key-that-is-not-written-down", b"02-987-6543", HERE.encode()):
+        assert secret not in kept
+
+
+# ---- Open311
+
+
+@pytest.mark.parametrize("format_", ["json", "xml"])
+def test_an_independent_client_files_and_follows_a_request(node: GatewayNode, format_: str) -> None:
+    client = GeoReport(f"{node.url}/open311/v2", jurisdiction="seoul", output_format=format_)
+    codes = [service["service_code"] for service in client.get_service_list()]
+    assert "road-damage" in codes
+    asked = client.get_service_definition("road-damage")["attributes"]
+    asked = asked["attribute"] if format_ == "xml" else asked
+    assert {one["code"] for one in asked if str(one["required"]).lower() == "true"} == {"kind", "danger"}
+    answer = node.post_form(f"/open311/v2/requests.{format_}", REPORT)
+    assert answer.status == 201, answer.body
+    if format_ == "json":
+        [made] = answer.json()
+        number = str(made["service_request_id"])
+    else:
+        number = ET.fromstring(answer.body).findtext("request/service_request_id") or ""
+    assert isinstance(number, str)
+    told = client.get_service_request(number)
+    assert (told["service_request_id"], told["status"], told["service_code"]) == (
+        number,
+        "open",
+        "road-damage",
+    )
+    assert told["description"] is None
+    assert told["expected_datetime"] > told["requested_datetime"]
+    listed = client.get_service_requests(service_code="road-damage", status="open")
+    listed = listed if isinstance(listed, list) else [listed]
+    assert number in [one["service_request_id"] for one in listed]
+    stream, _, entry = number.rpartition("-")
+    private = {field.name: field.value for field in node.opened(stream, int(entry)).fields}
+    assert private["note"] == "횡단보도 앞이 깊게 패였어요"
+
+
+@pytest.mark.parametrize("format_", ["json", "xml"])
+def test_discovery_tells_where_the_interface_is(node: GatewayNode, format_: str) -> None:
+    answer = node.get(f"/open311/discovery.{format_}")
+    assert (
+        answer.headers["content-type"]
+        == f"{'application' if format_ == 'json' else 'text'}/{format_}; charset=utf-8"
+    )
+    if format_ == "json":
+        [endpoint] = answer.json()["endpoints"]
+        assert endpoint["formats"] == ["text/xml", "application/json"]
+    else:
+        root = ET.fromstring(answer.body)
+        assert [one.text for one in root.findall("endpoints/endpoint/formats/format")] == [
+            "text/xml",
+            "application/json",
+        ]
+        endpoint = {one.tag: one.text for one in root.findall("endpoints/endpoint/*")}
+    assert endpoint["url"] == f"{node.url}/open311/v2"
+    assert endpoint["specification"] == "http://wiki.open311.org/GeoReport_v2"
+
+
+def test_requests_are_chosen_by_number_code_time_and_state(node: GatewayNode) -> None:
+    numbers = [
+        node.post_form("/open311/v2/requests.json", REPORT).json()[0]["service_request_id"] for _ in range(2)
+    ]
+
+    def chosen(**query: str) -> list[str]:
+        answer = node.get("/open311/v2/requests.json", **query)
+        assert answer.status == 200, answer.body
+        return [one["service_request_id"] for one in answer.json()]
+
+    assert chosen(service_request_id=",".join((*numbers, "jongno-999999", "nothing"))) == numbers
+    assert chosen(service_request_id=numbers[0], status="closed") == numbers[:1]  # it overrides all else
+    assert set(numbers) <= set(chosen(status="open,closed", service_code="road-damage,streetlight"))
+    assert not set(numbers) & set(chosen(status="closed"))
+    assert not set(numbers) & set(chosen(service_code="streetlight"))
+    day = node.get("/open311/v2/requests.json").json()[0]["requested_datetime"]
+    assert set(numbers) <= set(chosen(start_date=day))
+    assert not set(numbers) & set(chosen(end_date="2026-01-01T00:00:00Z"))
+    assert set(numbers) <= set(chosen(end_date=day))
+    assert (
+        node.get(f"/open311/v2/requests/{numbers[0]}.json", lang="en").json()[0]["address"]
+        == "Jongno-gu, Seoul"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "reason"),
+    [
+        ("/open311/v2/services.json?jurisdiction_id=busan", 404, "jurisdiction-unknown"),
+        ("/open311/v2/services/nothing.json", 404, "service-code-unknown"),
+        ("/open311/v2/services.html", 404, "not-found"),
+        ("/open311/v2/requests/jongno-999999.json", 404, "request-unknown"),
+        ("/open311/v2/requests/%27%20OR%201=1--.json", 404, "request-unknown"),
+        ("/open311/v2/tokens/1234.json", 404, "token-unknown"),
+        (f"/open311/v2/tokens/{'0' * 64}.json", 404, "token-unknown"),
+        ("/open311/v2/requests.json?status=broken", 400, "status-unknown"),
+        ("/open311/v2/requests.json?start_date=yesterday", 400, "time-invalid"),
+        (
+            "/open311/v2/requests.json?start_date=2026-01-01T00:00:00Z&end_date=2026-06-01T00:00:00Z",
+            400,
+            "time-span",
+        ),
+        (
+            "/open311/v2/requests.json?start_date=2026-02-01T00:00:00Z&end_date=2026-01-01T00:00:00Z",
+            400,
+            "time-span",
+        ),
+        (f"/open311/v2/requests.json?service_request_id={','.join(['a-1'] * 101)}", 400, "too-many-ids"),
+    ],
+)
+def test_errors_are_as_the_standard_has_them(node: GatewayNode, path: str, status: int, reason: str) -> None:
+    sentences = set()
+    for language in ("ko", "en"):
+        answer = node.ask("GET", path, headers={"Accept-Language": language})
+        # whoever asks for a format that there is not is told in XML, which every server of the standard has
+        told = _error(answer) if "html" in path else answer.json()[0]
+        assert (answer.status, str(told["code"]), told["reason"]) == (status, str(status), reason)
+        sentences.add(told["description"])
+        answer = node.ask("GET", path.replace(".json", ".xml"), headers={"Accept-Language": language})
+        assert _error(answer) == {"code": str(status), "description": told["description"], "reason": reason}
+    assert len(sentences) == 2
+
+
+def _error(answer: Answered) -> dict[str, str | None]:
+    root = ET.fromstring(answer.body)
+    assert root.tag == "errors"
+    return {one.tag: one.text for one in root.findall("error/*")}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reasons"),
+    [
+        ({"service_code": None}, ["service-code-missing"]),
+        ({"service_code": "nothing"}, ["service-code-unknown"]),
+        ({"lat": None}, ["location-half"]),
+        ({"lat": None, "long": None}, ["location-missing"]),
+        ({"lat": "35.1"}, ["place-outside"]),
+        ({"attribute[kind]": "volcano"}, ["choice-unknown"]),
+        ({"attribute[danger]": None, "attribute[kind]": None}, ["field-required", "field-required"]),
+        ({"attribute[depth]": "3"}, ["field-unknown"]),
+        ({"attribute[size_cm]": "very large"}, ["field-invalid"]),
+        ({"description": "turns \u202eround"}, ["note-unsupported"]),
+        ({"media_url": "file:///etc/passwd"}, ["media-url"]),
+        ({"jurisdiction_id": "busan"}, ["jurisdiction-unknown"]),
+    ],
+)
+def test_a_report_that_cannot_be_taken_says_all_that_is_wrong(
+    nothing_filed: GatewayNode, changes: dict[str, str | None], reasons: list[str]
+) -> None:
+    pairs = [(name, value) for name, value in (dict(REPORT) | changes).items() if value is not None]
+    for language in ("ko", "en"):
+        answer = nothing_filed.post_form(f"/open311/v2/requests.json?lang={language}", pairs)
+        missing = reasons[0] in ("service-code-unknown", "jurisdiction-unknown")
+        assert answer.status == (404 if missing else 400)
+        assert [one["reason"] for one in answer.json()] == reasons
+        assert all(one["description"] for one in answer.json())
+
+
+# ---- for programs that sign themselves
+
+
+def test_what_is_prepared_can_be_signed_and_filed(node: GatewayNode) -> None:
+    made = node.post_json(f"{ROAD}/prepare", {"values": VALUES}).json()
+    secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
+    submission = file_transaction(
+        read().services[made["type"]].transaction_type,
+        made["stream"],
+        made["minute"],
+        {one["name"]: one["value"] for one in made["public"]},
+        {one["name"]: one["value"] for one in made["private"]},
+        Signer.from_seed(os.urandom(32)),
+        [bytes.fromhex(key) for key in made["offices"]],
+        secrets,
+    )
+    answer = node.ask("POST", "/civic/file", submission.to_bytes())
+    assert answer.status == 200, answer.body
+    entry = parse_receipt(answer.body).index
+    assert node.leaf("jongno", entry).filing.via == b""
+    assert {one.name for one in node.opened("jongno", entry).fields} == {"place", "phone"}
+
+
+# ---- a service that nobody has seen before
+
+
+def test_a_declaration_that_is_dropped_into_the_folder_is_in_every_interface(node: GatewayNode) -> None:
+    text = (
+        resources.files("p2pworld.services") / "declared/infrastructure/streetlight-report.toml"
+    ).read_text("utf-8")
+    text = text.replace('"streetlight-report"', '"tree-report"').replace(
+        'code = "streetlight"', 'code = "tree"'
+    )
+    (node.folder / "declared" / "tree.toml").write_text(text, "utf-8")
+
+    def offered() -> bool:
+        codes = [one["service_code"] for one in node.get("/open311/v2/services.json").json()]
+        return "tree" in codes
+
+    wait_until(offered, WITHIN_S, lambda: node.city.nodes[0].log_tail())
+    service = read().services["streetlight-report"]
+    values = {
+        name: value
+        for name, value in filled(service, read()).items()
+        if name in service.form.required and service.form.field(name)
+    }
+    assert node.post_json("/api/v1/services/tree-report/check", {"values": values}).json()["ok"]
+    definition = node.get("/open311/v2/services/tree.json").json()
+    assert {one["code"] for one in definition["attributes"] if one["required"]} <= set(values)
+    filed = node.post_json("/api/v1/services/tree-report/requests", {"values": values})
+    assert filed.status == 201, filed.body
+    number = f"{filed.json()['stream']}-{filed.json()['entry']}"
+    assert node.get(f"/open311/v2/requests/{number}.json").json()[0]["service_code"] == "tree"
