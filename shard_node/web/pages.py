@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -220,7 +221,8 @@ class Pages:
             t,
             "services",
             service=service,
-            action=f"/api/v1/services/{service.id}/requests",
+            action=f"/api/v1/services/{service.id}/requests?lang={t.language}",
+            key=secrets.token_urlsafe(24),
             controls=[control(service, field) for field in service.form.fields],
             described=described,
             known={

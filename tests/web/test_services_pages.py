@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import FilePayload
 
 from tests.web.conftest import Troubles, open_browser
 from tests.web.services import Office, at, citizen, findings, live, served_office
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 TABS_MAX = 120
 SENT = re.compile(r"/(ko|en)/requests/jongno/[0-9]+$")
 HARM = '<img src=x onerror="window.harmed=1">\'; DROP TABLE cases; --'
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63f8cfc000"
+    "000301010018dd8db00000000049454e44ae426082"
+)
 TREE = """
 id = "tree-report"
 sector = "city"
@@ -337,6 +342,86 @@ def test_keys_go_from_one_browser_to_another(browser: Browser, office: Office, t
         at(other, office, "/ko/requests")
         other.get_by_role("link", name="현장민원(생활불편)").click()
         other.get_by_text("표지판이 휘었어요.").wait_for()
+
+
+def test_who_is_verified_books_a_free_time_and_gives_it_back(browser: Browser, office: Office) -> None:
+    with citizen(browser, locale="en-GB") as page:
+        at(page, office, "/en/facilities/seongbuk-futsal")
+        page.get_by_role("link", name=re.compile("1 left")).last.click()
+        live(page)
+        slot = page.locator("input[name=slot]:checked").input_value()
+        page.get_by_label("Number of people").fill("10")
+        page.get_by_role("textbox", name="Name").fill("김서울")
+        page.get_by_role("textbox", name="Phone").fill("010-1234-5678")
+        page.get_by_role("button", name="Submit").click()
+        page.locator("#sending a").click()
+        page.wait_for_url("**/people?*")
+        live(page)
+        panel = page.get_by_role("region", name="Being verified")
+        panel.get_by_text("Another attestor").click()
+        panel.get_by_label("Address of the attestor").fill(office.attestor_url)
+        panel.get_by_role("button", name="Find").click()
+        panel.get_by_label("The code from the counter").fill("WRONG-CODES")
+        panel.get_by_role("button", name="Verify").click()
+        panel.get_by_text("code").last.wait_for()
+        panel.get_by_label("The code from the counter").fill(office.attests("900101-1234567"))
+        panel.get_by_role("button", name="Verify").click()
+        panel.get_by_role("link", name="Back to the form").click()
+        live(page)
+        # what was written is still there
+        assert page.get_by_label("Number of people").input_value() == "10"
+        assert page.locator("input[name=slot]:checked").input_value() == slot
+        page.get_by_role("button", name="Submit").click()
+        page.wait_for_url("**/en/requests/seongbuk/*")
+        live(page)
+        page.locator(".state-held").wait_for()
+        number = page.locator("code").first.inner_text()
+        at(page, office, f"/en/facilities/seongbuk-futsal?from={slot[:10]}")
+        assert (
+            page.locator(f"a[href*='{slot}']").count() == 0
+            or "waiting" in page.locator(f"a[href*='{slot}']").inner_text()
+        )
+        at(page, office, f"/en/requests/{number}")
+        page.get_by_role("button", name="cancel").click()
+        page.locator(".state-cancelled").wait_for()
+
+
+def test_a_photo_goes_along_sealed_and_a_file_of_another_kind_does_not(
+    browser: Browser, office: Office
+) -> None:
+    with citizen(browser) as page:
+        at(page, office, "/ko/services/complaint-field")
+        fill_in(page, "보도블록이 깨졌어요.")
+        page.locator("input[type=file]").set_input_files(
+            FilePayload(name="사진.jpg", mimeType="image/jpeg", buffer=b"MZ\x90\x00 no picture")
+        )
+        page.get_by_role("button", name="제출하기").click()
+        page.get_by_text("이 형식의 파일은 받을 수 없어요.").first.wait_for()
+        page.get_by_role("button", name="사진.jpg 빼기").click()
+        page.locator("input[type=file]").set_input_files(
+            FilePayload(name="보도.png", mimeType="image/png", buffer=PNG)
+        )
+        page.get_by_role("button", name="제출하기").click()
+        page.wait_for_url(SENT)
+        live(page)
+        page.locator("#own").get_by_text("보도.png").wait_for()
+
+
+def test_without_a_script_the_gateway_files_it(browser: Browser, office: Office) -> None:
+    with citizen(browser, java_script_enabled=False) as page:
+        page.goto(f"{office.url}/ko/services/complaint-field")
+        page.locator("noscript .notice").wait_for()
+        page.get_by_role("radio", name="소음").check()
+        page.locator("input[name=place]").fill("37.5729,126.9793")
+        page.locator("textarea[name=body]").fill("공사 소음이 커요.")
+        page.get_by_role("button", name="제출하기").click()
+        page.wait_for_url(SENT)
+        for _ in range(50):
+            if page.get_by_text("접수 창구가 대신 서명했어요").count():
+                break
+            page.wait_for_timeout(100)
+            page.reload()
+        page.get_by_text("접수 창구가 대신 서명했어요").wait_for()
 
 
 def test_pages_keep_their_policy(browser: Browser, office: Office) -> None:

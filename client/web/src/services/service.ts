@@ -6,12 +6,13 @@ import type { GuOf } from "../civic/gu";
 import { newSecrets, type Secrets } from "../civic/transaction";
 import type { Plain, Request, Wallet } from "../civic/wallet";
 import { el } from "../ui/dom";
+import { claimFor } from "./attesting";
 import { guOf, seoul, trust } from "./city";
 import { Files, type Looked } from "./files";
 import { part, tell, told } from "./page";
 import { enhancePoint } from "./point";
 import { isListed } from "./requests";
-import { bringFiles, makeRequest, send, thisMinute } from "./sending";
+import { bringFiles, makeRequest, send } from "./sending";
 import { enhanceSlots } from "./slots";
 import { readTexts, readValues, showFaults, type Texts, writeTexts } from "./values";
 import { language, named, reason, say, sentences } from "./words";
@@ -251,7 +252,7 @@ class ServiceForm {
     const { service } = this.data;
     if (service.person === "anybody") return null;
     const purpose = purposeOf(service, kept);
-    const claim = await this.wallet.claim(purpose, thisMinute());
+    const claim = await claimFor(this.wallet, purpose);
     if (claim !== null) return claim;
     const query = new URLSearchParams({ purpose, back: location.pathname + location.search });
     const link = el("a", {

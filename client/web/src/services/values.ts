@@ -92,7 +92,7 @@ export type Texts = Readonly<Record<string, readonly string[]>>;
 export function readTexts(form: HTMLFormElement): Record<string, string[]> {
   const texts: Record<string, string[]> = {};
   for (const [name, value] of new FormData(form))
-    if (typeof value === "string" && name !== "lang") (texts[name] ??= []).push(value);
+    if (typeof value === "string" && name !== "idempotency-key") (texts[name] ??= []).push(value);
   return texts;
 }
 
