@@ -8,18 +8,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from shard_node.errors import ConfigError
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from client.verify_leaves import BadLeaf
     from p2pworld.services.draw_log import Draw
 
 __all__ = ["draw"]
@@ -53,48 +47,10 @@ def draw(logs: tuple[Path, ...], names: tuple[str, ...], as_json: bool) -> None:
 
 def _draws_of(log: Path, names: tuple[str, ...]) -> list[dict[str, Any]]:
     """What is to be said of each draw in this folder."""
-    from client.verify_log import Wanted, read_log
-    from p2pworld.civic.transaction import Filing, parse_leaf, verify_filing
-    from p2pworld.errors import RemoteError
-    from p2pworld.merkle.checkpoint import Checkpoint
-    from p2pworld.merkle.note import parse_note
-    from p2pworld.merkle.tree import leaf_hash
-    from p2pworld.services.draw_log import DRAW_TYPES, recompute
+    from client.draws_in_log import read_draws
 
-    leaves: defaultdict[tuple[str, str], list[tuple[int, Filing, bytes]]] = defaultdict(list)
-    unsigned: defaultdict[tuple[str, str], list[tuple[int, str, str]]] = defaultdict(list)
-    count = 0
-
-    def take(entries: Sequence[bytes]) -> Callable[[], list[BadLeaf]]:
-        nonlocal count
-        for entry in entries:
-            leaf = parse_leaf(entry)
-            filing = leaf.filing
-            if filing.type in DRAW_TYPES and filing.public and filing.public[0].name == "draw":
-                which = filing.stream, filing.public[0].value
-                leaves[which].append((count, filing, leaf_hash(entry)))
-                if not verify_filing(filing, leaf.sig):
-                    unsigned[which].append((count, "civic-signature", "its own key did not sign this leaf"))
-            count += 1
-        return list
-
-    try:
-        checkpoint = Checkpoint.parse(parse_note((log / "checkpoint").read_bytes()).text)
-        read = read_log(log, checkpoint.size, checkpoint.root, Wanted(check_leaves=take))
-    except OSError as error:
-        raise ConfigError(f"{error.filename} cannot be read: {error.strerror}.") from None
-    except RemoteError as error:
-        raise ConfigError(f"{log} is no log: {error}.") from None
-    if read.faults:
-        raise ConfigError(f"{log} is not what its checkpoint says: {read.faults[0].sentence}.")
-    document = []
-    for (stream, name), mine in leaves.items():
-        if names and name not in names:
-            continue
-        drawn, refused = recompute(stream, name, [(filing, digest) for _, filing, digest in mine])
-        faults = [(mine[i][0], refusal.reason, refusal.sentence) for i, refusal in refused]
-        document.append(_document(drawn, sorted(faults + unsigned[stream, name])))
-    return document
+    wanted = [one for one in read_draws(log) if not names or one.name in names]
+    return [_document(*one.recompute()) for one in wanted]
 
 
 def _document(drawn: Draw, faults: list[tuple[int, str, str]]) -> dict[str, Any]:

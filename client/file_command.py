@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from client.pinned import Pinned
     from p2pworld.civic.transaction import Submission
 
-__all__ = ["NODE", "WAIT", "bring", "file", "finish"]
+__all__ = ["NODE", "WAIT", "bring", "file", "finish", "keep", "offices_of", "prove", "trusted"]
 
 REFUSED, UNANSWERED, UNWITNESSED = 1, 3, 4
 _SUBMISSION, _RECEIPT, _LEAF, _SECRETS = ".submission", ".tlog-proof", ".leaf", ".secrets"
@@ -94,13 +94,13 @@ def file(
             raise ConfigError(
                 "--again brings what was written before: leave out --stream, --topic and --text."
             )
-        trust, _ = _trusted(pinned_path, key_texts, quorum)
+        trust, _ = trusted(pinned_path, key_texts, quorum)
         submission = read_submission(again)
         finish(again, bring(submission, trust, urls, wait_s, _index(again)), language)
     if not stream or not topic or not text:
         raise ConfigError("Give --stream, --topic and --text, or --again with what was written before.")
-    trust, pinned = _trusted(pinned_path, key_texts, quorum)
-    offices = _offices(office_texts, pinned, stream)
+    trust, pinned = trusted(pinned_path, key_texts, quorum)
+    offices = offices_of(office_texts, pinned, stream)
     said = sys.stdin.read(CIVIC_TEXT_MAX + 1) if text == "-" else text
     if len(said) > CIVIC_TEXT_MAX:
         raise ConfigError(f"The text is longer than {CIVIC_TEXT_MAX} characters: shorten it.")
@@ -113,7 +113,7 @@ def file(
 # ---- what is written
 
 
-def _trusted(path: Path | None, key_texts: tuple[str, ...], quorum: int) -> tuple[Trust, Pinned | None]:
+def trusted(path: Path | None, key_texts: tuple[str, ...], quorum: int) -> tuple[Trust, Pinned | None]:
     """Whose signatures are believed.
 
     Raises ConfigError.
@@ -132,7 +132,7 @@ def _trusted(path: Path | None, key_texts: tuple[str, ...], quorum: int) -> tupl
     return pinned, pinned
 
 
-def _offices(texts: tuple[str, ...], pinned: Pinned | None, stream: str) -> tuple[bytes, ...]:
+def offices_of(texts: tuple[str, ...], pinned: Pinned | None, stream: str) -> tuple[bytes, ...]:
     """Raises ConfigError: nobody could read it, or a key is none."""
     offices = []
     for text in texts:
@@ -268,11 +268,7 @@ def finish(path: Path, found: Proven | Refused | None, language: str) -> None:
         words = words_of(found.reason)
         click.echo(f"{words.ko if language == 'ko' else words.en} ({found.reason})", err=True)
         sys.exit(REFUSED)
-    try:
-        path.with_suffix(_RECEIPT).write_bytes(found.receipt.to_bytes())
-        path.with_suffix(_LEAF).write_bytes(found.leaf)
-    except OSError as error:
-        raise ConfigError(f"The receipt cannot be written: {error}.") from None
+    prove(path, found)
     checkpoint = found.opened.checkpoint
     seen = ", ".join(one.key.name for one in found.opened.cosigned)
     where = f"entry {found.receipt.index} of the {checkpoint.size} of {checkpoint.origin}"
@@ -281,3 +277,15 @@ def finish(path: Path, found: Proven | Refused | None, language: str) -> None:
         click.echo(f"Too few witnesses have signed yet. Later: p2pworld file --again {path}", err=True)
         sys.exit(UNWITNESSED)
     sys.exit(0)
+
+
+def prove(path: Path, found: Proven) -> None:
+    """Writes what proves it beside the submission.
+
+    Raises ConfigError.
+    """
+    try:
+        path.with_suffix(_RECEIPT).write_bytes(found.receipt.to_bytes())
+        path.with_suffix(_LEAF).write_bytes(found.leaf)
+    except OSError as error:
+        raise ConfigError(f"The receipt cannot be written: {error}.") from None

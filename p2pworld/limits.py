@@ -58,6 +58,7 @@ __all__ = [
     "ATTACHMENTS_NAMED_MAX", "ATTACHMENTS_BURST_ADDRESS", "ATTACHMENTS_PER_S_ADDRESS",
     "ATTACHMENT_MIB_BURST_ADDRESS", "ATTACHMENT_MIB_PER_S_ADDRESS",
     "SERVICE_PAGE_MAX", "SERVICE_KEYS_MAX", "SERVICE_SLOT_DAYS_MAX", "SERVICE_LOOK_S",
+    "DRAW_PIECE",
     "CIVIC_OPEN_MAX", "CIVIC_ASKERS_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S",
     "CIVIC_WITNESSED_S", "CIVIC_YIELD_S", "CIVIC_YIELDED_S",
     "GATEWAY_PATIENCE_S", "GATEWAY_OPEN_MAX", "GATEWAY_KEPT_DAYS", "UPLOADS_AT_ONCE", "UPLOAD_S",
@@ -322,6 +323,9 @@ CIVIC_RETRY_S: Final = 0.5  # before what failed (store, record, publishing) is 
 CIVIC_PATIENCE_S: Final = 5.0  # of failures in a row before who waits is told: ten tries
 CIVIC_READ_MAX: Final = 4_096  # entries in one read of the store: 1 MB of leaves as they are, 17 MB at most
 DRAW_ENTRIES_MAX: Final = 100_000  # in one draw: 60 MB of leaves, 15 s to verify their signatures
+DRAW_PIECE: Final = (
+    256  # people told of, or entered again, in one transaction: two leaves each, 60 ms of a core
+)
 CASE_ACTS_MAX: Final = 500  # acts on one request: ten a week for a year; 120 kB of leaves
 # cases in one answer of the index, each folded from its acts: 2 ms of a core for ten acts, 0.2 s for all
 SERVICE_PAGE_MAX: Final = 100

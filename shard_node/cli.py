@@ -34,6 +34,7 @@ COMMANDS: Final = {
         "shard_node.services_commands:services",
         "Check and list the civic services of the city.",
     ),
+    "draw": ("client.draw_party_commands:draw", "Take part in draws, as the office or another party."),
     "store": (
         "shard_node.store_commands:store",
         "Look at the coordination store, or begin a new generation.",
@@ -53,6 +54,10 @@ COMMANDS: Final = {
     ),
     "drain": ("shard_node.region_commands:drain", "Have a node give all its ground away."),
     "file": ("client.file_command:file", "File a suggestion with a city's office, and keep the receipt."),
+    "desk": (
+        "client.desk_command:desk",
+        "Read an office's queue, open cases and act on them, as an official.",
+    ),
     "verify": (
         "client.verify_command:verify",
         "Check logs, receipts, checkpoints and leaves, offline.",

@@ -192,8 +192,9 @@ async def fetch(
     headers: Sequence[tuple[bytes, bytes]] = (),
     *,
     bytes_max: int,
+    query: str = "",
 ) -> Answer:
-    """The answer to one question, on a connection of its own.
+    """The answer to one question, on a connection of its own; `query` is what stands after the path and a `?`.
 
     Raises:
         LocalError: `url` is no web address.
@@ -202,7 +203,8 @@ async def fetch(
     endpoint, path = parse_web_url(url)
     connection = await connect(endpoint, tls)
     try:
-        return await connection.ask(method, path or "/", body, headers, bytes_max=bytes_max)
+        target = f"{path or '/'}?{query}" if query else path or "/"
+        return await connection.ask(method, target, body, headers, bytes_max=bytes_max)
     finally:
         await connection.drop()
 

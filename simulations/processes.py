@@ -289,14 +289,19 @@ class City:
         (self.folder / f"{name}.grant").write_text(grant_to_text(grant) + "\n", encoding="utf-8")
 
     def keep_logs(
-        self, streams: Sequence[str], nodes: Iterable[NodeProcess], store: str = ""
+        self,
+        streams: Sequence[str],
+        nodes: Iterable[NodeProcess],
+        store: str = "",
+        services: Path | None = None,
     ) -> dict[str, str]:
         """Has these nodes, before they are started, hold civic logs; the logs' public keys by stream.
 
         Beside the key of the logs and the offices' sealing key, the folder then has those of an attestor, of a gateway
         and of the office in draws, `*.key`, which the nodes believe. `store` is the value of their `civic.store`: by
-        default each has a file of its own.
+        default each has a file of its own; in `services` are more declarations.
         """
+        more = f'folder = "{services}"\n' if services is not None else ""
         key, office = self.folder / "civic.key", self.folder / "office.secret"
         if not key.exists():
             _write_secret(key, Signer.from_seed(os.urandom(32)).to_pem())
@@ -315,7 +320,7 @@ class City:
                     f"store = {store or json.dumps(f'{node.name}.civic')}\n"
                     f'publish = "{node.name}-log"\nkey_file = "civic.key"\noffice = [{offices}]\n'
                     f'\n[services]\nattestors = ["{attestor}"]\ngateways = ["{gateway}"]\n'
-                    f'gateway_key_file = "gateway.key"\ndraw_key_file = "draw.key"\n'
+                    f'gateway_key_file = "gateway.key"\ndraw_key_file = "draw.key"\n{more}'
                 )
         signer = self.signer("civic")
         self.log_keys |= {stream: NoteSigner(f"{ORIGIN}/{stream}", signer).key.text for stream in streams}

@@ -56,9 +56,11 @@ __all__ = [
     "Submission",
     "TransactionType",
     "Wrap",
+    "blob_key",
     "check_submission",
     "file_transaction",
     "is_of_now",
+    "open_locked",
     "open_sealed",
     "parse_leaf",
     "parse_sealed",
@@ -462,12 +464,21 @@ def open_sealed(filing: Filing, sealed: Sealed, office_secret: bytes) -> Private
     """What the office reads, and that the person in it filed just this.
 
     Raises:
-        RemoteError: it is not the filing's (`civic-sealed`), not for this office or altered (`seal`), malformed, or
-            not signed by the identity in it (`civic-identity`).
+        RemoteError: as `open_locked`, or it is not for this office (`seal`).
+    """
+    return open_locked(filing, sealed, blob_key(sealed, office_secret))
+
+
+def open_locked(filing: Filing, sealed: Sealed, key: bytes) -> Private:
+    """The same for whoever was given the blob's own key.
+
+    Raises:
+        RemoteError: it is not the filing's (`civic-sealed`), not of this key or altered (`seal`), malformed, or not
+            signed by the identity in it (`civic-identity`).
     """
     if filing.sealed != sealed.commitment:
         raise RemoteError("civic-sealed", "this is not what was filed")
-    private = _PRIVATE.read(unpack_map(unlock(_blob_key(sealed, office_secret), sealed.blob)))
+    private = _PRIVATE.read(unpack_map(unlock(key, sealed.blob)))
     if not verify(private.identity, _Said(filing, private.fields).statement(), private.sig):
         raise RemoteError("civic-identity", "the person named in it did not sign this")
     return private
@@ -480,11 +491,16 @@ def rewrap(sealed: Sealed, office_secret: bytes, new_office: bytes) -> Sealed:
         RemoteError: it is not for the old key (`seal`).
     """
     old = sealing_public(office_secret)
-    new = Wrap(new_office, seal(new_office, _blob_key(sealed, office_secret)))
+    new = Wrap(new_office, seal(new_office, blob_key(sealed, office_secret)))
     return replace(sealed, wraps=tuple(new if wrap.office == old else wrap for wrap in sealed.wraps))
 
 
-def _blob_key(sealed: Sealed, office_secret: bytes) -> bytes:
+def blob_key(sealed: Sealed, office_secret: bytes) -> bytes:
+    """The key of the blob, for the office that has this secret.
+
+    Raises:
+        RemoteError: it is not for this office (`seal`).
+    """
     office = sealing_public(office_secret)
     for wrap in sealed.wraps:
         if wrap.office == office:

@@ -37,6 +37,8 @@ _FAR: Final = Refusal("far", "That is too far from here: come within 500 m of it
 _LAPSED: Final = Refusal(
     "lapsed", "This part of the city cannot confirm anything just now; please try again."
 )
+_NO_COUNTER: Final = Refusal("no_counter", "There is no counter with numbers here.")
+_NOT_YOURS: Final = Refusal("not_yours", "Only those who work at this counter call numbers.")
 _EXPUNGED: Final = Refusal("expunged", "A moderator has taken this down for good.")
 _MOVED: Final = Refusal("moved", "This part of the city is being passed to another node; please try again.")
 
@@ -53,11 +55,12 @@ class _Waiting:
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """The ground an act is about: its cell, and the place and declared bell there."""
+    """The ground an act is about: its cell, and the place, declared bell and counter there."""
 
     cell: Cell
     place: Place | None
     bell: tuple[bytes, Point] | None
+    counter: Point | None
 
 
 class Acting:
@@ -88,7 +91,7 @@ class Acting:
         if (why := self._cannot(holder)) is not None and act.keep and act.verb in KEPT_VERBS:
             self._keep(conn, ActFor(avatar, login.ms, login.birth, act, pose), why, now)
             return
-        granted = target.bell is not None and parts.visits.may_strike(avatar, target.place, now)
+        granted = parts.visits.may_use(avatar, target.place, "counter" if act.verb == "call" else "bell", now)
         if holder == parts.who or holder is None:
             self._perform(avatar, login, conn, act, pose, target, None, granted, now)
         elif parts.people.lapsed:
@@ -224,14 +227,16 @@ class Acting:
 
     def _target(self, act: Act, pose: Pose) -> _Target:
         parts = self._parts
-        place, bell, ground = None, None, (pose.east_cm, pose.north_cm)
-        if act.verb in ("ring", "start"):
+        place, bell, counter, ground = None, None, None, (pose.east_cm, pose.north_cm)
+        if act.verb in ("ring", "start", "draw", "call"):
             place = parts.config.places.at(*ground)
         if act.verb == "ring" and place is not None and (bell := bell_of(place)) is not None:
             ground = bell[1]
+        elif act.verb in ("draw", "call") and place and (found := place.feature("counter")) is not None:
+            ground = counter = found.line[0]
         elif act.verb == "start":
             ground = parts.programmes.ground(act.text) or ground
-        return _Target(parts.city.leaf_at(*ground), place, bell)
+        return _Target(parts.city.leaf_at(*ground), place, bell, counter)
 
     def _perform(
         self,
@@ -248,7 +253,7 @@ class Acting:
     ) -> None:
         """Do it on ground of mine, or say why not; if the ground is no longer mine, that is why.
 
-        `granted`: the avatar may strike the bell there at any time.
+        `granted`: the avatar may strike the bell there at any time, or call at the counter.
         """
         parts = self._parts
         asked = Asked(avatar, login.ms, act, pose, target.bell, via)
@@ -261,7 +266,13 @@ class Acting:
         elif mine and place and target.bell and not (granted or parts.programmes.strikable(place, now)):
             sentence = f"{place.name['en']} rings at its time; start a rehearsal to strike it."
             self._answer(conn, asked, Refusal("not_now", sentence))
+        elif act.verb in ("draw", "call") and target.counter is None:
+            self._answer(conn, asked, _NO_COUNTER)
+        elif act.verb == "call" and not granted:
+            self._answer(conn, asked, _NOT_YOURS)
         else:
+            if target.counter is not None:  # a number lies where the counter stands, wherever one drew it
+                pose = replace(pose, east_cm=target.counter[0], north_cm=target.counter[1])
             lapsed = parts.people.lapsed
             parts.objects.act(
                 avatar, login, conn, act, pose, target.cell, lapsed, parts.out, now, target.bell, via, at_ms

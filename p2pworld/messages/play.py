@@ -99,7 +99,8 @@ class SignedHello:
 
 @dataclass(frozen=True, slots=True)
 class WorldObject:
-    """One object as a client sees it: `kind` is `lantern` (with a wish), `note` or `bell` (with a count).
+    """One object as a client sees it: `kind` is `lantern` (with a wish), `note`, `bell` (with a count) or `ticket`, a
+    number drawn at a counter: `count` is the number, `text` the avatar that called it, empty before.
 
     `pending`: the node that shows it keeps it until it can be made durable; others do not see it yet.
     """
@@ -242,7 +243,8 @@ class Group:
 @dataclass(frozen=True, slots=True)
 class Act:
     """Do something that lasts: `verb` is `hang` (a lantern, `text` its wish), `note` (pin `text` to the board here),
-    `ring` (the bell `target`, or the place's) or `start` (a rehearsal of the programme `text`).
+    `ring` (the bell `target`, or the place's), `start` (a rehearsal of the programme `text`), `draw` (a number at the
+    counter here) or `call` (the next number there, or the ticket `target`).
 
     A retry with the same `n` under the same login does nothing twice. `name`, the client's own random name for the act,
     makes that so under a later login too. `east_cm`, `north_cm` is where it was first asked for, and stays so in each

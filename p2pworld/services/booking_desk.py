@@ -33,6 +33,7 @@ from p2pworld.services.reservations import (
     Offer,
     Settle,
     Standing,
+    award,
     decide,
     is_reviewed,
     offer_of,
@@ -41,7 +42,7 @@ from p2pworld.services.workflow import Act, Action, State, Who
 from p2pworld.services.workflows import FAMILIES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from p2pworld.civic.kept import Ledger
     from p2pworld.civic.transaction import Filing
@@ -92,8 +93,7 @@ class BookingDesk:
         offer = self.offer(service, filing)
         if isinstance(offer, Refusal):
             return Verdict(offer)
-        said = {field.name: field.value for field in filing.fields}
-        people = sum(int(said[name]) for name in _PARTY if said.get(name, "").isdecimal()) or 1
+        people = self.people(filing)
         gu = offer.facility.gu if who.lives_in(offer.facility.gu) else who.gu
         ask = Book(filing.key.hex(), who.person, people, self._ledger.minute, gu, wait)
         view = view_of(self._ledger.rows, offer.facility.id, offer.slot.begin, who.person)
@@ -104,6 +104,17 @@ class BookingDesk:
         put_entry_of_key(self._ledger.rows, ask.key, entry)
         keep_case(self._ledger.rows, entry, CaseFile(self._stream))
         return Verdict(leaves=self._carry_out(offer, view, decision, entry + 1, {entry: filing}))
+
+    def people(self, filing: Filing) -> int:
+        """How many come, as far as the log says."""
+        said = {field.name: field.value for field in filing.fields}
+        return sum(int(said[name]) for name in _PARTY if said.get(name, "").isdecimal()) or 1
+
+    def award(self, offer: Offer, order: Iterable[tuple[str, str]]) -> tuple[Submission, ...]:
+        """The leaves by which these, persons and keys of their filings, get what is left, in the order of a draw."""
+        view = view_of(self._ledger.rows, offer.facility.id, offer.slot.begin)
+        decision = award(offer, view, order, self._ledger.minute)
+        return self._carry_out(offer, view, decision, self._ledger.next)
 
     def act(
         self, service: Service, entry: int, about: Filing, case: CaseFile, act: Act, after: Case

@@ -16,7 +16,7 @@ from p2pworld.errors import Refusal
 from p2pworld.seoul.gu import GU
 from p2pworld.services.declaration import CITY
 from p2pworld.services.facility import GU_SLUGS
-from p2pworld.services.workflow import Act, Action, Case, Who, begin, step
+from p2pworld.services.workflow import Act, Action, Case, State, Who, Workflow, begin, step
 
 if TYPE_CHECKING:
     from p2pworld.civic.kept import Rows
@@ -24,7 +24,17 @@ if TYPE_CHECKING:
     from p2pworld.services.declaration import Service
     from p2pworld.services.working_time import OfficeCalendar
 
-__all__ = ["OFFICES", "CaseFile", "fold", "keep_case", "office_in", "office_of", "read_case", "stepped"]
+__all__ = [
+    "OFFICES",
+    "CaseFile",
+    "fold",
+    "keep_case",
+    "office_in",
+    "office_of",
+    "read_case",
+    "role_of",
+    "stepped",
+]
 
 OFFICES = (CITY, *(slug for gu in GU for slug, each in GU_SLUGS.items() if each is gu))
 
@@ -67,6 +77,13 @@ def keep_case(rows: Rows, entry: int, case: CaseFile) -> None:
         *(f"{a.key} {a.action.value} {a.who.value} {a.minute} {a.amount}" for a in case.acts),
     ]
     rows.put(f"case/{entry}", "\n".join(lines).encode())
+
+
+def role_of(workflow: Workflow, state: State, action: Action) -> Who | None:
+    """As whom an official does this in this state, if one may at all."""
+    rule = workflow.table.get((state, action))
+    allowed = rule.who if rule is not None else frozenset()
+    return next((who for who in (Who.OFFICIAL, Who.DECIDER) if who in allowed), None)
 
 
 def fold(service: Service, about: Filing, case: CaseFile, calendar: OfficeCalendar) -> Case:

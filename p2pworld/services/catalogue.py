@@ -1,6 +1,7 @@
 """All services and facilities of a city, read from the texts of their files; a broken one harms no other.
 
-A file holds a service (it has an `id`), facilities (`[[facilities]]`), or common fields of forms (`[fields.NAME]`).
+A file holds a service (it has an `id`), facilities (`[[facilities]]`), common fields of forms (`[fields.NAME]`), or
+templates of letters (`[[templates]]`).
 What cannot be read is left out and stands among the faults, with file, line, key and a sentence.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ from p2pworld.services.declaration import Service, read_service
 from p2pworld.services.facility import Facility, read_facility
 from p2pworld.services.form import FIELD
 from p2pworld.services.locate import line_of
+from p2pworld.services.templates import Template, read_template
 from p2pworld.world.reading import Table, Wrong
 
 if TYPE_CHECKING:
@@ -57,6 +59,7 @@ class Catalogue:
     services: Mapping[str, Service]
     facilities: Mapping[str, Facility]
     faults: tuple[ServiceFault, ...] = ()
+    templates: Mapping[str, Template] = field(default_factory=dict)
 
     def types(self) -> dict[str, TransactionType]:
         """The transaction types of all services, by name; what the holder of a stream takes."""
@@ -88,8 +91,13 @@ def read_catalogue(sources: Iterable[Source]) -> Catalogue:
         reader.facilities_of(source, values)
     for source, values in reader.parsed:
         reader.service_of(source, values)
+    for source, values in reader.parsed:
+        reader.templates_of(source, values)
     return Catalogue(
-        MappingProxyType(reader.services), MappingProxyType(reader.facilities), tuple(reader.faults)
+        MappingProxyType(reader.services),
+        MappingProxyType(reader.facilities),
+        tuple(reader.faults),
+        MappingProxyType(reader.templates),
     )
 
 
@@ -102,6 +110,7 @@ class _Reader:
         self.common: dict[str, Mapping[str, object]] = {}
         self.facilities: dict[str, Facility] = {}
         self.services: dict[str, Service] = {}
+        self.templates: dict[str, Template] = {}
         self._where: dict[str, str] = {}  # in which file an id, or an Open311 code, was read
 
     def parse(self, source: Source) -> None:
@@ -113,8 +122,10 @@ class _Reader:
             said = _AT_LINE.sub("", str(error)).replace("(at end of document)", "").strip()
             self.faults.append(ServiceFault(source.file, line, "file", f"is not valid TOML: {said}."))
             return
-        if not {"id", "fields", "facilities"} & set(values):
-            self._fault(source, Wrong("id", "is missing: add it, or [[facilities]], or [fields]."))
+        if not {"id", "fields", "facilities", "templates"} & set(values):
+            self._fault(
+                source, Wrong("id", "is missing: add it, or [[facilities]], [fields] or [[templates]].")
+            )
             return
         self.parsed.append((source, values))
 
@@ -122,15 +133,15 @@ class _Reader:
         if "id" in values or "fields" not in values:
             return
         fields = values["fields"]
-        for name, field in fields.items() if isinstance(fields, Mapping) else ():
-            if not isinstance(field, Mapping) or not FIELD.fullmatch(name):
+        for name, words in fields.items() if isinstance(fields, Mapping) else ():
+            if not isinstance(words, Mapping) or not FIELD.fullmatch(name):
                 self._fault(source, Wrong(f"fields.{name}", "is to be a table: the words of a field."))
             elif name in self.common:
                 self._fault(
                     source, Wrong(f"fields.{name}", "is a common field already: choose another name.")
                 )
             else:
-                self.common[name] = field
+                self.common[name] = words
 
     def facilities_of(self, source: Source, values: Mapping[str, object]) -> None:
         if "id" in values or "facilities" not in values:
@@ -165,6 +176,25 @@ class _Reader:
             self._fault(source, wrong)
         else:
             self.services[service.id] = service
+
+    def templates_of(self, source: Source, values: Mapping[str, object]) -> None:
+        if "id" in values or "templates" not in values:
+            return
+        try:
+            tables = Table("", values).tables("templates")
+        except Wrong as wrong:
+            self._fault(source, wrong)
+            return
+        for i, table in enumerate(tables):
+            try:
+                template = read_template(table)
+                if missing := template.services - set(self.services):
+                    raise table.wrong("services", f"no service is called {', '.join(sorted(missing))}.")
+                self._take_id(f"templates[{i}].id", f"template {template.id}", source)
+            except Wrong as wrong:
+                self._fault(source, wrong)
+            else:
+                self.templates[template.id] = template
 
     def _take_id(self, key: str, identity: str, source: Source) -> None:
         if identity in self._where:

@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING, Final
 from p2pworld.civic.attached import keep_names, names_in, taken
 from p2pworld.civic.kept import UNTIL, Verdict, due_of
 from p2pworld.civic.transaction import parse_leaf
+from p2pworld.crypto.keys import Signer
 from p2pworld.errors import Refusal
 from p2pworld.grants import Voids
 from p2pworld.services.booking_desk import BookingDesk
 from p2pworld.services.case_log import read_act
-from p2pworld.services.case_rows import fold, keep_case, office_of, read_case, stepped
+from p2pworld.services.case_rows import fold, keep_case, office_of, read_case, role_of, stepped
 from p2pworld.services.declaration import CITY
+from p2pworld.services.draw_clerk import DRAW_DUE, DrawClerk
+from p2pworld.services.draw_log import DRAW_TYPES
 from p2pworld.services.facility import Allocation
 from p2pworld.services.officials import GRANTS, acts_as, believe, check_grants, read_grants
 from p2pworld.services.people import Attested, Attestors, attested, parse_shown
@@ -33,7 +36,6 @@ from p2pworld.services.workflow import Act, Action, Who
 if TYPE_CHECKING:
     from p2pworld.civic.kept import Ledger
     from p2pworld.civic.transaction import Filing, Submission
-    from p2pworld.crypto.keys import Signer
     from p2pworld.services.case_log import CaseAct
     from p2pworld.services.catalogue import Catalogue
     from p2pworld.services.declaration import Service
@@ -49,11 +51,13 @@ _CASE_FIELDS_BY: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """Whom a clerk believes: attestors as they are now, and officials by grants that begin at these roots."""
+    """Whom a clerk believes: attestors as they are now, and officials by grants that begin at these roots. `draws` is
+    the key that the office itself has in draws, if it has one."""
 
     attestors: Callable[[], Attestors]
     roots: frozenset[bytes] = frozenset()
     voids: Voids | None = None
+    draws: Signer | None = None
 
 
 class ServiceClerk:
@@ -102,16 +106,20 @@ class ServiceClerk:
     def _decided(self, submission: Submission, ledger: Ledger) -> Verdict:
         filing, catalogue = submission.filing, self._catalogue()
         service = catalogue.services.get(filing.type)
+        if filing.type in DRAW_TYPES:
+            return self._draws(catalogue, ledger).take(submission)
         if service is None:
             act = read_act(filing)
             return Verdict() if act is None else self._act(submission, act, catalogue, ledger)
-        if service.places is None or service.places.allocation is not Allocation.FIRST_COME:
+        if service.places is None:
             return Verdict()
         shown = submission.paper(CLAIM)
         who = Attested(filing.key.hex())  # whom nobody knows is somebody else each time
         if shown is not None:
             claim = parse_shown(shown).claim
             who = Attested(claim.person.hex(), claim.gu)
+        if service.places.allocation is Allocation.LOTTERY:
+            return self._draws(catalogue, ledger).enter(service, filing, who)
         return self._bookings(catalogue, ledger).book(
             service, filing, who, submission.paper(WAIT) is not None
         )
@@ -124,12 +132,18 @@ class ServiceClerk:
         what = due_of(name)[1]
         if what.startswith(PLACE_DUE):
             return self._bookings(self._catalogue(), ledger).settle(what)
+        if what.startswith(DRAW_DUE):
+            return self._draws(self._catalogue(), ledger).settle(what)
         return ()
 
     # ---- pieces
 
     def _bookings(self, catalogue: Catalogue, ledger: Ledger) -> BookingDesk:
         return BookingDesk(self._stream, self._signer, catalogue, self._calendar, ledger)
+
+    def _draws(self, catalogue: Catalogue, ledger: Ledger) -> DrawClerk:
+        bookings = self._bookings(catalogue, ledger)
+        return DrawClerk(self._stream, self._trusted.draws, bookings, catalogue, self._calendar, ledger)
 
     def _elsewhere(self, service: Service, filing: Filing, catalogue: Catalogue) -> Refusal | None:
         """Why a filing does not belong into this stream, as far as its public fields say."""
@@ -179,10 +193,15 @@ class ServiceClerk:
     def _who(
         self, service: Service, office: str, state: Case, action: Action, citizen: bool, shown: bytes
     ) -> Who | None:
-        """As whom somebody does this: who filed, or whichever of their roles the workflow asks for."""
+        """As whom somebody does this: who filed, or an official who has one of the roles that may.
+
+        An act of an official is written down as that of the least role that may do it, so that it is the same for
+        whoever knows only the leaves.
+        """
         if citizen:
             return Who.CITIZEN
         roles = acts_as(service, office, read_grants(shown))
         rule = service.workflow.table.get((state.state, action))
-        wanted = rule.who if rule is not None else roles
-        return next((who for who in (Who.OFFICIAL, Who.DECIDER) if who in roles and who in wanted), None)
+        if rule is None:
+            return next(iter(roles), None)  # who may act at all is told why not now
+        return role_of(service.workflow, state.state, action) if roles & rule.who else None

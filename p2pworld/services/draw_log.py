@@ -17,6 +17,7 @@ for whoever verifies to compare with what the city has announced.
 from __future__ import annotations
 
 import re
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -132,7 +133,7 @@ class Draw:
     keys: tuple[bytes, ...] = ()
     hashes: dict[Pair, str] = field(default_factory=dict)
     shared: set[int] = field(default_factory=set)
-    entries: dict[str, Entry] = field(default_factory=dict)
+    entries: MutableMapping[str, Entry] = field(default_factory=dict)
     closed: int | None = None  # at which minute
     closing: bytes = b""
     shares: dict[Pair, bytes] = field(default_factory=dict)

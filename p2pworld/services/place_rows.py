@@ -30,9 +30,11 @@ __all__ = [
     "PLACE_DUE",
     "entry_of_key",
     "forget_slot",
+    "is_long_over",
     "keep_decision",
     "over_minute",
     "own_places",
+    "place_said",
     "put_entry_of_key",
     "slot_of_due",
     "view_of",
@@ -171,6 +173,23 @@ def _due(slot: int, view: View) -> int | None:
 def over_minute(view: View) -> int:
     """From when on nobody needs to know any more who had these places."""
     return max((place.end for place in view.places), default=0) + KEPT_MINUTES
+
+
+def is_long_over(name: str, minute: int) -> bool:
+    """Whether the slot of a place or of who waits for one began so long ago that it may have been forgotten."""
+    kind, *parts = name.split("/")
+    return kind in ("place", "wait") and int(parts[1]) + KEPT_MINUTES - DAY_MINUTES <= minute
+
+
+def place_said(name: str, body: bytes) -> object:
+    """What a row says, as far as leaves say it too: of a place or of who waits, all but the person and the end."""
+    if name.startswith("place/"):
+        place = _read_place(name, body)
+        return place.service, place.key, place.standing, place.until
+    if name.startswith("wait/"):
+        wait = _read_wait(name, body)
+        return wait.service, wait.key
+    return body
 
 
 def forget_slot(rows: Rows, view: View) -> None:

@@ -386,11 +386,13 @@ class _Desk:
         if self._known(key) is not None:
             return
         if free is not None:
+            # two steps at once: a place is drawn, and its payment is due, or it is confirmed
+            self._event(Action.DRAW, key, free)
             pay = self._offer.rules.pay_minutes
             if pay:
-                self._take(Action.DRAW, free, who, Standing.DUE, min(self._minute + pay, slot))
+                self._take(Action.CLAIM, free, who, Standing.DUE, min(self._minute + pay, slot))
             else:
-                self._take(Action.DRAW, free, who, Standing.CONFIRMED, None)
+                self._take(Action.CONFIRM, free, who, Standing.CONFIRMED, None)
         elif len(self._waiting) < self._offer.rules.waiting:
             self._numbers += 1
             self._waiting.append(who)

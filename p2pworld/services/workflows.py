@@ -161,8 +161,8 @@ PROPOSAL: Final = Family(
     ends=_at(State.COMPLETED, State.WITHDRAWN, State.CLOSED),
     rules=(
         Rule(Action.GATHER, OFFICE, _at(State.RECEIVED), State.GATHERING_SUPPORT),
-        # enough have supported it, or its time is over and they were too few
-        Rule(Action.REVIEW, SYSTEM, _at(State.GATHERING_SUPPORT), State.REVIEWING),
+        # enough have supported it, wherever they said so, or its time is over and they were too few
+        Rule(Action.REVIEW, SYSTEM | OFFICE, _at(State.GATHERING_SUPPORT), State.REVIEWING),
         Rule(Action.EXPIRE, SYSTEM, _at(State.GATHERING_SUPPORT), State.CLOSED, Effect.STOP),
         Rule(Action.NOTE, OFFICE, _PROPOSED | AWAITED, None),
         *_supplements(_at(State.REVIEWING), State.REVIEWING, returned=False),

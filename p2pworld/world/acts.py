@@ -1,4 +1,5 @@
-"""What an act does to the objects of a cell: lanterns are hung, notes pinned, bells rung; and how they look to clients.
+"""What an act does to the objects of a cell: lanterns are hung, notes pinned, bells rung, numbers drawn and called; and
+how they look to clients.
 
 Pure functions over an `ObjectCell`. An act has a key, made from who acts and from the client's number or name for it,
 so that doing it again does nothing again: a lantern's id is its act's key, and a bell's count goes up in the same delta
@@ -20,6 +21,7 @@ from p2pworld.errors import Refusal
 from p2pworld.ids import Incarnation
 from p2pworld.limits import OBJECTS_PER_AVATAR, OBJECTS_PER_CELL
 from p2pworld.messages import Act, Pose, WorldObject
+from p2pworld.world.counter import TICKET, call_ticket, draw_ticket, ticket_words
 from p2pworld.world.text import line_fault
 
 if TYPE_CHECKING:
@@ -118,8 +120,18 @@ def perform(
             return _put_up("note", state, asked, owned, replica, clock, now_ms)
         case "ring":
             return _ring(cell, state, asked, replica, clock, now_ms)
+        case "draw":
+            at = asked.pose.east_cm, asked.pose.north_cm
+            return _performed(draw_ticket(state, asked.key, asked.avatar, at, replica, clock, now_ms))
+        case "call":
+            again = asked.message.target
+            return _performed(call_ticket(state, asked.key, asked.avatar, again, replica, clock, now_ms))
         case _:
             return Refusal("verb", "This city does not know how to do that.")
+
+
+def _performed(done: tuple[bytes, ObjectCell | None] | Refusal) -> Performed | Refusal:
+    return done if isinstance(done, Refusal) else Performed(*done)
 
 
 def unfit(act: Act) -> Refusal | None:
@@ -245,7 +257,7 @@ def view(cell: Cell, object_id: bytes, record: ObjectRecord | None) -> WorldObje
     fields = record.fields
     kind, east_cm, north_cm = fields.get("kind"), fields.get("east_cm"), fields.get("north_cm")
     text, by, at_ms = fields.get("text", ""), fields.get("by", 0), fields.get("at_ms", 0)
-    if kind not in ("lantern", "note", "bell") or not isinstance(kind, str):
+    if kind not in ("lantern", "note", "bell", TICKET) or not isinstance(kind, str):
         return None
     if not (_is_count(east_cm) and _is_count(north_cm) and _is_count(by) and _is_count(at_ms)):
         return None
@@ -260,6 +272,8 @@ def view(cell: Cell, object_id: bytes, record: ObjectRecord | None) -> WorldObje
     ):
         return None
     count = min(max(0, record.count("rings")), (1 << 53) - 1)
+    if kind == TICKET:
+        count, text, at_ms = ticket_words(fields)
     return WorldObject(object_id, kind, east_cm, north_cm, text, by, count, at_ms)
 
 

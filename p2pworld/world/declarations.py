@@ -206,8 +206,10 @@ def _features(frame: Frame, table: Table) -> list[Feature]:
     access: tuple[str, ...] = ()
     if "access" in table:
         access = _access(table, ())
-        if kind != "bell":
-            raise table.wrong("access", "says who may strike a bell: leave it out here.")
+        if kind not in ("bell", "counter"):
+            raise table.wrong(
+                "access", "says who may strike a bell, or calls at a counter: leave it out here."
+            )
     if "points" in table:
         width_cm = round(table.number("width", 0.1, 500, 1) * 100)
         lines: list[tuple[Point, ...]] = [(point,) for point in frame.points(table, "points", 1)]

@@ -89,9 +89,10 @@ class Portal:
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """Something drawn, or something to do: `kind` says which (`tree`, `path`; `bell`, `lanterns`, `drums`).
+    """Something drawn, or something to do: `kind` says which (`tree`, `path`; `bell`, `lanterns`, `drums`, `counter`).
 
-    `access`, of a bell: who may strike it at any time, in the words of a place's; nobody, if it is empty.
+    `access`, in the words of a place's: who may strike a bell at any time, or call numbers at a counter; nobody, if it
+    is empty.
     """
 
     kind: str

@@ -86,13 +86,14 @@ class Visits:
         room = self._places.room_at(pose.east_cm, pose.north_cm)
         return room is not None and self._full(room, avatar)
 
-    def may_strike(self, avatar: int, place: Place | None, now: Instant) -> bool:
-        """Whether an avatar of mine may strike the bell that this place declares, whatever the time."""
-        bell = place.feature("bell") if place is not None else None
-        if place is None or bell is None or not bell.access:
+    def may_use(self, avatar: int, place: Place | None, kind: str, now: Instant) -> bool:
+        """Whether an avatar of mine has the access that the feature of this kind names which the place declares: to
+        strike its bell whatever the time, to call numbers at its counter."""
+        feature = place.feature(kind) if place is not None else None
+        if place is None or feature is None or not feature.access:
             return False
         key, role = self._key_of(avatar), self._role_of(avatar)
-        return is_open_to(bell.access, place.id, bell.line[0], key, role, now.wall_ms)
+        return is_open_to(feature.access, place.id, feature.line[0], key, role, now.wall_ms)
 
     def _may(self, place: Place, avatar: int, key: bytes, now: Instant) -> bool:
         role = self._role_of(avatar)

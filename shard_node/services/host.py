@@ -14,6 +14,7 @@ import trio
 
 from p2pworld.services.case_log import CASE_TYPES
 from p2pworld.services.clerk import ServiceClerk, Trusted
+from p2pworld.services.draw_log import DRAW_TYPES
 from p2pworld.services.people import Attestors
 from p2pworld.services.working_time import OfficeCalendar
 from shard_node.execute import now
@@ -23,6 +24,7 @@ from shard_node.services.follow import Follower, sources_of
 from shard_node.services.gateway import Gateway
 from shard_node.services.index import INDEX_NAME, ServiceIndex
 from shard_node.services.offices import OfficeKeys
+from shard_node.services.settings import read_signer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +50,9 @@ class Offered:
 
     `types` is one object for as long as this lives, changed in place: whoever holds a log looks a type up in it when
     something is filed. `attestors` are those that are believed at the moment.
+
+    Raises:
+        ConfigError: the key of the office in draws cannot be read.
     """
 
     def __init__(self, config: ServicesConfig) -> None:
@@ -56,6 +61,8 @@ class Offered:
         self.calendar = OfficeCalendar(config.holidays)
         self.types: dict[str, TransactionType] = {}
         self.attestors = Attestors(config.attestors)
+        key_file = config.draw_key_file
+        self._draws = read_signer(key_file, "services.draw_key_file") if key_file else None
         self.version = 0  # counts how often the declarations have changed
         self._told: frozenset[str] = frozenset()
         self.look()
@@ -69,14 +76,14 @@ class Offered:
         self, stream: str, signer: Signer, roots: frozenset[bytes], voids: Voids | None
     ) -> ServiceClerk:
         """Who decides for the holder of a stream, whose log `signer` signs; officials have grants from these roots."""
-        trusted = Trusted(lambda: self.attestors, roots, voids)
+        trusted = Trusted(lambda: self.attestors, roots, voids, self._draws)
         return ServiceClerk(stream, signer, lambda: self.catalogue, self.calendar, trusted)
 
     def look(self) -> bool:
         """Whether a declaration has changed since the last look; this reads files."""
         if not self.folder.look():
             return False
-        new = {**CASE_TYPES, **self.catalogue.types()}
+        new = {**CASE_TYPES, **DRAW_TYPES, **self.catalogue.types()}
         self.types.update(new)
         for name in self.types.keys() - new.keys():
             del self.types[name]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from shard_node.services.reading import reading_routes
 from shard_node.web.apply import apply_routes
 from shard_node.web.attachments import attachment_routes
+from shard_node.web.desk import desk_routes
 from shard_node.web.feeds import feed_routes
 from shard_node.web.open311 import open311_routes
 from shard_node.web.openapi import openapi_routes
@@ -25,6 +26,7 @@ def service_routes(host: ServiceHost) -> list[BaseRoute]:
     """The routes over one node's services."""
     return [
         *attachment_routes(host.executor, host.desk, host.doors),
+        *desk_routes(host),
         *reading_routes(host),
         *service_api_routes(host.index),
         *feed_routes(host.index),

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["serve_web"]
 
 HEAD_BYTES_MAX: Final = 16_384
-KEEP_ALIVE_S: Final = 5
+KEEP_ALIVE_S: Final = (
+    20  # a page that is read and then filled in and sent; 40 kB for each connection that waits
+)
 READ_S: Final = 10
 HANDSHAKE_S: Final = 5
 GRACE_S: Final = 1.0
-BACKLOG: Final = 128
+BACKLOG: Final = 1_024  # who comes within a third of a second in a rush, while the node is at something else
 
 
 class _Config(Config):

@@ -178,6 +178,41 @@ def sweep(sizes: str, plot_file: Path | None, json_file: Path | None, **wanted: 
 
 @bench.command()
 @click.option(
+    "--citizens", default=10_000, show_default=True, type=click.IntRange(1, 50_000), help="Who come."
+)
+@click.option(
+    "--places", default=500, show_default=True, type=click.IntRange(1, 10_000), help="What there is for them."
+)
+@click.option(
+    "--seats", default=1, show_default=True, type=click.IntRange(1, 2_000), help="Of them in each slot."
+)
+@click.option(
+    "--seconds", default=60.0, show_default=True, type=Quantity(0.1), help="Within which everybody comes."
+)
+@click.option(
+    "--kill",
+    default=0.5,
+    show_default=True,
+    type=Quantity(0, 1),
+    help="After which share of them the node is killed; 0: it is not.",
+)
+@click.option("--kept", is_flag=True, help="Over connections that were opened, and used, before.")
+@JSON
+def rush(json_file: Path | None, kill: float, **wanted: Any) -> None:
+    """More citizens than places, all at once, and the process that writes the log is killed amid them."""
+    from simulations.bench.crowd.run import BenchFailed
+    from simulations.bench.rush.run import Rush, run_rush
+
+    with tempfile.TemporaryDirectory(prefix="p2pworld-rush-") as place:
+        try:
+            figures = run_rush(Rush(kill=kill or None, **wanted), Path(place), _say)
+        except (BenchFailed, ValueError) as error:
+            raise click.ClickException(str(error)) from None
+    _told(figures, json_file)
+
+
+@bench.command()
+@click.option(
     "--clients", default=200, show_default=True, type=click.IntRange(1, 2_000), help="Who walks to and fro."
 )
 @click.option(

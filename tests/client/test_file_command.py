@@ -73,8 +73,9 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         )
         call("witness", "begin", "--config", folder / "witness.toml")
         with Running(folder) as running:
-            with city.nodes[0].config.open("a") as config:
-                config.write(f'quorum = 1\n[[civic.witness]]\nurl = "{running.url}"\nvkey = "{witness}"\n')
+            config = city.nodes[0].config
+            asked = f'quorum = 1\n[[civic.witness]]\nurl = "{running.url}"\nvkey = "{witness}"\n'
+            config.write_text(config.read_text().replace("\n[services]", f"{asked}\n[services]"))
             city.start()
             wait_ready(city)
             yield Desk(folder, city, keys, witness)

@@ -22,8 +22,10 @@ from p2pworld.crypto.keys import Signer
 from p2pworld.crypto.seal import sealing_public
 from p2pworld.grants import grant_to_text, sign_grant
 from p2pworld.services.case_log import CASE_TYPES, CaseAct, act_fields, event_of
+from p2pworld.services.catalogue import Catalogue
 from p2pworld.services.clerk import WAIT, ServiceClerk, Trusted
 from p2pworld.services.people import Attestors, purpose_of, show, sign_claim
+from p2pworld.services.replay import row_faults
 from p2pworld.services.working_time import OfficeCalendar, minute_at
 from shard_node.services.folder import read
 from tests.civic.memory_store import KeptInMemory, change
@@ -143,11 +145,12 @@ class Office:
     known: dict[bytes, Known] = field(default_factory=dict)
     rows: dict[str, bytes] = field(default_factory=dict)
     due: int | None = None
+    catalogue: Catalogue = CATALOGUE
 
     def __post_init__(self) -> None:
         trusted = Trusted(lambda: Attestors(frozenset({ATTESTOR.public})), frozenset({ROOT.public}))
-        self.clerk = ServiceClerk(self.stream, HOLDER, lambda: CATALOGUE, CALENDAR, trusted)
-        self.types = {**CASE_TYPES, **CATALOGUE.types()}
+        self.clerk = ServiceClerk(self.stream, HOLDER, lambda: self.catalogue, CALENDAR, trusted)
+        self.types = {**CASE_TYPES, **self.catalogue.types()}
 
     def plan(self, *submissions: Submission) -> Plan:
         """What a holder would do with these now, as one batch."""
@@ -181,6 +184,10 @@ class Office:
         """The place of one that is taken alone, or the code of why there is none."""
         (outcome,) = self.take(submission)
         return outcome if isinstance(outcome, int) else outcome.reason
+
+    def wrong_rows(self) -> list[str]:
+        """How the rows differ from what the leaves make of them."""
+        return list(row_faults(self.stream, self.catalogue, CALENDAR, self.entries, self.rows))
 
     def events(self, since: int = 0) -> list[Event]:
         """The events of bookings in the log."""

@@ -26,6 +26,7 @@ from p2pworld.services.working_time import (
     minute_at,
     seoul_text,
 )
+from shard_node.services.folder import read
 
 CALENDAR = OfficeCalendar()
 
@@ -258,6 +259,54 @@ def test_done_in_time_stays_in_time() -> None:
     assert not clock.stop(at("2025-09-09 23:59")).late(at("2026-01-01"), CALENDAR)
     assert clock.stop(at("2025-09-09 23:59")).stop(at("2025-09-12 00:00")).stopped == at("2025-09-09 23:59")
     assert clock.stop(at("2025-09-10 00:00")).late(at("2025-09-10 00:00"), CALENDAR)
+
+
+# ---- every term that the city has declared, counted by hand over a long holiday
+
+BEFORE_CHUSEOK_2026 = (
+    "2026-09-23 16:00"  # a Wednesday; Chuseok is Thursday to Saturday, Monday 5 October a substitute
+)
+BEFORE_CHUSEOK_2025 = (
+    "2025-10-02 11:00"  # a Thursday; 3 October, Chuseok 5 to 7, the 8th a substitute, Hangul Day the 9th
+)
+DECLARED = {
+    (Count.HOURS, 1): ("2026-09-23 17:00", "2025-10-02 12:00"),
+    # 16-18 are two hours, then comes Monday the 28th; 11-12 and 13-18 are six, then comes Friday the 10th
+    (Count.WORKING_HOURS, 1): ("2026-09-23 17:00", "2025-10-02 12:00"),
+    (Count.WORKING_HOURS, 3): ("2026-09-28 10:00", "2025-10-02 15:00"),
+    (Count.WORKING_HOURS, 4): ("2026-09-28 11:00", "2025-10-02 16:00"),
+    (Count.WORKING_HOURS, 8): ("2026-09-28 16:00", "2025-10-10 11:00"),
+    (Count.WORKING_HOURS, 16): ("2026-09-29 16:00", "2025-10-13 11:00"),
+    (Count.WORKING_HOURS, 24): ("2026-09-30 16:00", "2025-10-14 11:00"),
+    (Count.WORKING_HOURS, 40): ("2026-10-02 16:00", "2025-10-16 11:00"),
+    # 23 / 28 29 30 1 2 / 6 7 8 / 12 13 14 15 16 / 19 20 21 22 23 / 26; 2 / 10 / 13-17 / 20-24 / 27-31 / 3 4 5
+    (Count.WORKING_DAYS, 7): ("2026-10-07 00:00", "2025-10-18 00:00"),
+    (Count.WORKING_DAYS, 10): ("2026-10-13 00:00", "2025-10-23 00:00"),
+    (Count.WORKING_DAYS, 14): ("2026-10-17 00:00", "2025-10-29 00:00"),
+    (Count.WORKING_DAYS, 20): ("2026-10-27 00:00", "2025-11-06 00:00"),
+    # Saturday 3 October, so Tuesday the 6th; Sunday the 12th, so Monday
+    (Count.DAYS, 10): ("2026-10-07 00:00", "2025-10-14 00:00"),
+    # Friday 23 October; Saturday 1 November, so Monday the 3rd
+    (Count.DAYS, 30): ("2026-10-24 00:00", "2025-11-04 00:00"),
+    # Saturday 7 November, so Monday; Sunday the 16th, so Monday
+    (Count.DAYS, 45): ("2026-11-10 00:00", "2025-11-18 00:00"),
+    # Sunday 22 November, so Monday; Monday 1 December
+    (Count.DAYS, 60): ("2026-11-24 00:00", "2025-12-02 00:00"),
+}
+
+
+def declared_terms() -> list[Term]:
+    deadlines = [service.deadline for service in read().services.values()]
+    terms = {term for deadline in deadlines for term in (deadline.term, *deadline.terms.values())}
+    return sorted(terms, key=lambda term: (term.count.value, term.amount))
+
+
+@pytest.mark.parametrize("term", declared_terms())
+def test_every_declared_term_over_chuseok_and_substitute_holidays(term: Term) -> None:
+    in_2026, in_2025 = DECLARED[term.count, term.amount]
+    assert due(term, BEFORE_CHUSEOK_2026) == in_2026
+    assert due(term, BEFORE_CHUSEOK_2025) == in_2025
+    assert term.first_day == (term.count is Count.WORKING_DAYS), "of which kind the examples are"
 
 
 # ---- the same by counting

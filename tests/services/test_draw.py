@@ -342,9 +342,11 @@ def test_the_drawn_have_places_the_next_wait_and_the_others_have_none() -> None:
     assert [(place.seat, place.person) for place in given.put] == [(0, person(0)), (1, person(1))]
     assert {place.standing for place in given.put} == {Standing.DUE}
     assert [wait.person for wait in given.join] == [person(2), person(3)]
-    assert [event.action for event in given.events] == [Action.DRAW] * 2 + [Action.WAIT] * 2 + [
-        Action.NOT_DRAW
-    ] * 2
+    assert [event.action for event in given.events] == [
+        *(Action.DRAW, Action.CLAIM) * 2,
+        *(Action.WAIT,) * 2,
+        *(Action.NOT_DRAW,) * 2,
+    ]
     again = award(lottery, View(given.put, given.join), order[:4], TEN - 4320)
     assert (again.put, again.join, again.events) == ((), (), ())
     # who does not pay gives way to the next in the order of the draw

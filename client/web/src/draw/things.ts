@@ -107,6 +107,9 @@ export class Things {
       } else if (object.kind === "note") {
         ink.fillStyle = "#fbf3d6";
         ink.fillRect(x * ratio - 3 * ratio, y * ratio - 3 * ratio, 6 * ratio, 6 * ratio);
+      } else if (object.kind === "ticket") {
+        ink.fillStyle = object.text === "" ? "#fbf3d6" : "#a8c7a0";
+        ink.fillRect(x * ratio - 2 * ratio, y * ratio - 3 * ratio, 4 * ratio, 6 * ratio);
       } else if (object.kind === "bell" && camera.scale > 0.3) {
         disc(ink, x * ratio, y * ratio, size * 0.42, "#7a6c46");
         disc(ink, x * ratio, y * ratio, size * 0.3, "#a8966a");

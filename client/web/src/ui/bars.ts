@@ -60,6 +60,7 @@ export function fillActions(bar: HTMLElement, deeds: Deeds): void {
     act(ICON.bell, "strikeBell", () => deeds.ring(), "B", "bell"),
     act(ICON.bus, "rideBus", () => deeds.bus(), "R", "bus"),
     act(ICON.board, "board", () => deeds.toggle("board"), "N"),
+    act(ICON.counter, "counter", () => deeds.toggle("counter"), "C", "counterShort"),
   );
 }
 
@@ -96,6 +97,7 @@ export function pressed(event: KeyboardEvent, deeds: Deeds): boolean {
     KeyK: () => deeds.toggle("drum"),
     KeyR: () => deeds.bus(),
     KeyN: () => deeds.toggle("board"),
+    KeyC: () => deeds.toggle("counter"),
     KeyH: () => deeds.toggle("who"),
     KeyT: () => deeds.toggle("today"),
     KeyP: () => deeds.toggle("look"),

@@ -18,6 +18,7 @@ export type PanelName =
   | "words"
   | "help"
   | "board"
+  | "counter"
   | "look"
   | "person"
   | "drum";

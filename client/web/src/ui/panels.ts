@@ -6,6 +6,7 @@ import { clear, el, icon } from "./dom";
 import { ICON } from "./icons";
 import type { Page, PanelName } from "./page";
 import { board } from "./panel/board";
+import { counter } from "./panel/counter";
 import { nameOf, person, who } from "./panel/people";
 import { search } from "./panel/search";
 import { settings } from "./panel/settings";
@@ -124,6 +125,9 @@ export class Panels implements Sheet {
         return null;
       case "board":
         board(this);
+        return null;
+      case "counter":
+        this.live(() => counter(this));
         return null;
       case "look":
         return look(this);

@@ -3,6 +3,8 @@
 import type { Bubble, Pulse } from "../draw/renderer";
 import type { Point } from "../state/places";
 import type { Said } from "../state/world";
+import { say } from "../words";
+import { cleanName } from "../words/clean";
 import type { Page } from "./page";
 
 const BUBBLE_MS = 7000;
@@ -19,6 +21,8 @@ export class Sounding {
   pulses: Pulse[] = [];
   /** How often each bell had been struck, by where it hangs. */
   private readonly bells = new Map<string, number>();
+  /** Who has called one's own numbers, as far as one was told. */
+  private readonly tickets = new Map<string, string>();
 
   constructor(private readonly page: Page) {
     const { world } = page;
@@ -36,7 +40,10 @@ export class Sounding {
       this.pulse({ ...at, atMs, kind: "beat", voice });
       page.sound.drum(atMs - page.view.serverTime(), voice, this.loudness(at, HEARD_M.beat));
     });
-    world.on("objects", () => this.rung());
+    world.on("objects", () => {
+      this.rung();
+      this.called();
+    });
   }
 
   /** Bubbles that have been read go. */
@@ -79,6 +86,20 @@ export class Sounding {
     const line = this.page.placeHere()?.features.find((feature) => feature.kind === "bell")?.line;
     if (line !== undefined && Number.isSafeInteger(count))
       this.strike({ east: line[0], north: line[1] }, count, true);
+  }
+
+  /** One's own number was called: said once, also to who has the panel closed. */
+  private called(): void {
+    const { view } = this.page;
+    for (const ticket of view.objects.values()) {
+      if (ticket.kind !== "ticket" || ticket.by !== view.me?.id) continue;
+      const before = this.tickets.get(ticket.key);
+      this.tickets.set(ticket.key, ticket.text);
+      if (ticket.text === "" || before !== "") continue;
+      const name = cleanName(view.people.get(Number(ticket.text))?.name ?? "", "…");
+      this.page.toast(say("counterYours", { number: ticket.count, name }));
+      this.page.sound.chime();
+    }
   }
 
   /** What is seen for the first time need not have been struck just now; what one is told of was. */

@@ -34,6 +34,12 @@ export const CODES = {
     `This area cannot confirm anything just now. ${AGAIN.en}`,
   ),
   disk: told(`지금은 저장할 수 없어요. ${AGAIN.ko}`, `This cannot be saved just now. ${AGAIN.en}`),
+  no_counter: told("여기에는 번호표 창구가 없어요.", "There is no counter with numbers here."),
+  not_yours: told(
+    "이 창구의 담당자만 번호를 부를 수 있어요.",
+    "Only those who work at this counter call numbers.",
+  ),
+  nobody: told("기다리는 번호가 없어요.", "Nobody waits with a number."),
   verb: told("이 도시에서는 아직 할 수 없는 일이에요.", "This city does not know how to do that."),
   text: told(
     "쓸 수 없는 글이에요. 길이와 글자를 살펴 주세요.",

@@ -214,6 +214,31 @@ const TABLE = {
   note: ["글", "note"],
   pinNote: ["글 붙이기", "pin a note"],
   pinned: ["글을 붙였어요.", "Your note is on the board."],
+  counter: ["번호표 창구", "counter and numbers"],
+  counterShort: ["창구", "counter"],
+  counterElsewhere: ["번호표는 120 민원 창구에서 뽑아요.", "Numbers are drawn at the 120 counter."],
+  counterNone: ["번호표를 뽑고 차례를 기다려 주세요.", "Draw a number and wait for your turn."],
+  counterMine: [
+    "내 번호는 {number}번이에요. 앞에 {before}명이 있어요.",
+    "Your number is {number}; {before} before you.",
+  ],
+  counterYours: [
+    "{number}번 차례예요. {name} 담당자에게 가세요.",
+    "Number {number}: it is your turn, with {name}.",
+  ],
+  counterWaiting: ["기다리는 번호 {count}개", "numbers waiting: {count}"],
+  counterCalled: ["부른 번호", "Numbers called"],
+  counterNumber: ["{number}번", "number {number}"],
+  counterStaff: ["담당자", "For who works here"],
+  counterNext: ["다음 번호 부르기", "Call the next number"],
+  counterAgain: ["다시 부르기", "Call again"],
+  counterDesk: ["민원 업무 창 열기", "Open the desk beside this"],
+  counterDrawn: ["번호표를 뽑았어요.", "You have a number."],
+  counterTalk: [
+    "창구에서는 글로 이야기해요. 신청 번호는 담당자에게 귓속말로 알려 주세요.",
+    "At the counter people talk in writing. Whisper the number of your request to the official.",
+  ],
+  drawNumber: ["번호표 뽑기", "Draw a number"],
   bus: ["버스", "bus"],
   rideBus: ["버스 타기", "get on the bus"],
   toStop: [
@@ -274,8 +299,8 @@ const TABLE = {
   keyZoom: ["크게·작게: + 와 -, 서울 전체: 0", "Zoom: + and -; the whole city: 0"],
   keyChat: ["대화: Enter, 찾기: /", "Chat: Enter; search: /"],
   keyMore: [
-    "앉기 X, 몸짓 1-4, 등 L, 종 B, 북 K, 타기 R, 누구 H, 구역 G, 글로 보기 V",
-    "Sit X, gestures 1-4, lantern L, bell B, drum K, ride R, who H, regions G, in words V",
+    "앉기 X, 몸짓 1-4, 등 L, 종 B, 북 K, 타기 R, 게시판 N, 창구 C, 누구 H, 구역 G, 글로 보기 V",
+    "Sit X, gestures 1-4, lantern L, bell B, drum K, ride R, board N, counter C, who H, regions G, in words V",
   ],
   touchHelp: [
     "두드리면 걸어가고, 두 손가락으로 크기를 바꿔요.",

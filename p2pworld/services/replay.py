@@ -1,0 +1,188 @@
+"""The rows beside a log, made again from its leaves, as far as leaves suffice.
+
+Events say which seat is whose and until when, acts say what became of a case; so both are rebuilt exactly. What stands
+in no leaf is who somebody is (a pseudonym is told to the holder alone), whether they come first as residents, and which
+grants an official showed. Whoever has a place by a row that was rebuilt counts as somebody whom nobody knows: their
+quota begins anew. That is what is lost when a store is.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from p2pworld.civic.kept import Ledger, Rows
+from p2pworld.civic.transaction import parse_leaf
+from p2pworld.errors import Refusal
+from p2pworld.services.case_log import event_of, read_act
+from p2pworld.services.case_rows import CaseFile, fold, keep_case, read_case, role_of, stepped
+from p2pworld.services.place_rows import (
+    entry_of_key,
+    is_long_over,
+    keep_decision,
+    place_said,
+    put_entry_of_key,
+    view_of,
+)
+from p2pworld.services.reservations import Decision, Place, Standing, Wait
+from p2pworld.services.workflow import Act, Action, Who
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from p2pworld.civic.transaction import Filing
+    from p2pworld.services.catalogue import Catalogue
+    from p2pworld.services.declaration import Service
+    from p2pworld.services.reservations import Event, View
+    from p2pworld.services.working_time import OfficeCalendar
+
+__all__ = ["Replay", "row_faults"]
+
+_TAKEN: Final = {
+    Action.HOLD: Standing.HELD,
+    Action.MOVE_UP: Standing.HELD,
+    Action.CLAIM: Standing.DUE,
+    Action.CONFIRM: Standing.CONFIRMED,
+    Action.USE: Standing.USED,
+    Action.MISS: Standing.MISSED,
+}
+_GIVEN_UP: Final = (Action.CANCEL, Action.EXPIRE)
+_COMPARED: Final = ("case/", "filed/", "place/", "wait/")
+
+
+class Replay:
+    """Takes the leaves of one stream in order, and changes the rows of a ledger as they say."""
+
+    def __init__(self, stream: str, catalogue: Catalogue, calendar: OfficeCalendar, ledger: Ledger) -> None:
+        self._stream, self._catalogue, self._calendar = stream, catalogue, calendar
+        self._ledger = ledger
+
+    def take(self, index: int, filing: Filing) -> None:
+        """What the leaf of entry `index` says."""
+        event = event_of(filing)
+        if event is not None:
+            self._happen(event, filing)
+            return
+        act = read_act(filing)
+        if act is not None:
+            about = self._filing(act.entry)
+            service = self._catalogue.services.get(about.type) if about is not None else None
+            if about is not None and service is not None:
+                who = Who.CITIZEN if filing.fields[4].value == about.key.hex() else None
+                done = Act(
+                    filing.key.hex(), act.seen, Action(act.action), Who.CITIZEN, filing.minute, act.amount
+                )
+                self._step(service, act.entry, about, done, who)
+            return
+        service = self._catalogue.services.get(filing.type)
+        if service is not None and service.places is not None:
+            put_entry_of_key(self._ledger.rows, filing.key.hex(), index)
+            keep_case(self._ledger.rows, index, CaseFile(self._stream))
+
+    def _filing(self, entry: int) -> Filing | None:
+        there = self._ledger.entry(entry)
+        return parse_leaf(there).filing if there is not None else None
+
+    def _step(self, service: Service, entry: int, about: Filing, act: Act, who: Who | None) -> None:
+        """Adds an act to its case; if nobody says who acts, it was whoever may."""
+        case = read_case(self._ledger.rows, entry, self._stream)
+        state = fold(service, about, case, self._calendar)
+        role = who or role_of(service.workflow, state.state, act.action)
+        if role is None:
+            return
+        seen = len(state.acts) if role is Who.SYSTEM else act.seen
+        done = Act(act.key, seen, act.action, role, act.minute, act.amount)
+        after = stepped(service, case, state, done, self._calendar)
+        if not isinstance(after, Refusal):
+            keep_case(self._ledger.rows, entry, after[0])
+
+    def _happen(self, event: Event, filing: Filing) -> None:
+        """Changes the row of a seat or of who waits for one, and the case."""
+        rows, entry = self._ledger.rows, entry_of_key(self._ledger.rows, event.key)
+        about = self._filing(entry) if entry is not None else None
+        service = self._catalogue.services.get(about.type) if about is not None else None
+        if entry is None or about is None or service is None:
+            return
+        view = view_of(rows, event.facility, event.slot)
+        decision = self._decided(event, view, service)
+        if decision is not None:
+            keep_decision(rows, event.facility, event.slot, view, decision)
+        done = Act(filing.key.hex(), 0, event.action, Who.SYSTEM, filing.minute)
+        self._step(service, entry, about, done, Who.SYSTEM)
+
+    def _decided(self, event: Event, view: View, service: Service) -> Decision | None:
+        """What must have been decided for this to happen."""
+        was = next((place for place in view.places if place.key == event.key), None)
+        waited = next((wait for wait in view.waiting if wait.key == event.key), None)
+        leave = (waited,) if waited is not None else ()
+        if event.action is Action.WAIT:
+            number = max((wait.number for wait in view.waiting), default=0) + 1
+            join = Wait(event.facility, event.slot, number, service.id, event.key, event.key)
+            return Decision(None, join=(join,)) if waited is None else None
+        if event.action in _GIVEN_UP:
+            return Decision(None, drop=(was,) if was is not None else (), leave=leave)
+        standing = _TAKEN.get(event.action)
+        if event.action is Action.DRAW:
+            standing = Standing.CONFIRMED if event.until is None else Standing.DUE
+        if standing is None or event.seat is None:
+            return None
+        person = was.person if was is not None else waited.person if waited is not None else event.key
+        end = was.end if was is not None else self._end(event)
+        place = Place(
+            event.facility, event.slot, event.seat, end, service.id, event.key, person, standing, event.until
+        )
+        there = [each for each in view.places if each.seat == event.seat or each.key == event.key]
+        return Decision(None, drop=tuple(there), put=(place,), leave=leave)
+
+    def _end(self, event: Event) -> int:
+        facility = self._catalogue.facilities.get(event.facility)
+        return event.slot + (facility.slot_minutes if facility is not None else 0)
+
+
+class _Nothing:
+    """Rows of which there are none yet."""
+
+    def get(self, name: str) -> bytes | None:
+        return None
+
+    def under(self, prefix: str) -> Iterable[tuple[str, bytes]]:
+        return ()
+
+    def first(self, prefix: str) -> str | None:
+        return None
+
+    def entry(self, index: int) -> bytes:
+        raise IndexError(index)
+
+
+def row_faults(
+    stream: str,
+    catalogue: Catalogue,
+    calendar: OfficeCalendar,
+    entries: Iterable[bytes],
+    rows: Mapping[str, bytes],
+) -> Iterator[str]:
+    """What is wrong with the rows beside a log that are made of leaves, each as a sentence.
+
+    A slot that is over for long may have been forgotten. Entries that are no leaves are told by others.
+    """
+    ledger = Ledger(Rows(_Nothing()), 0, 0, 0, [], _Nothing())
+    replay, minute = Replay(stream, catalogue, calendar, ledger), 0
+    for index, entry in enumerate(entries):
+        ledger.entries.append(entry)
+        filing = parse_leaf(entry).filing
+        minute = max(minute, filing.minute)
+        replay.take(index, filing)
+    expected = {
+        change.name: change.after
+        for change in ledger.rows.changes()
+        if change.after is not None and change.name.startswith(_COMPARED)
+    }
+    there = {name: body for name, body in rows.items() if name.startswith(_COMPARED)}
+    for name in sorted(expected.keys() | there.keys()):
+        made, kept = expected.get(name), there.get(name)
+        if kept is None and made is not None and not is_long_over(name, minute):
+            yield f"The row {name} is missing, and the log's leaves make it."
+        elif made is None:
+            yield f"The row {name} is there, and no leaf makes it."
+        elif kept is not None and place_said(name, made) != place_said(name, kept):
+            yield f"The row {name} is not what the log's leaves make of it."

@@ -1,0 +1,1 @@
+"""Many citizens who want few places, all at once, at a real node."""
