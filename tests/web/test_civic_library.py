@@ -51,6 +51,7 @@ class Elsewhere(ThreadingHTTPServer):
             "/api/v1/city": ("application/json", drawing()[0]),
         }
         self.asked: list[str] = []
+        self.brought: list[int] = []
         self.url = f"http://127.0.0.1:{self.server_port}"
 
 
@@ -67,10 +68,24 @@ class Asked(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["Content-Length"]))
         self._answer("text/plain", b"c2sp.org/tlog-proof@v1\n")
 
+    def do_OPTIONS(self) -> None:
+        self._answer("text/plain", b"")
+
+    def do_PUT(self) -> None:
+        """Loses the first try, and keeps the second."""
+        tries = sum(line.startswith("PUT") for line in self.server.asked)
+        self.server.brought.append(len(self.rfile.read(int(self.headers["Content-Length"]))))
+        if tries:
+            self._answer("application/json", b"{}")
+        else:
+            self.server.asked.append("PUT and no answer")
+            self.close_connection = True
+
     def _answer(self, kind: str, data: bytes) -> None:
         self.server.asked.append(f"{self.command} {self.path}")
         self.send_response(200)
         headers = {"Content-Type": kind, "Content-Length": str(len(data)), "Access-Control-Allow-Origin": "*"}
+        headers |= {"Access-Control-Allow-Methods": "PUT"}
         for name, value in (headers | {"Content-Security-Policy": POLICY}).items():
             self.send_header(name, value)
         self.end_headers()
@@ -156,7 +171,23 @@ def test_a_request_from_another_origin_is_in_the_log_once_whatever_happens_on_th
     assert re.fullmatch(r"accepted \d+", end)
     assert sent(page, node.web_url) == []
     assert page.evaluate("([url, key]) => civic.holds(url, key)", [node.web_url, key])
+    said = page.evaluate("([url, key]) => civic.reads(url, key)", [node.web_url, key])
+    assert said["place"] == filled(SERVICE, CATALOGUE)["place"]
     assert [line for line in elsewhere.asked if "/civic/" in line] == ["POST /civic/file"]
+    context.close()
+
+
+def test_a_file_is_brought_to_another_origin_again_after_a_loss_and_tells_how_far_it_is(
+    browser: Browser, elsewhere: Elsewhere
+) -> None:
+    context = browser.new_context()
+    page = opened(context.new_page(), elsewhere.url)
+    other = elsewhere.url.replace("127.0.0.1", "localhost")
+    told = page.evaluate("(url) => civic.bring(url, 3_000_000)", other)
+    assert told["kind"] == "kept"
+    assert told["bytes"] == 3_000_016
+    assert told["steps"] >= 4, "from nothing to all of it, twice"
+    assert elsewhere.brought == [3_000_016, 3_000_016]
     context.close()
 
 

@@ -84,13 +84,23 @@ test("what is sealed is asked for with a signature, and a refusal is told", asyn
   const statement = readStatement("jongno", 0, reader.public, MINUTE);
   assert(await verify(reader.public, statement, fromHex(asked.sig as string)));
   assert.deepEqual([asked.key, asked.minute, asked.grants], [toHex(reader.public), MINUTE, "grant"]);
-  try {
-    const told = JSON.stringify({ reason: "forbidden", ko: "권한이 없어요.", en: "Not allowed." });
-    await readSealed("https://a", "jongno", 0, reader, MINUTE, undefined, answer(told, 403));
-  } catch (error) {
-    assert(error instanceof NotTold);
-    assert.deepEqual([error.reason, error.said.ko], ["forbidden", "권한이 없어요."]);
-    return;
-  }
-  assert.fail("a refusal was read as something sealed");
+  const refused = async (told: object | string, status: number): Promise<NotTold> => {
+    try {
+      const body = typeof told === "string" ? told : JSON.stringify(told);
+      await readSealed("https://a", "jongno", 0, reader, MINUTE, undefined, answer(body, status));
+    } catch (error) {
+      assert(error instanceof NotTold);
+      return error;
+    }
+    return assert.fail("a refusal was read as something sealed") as never;
+  };
+  const forbidden = await refused({ reason: "forbidden", ko: "권한이 없어요.", en: "Not allowed." }, 403);
+  assert.deepEqual(
+    [forbidden.reason, forbidden.said.ko, forbidden.again, asked.grants],
+    ["forbidden", "권한이 없어요.", false, undefined],
+  );
+  const gone = await refused({ error: "not_found", sentence: "Nothing is sealed with this entry." }, 404);
+  assert.deepEqual([gone.reason, gone.again], ["not_found", false]);
+  const down = await refused("<html>", 502);
+  assert.deepEqual([down.reason, down.again], ["civic-down", true]);
 });

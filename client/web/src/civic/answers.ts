@@ -47,8 +47,9 @@ export async function told(answer: Response, most: number): Promise<Uint8Array> 
   const data = await bounded(answer, most);
   if (data === null) throw new Malformed("frame-size");
   if (answer.ok) return data;
-  const { reason, retry, sentence, ...words } = fieldsOf(data);
+  const { reason, retry, error, sentence, ...words } = fieldsOf(data);
   const { ko, en } = (sentence ?? words) as Record<string, unknown>;
   const text = (said: unknown) => (typeof said === "string" ? said : "");
-  throw new NotTold(text(reason) || "civic-down", { ko: text(ko), en: text(en) }, retry === true || !reason);
+  const why = text(reason) || text(error) || "civic-down"; // `not_found` is an error: nothing was declined
+  throw new NotTold(why, { ko: text(ko), en: text(en) }, retry === true || answer.status >= 500);
 }

@@ -1,15 +1,15 @@
 /** The library of civic services within reach of a test that drives a browser: `window.civic`. */
 
-import { hashOf } from "../../src/civic/attachments";
+import { attachmentOf, hashOf, lockFile, upload } from "../../src/civic/attachments";
 import { citizenOf, fileAct } from "../../src/civic/case";
 import { file, newestReceipt } from "../../src/civic/filer";
 import { check, dayInSeoul, type Service, streamOf, type Values } from "../../src/civic/form";
 import { readGu } from "../../src/civic/gu";
-import { readLeaf } from "../../src/civic/read";
+import { readLeaf, readSealed } from "../../src/civic/read";
 import { prepare } from "../../src/civic/request";
-import { newSecrets, parseSubmission } from "../../src/civic/transaction";
+import { newSecrets, openBlob, parseSubmission } from "../../src/civic/transaction";
 import { fetchTrust } from "../../src/civic/trust";
-import { openWallet } from "../../src/civic/wallet";
+import { openWallet, type Request } from "../../src/civic/wallet";
 import { toHex } from "../../src/net/bytes";
 
 const minute = () => Math.floor(Date.now() / 60_000);
@@ -50,9 +50,7 @@ async function send(nodes: readonly string[]): Promise<string[]> {
 /** Withdraws a request that is in the log; how that ended. */
 async function withdraw(nodes: readonly string[], id: string): Promise<string[]> {
   const wallet = await openWallet();
-  const { secrets, stream, entry } = (await wallet.request(id)) as { entry: number } & Awaited<
-    ReturnType<typeof wallet.begin>
-  >;
+  const { secrets, stream, entry } = (await wallet.request(id)) as Request & { entry: number };
   const own = newSecrets();
   const act = { stream, entry, seen: 0, action: "withdraw", amount: 0 };
   const submission = await fileAct(act, citizenOf(secrets), minute(), own.seed);
@@ -72,10 +70,33 @@ async function holds(node: string, id: string): Promise<boolean> {
   return proven !== null && toHex(leaf.sig) === toHex(submission.sig);
 }
 
+/** What the person wrote, as the node gives it back to whoever has the filing's own key. */
+async function reads(node: string, id: string): Promise<Record<string, string>> {
+  const wallet = await openWallet();
+  const { submission, secrets, stream, entry } = (await wallet.request(id)) as Request & { entry: number };
+  const sealed = await readSealed(node, stream, entry, citizenOf(secrets), minute());
+  const { fields } = await openBlob(parseSubmission(submission).filing, sealed, secrets.blobKey);
+  return Object.fromEntries(fields.map(({ name, value }) => [name, value]));
+}
+
+/** Brings a file of so many bytes; how that ended, how many bytes went, and in how many steps it was told. */
+async function bring(node: string, size: number): Promise<{ kind: string; bytes: number; steps: number }> {
+  const file = new Uint8Array(size);
+  const attachment = attachmentOf(newSecrets().blobKey, hashOf(file));
+  let [bytes, steps] = [0, 0];
+  const progress = (at: number) => {
+    bytes = at;
+    steps += 1;
+  };
+  const locked = lockFile(attachment, file);
+  const { kind } = await upload({ url: node, stream: "jung", attachment, locked, progress });
+  return { kind, bytes, steps };
+}
+
 async function me(): Promise<{ root: string; lasting: boolean; words: string | null }> {
   const wallet = await openWallet();
   const { root, words } = await wallet.me(minute());
   return { root: toHex(root), lasting: wallet.lasting, words };
 }
 
-Object.assign(globalThis, { civic: { write, send, withdraw, holds, me, openWallet, hashOf } });
+Object.assign(globalThis, { civic: { write, send, withdraw, holds, reads, bring, me } });
