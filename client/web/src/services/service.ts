@@ -92,12 +92,12 @@ class ServiceForm {
     this.request = draft.request;
     this.secrets = draft.secrets;
     const asked = new URLSearchParams(location.search);
-    const { facility, slot, ...values } = draft.values as Texts;
+    const { facility, ...values } = draft.values as Texts;
     writeTexts(this.form, values);
     for (const [name, files] of Object.entries(draft.files)) this.files.set(name, files);
     if (facility !== undefined && !asked.has("facility")) {
       writeTexts(this.form, { facility });
-      this.form.dispatchEvent(new CustomEvent("restored", { detail: { slot: slot?.[0] } }));
+      this.form.dispatchEvent(new CustomEvent("restored", { detail: values }));
     }
     this.eraser.hidden = false;
     tell(this.status, say("draftBack"));

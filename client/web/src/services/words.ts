@@ -20,6 +20,10 @@ const TABLE = {
   bringing: ["파일을 봉인해서 보내고 있어요. {percent}%", "Sealing and sending the files: {percent} %"],
   claimNeeded: ["이 신청에는 본인 확인이 필요해요.", "You need to be verified for this."],
   claimGo: ["본인 확인하러 가기", "Go and be verified"],
+  slotsLost: [
+    "빈 시간을 불러오지 못했어요. 시설을 다시 골라 주세요.",
+    "The free times could not be fetched. Choose the facility again.",
+  ],
   accepted: ["접수했어요. 접수 번호 {number}", "Filed. Case number {number}"],
   refused: ["접수하지 못했어요: {why}", "This was not taken: {why}"],
   noOffice: [
