@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Office", "at", "citizen", "findings", "live", "served_office"]
 
 ROOT, OFFICIAL = Signer.from_seed(b"r" * 32), Signer.from_seed(b"o" * 32)
+DAY_MS: Final = 86_400_000
 STREAMS: Final = ("city", "jongno", "jung", "seongbuk")
 # Chromium says so of every answer that is no 200, those too that a test waits for
 HARMLESS_ANSWER: Final = "Failed to load resource"
@@ -43,9 +44,20 @@ class Office:
     folder: Path
     attestor_url: str
 
+    def acts(self, number: str, action: str, *words: str) -> None:
+        """What an official of Jongno does with a case, at a desk without a browser."""
+        stream, entry = number.split("/")
+        folder, (node,) = self.city.folder, self.city.nodes
+        keys = ("--key", folder / "desk.key", "--grants", folder / "desk.grant")
+        office = ("--office-secret", folder / "office.secret", "--log-key", self.city.log_keys[stream])
+        where = ("--node", node.web_url, "--out", folder / "acts")
+        told = ("desk", *where, *keys, *office, "act", stream, entry, action, *words)
+        done = CliRunner().invoke(main, list(map(str, told)))
+        assert done.exit_code == 0, f"{action}: {done.output}\n{node.log_tail(20)}"
+
     def attests(self, number: str) -> str:
         """The code of an official who has seen somebody with a document of this number."""
-        key, grants = self.folder / "official.key", self.folder / "official.grants"
+        key, grants = self.folder / "official.key", self.folder / "official.grant"
         return attest_seen(self.attestor_url, key, grants, number, "jongno")
 
 
@@ -66,6 +78,7 @@ def served_office(folder: Path) -> Iterator[Office]:
         subprocess.PIPE,
         subprocess.DEVNULL,
     )
+    _write_official(city.folder / "desk", city.root)
     try:
         city.start()
         assert attestor.stdout is not None
@@ -96,14 +109,19 @@ def _begin_attestor(folder: Path, official: Path) -> tuple[str, str]:
         f'[desk]\nroots = ["{ROOT.public.hex()}"]\n',
         "utf-8",
     )
-    now_ms = time.time_ns() // 1_000_000
-    scope = ("streams:jongno",)
-    grant = sign_grant(ROOT, OFFICIAL.public, "official", scope, now_ms - 1_000, now_ms + 10**9)
-    (official / "official.key").write_text(OFFICIAL.to_pem(), "utf-8")
-    (official / "official.grants").write_text(grant_to_text(grant) + "\n", "utf-8")
+    _write_official(official / "official", ROOT)
     begun = CliRunner().invoke(main, ["attestor", "begin", str(config)], catch_exceptions=False)
     assert begun.exit_code == 0, begun.output
     return url, begun.output.strip()
+
+
+def _write_official(stem: Path, root: Signer) -> None:
+    """The files of an official of Jongno: `stem.key`, and `stem.grant` by this root."""
+    now_ms = time.time_ns() // 1_000_000
+    scope = ("streams:jongno",)
+    grant = sign_grant(root, OFFICIAL.public, "official", scope, now_ms - DAY_MS, now_ms + DAY_MS)
+    stem.with_suffix(".key").write_text(OFFICIAL.to_pem(), "utf-8")
+    stem.with_suffix(".grant").write_text(grant_to_text(grant) + "\n", "utf-8")
 
 
 def _unheld(told: dict[str, Any]) -> str:

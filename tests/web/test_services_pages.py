@@ -407,6 +407,41 @@ def test_a_photo_goes_along_sealed_and_a_file_of_another_kind_does_not(
         page.locator("#own").get_by_text("보도.png").wait_for()
 
 
+def test_a_complaint_is_answered_after_a_supplement_and_rated(browser: Browser, office: Office) -> None:
+    with citizen(browser) as page:
+        at(page, office, "/ko/services/complaint-field")
+        fill_in(page, "하수구가 막혔어요.")
+        page.get_by_role("button", name="제출하기").click()
+        page.wait_for_url(SENT)
+        number = "/".join(page.url.split("/")[-2:])
+        for action in ("assign", "visit", "begin"):
+            office.acts(number, action)
+        office.acts(number, "ask", "--amount", "7", "--text", f"어느 쪽 하수구인가요? {HARM}")
+        at(page, office, f"/ko/requests/{number}")
+        page.locator(".state-supplement-requested").wait_for()
+        page.locator(".letter").get_by_text("어느 쪽 하수구인가요?").wait_for()
+        assert HARM in page.locator(".letter").inner_text()
+        assert page.evaluate("window.harmed") is None
+        page.get_by_text("기한 멈춤(보완 기다리는 중)").wait_for()
+        page.get_by_role("button", name="보완하기").click()
+        page.get_by_text("보낼 글을 써 주세요.").wait_for()
+        page.get_by_label("보낼 글").fill("시장 입구 왼쪽이에요.")
+        page.get_by_role("button", name="보완하기").click()
+        page.locator(".state-in-progress").wait_for()
+        page.locator(".letter").get_by_text("시장 입구 왼쪽이에요.").wait_for()
+        office.acts(number, "complete", "--text", "뚫었습니다. 알려 주셔서 고맙습니다.")
+        at(page, office, f"/ko/requests/{number}")
+        page.locator(".state-completed").wait_for()
+        page.locator(".letter").get_by_text("뚫었습니다.").wait_for()
+        page.get_by_role("radio", name="5점").check()
+        page.get_by_role("button", name="만족도 남기기").click()
+        page.get_by_text("별점 5점").first.wait_for()
+        page.get_by_role("button", name="내가 직접 확인하기").click()
+        page.locator(".checked").get_by_text("기록에 들어 있어요").wait_for()
+        at(page, office, "/ko/statistics")
+        assert "현장민원(생활불편)" in page.locator(".figures").first.inner_text()
+
+
 def test_without_a_script_the_gateway_files_it(browser: Browser, office: Office) -> None:
     with citizen(browser, java_script_enabled=False) as page:
         page.goto(f"{office.url}/ko/services/complaint-field")
