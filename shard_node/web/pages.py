@@ -23,7 +23,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -152,7 +152,8 @@ class Pages:
         self._host = host
         self._assets = assets
         self._environment = Environment(
-            loader=FileSystemLoader(TEMPLATES),
+            # read once: a node that runs goes on as it began while its files are replaced
+            loader=DictLoader({path.name: path.read_text("utf-8") for path in TEMPLATES.glob("*.html")}),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
