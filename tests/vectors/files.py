@@ -10,14 +10,12 @@ import zipfile
 from typing import Any, Final
 
 from p2pworld.crypto.seal import lock
+from p2pworld.services.attaching import attachment_key, attachment_name
 from p2pworld.services.attachments import Broken, type_of
 from tests.services.test_attachments import GOOD as SOME
 from tests.services.test_attachments import jpeg
 
 __all__ = ["files"]
-
-KEY_NAME: Final = b"p2pworld attachment key v1\n"
-NAME_NAME: Final = b"p2pworld attachment name v1\n"
 
 
 def png(width: int = 2, height: int = 2) -> bytes:
@@ -109,13 +107,13 @@ def _spoilt(chance: random.Random, good: bytes) -> bytes:
 
 def _attachment(data: bytes) -> dict[str, Any]:
     blob_key, digest = bytes(range(32)), hashlib.sha256(data).digest()
-    key = hashlib.sha256(KEY_NAME + blob_key + digest).digest()
+    key = attachment_key(blob_key, digest)
     return {
         "name": "an attachment",
         "file": data.hex(),
         "hash": digest.hex(),
         "blob_key": blob_key.hex(),
         "key": key.hex(),
-        "called": hashlib.sha256(NAME_NAME + blob_key + digest).hexdigest(),
+        "called": attachment_name(blob_key, digest).hex(),
         "locked": lock(key, data).hex(),
     }

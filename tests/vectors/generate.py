@@ -85,6 +85,7 @@ from p2pworld.wire.codec import (
 )
 from p2pworld.wire.frames import BORDER_DTYPE, encode_density, encode_pose, encode_poses, encode_rows
 from p2pworld.world.walls import Walls
+from tests.vectors.attesting import attesting
 from tests.vectors.cases import acts
 from tests.vectors.draws import draws
 from tests.vectors.files import files
@@ -480,6 +481,7 @@ FILES = {
     "form": forms,
     "gu": points,
     "people": people,
+    "attesting": attesting,
     "identity": identity,
 }
 

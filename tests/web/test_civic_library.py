@@ -178,7 +178,7 @@ def test_a_request_from_another_origin_is_in_the_log_once_whatever_happens_on_th
 
 
 def test_a_file_is_brought_to_another_origin_again_after_a_loss_and_tells_how_far_it_is(
-    browser: Browser, elsewhere: Elsewhere
+    browser: Browser, node: NodeProcess, elsewhere: Elsewhere
 ) -> None:
     context = browser.new_context()
     page = opened(context.new_page(), elsewhere.url)
@@ -188,6 +188,9 @@ def test_a_file_is_brought_to_another_origin_again_after_a_loss_and_tells_how_fa
     assert told["bytes"] == 3_000_016
     assert told["steps"] >= 4, "from nothing to all of it, twice"
     assert elsewhere.brought == [3_000_016, 3_000_016]
+    assert told["found"] is None, "what is there is another file"
+    told = page.evaluate("(url) => civic.bring(url, 3_000_000)", node.web_url)
+    assert (told["kind"], told["found"]) == ("kept", 3_000_000)
     context.close()
 
 

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import attesting from "../../../tests/vectors/attesting.json";
 import people from "../../../tests/vectors/people.json";
 import { NotTold } from "../src/civic/answers";
 import {
@@ -19,7 +20,7 @@ import { fromHex, toHex } from "../src/net/bytes";
 import { sha256, signerOfSeed } from "../src/net/keys";
 import { Malformed } from "../src/net/msgpack";
 
-const MINUTE = 29_400_000;
+const { minute: MINUTE } = attesting[0] as (typeof attesting)[0];
 const claims = people.slice(0, 3) as unknown as {
   purpose: string;
   device_seed: string;
@@ -32,23 +33,7 @@ const device = toHex(asker.device.public);
 const key = claims[0]?.claim.attestor ?? "";
 const attestor: Attestor = { url: "https://a", key: fromHex(key), name: {}, ways: [], gu: false };
 
-/** Made by p2pworld/services/attesting.py from the same keys. */
-const SIGNED = {
-  device:
-    "77dd760e9036d40ce37697bee2992f48ce77d34cb062cbf3a87353d96562a1734e5c54d230a14e0cb078969cba83cbe28148e6a64fed47011d6f202c0897f708",
-  login:
-    "d693d072cd50ae4a4f5b7e5acd5381faa02c7ddaea86e527ca67ea90d890f398237405a78c0a93aa1395a839241aef24d2b49fb1091b845ccbac80dd92f79000",
-  claims:
-    "71dc96932b622eb7d35d496166015243100937e4deb546cb1971f7d2368794088da0e49ddfddea826120370b4a5c3180d0ed409c5b33669a478a5db072785909",
-  keys: [
-    "2d486ec6af36998042476a72cb94b76cd376a9d93e9e4d1c6e924cfd38661b89ec8fa9c042f07063d2142aae1a20cd183f523a4dc79ba9798ed7faec5a76e908",
-    "4e51a180129a1ab7de64714e915067ef0dcd1f1ba2e22f377df8b5e5c7521ff2dd7e4ba041043ad6967f13b8d7c80c5b4fefc036d6234374cbe2607dc001210e",
-    "31cd9e992d033ff27b8df47d2912fedf1bf79eac883ac0df102730d19eae929a4342111ba748a19f124934a2c774e1b0dfcec6c0dd74aabbbb7265bb078bb40a",
-  ],
-  devices:
-    "bb4434adaf7510fd2ed326f99aeaa3fef0625f2e20a48b4e2a7789aac4575a33c26258a8c8629c641c81c20f6eead08f37c2ea00fdbcec9a7c6a5aa8016b7d01",
-  lost: "de0adff42836b01e5262831190bebec272879abe24c87cbc2fff3c9e3466b2aa83bab1a4a92a559851395b2d472473c15de709559fbd948a6fb685f8937ddd08",
-};
+const [SIGNED] = attesting as [(typeof attesting)[0]];
 
 interface Heard {
   url: string;
@@ -113,17 +98,17 @@ test("a login begins with what only this page can show, and ends with a code in 
 test("a device is registered with a code that came back, or that was read aloud", async () => {
   const heard: Heard[] = [];
   const fetched = answers({ until: 5, gu: "jongno" }, heard);
-  assert.deepEqual(await register(attestor, asker, " k7q2-m9xr4 ", "", MINUTE, fetched), {
+  assert.deepEqual(await register(attestor, asker, SIGNED.read_aloud, "", MINUTE, fetched), {
     until: 5,
     gu: "jongno",
   });
-  await register(attestor, asker, "abc-DEF_ghijklmn", "proof", MINUTE, fetched);
+  await register(attestor, asker, SIGNED.came_back, "proof", MINUTE, fetched);
   const common = { device, certificate: "line", minute: MINUTE };
   assert.deepEqual(
     heard.map(({ said }) => said),
     [
-      { code: " k7q2-m9xr4 ", ...common, sig: SIGNED.device },
-      { code: "abc-DEF_ghijklmn", ...common, sig: SIGNED.login, verifier: "proof" },
+      { code: SIGNED.read_aloud, ...common, sig: SIGNED.device },
+      { code: SIGNED.came_back, ...common, sig: SIGNED.login, verifier: "proof" },
     ],
   );
 });
@@ -151,7 +136,7 @@ test("a person's devices are listed, and one is reported lost by another or by t
   const heard: Heard[] = [];
   const one = { device, since: 1, until: 2, lost: false, this: true };
   assert.deepEqual(await devicesOf(attestor, asker, MINUTE, answers({ devices: [one] }, heard)), [one]);
-  const lost = Uint8Array.from({ length: 32 }, (_, i) => i);
+  const lost = fromHex(SIGNED.lost_device);
   await reportLost(attestor, asker, lost, MINUTE, answers({}, heard));
   await reportLostByRoot(attestor, "word", answers({}, heard));
   assert.deepEqual(heard, [

@@ -1,6 +1,6 @@
 /** The library of civic services within reach of a test that drives a browser: `window.civic`. */
 
-import { attachmentOf, hashOf, lockFile, upload } from "../../src/civic/attachments";
+import { attachmentOf, fetchFile, hashOf, lockFile, upload } from "../../src/civic/attachments";
 import { citizenOf, fileAct } from "../../src/civic/case";
 import { file, newestReceipt } from "../../src/civic/filer";
 import { check, dayInSeoul, type Service, streamOf, type Values } from "../../src/civic/form";
@@ -79,8 +79,15 @@ async function reads(node: string, id: string): Promise<Record<string, string>> 
   return Object.fromEntries(fields.map(({ name, value }) => [name, value]));
 }
 
-/** Brings a file of so many bytes; how that ended, how many bytes went, and in how many steps it was told. */
-async function bring(node: string, size: number): Promise<{ kind: string; bytes: number; steps: number }> {
+interface Brought {
+  readonly kind: string;
+  readonly bytes: number;
+  readonly steps: number;
+  readonly found: number | null;
+}
+
+/** Brings a file of so many bytes: how that ended, how many went, in how many steps, and how many come back. */
+async function bring(node: string, size: number): Promise<Brought> {
   const file = new Uint8Array(size);
   const attachment = attachmentOf(newSecrets().blobKey, hashOf(file));
   let [bytes, steps] = [0, 0];
@@ -90,7 +97,8 @@ async function bring(node: string, size: number): Promise<{ kind: string; bytes:
   };
   const locked = lockFile(attachment, file);
   const { kind } = await upload({ url: node, stream: "jung", attachment, locked, progress });
-  return { kind, bytes, steps };
+  const found = await fetchFile(node, "jung", attachment, size);
+  return { kind, bytes, steps, found: found?.length ?? null };
 }
 
 async function me(): Promise<{ root: string; lasting: boolean; words: string | null }> {
