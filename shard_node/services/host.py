@@ -19,6 +19,7 @@ from p2pworld.services.people import Attestors
 from p2pworld.services.working_time import OfficeCalendar
 from shard_node.execute import now
 from shard_node.services.attaching import Attaching
+from shard_node.services.attestors import AttestorFollower
 from shard_node.services.folder import ServiceFolder
 from shard_node.services.follow import Follower, sources_of
 from shard_node.services.gateway import Gateway
@@ -110,6 +111,7 @@ class ServiceHost:
         self.index = ServiceIndex(
             data_dir / INDEX_NAME, lambda: self.catalogue, self.calendar, lambda: now().wall_ms // 60_000
         )
+        self._attestors = AttestorFollower(offered)
         self.offices = OfficeKeys(executor, desk)
         self.gateway = Gateway(self, self.offices, Attaching(executor))
         self._follower = Follower(self.index, partial(sources_of, executor, desk))
@@ -134,6 +136,7 @@ class ServiceHost:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._look_on)
             nursery.start_soon(self._follower.run)
+            nursery.start_soon(self._attestors.run)
             nursery.start_soon(self.gateway.run)
 
     async def _look_on(self) -> None:

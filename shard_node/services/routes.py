@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shard_node.services.attestors import attestor_routes
 from shard_node.services.reading import reading_routes
 from shard_node.web.apply import apply_routes
 from shard_node.web.attachments import attachment_routes
@@ -25,6 +26,7 @@ __all__ = ["service_routes"]
 def service_routes(host: ServiceHost) -> list[BaseRoute]:
     """The routes over one node's services."""
     return [
+        *attestor_routes(host),
         *attachment_routes(host.executor, host.desk, host.doors),
         *desk_routes(host),
         *reading_routes(host),
