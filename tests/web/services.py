@@ -72,7 +72,7 @@ def served_office(folder: Path) -> Iterator[Office]:
     url, key = _begin_attestor(folder / "attestor", declared)
     told = node.config.read_text("utf-8")
     believed = city.signer("attestor").public.hex()
-    node.config.write_text(f'{told.replace(believed, key)}folder = "{declared}"\n', "utf-8")
+    node.config.write_text(f'{told.replace(believed, f"{key} {url}")}folder = "{declared}"\n', "utf-8")
     attestor = start_child(
         ["-P", "-m", "shard_node.cli", "attestor", "run", str(folder / "attestor" / "attestor.toml")],
         subprocess.PIPE,
