@@ -70,9 +70,9 @@ def served_office(folder: Path) -> Iterator[Office]:
     city.keep_logs(STREAMS, city.nodes)
     (node,) = city.nodes
     url, key = _begin_attestor(folder / "attestor", declared)
-    told = node.config.read_text("utf-8")
     believed = city.signer("attestor").public.hex()
-    node.config.write_text(f'{told.replace(believed, f"{key} {url}")}folder = "{declared}"\n', "utf-8")
+    told = node.config.read_text("utf-8").replace(believed, f"{key} {url}")
+    node.config.write_text(f'{told}folder = "{declared}"\n', "utf-8")
     attestor = start_child(
         ["-P", "-m", "shard_node.cli", "attestor", "run", str(folder / "attestor" / "attestor.toml")],
         subprocess.PIPE,

@@ -338,7 +338,7 @@ def test_keys_go_from_one_browser_to_another(browser: Browser, office: Office, t
         panel.get_by_label("암호").fill("종로의 밤은 길다")
         panel.get_by_role("button", name="가져오기").click()
         other.get_by_text("가져왔어요. 새 신청 1건").first.wait_for()
-        assert other.locator(".key").inner_text() == root
+        other.locator(".key", has_text=root).wait_for()
         at(other, office, "/ko/requests")
         other.get_by_role("link", name="현장민원(생활불편)").click()
         other.get_by_text("표지판이 휘었어요.").wait_for()
