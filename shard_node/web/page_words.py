@@ -233,6 +233,7 @@ PHRASES: Final[Mapping[str, Phrase]] = {
         "제출할 때 이 기기의 열쇠로 저절로 서명해요.", "Signed with this device's key when you submit."
     ),
     "facility_choose": Phrase("시설을 고르면 빈 시간이 나와요.", "Choose a facility to see its free times."),
+    "wait_field": Phrase("자리가 없으면 대기자로 올려 주세요", "Put me on the waiting list if it is full"),
     "gateway_note": Phrase(
         "자바스크립트 없이 보내면 이 노드의 접수 창구가 대신 서명해요. 그 사실은 공개 기록에 남아요.",
         "Sent without JavaScript, this node's gateway signs for you, and the public record says so.",

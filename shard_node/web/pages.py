@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from p2pworld.geometry import from_5179, to_wgs84
@@ -131,6 +131,7 @@ def pages_routes(host: PagesHost, assets: Assets | None = None) -> list[Route]:
             ("/statistics", pages.statistics),
             ("/people", pages.people),
             ("/about", pages.about),
+            ("/{path:path}", pages.lost),  # whatever else is no page, said as a page says it
         ):
             routes.append(Route(f"/{language}{path}", _in(view, speech)))
     return routes
@@ -170,6 +171,7 @@ class Pages:
             t=t,
             here=here,
             path=request.url.path.removeprefix(f"/{t.language}"),
+            query_string=f"?{request.url.query}" if request.url.query else "",
             languages=LANGUAGES,
             language_names=LANGUAGE_NAMES,
             assets=self._assets,
@@ -180,6 +182,11 @@ class Pages:
     def missing(self, request: Request, t: Speech, why: str = "missing") -> Response:
         """There is no such thing."""
         return self.render("missing.html", request, t, "", 404, why=why)
+
+    async def lost(self, request: Request, t: Speech) -> Response:
+        if not request.path_params["path"]:
+            return RedirectResponse(f"/{t.language}", status_code=308)
+        return self.missing(request, t)
 
     # ---- the catalogue
 

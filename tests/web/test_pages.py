@@ -156,6 +156,19 @@ async def test_pages_may_send_forms_here_and_run_no_script_of_others(app: Starle
     assert "geolocation=()" in headers["permissions-policy"]
 
 
+async def test_what_is_no_page_is_said_as_a_page_says_it(app: Starlette) -> None:
+    status, headers, text = await ask(app, "/ko/nothing/here")
+    assert (status, headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert PHRASES["missing"].ko in text
+    status, headers, _ = await ask(app, "/en/")
+    assert (status, headers["location"]) == (308, "/en")
+
+
+async def test_another_language_is_of_the_same_page(app: Starlette) -> None:
+    _, _, text = await ask(app, "/ko/services/reserve-sports?facility=seongbuk-futsal&slot=2026-12-05T10:00")
+    assert 'href="/en/services/reserve-sports?facility=seongbuk-futsal&amp;slot=2026-12-05T10:00"' in text
+
+
 async def test_a_node_whose_index_is_closed_says_so(app: Starlette) -> None:
     status, _, text = await ask(app, "/ko/requests/jongno/0")
     assert (status, PHRASES["wait_index"].ko in text) == (503, True)
