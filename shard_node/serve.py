@@ -360,7 +360,7 @@ async def _run(
                 announcement = Announcement.of(config.roots, keys.public, bound.link_url, bound.web_url)
                 nursery.start_soon(_hear_the_lan, hints, announcement)
             app = make_app(
-                Status(executor, surroundings, config.name, desk),
+                Status(executor, surroundings, config.name, desk, host.index),
                 more=[
                     *moderation_routes(executor),
                     *membership_routes(executor),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from p2pworld.messages import Load
     from shard_node.civic.desk import CivicDesk
     from shard_node.execute import Executor
+    from shard_node.services.index import ServiceIndex
     from shard_node.stages import Histogram
     from shard_node.surroundings import Surroundings
 
@@ -38,9 +39,15 @@ class Status:
     """Looks at one executor, at what surrounds it, and at the civic logs that the node may hold."""
 
     def __init__(
-        self, executor: Executor, surroundings: Surroundings, name: str, desk: CivicDesk | None = None
+        self,
+        executor: Executor,
+        surroundings: Surroundings,
+        name: str,
+        desk: CivicDesk | None = None,
+        index: ServiceIndex | None = None,
     ) -> None:
         self._executor, self._surroundings, self._name, self._desk = executor, surroundings, name, desk
+        self._index = index
         self._places: tuple[float, str, bytes] = (
             -math.inf,
             "",
@@ -164,6 +171,7 @@ class Status:
             ("executor", executor.counters),
             ("surroundings", self._surroundings.counters),
             ("civic", self._desk.counters if self._desk else Counter[str]()),
+            ("index", self._index.counters if self._index else Counter[str]()),
         ):
             for what, count in sorted(counts.items()):
                 yield part, what, count

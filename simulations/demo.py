@@ -26,6 +26,7 @@ from client.bots import live_line, what_is_on
 from client.walk import places_around
 from p2pworld.services.case_rows import OFFICES
 from shard_node.options import OutputFile, Quantity
+from simulations.attestor_process import AttestorProcess
 from simulations.festival_demo import (
     BOTS,
     CHECKED,
@@ -87,7 +88,9 @@ def _bots(city: City, bots: int, seconds: float, seed: int) -> list[str]:
     return [*arguments, "--official", *map(str, city.official)]
 
 
-def _run(city: City, log_key: str, bots: int, seconds: float | None, seed: int, show: Show) -> dict[str, Any]:
+def _run(
+    city: City, log_key: str, attestor_url: str, bots: int, seconds: float | None, seed: int, show: Show
+) -> dict[str, Any]:
     """The whole demo after the nodes were started; the figures of the bots, and of the nodes at the end."""
     wait_ready(city, show)
     regions = sum(len(node.cells) for node in city.nodes)
@@ -100,9 +103,14 @@ def _run(city: City, log_key: str, bots: int, seconds: float | None, seed: int, 
         f"  python3 run.py file --node {city.nodes[-1].web_url} --stream city --topic parks --text 'A bench is broken.'"
         f" --key '{log_key}' --office {city.office_key.hex()}"
     )
+    url, folder = city.nodes[0].web_url, city.folder
     show.say(
-        f"So do those of the 25 gu. In {city.folder}: official.key with official.grant (for every office),"
-        " office.secret (opens what is filed), attestor.key, gateway.key, draw.key."
+        f"The civic services of the city and its 25 gu: {url}/ko, or {url}/en. The officials' desk: {url}/ko/desk,\n"
+        f"with official.key, official.grant and office.secret of {folder}. Whoever wants a place is attested once,\n"
+        f"by a code for {url}/ko/people that the official gives (whatever number the document has):\n"
+        f"  python3 run.py attestor attest --url {attestor_url} --key {folder}/official.key"
+        f" --grants {folder}/official.grant --gu jongno\n"
+        f"A service that is declared in {folder}/services is offered at once: docs/services.md says how."
     )
     swarm, wake = People(city, _bots(city, bots, seconds or FOREVER_S, seed)), Wake(city, show)
     try:
@@ -179,22 +187,27 @@ def demo(
         else:
             bell_s, more = 0.0, {}
         city = City(place, nodes, places_around(), side_m, **more)
-        log_key = city.keep_logs(OFFICES, city.nodes[:1])["city"]
+        attestor, declarations = AttestorProcess(city), place.resolve() / "services"
+        declarations.mkdir(exist_ok=True)
+        log_key = city.keep_logs(OFFICES, city.nodes[:1], "", declarations, attestor.url)["city"]
+        city.offer_services(city.nodes[1:], declarations, attestor.url)
     except (OSError, ValueError) as error:
         raise click.ClickException(str(error)) from None
     with city, nullcontext() if not console.is_terminal else Live(console=console) as live:
         show = Show(console, live)
         try:
+            attestor.start()
             city.start()
             if festival:
                 seen = play(city, bots, seed, evening, bell_s, side_m, show)
             else:
-                figures = _run(city, log_key, bots, seconds, seed, show)
+                figures = _run(city, log_key, attestor.url, bots, seconds, seed, show)
         except KeyboardInterrupt:
             show.say("ending")
         except (DemoFailed, OSError) as error:
             wrong.append(str(error))
         no_more_interrupts()
+        attestor.end()
         wrong += [f"{node.name} did not end by itself" for node in city.end()]
     if seen is not None:
         click.echo("\n".join(summary(seen)))

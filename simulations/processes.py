@@ -294,37 +294,51 @@ class City:
         nodes: Iterable[NodeProcess],
         store: str = "",
         services: Path | None = None,
+        attestor_url: str = "",
     ) -> dict[str, str]:
         """Has these nodes, before they are started, hold civic logs; the logs' public keys by stream.
 
         Beside the key of the logs and the offices' sealing key, the folder then has those of an attestor, of a gateway
         and of the office in draws, `*.key`, which the nodes believe. `store` is the value of their `civic.store`: by
-        default each has a file of its own; in `services` are more declarations.
+        default each has a file of its own; in `services` are more declarations; people are sent to `attestor_url`.
         """
-        more = f'folder = "{services}"\n' if services is not None else ""
-        key, office = self.folder / "civic.key", self.folder / "office.secret"
-        if not key.exists():
-            _write_secret(key, Signer.from_seed(os.urandom(32)).to_pem())
-            _write_secret(office, secret_text(os.urandom(32)))
-            for name in ("attestor", "gateway", "draw"):
-                _write_secret(self.folder / f"{name}.key", Signer.from_seed(os.urandom(32)).to_pem())
-        attestor, gateway = (self.signer(name).public.hex() for name in ("attestor", "gateway"))
+        self._make_keys()
         offices = ", ".join(
             f'{{ stream = "{stream}", name = "office", key = "{self.office_key.hex()}" }}'
             for stream in streams
         )
-        for node in nodes:
+        chosen = list(nodes)
+        for node in chosen:
             with node.config.open("a", encoding="utf-8") as config:
                 config.write(
                     f'\n[civic]\norigin = "{ORIGIN}"\nstreams = {json.dumps(list(streams))}\n'
                     f"store = {store or json.dumps(f'{node.name}.civic')}\n"
                     f'publish = "{node.name}-log"\nkey_file = "civic.key"\noffice = [{offices}]\n'
-                    f'\n[services]\nattestors = ["{attestor}"]\ngateways = ["{gateway}"]\n'
-                    f'gateway_key_file = "gateway.key"\ndraw_key_file = "draw.key"\n{more}'
                 )
+        self.offer_services(chosen, services, attestor_url)
         signer = self.signer("civic")
         self.log_keys |= {stream: NoteSigner(f"{ORIGIN}/{stream}", signer).key.text for stream in streams}
         return self.log_keys
+
+    def offer_services(
+        self, nodes: Iterable[NodeProcess], services: Path | None = None, attestor_url: str = ""
+    ) -> None:
+        """Has these nodes, before they are started, offer what is declared, with the same keys as `keep_logs`."""
+        self._make_keys()
+        attestor, gateway = (self.signer(name).public.hex() for name in ("attestor", "gateway"))
+        for node in nodes:
+            with node.config.open("a", encoding="utf-8") as config:
+                config.write(
+                    f'\n[services]\nattestors = ["{" ".join(filter(None, (attestor, attestor_url)))}"]\n'
+                    f'gateways = ["{gateway}"]\ngateway_key_file = "gateway.key"\ndraw_key_file = "draw.key"\n'
+                    + (f'folder = "{services}"\n' if services is not None else "")
+                )
+
+    def _make_keys(self) -> None:
+        if not (self.folder / "office.secret").exists():
+            for name in ("civic", "attestor", "gateway", "draw"):
+                _write_secret(self.folder / f"{name}.key", Signer.from_seed(os.urandom(32)).to_pem())
+            _write_secret(self.folder / "office.secret", secret_text(os.urandom(32)))
 
     def signer(self, name: str) -> Signer:
         """One of the keys in the folder."""

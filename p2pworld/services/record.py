@@ -70,6 +70,8 @@ _STANDINGS: Final[Mapping[Action, str]] = {
     Action.NOT_DRAW: "not-drawn",
 }
 
+_NO_PLACE_YET: Final = ("applied", "entered")  # what is given up then, no event tells of
+
 
 # ---- one leaf
 
@@ -234,8 +236,9 @@ class Record:
 
     @property
     def changed(self) -> int:
-        """The minute of what came last."""
-        return max((self.opened.minute, *(shown.deed.minute for shown in self.acts)))
+        """The minute in which something became different last."""
+        done = (one for one in self.acts if not one.refused or isinstance(one.deed, Happened))
+        return max((self.opened.minute, *(one.deed.minute for one in done)))
 
     def overdue(self, minute: int) -> bool:
         """Whether the office has not answered in time."""
@@ -294,6 +297,12 @@ class _Folding:
         self._acts.append(Shown(deed, who, after.state))
         if isinstance(deed, Acted):
             self._hand_on(deed)
+            if (
+                after.state in self._workflow.ends
+                and self._booking
+                and self._booking.standing in _NO_PLACE_YET
+            ):
+                self._booking = replace(self._booking, standing="cancelled")
 
     def _who(self, deed: Deed) -> Who:
         if isinstance(deed, Happened):
@@ -311,6 +320,8 @@ class _Folding:
         if standing is None:
             return
         here = self._booking or Booking(event.facility, event.slot)
+        if event.action is Action.ENTER and here.standing != "applied":
+            return  # a draw that is held again has all in it that the first had
         if (here.facility, here.slot) == (event.facility, event.slot):
             self._booking = replace(here, seat=event.seat, standing=standing, until=event.until)
 

@@ -57,7 +57,7 @@ class CaseBook:
         self._db = connect(path)
         self._services, self._calendar = services, calendar
         self._digests: Mapping[str, str] = {}
-        self.strangers = 0  # entries of logs that were no leaves
+        self.strangers = self.strays = 0  # entries of logs that were no leaves; deeds about no case
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -92,7 +92,8 @@ class CaseBook:
                     continue
                 if deed is not None:
                     deeds.append(deed)
-            touched = put_deeds(self._db, number, deeds)
+            touched, strays = put_deeds(self._db, number, deeds)
+            self.strays += strays
             derive(self._db, number, touched, self._services, self._calendar)
             read = read.extend(leaf_hashes(list(entries)))
             put_followed(self._db, number, read)

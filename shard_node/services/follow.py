@@ -158,9 +158,10 @@ async def _bundle(read: Read, number: int, size: int) -> list[bytes]:
 
 @dataclass(slots=True)
 class _Tried:
-    """How it goes with one stream: the checkpoint up to which it is read, and failures in a row."""
+    """How it goes with one stream: the checkpoint up to which it was read, its size, and failures in a row."""
 
     checkpoint: bytes = b""
+    size: int = 0
     failures: int = 0
     again_s: float = 0.0
     whole_s: float = 0.0
@@ -230,7 +231,7 @@ class Follower:
     def _is_longer(self, stream: str, sizes: Mapping[str, int] | None) -> bool:
         """Whether a log is to be looked at: it has grown, as its holder says, or was last looked at long ago."""
         tried, now_s = self._tried.setdefault(stream, _Tried()), trio.current_time()
-        grown = sizes is None or sizes.get(stream, 0) > self._index.size(stream)
+        grown = sizes is None or max(sizes.get(stream, 0), tried.size) > self._index.size(stream)
         if not grown and now_s < tried.whole_s:
             return False
         tried.whole_s = now_s + WHOLE_S
@@ -253,10 +254,11 @@ class Follower:
         tried.failures += 1  # until it has gone well
         with self._told(stream):
             note = await read(CHECKPOINT, NOTE_BYTES_MAX + 1)
-            if note is not None and note != tried.checkpoint:
+            lost = self._index.size(stream) < tried.size  # the index was made anew meanwhile
+            if note is not None and (note != tried.checkpoint or lost):
                 checkpoint = Checkpoint.parse(parse_note(note).text)
                 if await self._index.advance(stream, checkpoint, partial(_bundle, read)):
-                    tried.checkpoint = note
+                    tried.checkpoint, tried.size = note, checkpoint.size
             tried.failures, tried.again_s = 0, 0.0
 
     @contextmanager

@@ -75,6 +75,8 @@ class ServiceIndex:
         self._damaged = False
         self._sizes: dict[str, int] = {}
         self._grown = trio.Event()
+        self._generation = 0  # counts what was read
+        self._tallied: tuple[tuple[object, ...], tuple[Tally, ...]] | None = None
 
     # ---- looking
 
@@ -134,8 +136,17 @@ class ServiceIndex:
         return await self._ask(lambda reading: reading.changes(office, service, limit))
 
     async def statistics(self, months: tuple[str, str] = ("", "")) -> tuple[Tally, ...]:
-        """Deadlines kept and missed, by service, office and month of filing (`2026-02`), as far as the log says."""
-        return await self._ask(lambda reading: reading.statistics(self.now_minute(), months))
+        """Deadlines kept and missed, by service, office and month of filing (`2026-02`), as far as the log says.
+
+        They are counted over all cases, so whoever asks in the same minute, with nothing new read, is told the same.
+        """
+        minute = self.now_minute()
+        asked, known = (self._generation, minute, months), self._tallied
+        if known is not None and known[0] == asked:
+            return known[1]
+        found = await self._ask(lambda reading: reading.statistics(minute, months))
+        self._tallied = asked, found
+        return found
 
     async def _ask(self, work: Callable[[Reading], T]) -> T:
         def asked(db: sqlite3.Connection) -> T:
@@ -199,6 +210,7 @@ class ServiceIndex:
                 self._free.release()
             async with self._writing:
                 book, self._book = self._book, None
+                self._sizes = {}
                 if book is not None:
                     await trio.to_thread.run_sync(book.close)
 
@@ -241,6 +253,7 @@ class ServiceIndex:
                 )
             read = await self._write(CaseBook.take, stream, read.end, entries)
             self._sizes[stream] = read.end
+            self._count_dropped()
             self._tell()
             if read.end < checkpoint.size:
                 await trio.sleep(REST_S)
@@ -273,7 +286,16 @@ class ServiceIndex:
             except sqlite3.Error as error:
                 raise self._failed(error) from error
 
+    def _count_dropped(self) -> None:
+        """What the book has passed over since it was asked last."""
+        book = self._book
+        if book is not None:
+            self.counters["strangers"] += book.strangers
+            self.counters["strays"] += book.strays
+            book.strangers = book.strays = 0
+
     def _tell(self) -> None:
+        self._generation += 1
         self._grown.set()
         self._grown = trio.Event()
 

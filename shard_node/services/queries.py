@@ -181,25 +181,22 @@ class Reading:
 
     def changes(self, office: str = "", service: str = "", limit: int = CHANGES_MAX) -> tuple[Change, ...]:
         """What happened last, the newest first; of an office, or of a service, if they are given."""
-        terms, values = ["c.state IS NOT NULL"], []
-        for column, value in (("c.office", office), ("c.service", service)):
+        terms, values = ["state IS NOT NULL"], list[object]()
+        for column, value in (("office", office), ("service", service)):
             if value:
                 terms.append(f"{column} = ?")
                 values.append(value)
-        where = " AND ".join(terms)
-        filed = (
-            "SELECT c.stream, c.entry, c.entry AS about, c.service, c.office, c.minute, NULL AS action, NULL AS state"
-            f" FROM cases c WHERE {where} ORDER BY c.minute DESC LIMIT ?"
-        )
-        done = (
-            "SELECT a.stream, a.entry, a.about, c.service, c.office, a.minute, a.action, a.state"
-            " FROM acts a CROSS JOIN cases c ON c.stream = a.stream AND c.entry = a.about"
-            f" WHERE a.refused = '' AND {where} ORDER BY a.minute DESC LIMIT ?"
-        )
+        # the last changes are of those cases that have changed last
         rows = self._db.execute(
-            f"SELECT * FROM ({filed}) UNION ALL SELECT * FROM ({done})"
+            "WITH chosen AS (SELECT stream, entry, service, office, minute FROM cases"
+            f" WHERE {' AND '.join(terms)} ORDER BY changed DESC LIMIT ?)"
+            " SELECT stream, entry, entry AS about, service, office, minute, NULL AS action, NULL AS state FROM chosen"
+            " UNION ALL"
+            " SELECT a.stream, a.entry, a.about, c.service, c.office, a.minute, a.action, a.state"
+            " FROM chosen c CROSS JOIN acts a INDEXED BY acts_about ON a.stream = c.stream AND a.about = c.entry"
+            " WHERE a.refused = ''"
             " ORDER BY minute DESC, stream, entry DESC LIMIT ?",
-            [*values, limit, *values, limit, limit],
+            [*values, limit, limit],
         ).fetchall()
         names = dict(self._db.execute("SELECT id, name FROM stream"))
         return tuple(self._change(names[stream], *row) for stream, *row in rows)

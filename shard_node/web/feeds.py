@@ -11,6 +11,7 @@ request each.
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from xml.etree import ElementTree
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = ["feed_routes"]
 
+_ICS: Final = "text/calendar; charset=utf-8"
 _ATOM: Final = "http://www.w3.org/2005/Atom"
 ENTRIES: Final = 50
 BACK_DAYS: Final = 31
@@ -78,7 +80,7 @@ def feed_routes(index: ServiceIndex) -> list[Route]:
         found = await index.changes(office, service and service_of(index, service).id, ENTRIES)
         name = ":".join(part for part in ("requests", office, service) if part)
         feed = _feed(found, index.catalogue, language, name, str(request.base_url), str(request.url))
-        return Response(feed, media_type="application/atom+xml", headers=OPEN)
+        return _told(request, feed, "application/atom+xml")
 
     @answering
     async def facility_calendar(request: Request) -> Response:
@@ -90,7 +92,7 @@ def feed_routes(index: ServiceIndex) -> list[Route]:
         for slot, there in taken.items():
             if there.seats:
                 calendar.add_component(_booked(facility, slot, there, language))
-        return _ics(calendar)
+        return _told(request, calendar.to_ical(), _ICS)
 
     @answering
     async def requests_calendar(request: Request) -> Response:
@@ -99,13 +101,22 @@ def feed_routes(index: ServiceIndex) -> list[Route]:
         for found in await index.cases_of(keys):
             for event in _of_case(found.record, index.catalogue, language):
                 calendar.add_component(event)
-        return _ics(calendar)
+        return _told(request, calendar.to_ical(), _ICS)
 
     return [
         Route("/feeds/requests.atom", requests_atom),
         Route("/calendar/facilities/{id}.ics", facility_calendar),
         Route("/calendar/requests.ics", requests_calendar),
     ]
+
+
+def _told(request: Request, body: bytes, kind: str) -> Response:
+    """The body, or 304 for who has it: whoever subscribes asks again and again."""
+    headers = OPEN | {"ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'}
+    given = request.headers.get("if-none-match", "").split(",")
+    if headers["ETag"] in (tag.strip().removeprefix("W/") for tag in given):
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type=kind, headers=headers)
 
 
 # ---- Atom
@@ -211,7 +222,3 @@ def _of_case(record: Record, catalogue: Catalogue, language: str) -> Iterable[Ev
         event.add("description", until)
         event.add("transp", "TRANSPARENT")
         yield event
-
-
-def _ics(calendar: Calendar) -> Response:
-    return Response(calendar.to_ical(), media_type="text/calendar; charset=utf-8", headers=OPEN)

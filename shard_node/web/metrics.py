@@ -157,6 +157,17 @@ EVENTS: Final = {
     ("surroundings", "certificate_reloaded"): "The certificate that browsers see was exchanged.",
     ("surroundings", "certificate_refused"): "The certificate was not exchanged: its files are broken.",
     ("surroundings", "disk_unseen"): "The disk could not be asked how much room it has.",
+    (
+        "index",
+        "failed",
+    ): "A civic log could not be read on into the index of cases, or that not be written to.",
+    ("index", "made_anew"): "The file of the index was damaged, and is made anew from the logs.",
+    (
+        "index",
+        "another_log",
+    ): "A civic log is not the one that was read before, and is read from the beginning.",
+    ("index", "strangers"): "An entry of a civic log is no leaf, and was passed over.",
+    ("index", "strays"): "An act or event of a civic log is about no case, and was passed over.",
 }
 
 

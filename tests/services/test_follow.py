@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -13,6 +13,9 @@ from starlette.routing import Route
 from p2pworld.merkle.tiles import TILE_WIDTH
 from p2pworld.services.workflow import Action, State
 from shard_node.services.follow import Follower, Source
+from shard_node.services.index import INDEX_NAME
+from shard_node.services.queries import Asked
+from shard_node.storage.journal import StorageFailed
 from tests.services.published import OFFICIAL, Office
 from tests.services.test_index import COMPLAINT, City
 from tests.services.test_reservations import TEN
@@ -146,3 +149,27 @@ async def test_a_log_that_nobody_answers_for_holds_up_no_other(tmp_path: Path) -
             while "city" not in followed.follower.failing:
                 await trio.testing.wait_all_tasks_blocked()
         assert await followed.city.state(0) is State.RECEIVED, "what was read stays"
+
+
+def spoil(path: Path) -> None:
+    """Writes over a database as a disk would that goes wrong: its length stays."""
+    with path.open("r+b") as file:
+        file.write(b"spoiled " * (path.stat().st_size // 8))
+
+
+async def test_a_file_that_is_spoiled_while_it_is_used_comes_again_by_itself(tmp_path: Path) -> None:
+    office = Office("city", TEN)
+    for _ in range(TILE_WIDTH + 1):
+        office.file(COMPLAINT, {})
+    async with following(tmp_path) as followed:
+        followed.sources = {"city": office.publish(tmp_path / "city")}
+        await followed.until_read("city", TILE_WIDTH + 1)
+        for name in (INDEX_NAME, f"{INDEX_NAME}-wal"):
+            spoil(tmp_path / name)
+        with trio.fail_after(20):
+            while not followed.city.index.counters["made_anew"]:
+                with suppress(StorageFailed):
+                    await followed.city.index.queue("city", Asked(text="spoiled"))
+                await trio.testing.wait_all_tasks_blocked()
+        await followed.until_read("city", TILE_WIDTH + 1)
+        assert await followed.city.state(TILE_WIDTH) is State.RECEIVED

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from p2pworld.errors import LocalError
 from p2pworld.merkle.checkpoint import Checkpoint
@@ -19,14 +17,13 @@ from p2pworld.merkle.tiles import TILE_WIDTH
 from p2pworld.services.catalogue import Catalogue
 from p2pworld.services.deadlines import NEVER, Count, Term
 from p2pworld.services.facility import slot_text
-from p2pworld.services.workflow import Action, State, Who
-from p2pworld.services.working_time import DAY_MINUTES, OfficeCalendar, day_of
-from shard_node.services.book import CaseBook
+from p2pworld.services.workflow import Action, State
+from p2pworld.services.working_time import DAY_MINUTES, OfficeCalendar
 from shard_node.services.folder import read
 from shard_node.services.index import INDEX_NAME, ServiceIndex
-from shard_node.services.queries import Asked, Taken, Tally
+from shard_node.services.queries import Asked, Taken
 from shard_node.storage.journal import StorageFailed
-from tests.services.published import CHIEF, OFFICIAL, Office
+from tests.services.published import OFFICIAL, Office
 from tests.services.samples import filled
 from tests.services.test_record import record_of
 from tests.services.test_reservations import TEN
@@ -35,7 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from p2pworld.crypto.keys import Signer
 
 CALENDAR = OfficeCalendar()
 CATALOGUE = read()
@@ -201,9 +197,11 @@ async def test_what_is_no_leaf_harms_nothing(tmp_path: Path) -> None:
     office.leaves.append(b"\xc1 no leaf")
     entry = office.file(COMPLAINT, {})
     office.leaves.append(b"")
+    office.act(entry + 1, 0, Action.ASSIGN, OFFICIAL)
     async with city_in(tmp_path) as city:
         await city.read(office)
         assert await city.state(entry) is State.RECEIVED
+        assert city.index.counters == {"strangers": 2, "strays": 1}
 
 
 async def test_a_service_that_is_declared_later_or_no_more_counts_at_once(tmp_path: Path) -> None:
@@ -394,6 +392,21 @@ async def test_what_happened_last_comes_first_and_what_had_no_effect_is_no_news(
         assert len(await city.index.changes(limit=2)) == 2
 
 
+async def test_statistics_are_new_when_something_was_read_or_time_went_by(tmp_path: Path) -> None:
+    office = Office("city", TEN)
+    office.file(COMPLAINT, {})
+    async with city_in(tmp_path) as city:
+        await city.read(office)
+        assert [line.open for line in await city.index.statistics()] == [1]
+        assert [line.open for line in await city.index.statistics()] == [1]
+        assert await city.index.statistics(("2027-01", "")) == ()
+        office.file(COMPLAINT, {})
+        await city.read(office)
+        assert [line.open for line in await city.index.statistics()] == [2]
+        city.minute += 100 * DAY_MINUTES
+        assert [(line.open, line.missed) for line in await city.index.statistics()] == [(0, 2)]
+
+
 async def test_whoever_waits_is_woken_by_what_is_new(tmp_path: Path) -> None:
     office = Office("city", TEN)
     office.file(COMPLAINT, {})
@@ -410,100 +423,3 @@ async def test_a_closed_index_says_so(tmp_path: Path) -> None:
         await city.index.case("city", 0)
     with pytest.raises(StorageFailed):
         await city.index.take_folder("city", Office("city", TEN).publish(tmp_path))
-
-
-# ---- statistics, beside counting by hand
-
-
-def tallied(offices: list[Office], minute: int) -> dict[tuple[str, str, str], list[int]]:
-    """Filed, kept, missed, withdrawn, open and standing, from the leaves of all logs, one case after the other."""
-    counted: dict[tuple[str, str, str], list[int]] = {}
-    for office in offices:
-        for entry in office.signers:
-            record = record_of(office, entry)
-            for term in record.terms:
-                month = day_of(term.clock.arrived).isoformat()[:7]
-                line = counted.setdefault((record.opened.service, record.office, month), [0] * 6)
-                line[0] += 1
-                stopped = term.clock.stopped
-                if (minute if stopped is None else stopped) >= term.due:
-                    line[2] += 1
-                elif stopped is None:
-                    line[4] += 1
-                    line[5] += term.due == NEVER
-                else:
-                    line[3 if term.ended_by is Who.CITIZEN else 1] += 1
-    return counted
-
-
-STORIES = st.lists(
-    st.tuples(
-        st.integers(0, 2),  # of a new case, or of one that is there
-        st.sampled_from([*COMPLAINT.workflow.table]).map(lambda at: at[1]),
-        st.sampled_from([None, OFFICIAL, CHIEF]),
-        st.integers(0, 5),
-        st.integers(0, 4 * DAY_MINUTES),
-        st.sampled_from([0, 1]),
-    ),
-    max_size=24,
-)
-Step = tuple[int, Action, "Signer | None", int, int, int]
-
-
-@settings(max_examples=40, deadline=None)
-@given(STORIES, st.integers(0, 60 * DAY_MINUTES))
-def test_statistics_and_queues_are_what_counting_by_hand_says(story: list[Step], later: int) -> None:
-    offices = [Office("city", TEN), Office("jongno", TEN)]
-    for which, action, by, amount, wait, where in story:
-        office = offices[where]
-        office.minute += wait
-        entries = list(office.signers)
-        if which == 0 or not entries:
-            office.file(COMPLAINT, {})
-        else:
-            entry = entries[which % len(entries)]
-            office.act(entry, record_of(office, entry).seen, action, by, amount)
-    now = TEN + later
-    book = CaseBook(None, CATALOGUE.services, CALENDAR)
-    for office in offices:
-        for begin in range(0, len(office.leaves), 3):
-            book.take(office.stream, begin, office.leaves[begin : begin + 3])
-    reading = book.reading()
-    found = {(line.service, line.office, line.month): line for line in reading.statistics(now)}
-    assert {
-        key: [line.filed, line.kept, line.missed, line.withdrawn, line.open, line.standing]
-        for key, line in found.items()
-    } == tallied(offices, now)
-    for name in ("city", "jongno"):
-        records = [record_of(office, entry) for office in offices for entry in office.signers]
-        mine = [record for record in records if record.office == name and not record.ended]
-        late = {(r.opened.stream, r.opened.entry) for r in mine if r.overdue(now)}
-        page = reading.queue(name, Asked(), now)
-        assert len(page.cases) == len(mine)
-        assert [one.record for one in page.cases if one.record.overdue(now)] == [
-            one.record for one in reading.queue(name, Asked(overdue=True), now).cases
-        ]
-        told = {(o.record.opened.stream, o.record.opened.entry) for o in page.cases if o.record.overdue(now)}
-        assert told == late
-    book.close()
-
-
-def test_months_bound_the_statistics() -> None:
-    office = Office("city", TEN)
-    office.file(COMPLAINT, {})
-    office.minute += 40 * DAY_MINUTES
-    office.file(COMPLAINT, {})
-    book = CaseBook(None, CATALOGUE.services, CALENDAR)
-    book.take("city", 0, office.leaves)
-
-    def months(first: str, last: str) -> list[str]:
-        return [line.month for line in book.reading().statistics(TEN, (first, last))]
-
-    assert months("", "") == ["2026-02", "2026-03"]
-    assert months("2026-03", "") == ["2026-03"]
-    assert months("", "2026-02") == ["2026-02"]
-    assert months("2026-04", "2026-01") == []
-    line = book.reading().statistics(TEN, ("2026-02", "2026-02"))
-    assert line == (Tally(COMPLAINT.id, "city", "2026-02", 1, 0, 0, 0, 1, 0),)
-    assert book.take("city", 0, office.leaves).end == 2, "what was read is not read again"
-    book.close()

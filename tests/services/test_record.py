@@ -282,6 +282,17 @@ def test_who_enters_a_draw_is_told_by_the_leaf_of_the_draw() -> None:
     assert record.state is State.DRAW_PENDING
     assert record.booking is not None
     assert record.booking.standing == "entered"
+    # who has given it up is not in it again when the draw has to be held anew
+    office.act(0, 1, Action.CANCEL, None)
+    gone = read_entry(2, filings(office)[1])
+    assert isinstance(gone, Acted)
+    again = replace(told, entry=3, key=b"a" * 32)
+    stories: list[list[Acted | Happened]] = [[told, gone], [told, gone, again]]
+    for deeds in stories:
+        record = fold(opened, deeds, service, CALENDAR)
+        assert record.state is State.CANCELLED
+        assert record.booking is not None
+        assert record.booking.standing == "cancelled"
 
 
 # ---- beside the plain fold of case_log

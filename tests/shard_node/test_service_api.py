@@ -137,7 +137,9 @@ async def test_statistics_add_up(tmp_path: Path) -> None:
         office.file(COMPLAINT, {})
     office.act(0, 0, Action.ASSIGN, OFFICIAL)
     office.act(0, 1, Action.BEGIN, OFFICIAL)
+    office.minute += 1
     office.act(0, 2, Action.COMPLETE, CHIEF)
+    office.minute += 1
     office.act(1, 0, Action.WITHDRAW, None)
     async with api(tmp_path, office) as here:
         here.city.minute = TEN + 100 * DAY_MINUTES
@@ -248,6 +250,9 @@ async def test_the_feed_is_atom_with_ids_that_are_the_same_everywhere(tmp_path: 
         assert link.get("href") == f"{here.url}/en/requests/city/0"
         one = ElementTree.fromstring((await here.get("/feeds/requests.atom?office=mapo")).body)
         assert len(one.findall(f"{ATOM}entry")) == 1
+        tag = answer.headers["etag"]
+        again = await get(f"{here.url}/feeds/requests.atom?lang=en", **{"If-None-Match": f'"x", W/{tag}'})
+        assert (again.status, again.body, again.headers["etag"]) == (304, b"", tag)
         none = ElementTree.fromstring((await here.get(f"/feeds/requests.atom?service={BUS.id}")).body)
         assert none.findall(f"{ATOM}entry") == []
 
