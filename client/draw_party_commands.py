@@ -204,8 +204,7 @@ def _opening(name: str, given: Sequence[Given], closes: str | None, folder: Path
     """What an opening leaf says. Raises ConfigError."""
     from p2pworld.errors import Refusal
     from p2pworld.services.draw import HOLDERS
-    from p2pworld.services.draw_desk import closing_minute
-    from p2pworld.services.reservations import offer_of
+    from p2pworld.services.reservations import closing_minute, offer_of
     from p2pworld.services.working_time import OfficeCalendar
     from shard_node.services.folder import read
 

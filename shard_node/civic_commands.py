@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from shard_node.civic.published import LogCopy
     from shard_node.civic.settings import CivicConfig
     from shard_node.config import Config
+    from shard_node.services.beside import RowsOfServices
 
 __all__ = ["civic"]
 
@@ -128,7 +129,7 @@ def reconcile(config_path: Path, folders: tuple[Path, ...], anew: bool, as_json:
     from shard_node import config as configuration
     from shard_node.civic.keeping import keeping
 
-    config = _logs(config_path)
+    config, beside = _logs(config_path), _beside(config_path)
     kept = keeping(config.store)
     lost: dict[str, list[Lost]] = {}
     with _said(), kept.alone():
@@ -140,7 +141,7 @@ def reconcile(config_path: Path, folders: tuple[Path, ...], anew: bool, as_json:
             size, log = sizes.get(stream, 0), logs.get(stream)
             _refuse_behind(stream, size, log, records[stream], anew)
             if log is not None:
-                lost[stream] = kept.reconcile(stream, log)
+                lost[stream] = kept.reconcile(stream, log, beside)
                 if anew:
                     trio.run(_record, configuration.load(config_path), config, log, stream, records[stream])
                 if not as_json:
@@ -174,7 +175,7 @@ def fsck(config_path: Path, path: Path | None, as_json: bool) -> None:
     from shard_node.civic.store import Fault
     from shard_node.storage.journal import StorageFailed
 
-    config = _logs(config_path)
+    config, beside = _logs(config_path), _beside(config_path)
     kept = keeping(config.store) if path is None else KeptInFile(path)
     with _said():
         found = kept.survey()
@@ -183,6 +184,7 @@ def fsck(config_path: Path, path: Path | None, as_json: bool) -> None:
         try:
             log = _copies(config, (), {stream: size}).get(stream)
             fault = kept.compare(stream, log) if log else None
+            faults += kept.wrong_rows(stream, beside) if stream in config.streams else []
         except StorageFailed as error:
             fault = Fault(f"the published log {stream}", str(error))
         faults += [fault] if fault else []
@@ -355,6 +357,14 @@ def _logs(config_path: Path) -> CivicConfig:
     if config is None:
         raise ConfigError("This node holds no civic logs: its configuration has no [civic].")
     return config
+
+
+def _beside(config_path: Path) -> RowsOfServices:
+    """Who knows what the rows beside the logs mean."""
+    from shard_node import config as configuration
+    from shard_node.services.beside import RowsOfServices
+
+    return RowsOfServices(configuration.load(config_path).services)
 
 
 def _file(config_path: Path) -> tuple[CivicConfig, Path]:

@@ -3,8 +3,9 @@
 A connection is half open from when it is accepted until its HELLO has come. The table of those is bounded for all
 together, so one address may have a quarter of it at most: that is a school whose thousand pupils come within seconds
 through one address, and leaves three quarters to everybody else. An IPv6 address counts with its whole /64, which is
-one customer's. How much one address may file is bounded as well, by sockets and by HTTP together, and so is what it
-attaches. Loopback is never limited, nor are the networks given, where a proxy stands for many.
+one customer's. How much one address may file is bounded as well, by sockets and by HTTP together: so that a rush for
+places goes through one address of a carrier, and who sends without end is sent away cheaply. So is what it attaches.
+Loopback is never limited, nor are the networks given, where a proxy stands for many.
 
 No clock and no socket here: the caller tells the time and what became of each connection.
 """

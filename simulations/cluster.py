@@ -121,7 +121,7 @@ class City:
             options.civic, disks, self.store, self.agenda, self.dice, self.trace, self._violate
         )
         self.archive.checkers.is_new = self._is_new
-        self.fenced = options.civic.fenced
+        self.fenced, self.keyed = options.civic.fenced, options.civic.keyed
         self._unlisted_s = dict.fromkeys(self.archive.logs, 0.0)  # when the map last lacked a stream
         self.kiosks = Kiosks(self)
         self.citizens = Citizens([*self.archive.logs], options.civic.filing, self.dice("citizens"), self)

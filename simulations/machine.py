@@ -109,6 +109,7 @@ class Surroundings(Protocol):
     machines: list[Machine]
     archive: Archive
     fenced: bool
+    keyed: bool
 
     def point(self, keeper: Keeper, where: str, what: str) -> None: ...
 

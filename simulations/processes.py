@@ -308,6 +308,7 @@ class City:
             for stream in streams
         )
         chosen = list(nodes)
+        self.offer_services(chosen, services, attestor_url)
         for node in chosen:
             with node.config.open("a", encoding="utf-8") as config:
                 config.write(
@@ -315,7 +316,6 @@ class City:
                     f"store = {store or json.dumps(f'{node.name}.civic')}\n"
                     f'publish = "{node.name}-log"\nkey_file = "civic.key"\noffice = [{offices}]\n'
                 )
-        self.offer_services(chosen, services, attestor_url)
         signer = self.signer("civic")
         self.log_keys |= {stream: NoteSigner(f"{ORIGIN}/{stream}", signer).key.text for stream in streams}
         return self.log_keys

@@ -25,6 +25,8 @@ _NAME_BYTES: Final = 32
 
 def names_in(submission: Submission) -> tuple[bytes, ...] | Refusal:
     """The attachments that are named beside a submission, each once; `attachment-name` if these are no names."""
+    if submission.papers is None:
+        return ()
     data = submission.paper(FILES) or b""
     if len(data) % _NAME_BYTES or len(data) > _NAME_BYTES * ATTACHMENTS_NAMED_MAX:
         return Refusal("attachment-name", f"names of attachments are {_NAME_BYTES} bytes each")

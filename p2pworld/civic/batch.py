@@ -90,7 +90,7 @@ def plan_batch(
     for submission in submissions:
         fingerprint = submission.fingerprint
         why = _LATE if fingerprint in late else unfit.get(fingerprint) if unfit else None
-        batch.take(submission, known.get(submission.filing.key), why)
+        batch.take(submission, fingerprint, known.get(submission.filing.key), why)
     return batch.plan()
 
 
@@ -116,22 +116,25 @@ class _Batch:
         if clerk is not None and kept is not None:
             self._ledger = Ledger(Rows(kept), size, epoch, minute, self._entries, kept)
 
-    def take(self, submission: Submission, known: Known | None, why: Refusal | None) -> None:
+    def take(
+        self, submission: Submission, fingerprint: bytes, known: Known | None, why: Refusal | None
+    ) -> None:
         """Decides about the next one, which is not taken for this reason if it is new."""
-        key, fingerprint = submission.filing.key, submission.fingerprint
-        row = self._learned.get(key) or known
+        row = self._learned.get(submission.filing.key) or known
         if row is None and why is not None:
             self._outcomes.append(why)
         elif row is None:
-            self._outcomes.append(self._new(submission))
+            self._outcomes.append(self._new(submission, fingerprint))
         elif row.fingerprint == fingerprint:
             self._outcomes.append(row.outcome)
         else:
             self._outcomes.append(Refusal("civic-replay", "something else was filed under this key"))
 
-    def _new(self, submission: Submission) -> int | Refusal:
-        asked, leaves, remembered = asked_of(submission.filing), tuple[Submission, ...](), True
-        refusal = None
+    def _new(self, submission: Submission, fingerprint: bytes) -> int | Refusal:
+        asked = asked_of(submission.filing)
+        refusal: Refusal | None = None
+        leaves: Sequence[Submission] = ()
+        remembered = True
         if asked is not None:
             entry = self._named.get(asked.index)
             if self._size <= asked.index < self._size + len(self._entries):
@@ -141,11 +144,12 @@ class _Batch:
             refusal, leaves, remembered = self._clerk.decide(submission, self._ledger)
         outcome = refusal or self._size + len(self._entries)
         if remembered or refusal is None:
-            self._learned[submission.filing.key] = Known(submission.fingerprint, outcome)
+            self._learned[submission.filing.key] = Known(fingerprint, outcome)
         if refusal is None:
             self._entries.append(submission.leaf(self._epoch).to_bytes())
             self._erased |= {asked.index} if asked else set()
-        self._enter(leaves)
+        if leaves:
+            self._enter(leaves)
         return outcome
 
     def _enter(self, leaves: Sequence[Submission]) -> None:

@@ -69,6 +69,7 @@ class Rows:
         self._before: dict[str, bytes | None] = {}  # as the store has them, of those that were looked at
         self._now: dict[str, bytes | None] = {}  # those that were written
         self._folders: dict[str, dict[str, bytes]] = {}  # whole, as they are now; each name ends with a slash
+        self._sorted: dict[str, list[tuple[str, bytes]]] = {}  # the same in order, until one is written
 
     def get(self, name: str) -> bytes | None:
         """The row of this name."""
@@ -81,6 +82,9 @@ class Rows:
 
     def under(self, prefix: str) -> list[tuple[str, bytes]]:
         """All rows whose names begin so, in the order of their names."""
+        found = self._sorted.get(prefix)
+        if found is not None:
+            return found
         folder = self._folders.get(prefix)
         if folder is None:
             folder = {}
@@ -92,7 +96,10 @@ class Rows:
                     _change(folder, name, now)
             if prefix.endswith("/"):
                 self._folders[prefix] = folder
-        return sorted(folder.items())
+        found = sorted(folder.items())
+        if prefix in self._folders:
+            self._sorted[prefix] = found
+        return found
 
     def first(self, prefix: str) -> str | None:
         """The first of the names that begin so; `prefix` is `UNTIL`, whose rows are many and far off."""
@@ -118,6 +125,7 @@ class Rows:
         while at >= 0:
             folder = self._folders.get(name[: at + 1])
             if folder is not None:
+                self._sorted.pop(name[: at + 1], None)
                 _change(folder, name, body)
             at = name.find("/", at + 1)
 

@@ -47,6 +47,7 @@ __all__ = ["CLAIM", "WAIT", "ServiceClerk", "Trusted"]
 CLAIM: Final = "claim"  # the paper of an attestor
 WAIT: Final = "wait"  # the paper, of any content, of who would rather wait than get nothing
 _CASE_FIELDS_BY: Final = 4
+_TAKEN: Final = Verdict()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class ServiceClerk:
         if service is not None:
             who = attested(service, filing, submission.paper(CLAIM), self._trusted.attestors(), filing.minute)
             return self._elsewhere(service, filing, catalogue) or (who if isinstance(who, Refusal) else None)
-        shown = submission.paper(GRANTS)
+        shown = submission.paper(GRANTS) if submission.papers else None
         if shown is not None and read_act(filing) is not None:
             by, trusted = bytes.fromhex(filing.public[_CASE_FIELDS_BY].value), self._trusted
             return check_grants(shown, trusted.roots, by, filing.minute, trusted.voids)
@@ -94,6 +95,8 @@ class ServiceClerk:
 
     def decide(self, submission: Submission, ledger: Ledger) -> Verdict:
         """See `Clerk.decide`. What is attached becomes the entry's."""
+        if submission.papers is None:
+            return self._decided(submission, ledger)
         names, entry = names_in(submission), ledger.next
         assert not isinstance(names, Refusal), "checked before"
         if (fault := taken(names, ledger.rows)) is not None:
@@ -110,9 +113,9 @@ class ServiceClerk:
             return self._draws(catalogue, ledger).take(submission)
         if service is None:
             act = read_act(filing)
-            return Verdict() if act is None else self._act(submission, act, catalogue, ledger)
+            return _TAKEN if act is None else self._act(submission, act, catalogue, ledger)
         if service.places is None:
-            return Verdict()
+            return _TAKEN
         shown = submission.paper(CLAIM)
         who = Attested(filing.key.hex())  # whom nobody knows is somebody else each time
         if shown is not None:

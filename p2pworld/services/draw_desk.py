@@ -6,14 +6,13 @@ machine that also verifies (`draw_log.Draw`), in the order in which it will stan
 pieces: `go_on` says when it wants to be asked again.
 
 A draw that came to nothing may be opened again, under its name with `/1`: everybody who was in the one before is
-entered again, in pieces as well, before anybody else.
+entered again, in pieces as well, and nobody else.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.civic.transaction import Submission
@@ -35,29 +34,21 @@ from p2pworld.services.draw_rows import BUCKETS, DrawBook
 from p2pworld.services.draw_shares import share_of
 from p2pworld.services.facility import Residents, slot_text
 from p2pworld.services.reasons import refusal
-from p2pworld.services.reservations import slot_fault
-from p2pworld.services.working_time import day_of, minute_at
+from p2pworld.services.reservations import closing_minute, slot_fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from p2pworld.civic.transaction import Filing, TransactionType
     from p2pworld.crypto.keys import Signer
-    from p2pworld.services.declaration import Places
     from p2pworld.services.draw_log import Draw
     from p2pworld.services.draw_rows import KeptRows
     from p2pworld.services.reservations import Offer
 
-__all__ = ["DRAWS_AT", "Applicant", "DrawDesk", "DrawStep", "closing_minute", "draw_of_leaf"]
+__all__ = ["Applicant", "DrawDesk", "DrawStep", "draw_of_leaf"]
 
-DRAWS_AT: Final = 10 * 60  # of the day of the draw
 _OFFICE: Final = 0
 _LEAF_NAME: Final = b"p2pworld draw leaf key v1\n"
-
-
-def closing_minute(rules: Places, begin: int) -> int:
-    """When the draw for a slot that begins at this minute closes."""
-    return minute_at(day_of(begin) - timedelta(days=rules.draw_days), DRAWS_AT)
 
 
 def draw_of_leaf(filing: Filing) -> tuple[str, str, int]:
@@ -121,10 +112,10 @@ class DrawDesk:
             return refusal("too-many-people")
         facility, slot = offer.facility.id, slot_text(offer.slot.begin)
         book = DrawBook.of_slot(self._rows, self._stream, facility, slot)
-        if len(book.draw.shared) < PARTIES or self._carrying(book):
+        if len(book.draw.shared) < PARTIES:
             return refusal("slot-not-open")
-        if self._minute >= book.draw.closes:
-            return refusal("draw-closed")
+        if book.again or self._minute >= book.draw.closes:
+            return refusal("draw-closed")  # one that was opened again is for those who were in the one before
         first = offer.facility.residents is Residents.FIRST and who.gu == offer.facility.gu
         leaf = self._entry(book, who.person, first, who.filing)
         if isinstance(leaf, Refusal):
@@ -169,9 +160,10 @@ class DrawDesk:
     def _carry(self, book: DrawBook) -> DrawStep:
         leaves = []
         for person, entered in book.carry(DRAW_PIECE):
-            leaf = self._entry(book, person, entered.first, entered.filing)
-            assert not isinstance(leaf, Refusal), (person, leaf)
-            leaves.append(leaf)
+            if person not in book.draw.entries:  # as some may be, if it is not known how far this had come
+                leaf = self._entry(book, person, entered.first, entered.filing)
+                assert not isinstance(leaf, Refusal), (person, leaf)
+                leaves.append(leaf)
         return DrawStep(tuple(leaves))
 
     def _close(self, book: DrawBook) -> DrawStep | None:

@@ -12,7 +12,7 @@ for them: only closing a draw and telling its order read all. `DrawBook` writes 
 from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 from p2pworld.messages.fields import U8, U16, U53, Key, Size
@@ -23,7 +23,7 @@ from p2pworld.wire.codec import Canonical, unpack_map
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["BUCKETS", "DrawBook", "Entered", "KeptRows"]
+__all__ = ["BUCKETS", "DrawBook", "Entered", "KeptRows", "draw_said"]
 
 PAIRS: Final[tuple[Pair, ...]] = tuple((giver, to) for giver in range(PARTIES) for to in HOLDERS[giver])
 BUCKETS: Final = 256  # of pseudonyms, by their first two digits
@@ -74,6 +74,13 @@ class _Now:
 
 _NOW = Canonical(_Now)
 _ENTERED = Canonical(Entered)
+
+
+def draw_said(name: str, body: bytes) -> object:
+    """What a row of a draw says, as far as leaves say it too: not how far people have been told, or entered again."""
+    if not name.endswith("/now"):
+        return body
+    return replace(_NOW.read(unpack_map(body)), awarded=0, carried=0)
 
 
 class _Entries(MutableMapping[str, Entry]):
@@ -179,6 +186,17 @@ class DrawBook:
                 found.append((name.removeprefix(under), _ENTERED.read(unpack_map(body))))
             self.carried += 1
         return found
+
+    def carried_so_far(self) -> int:
+        """What `carried` must be, by who is in this draw and in the one before it."""
+        if not self.again:
+            return BUCKETS
+        before, here = f"{self._slot}/{self.again - 1}/in/", f"{self._at}/in/"
+        for name, _ in self._rows.under(before):
+            person = name.removeprefix(before)
+            if self._rows.get(here + person) is None:
+                return int(person[:2], 16)
+        return BUCKETS
 
     def put_order(self) -> None:
         """Writes down who is the n-th, once the draw is over."""

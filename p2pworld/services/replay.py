@@ -3,18 +3,24 @@
 Events say which seat is whose and until when, acts say what became of a case; so both are rebuilt exactly. What stands
 in no leaf is who somebody is (a pseudonym is told to the holder alone), whether they come first as residents, and which
 grants an official showed. Whoever has a place by a row that was rebuilt counts as somebody whom nobody knows: their
-quota begins anew. That is what is lost when a store is.
+quota begins anew. That is what is lost when a store is. Draws are leaves through and through.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from p2pworld.civic.kept import Ledger, Rows
+from p2pworld.civic.kept import Ledger, Rows, due_name
 from p2pworld.civic.transaction import parse_leaf
 from p2pworld.errors import Refusal
+from p2pworld.merkle.tree import leaf_hash
 from p2pworld.services.case_log import event_of, read_act
 from p2pworld.services.case_rows import CaseFile, fold, keep_case, read_case, role_of, stepped
+from p2pworld.services.draw import PARTIES
+from p2pworld.services.draw_clerk import DRAW_DUE
+from p2pworld.services.draw_desk import draw_of_leaf
+from p2pworld.services.draw_log import DONE, DRAW_TYPES, ENTERED
+from p2pworld.services.draw_rows import BUCKETS, DrawBook, draw_said
 from p2pworld.services.place_rows import (
     entry_of_key,
     is_long_over,
@@ -46,7 +52,7 @@ _TAKEN: Final = {
     Action.MISS: Standing.MISSED,
 }
 _GIVEN_UP: Final = (Action.CANCEL, Action.EXPIRE)
-_COMPARED: Final = ("case/", "filed/", "place/", "wait/")
+_COMPARED: Final = ("case/", "draw/", "filed/", "place/", "wait/")
 
 
 class Replay:
@@ -55,12 +61,16 @@ class Replay:
     def __init__(self, stream: str, catalogue: Catalogue, calendar: OfficeCalendar, ledger: Ledger) -> None:
         self._stream, self._catalogue, self._calendar = stream, catalogue, calendar
         self._ledger = ledger
+        self._drawn: set[tuple[str, str, int]] = set()
 
     def take(self, index: int, filing: Filing) -> None:
         """What the leaf of entry `index` says."""
         event = event_of(filing)
         if event is not None:
             self._happen(event, filing)
+            return
+        if filing.type in DRAW_TYPES:
+            self._draw(index, filing)
             return
         act = read_act(filing)
         if act is not None:
@@ -77,6 +87,40 @@ class Replay:
         if service is not None and service.places is not None:
             put_entry_of_key(self._ledger.rows, filing.key.hex(), index)
             keep_case(self._ledger.rows, index, CaseFile(self._stream))
+
+    def finish(self) -> None:
+        """Has what the leaves of draws have left open looked at: to go on with a draw changes nothing that is done."""
+        for facility, slot, again in sorted(self._drawn):
+            book = DrawBook(self._ledger.rows, self._stream, facility, slot, again)
+            if len(book.draw.shared) < PARTIES:
+                continue
+            book.carried = book.carried_so_far()
+            book.keep()
+            waits = book.draw.closed is None and book.carried == BUCKETS
+            due = book.draw.closes if waits else 0
+            self._ledger.rows.put(due_name(due, f"{DRAW_DUE}{facility}/{slot}"), b"")
+        self._drawn.clear()
+
+    def _draw(self, index: int, filing: Filing) -> None:
+        """What a leaf of a draw says; who enters it has an act in their case."""
+        facility, slot, again = draw_of_leaf(filing)
+        book = DrawBook(self._ledger.rows, self._stream, facility, slot, again)
+        there = self._ledger.entry(index)
+        assert there is not None, "it is read from there"
+        key = filing.public[-3].value if filing.type == ENTERED.name else ""
+        book.entering(bytes.fromhex(key))
+        if book.draw.take(filing, leaf_hash(there)) is not None:
+            return
+        book.keep()
+        if filing.type == DONE.name:
+            book.put_order()
+        self._drawn.add((facility, slot, again))
+        entry = entry_of_key(self._ledger.rows, key) if key else None
+        about = self._filing(entry) if entry is not None else None
+        service = self._catalogue.services.get(about.type) if about is not None else None
+        if entry is not None and about is not None and service is not None:
+            done = Act(filing.key.hex(), 0, Action.ENTER, Who.SYSTEM, filing.minute)
+            self._step(service, entry, about, done, Who.SYSTEM)
 
     def _filing(self, entry: int) -> Filing | None:
         there = self._ledger.entry(entry)
@@ -184,5 +228,10 @@ def row_faults(
             yield f"The row {name} is missing, and the log's leaves make it."
         elif made is None:
             yield f"The row {name} is there, and no leaf makes it."
-        elif kept is not None and place_said(name, made) != place_said(name, kept):
+        elif kept is not None and _said(name, made) != _said(name, kept):
             yield f"The row {name} is not what the log's leaves make of it."
+
+
+def _said(name: str, body: bytes) -> object:
+    """What a row says, as far as leaves say it too."""
+    return draw_said(name, body) if name.startswith("draw/") else place_said(name, body)

@@ -46,6 +46,7 @@ __all__ = [
     "Wait",
     "Waiting",
     "award",
+    "closing_minute",
     "decide",
     "is_reviewed",
     "offer_of",
@@ -53,6 +54,7 @@ __all__ = [
 ]
 
 OPENS_AT: Final = 9 * 60  # of the day on which a slot can first be booked
+DRAWS_AT: Final = 10 * 60  # of the day of its draw
 MOVED_UP_MINUTES: Final = 24 * 60  # to say whether one still wants a place, after days of waiting for it
 
 
@@ -279,6 +281,11 @@ def is_reviewed(service: Service) -> bool:
     return workflow.family == "hire" or (State.ASSIGNED in workflow.steps and workflow.family == "booking")
 
 
+def closing_minute(rules: Places, begin: int) -> int:
+    """When the draw for a slot that begins at this minute closes."""
+    return minute_at(day_of(begin) - timedelta(days=rules.draw_days), DRAWS_AT)
+
+
 def slot_fault(offer: Offer, minute: int, resident_of: str) -> Refusal | None:
     """Why nobody, or nobody living there, can ask for this slot at this minute, or None."""
     facility, rules, begin = offer.facility, offer.rules, offer.slot.begin
@@ -286,6 +293,8 @@ def slot_fault(offer: Offer, minute: int, resident_of: str) -> Refusal | None:
     resident = resident_of == facility.gu
     if minute >= begin:
         return refusal("slot-past")
+    if rules.draw_days and minute >= closing_minute(rules, begin):
+        return refusal("draw-closed")
     if minute > begin - rules.closes_minutes:
         return refusal("slot-deadline")
     if minute < opens:
@@ -453,8 +462,9 @@ class _Desk:
         waited = set(view.waiting)
         return Decision(
             answer,
-            drop=tuple(p for seat, p in before.items() if self._places.get(seat) != p),
-            put=tuple(p for seat, p in sorted(self._places.items()) if before.get(seat) != p),
+            # a place that nothing happened to is the same object: there are hundreds in a hall
+            drop=tuple(p for seat, p in before.items() if self._places.get(seat) is not p),
+            put=tuple(p for seat, p in sorted(self._places.items()) if before.get(seat) is not p),
             leave=tuple(wait for wait in view.waiting if wait not in self._waiting),
             join=tuple(wait for wait in self._waiting if wait not in waited),
             events=tuple(self._events),

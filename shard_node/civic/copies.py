@@ -16,21 +16,24 @@ import os
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 from urllib.parse import quote
 
 from p2pworld.civic.batch import Known
 from p2pworld.civic.transaction import Leaf, Submission, parse_leaf
 from p2pworld.errors import RemoteError
-from p2pworld.limits import CIVIC_READ_MAX
+from p2pworld.limits import CIVIC_FAULTS_MAX, CIVIC_READ_MAX
 from p2pworld.merkle.tree import CompactRange, leaf_hashes
-from shard_node.civic.rows import answer_row, checksum, entry_of, erased_rows, stream_of
+from shard_node.civic.rows import answer_row, beside_rows, checksum, entry_of, erased_rows, stream_of
 from shard_node.civic.store import Fault, Row
 from shard_node.civic.tables import (
+    KeptRows,
     begin_stream,
+    change_kept,
     check,
     empty_log,
     erase,
+    has_kept,
     prepare,
     put_rows,
     put_stream,
@@ -42,12 +45,14 @@ from shard_node.storage.journal import StorageFailed
 from shard_node.storage.sqlite import failure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from p2pworld.civic.kept import Change, Kept
     from shard_node.civic.published import LogCopy
 
 __all__ = [
+    "Beside",
     "Lost",
     "Restored",
     "Survey",
@@ -55,11 +60,13 @@ __all__ = [
     "brought_back",
     "compare",
     "compared",
+    "judged",
     "lost_of",
     "reconcile",
     "refuse_fork",
     "restore",
     "survey",
+    "wrong_rows",
 ]
 
 
@@ -198,8 +205,9 @@ def restore(source: Path, store: Path, logs: Mapping[str, LogCopy | None], aside
     return Restored(found, erased, old)
 
 
-def reconcile(store: Path, stream: str, log: LogCopy) -> list[Lost]:
-    """Bring back from a copy of the log what the store lacks of it, and destroy what the log says is erased.
+def reconcile(store: Path, stream: str, log: LogCopy, beside: Beside | None = None) -> list[Lost]:
+    """Bring back from a copy of the log what the store lacks of it, and destroy what the log says is erased; `beside`
+    makes the rows again that belong to it.
 
     The store must hold the beginning of just this log, or nothing of it; else nothing is changed. The caller has the
     store's lock, and has seen that the record knows of no more entries than the log has. All of it is one transaction.
@@ -219,6 +227,9 @@ def reconcile(store: Path, stream: str, log: LogCopy) -> list[Lost]:
                 leaves = [parse_leaf(entry) for entry in entries]
                 for table, rows in brought_back(number, begin, entries, leaves).items():
                     put_rows(db, table, rows)
+                if beside is not None:
+                    kept = KeptRows(db, number)
+                    change_kept(db, number, beside.made_again(stream, begin, leaves, kept))
                 lost += lost_of(begin, leaves, log)
                 epoch = max(row.epoch, *(leaf.epoch for leaf in leaves))
                 row = Row(epoch, row.fences, begin + len(entries))
@@ -253,7 +264,41 @@ def compare(store: Path, stream: str, log: LogCopy) -> Fault | None:
     return compared(stream, row.size, log)
 
 
+def wrong_rows(store: Path, stream: str, beside: Beside) -> list[Fault]:
+    """How the rows beside a log differ from what its leaves make of them; nothing is changed.
+
+    Raises:
+        StorageFailed: the store cannot be read.
+    """
+    try:
+        with closing(_open_to_read(store)) as db:
+            refuse_foreign(db, store)
+            db.execute("BEGIN")
+            if not has_kept(db):
+                return []
+            return judged(stream, beside, *beside_rows(db, stream))
+    except sqlite3.Error as error:
+        raise failure(error, f"The civic store {store}") from error
+
+
 # ---- what is so of every engine
+
+
+class Beside(Protocol):
+    """Whoever knows what the rows beside a log mean (`shard_node.services.beside`)."""
+
+    def made_again(self, stream: str, begin: int, leaves: Sequence[Leaf], kept: Kept) -> Sequence[Change]: ...
+
+    def wrong(self, stream: str, entries: Iterable[bytes], rows: Mapping[str, bytes]) -> list[str]: ...
+
+
+def judged(stream: str, beside: Beside, entries: Iterable[bytes], rows: Mapping[str, bytes]) -> list[Fault]:
+    """How the rows beside a log differ from what its leaves make of them, `CIVIC_FAULTS_MAX` times at most."""
+    try:
+        wrong = beside.wrong(stream, entries, rows)
+    except RemoteError:
+        return []  # an entry that is no leaf is a fault of its own
+    return [Fault(f"the rows beside {stream}", sentence) for sentence in wrong[:CIVIC_FAULTS_MAX]]
 
 
 def compared(stream: str, size: int, log: LogCopy) -> Fault | None:

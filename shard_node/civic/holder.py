@@ -67,7 +67,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CivicHolder", "CivicMeter", "LogConfig", "Places", "Witnesses", "receipts_of"]
 
-_SETTLE_LOOK_S: Final = 2.0  # how often the clock is looked at while something may run out
+_LOOK_S: Final = 2.0  # how often the clock is looked at while something runs out within a minute
+_LOOK_LATER_S: Final = 30.0  # or later
 
 
 class Witnesses(Protocol):
@@ -211,6 +212,11 @@ class CivicHolder:
         return self._machine.size
 
     @property
+    def due(self) -> int | None:
+        """From which minute on there is something to settle."""
+        return self._machine.due
+
+    @property
     def queue(self) -> int:
         """How many submissions wait for a batch."""
         return self._machine.waiting
@@ -272,8 +278,9 @@ class CivicHolder:
             self._wake = trio.Event()
             deadline = self._machine.deadline
             at = float("inf") if deadline is None else deadline
-            if self._machine.due is not None:
-                at = min(at, trio.current_time() + _SETTLE_LOOK_S)
+            if (due := self._machine.due) is not None:
+                soon = due <= self._now_minute() + 1
+                at = min(at, trio.current_time() + (_LOOK_S if soon else _LOOK_LATER_S))
             with trio.move_on_at(at):
                 await self._wake.wait()
             self._do(self._machine.tick(trio.current_time()))

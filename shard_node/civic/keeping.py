@@ -21,12 +21,28 @@ from p2pworld.errors import RemoteError
 from p2pworld.limits import CIVIC_BATCH_MAX, CIVIC_READ_MAX
 from p2pworld.merkle.tree import CompactRange, leaf_hashes
 from shard_node.civic import copies
-from shard_node.civic.copies import Lost, Survey, brought_back, compared, lost_of, refuse_fork
+from shard_node.civic.copies import (
+    Beside,
+    Lost,
+    Survey,
+    brought_back,
+    compared,
+    judged,
+    lost_of,
+    refuse_fork,
+)
 from shard_node.civic.engines import lock_store
 from shard_node.civic.postgres import PostgresCivicStore
-from shard_node.civic.postgres_tables import erase, overwrite, put_rows, sealed_rows
+from shard_node.civic.postgres_tables import (
+    KeptRows,
+    change_kept,
+    erase,
+    overwrite,
+    put_rows,
+    sealed_rows,
+)
 from shard_node.civic.rotation import Rotated, rewrap_store, rewrapped
-from shard_node.civic.rows import check_rows, stream_of
+from shard_node.civic.rows import beside_rows, check_rows, stream_of
 from shard_node.civic.store import CommitUnknown, Fault, Row
 from shard_node.coordination.settings import conninfo
 from shard_node.storage.journal import StorageFailed
@@ -64,7 +80,10 @@ class Keeping(Protocol):
     def compare(self, stream: str, log: LogCopy) -> Fault | None:
         """As `copies.compare`."""
 
-    def reconcile(self, stream: str, log: LogCopy) -> list[Lost]:
+    def wrong_rows(self, stream: str, beside: Beside) -> list[Fault]:
+        """As `copies.wrong_rows`."""
+
+    def reconcile(self, stream: str, log: LogCopy, beside: Beside) -> list[Lost]:
         """As `copies.reconcile`."""
 
     def rewrap(self, stream: str, office_secret: bytes, new_office: bytes) -> Rotated:
@@ -111,9 +130,13 @@ class KeptInFile:
         """See `Keeping.compare`."""
         return copies.compare(self._path, stream, log)
 
-    def reconcile(self, stream: str, log: LogCopy) -> list[Lost]:
+    def wrong_rows(self, stream: str, beside: Beside) -> list[Fault]:
+        """See `Keeping.wrong_rows`."""
+        return copies.wrong_rows(self._path, stream, beside)
+
+    def reconcile(self, stream: str, log: LogCopy, beside: Beside) -> list[Lost]:
         """See `Keeping.reconcile`."""
-        return copies.reconcile(self._path, stream, log)
+        return copies.reconcile(self._path, stream, log, beside)
 
     def rewrap(self, stream: str, office_secret: bytes, new_office: bytes) -> Rotated:
         """See `Keeping.rewrap`."""
@@ -156,14 +179,20 @@ class KeptInPostgres:
 
         return self._with(compare)
 
-    def reconcile(self, stream: str, log: LogCopy) -> list[Lost]:
+    def wrong_rows(self, stream: str, beside: Beside) -> list[Fault]:
+        """See `Keeping.wrong_rows`."""
+        entries, rows = self._with(lambda store: store.at_one_instant(lambda rows: beside_rows(rows, stream)))
+        return judged(stream, beside, entries, rows)
+
+    def reconcile(self, stream: str, log: LogCopy, beside: Beside) -> list[Lost]:
         """See `Keeping.reconcile`."""
 
         async def reconcile(store: PostgresCivicStore) -> list[Lost]:
             row = await store.row(stream) or Row(0, 0, 0)
             await _refuse_fork(store, stream, row.size, log)
             lost: list[Lost] = []
-            await store.mend(stream, row, lambda db, number: _brought_up(db, number, row, log, lost))
+            mend = partial(_brought_up, stream, row, log, lost, beside)
+            await store.mend(stream, row, mend)
             await _scrubbed(store)
             return lost
 
@@ -263,13 +292,16 @@ async def _refuse_fork(store: PostgresCivicStore, stream: str, stored: int, log:
     refuse_fork(stream, size, tree.root(), log)
 
 
-def _brought_up(db: Db, number: int, row: Row, log: LogCopy, lost: list[Lost]) -> Row:
+def _brought_up(
+    stream: str, row: Row, log: LogCopy, lost: list[Lost], beside: Beside, db: Db, number: int
+) -> Row:
     """The stream's row when it has all of the log; what of that is lost is added to `lost`."""
     epoch, size = row.epoch, row.size
     try:
         for begin, entries in log.bundles(row.size):
             leaves = [parse_leaf(entry) for entry in entries]
             put_rows(db, brought_back(number, begin, entries, leaves))
+            change_kept(db, number, beside.made_again(stream, begin, leaves, KeptRows(db, number)))
             lost += lost_of(begin, leaves, log)
             epoch, size = max(epoch, *(leaf.epoch for leaf in leaves)), begin + len(entries)
     except RemoteError as error:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Rows",
     "answer_row",
+    "beside_rows",
     "check_rows",
     "checksum",
     "entry_of",
@@ -252,6 +253,21 @@ def _kept(rows: Rows) -> Iterator[Fault]:
             continue
         if stream is None:
             yield Fault(place, "There is no such stream.")
+
+
+def beside_rows(rows: Rows, stream: str) -> tuple[list[bytes], dict[str, bytes]]:
+    """The entries of a log, and the rows beside it, as far as they are as they were written; a check tells the rest."""
+    entries: list[bytes] = []
+    kept: dict[str, bytes] = {}
+    numbers = [row[0] for row in rows.execute("SELECT id, name FROM stream") if row[1] == stream.encode()]
+    for number in numbers:
+        query = "SELECT stream, number, leaf, checksum FROM entry WHERE stream = ? ORDER BY number"
+        with suppress(StorageFailed):
+            entries += [entry_of(*row) for row in rows.execute(query, [number])]
+        query = "SELECT stream, name, body, checksum FROM kept WHERE stream = ? ORDER BY name"
+        with suppress(StorageFailed, UnicodeDecodeError):
+            kept |= dict(kept_of(*row) for row in rows.execute(query, [number]))
+    return entries, kept
 
 
 def erased_rows(rows: Rows) -> Iterator[tuple[int, int]]:

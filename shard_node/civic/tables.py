@@ -42,10 +42,12 @@ __all__ = [
     "SCHEMA",
     "KeptRows",
     "begin_stream",
+    "change_kept",
     "check",
     "empty_log",
     "entry_row",
     "erase",
+    "has_kept",
     "known_row",
     "prepare",
     "put_rows",
@@ -102,6 +104,11 @@ def prepare(db: sqlite3.Connection, path: Path, pages_max: int | None) -> None:
         db.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {SCHEMA}")
         db.execute("COMMIT")
+
+
+def has_kept(db: sqlite3.Connection) -> bool:
+    """Whether there is a table of rows beside the logs: not in a store of the release before."""
+    return _schema_of(db) > 1
 
 
 def _schema_of(db: sqlite3.Connection) -> int:
@@ -217,10 +224,10 @@ def write(
         put_rows(db, table, rows)
     for index in planned.erased:
         erase(db, number, index)
-    _change(db, number, planned.rows)
+    change_kept(db, number, planned.rows)
 
 
-def _change(db: sqlite3.Connection, number: int, changes: Sequence[Change]) -> None:
+def change_kept(db: sqlite3.Connection, number: int, changes: Sequence[Change]) -> None:
     """Change rows beside the log.
 
     Raises:
@@ -284,7 +291,7 @@ def put_sealed(db: sqlite3.Connection, number: int, index: int, body: bytes) -> 
 def check(db: sqlite3.Connection) -> list[Fault]:
     """What is not as it was written, in the file or in a row; at most `CIVIC_FAULTS_MAX` things."""
     db.execute("BEGIN")
-    beside = _schema_of(db) > 1
+    beside = has_kept(db)
     faults = check_rows(db, sqlite3.DatabaseError, lambda: _structure(db, beside), beside=beside)
     db.execute("ROLLBACK")
     return faults

@@ -23,7 +23,9 @@ from shard_node.services.attestors import AttestorFollower
 from shard_node.services.folder import ServiceFolder
 from shard_node.services.follow import Follower, sources_of
 from shard_node.services.gateway import Gateway
+from shard_node.services.going_on import GoingOn
 from shard_node.services.index import INDEX_NAME, ServiceIndex
+from shard_node.services.letters import Letters
 from shard_node.services.offices import OfficeKeys
 from shard_node.services.settings import read_signer
 
@@ -114,6 +116,7 @@ class ServiceHost:
         self._attestors = AttestorFollower(offered)
         self.offices = OfficeKeys(executor, desk)
         self.gateway = Gateway(self, self.offices, Attaching(executor))
+        self.going_on = GoingOn(self, self.gateway, self.offices, Letters(executor))
         self._follower = Follower(self.index, partial(sources_of, executor, desk))
 
     @property

@@ -200,6 +200,7 @@ class Day:
 _FAULT_WORDS: Final = {
     "slot-past": "slot_past",
     "slot-deadline": "slot_deadline",
+    "draw-closed": "slot_deadline",
     "slot-not-open": "slot_later",
     "residents-first": "slot_residents",
     "residents-only": "slot_residents",

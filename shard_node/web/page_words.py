@@ -46,6 +46,7 @@ PHRASES: Final[Mapping[str, Phrase]] = {
     # ---- around every page
     "city": Phrase("가상 서울", "Virtual Seoul", "バーチャルソウル", "虚拟首尔"),
     "desk": Phrase("시민 서비스", "Citizen services", "市民サービス", "市民服务"),
+    "official_desk": Phrase("공무원 업무 창", "Official's desk", "職員の窓口", "公务员工作台"),
     "skip": Phrase("본문으로 바로 가기", "Skip to main content", "本文へ移動", "跳至正文"),
     "home": Phrase("처음으로", "Home", "ホーム", "首页"),
     "services": Phrase("서비스", "Services", "サービス", "服务"),
@@ -71,6 +72,7 @@ PHRASES: Final[Mapping[str, Phrase]] = {
         "이 화면은 이 기기에 보관한 열쇠로 만들어져서 자바스크립트가 필요해요.",
         "This page is made with the keys kept on this device, and that takes JavaScript.",
     ),
+    "follow_code": Phrase("확인 코드로 신청 보기", "See a request by its code"),
     "loading": Phrase("불러오는 중이에요.", "Loading."),
     "offline": Phrase(
         "인터넷이 끊겼어요. 쓰던 내용은 이 기기에 남아 있어요.",

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
     from shard_node.services.index import ServiceIndex
     from shard_node.services.tables import Found
 
-__all__ = ["PAGES_POLICY", "Assets", "PagesHost", "pages_routes", "read_assets"]
+__all__ = ["PAGES_POLICY", "Assets", "Pages", "PagesHost", "pages_routes", "read_assets"]
 
 STREAM: Final = re.compile(r"[a-z0-9.-]{1,80}")
 ENTRY: Final = re.compile(r"0|[1-9][0-9]{0,14}")
@@ -170,7 +170,7 @@ class Pages:
         text = self._environment.get_template(template).render(
             t=t,
             here=here,
-            path=request.url.path.removeprefix(f"/{t.language}"),
+            path=values.pop("path", request.url.path.removeprefix(f"/{t.language}")),
             query_string=f"?{request.url.query}" if request.url.query else "",
             languages=LANGUAGES,
             language_names=LANGUAGE_NAMES,
@@ -233,8 +233,8 @@ class Pages:
             t,
             "services",
             service=service,
-            action=f"/api/v1/services/{service.id}/requests?lang={t.language}",
-            key=secrets.token_urlsafe(24),
+            action=f"/api/v1/services/{service.id}/requests",
+            once=secrets.token_urlsafe(24),  # sent twice without script, it is filed once
             controls=[control(service, field) for field in service.form.fields],
             described=described,
             known={

@@ -18,6 +18,7 @@ from p2pworld.crypto.keys import Signer
 from p2pworld.errors import RemoteError
 from p2pworld.merkle.note import NoteSigner
 from simulations.civic.checkers import CivicCheckers
+from simulations.civic.court import clerk_of, court_types
 from simulations.civic.engines import Postgres, PostgresOptions, SqliteFile, Volume
 from simulations.civic.folder import Folder
 from simulations.civic.keeper import Log, Places
@@ -57,6 +58,7 @@ class CivicOptions:
     witnesses: int = 3
     quorum: int = 2
     fenced: bool = True  # stores compare a stream's row before they write
+    keyed: bool = True  # and find a row beside a log where it is, and nowhere else
     compared: bool = True  # records are compared before they are swapped
     filing: FilingOptions = field(default_factory=FilingOptions)
     disk: DiskOptions = field(default_factory=DiskOptions)
@@ -86,11 +88,15 @@ class Archive:
                 stream.name,
                 f"seoul.example/{stream.name}",
                 Signer.from_seed(hashlib.sha256(b"log " + stream.name.encode()).digest()),
-                _TYPES,
+                {**_TYPES, **court_types()} if options.filing.book else _TYPES,
                 options.quorum,
             )
             for stream in options.streams
         }
+        if options.filing.book:
+            self.logs = {
+                name: log._replace(clerk=clerk_of(name, log.signer)) for name, log in self.logs.items()
+            }
         keys = self._keys = {
             log.origin: [NoteSigner(log.origin, log.signer).key] for log in self.logs.values()
         }

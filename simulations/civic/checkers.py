@@ -2,9 +2,10 @@
 
 Nothing that was accepted is missing from any later log, or there twice, or in half, and nothing is kept of what is
 erased. No two roots are ever signed for one size, over all epochs and machines, and nothing that the record does not
-hold. What a machine publishes never shrinks. A receipt proves what it says, and whoever asks again is told the same.
-Once a newer holder has recorded, an older one signs nothing beyond what it had recorded before. Witnessed <= published
-<= record <= store, unless a store or the records were set back: then the log is read-only, and signs nothing any more.
+hold. What a machine publishes never shrinks. A receipt proves what it says, and whoever asks again is told the same. No
+seat is given to two, and of whoever booked the log says what became. Once a newer holder has recorded, an older one
+signs nothing beyond what it had recorded before. Witnessed <= published <= record <= store, unless a store or the
+records were set back: then the log is read-only, and signs nothing any more.
 
 The checks use the definitions of `slow`, and call nothing of what they check.
 """
@@ -22,8 +23,10 @@ import msgpack
 from client.verify_log import Wanted, read_log
 from p2pworld.civic.log import Stage
 from p2pworld.errors import Refusal
+from simulations.civic.court import SEATS, SERVICES
 from simulations.civic.folder import CHECKPOINT, NOTE, WITNESSED
 from simulations.civic.people import AGAIN
+from simulations.civic.seats import Seats
 from simulations.civic.slow import Head, History, leaf_hash, read_receipt
 
 if TYPE_CHECKING:
@@ -54,6 +57,7 @@ class _Life:
 
     history: History = field(default_factory=History)
     keys: dict[bytes, int] = field(default_factory=dict)  # of transactions: their places in the store
+    seats: Seats = field(default_factory=lambda: Seats(SERVICES, SEATS))
     erased: dict[int, int] = field(default_factory=dict)  # entries, and where the log says so
     record: Head | None = None
     record_epoch: int = 0
@@ -108,6 +112,7 @@ class CivicCheckers:
         for key in [key for key, place in life.keys.items() if place >= same]:
             del life.keys[key]
         self._erasures(stream, kept, same)
+        self._seats(stream, kept, same, before)
         for place in range(same, len(kept.entries)):
             self._entry(stream, kept, place)
         if same < before and not life.set_back:
@@ -129,6 +134,23 @@ class CivicCheckers:
             whole = whole and sealed is not None and _commitment(sealed) == filing["sealed"]
         if not whole:
             self._violate("civic-half", f"entry {place} of {stream} is there in half", stream)
+
+    def _seats(self, stream: str, kept: Kept, since: int, before: int) -> None:
+        """No seat is anybody's who is not the only one, and the rows say of it what the leaves say."""
+        life = self._lives[stream]
+        if since < before:
+            life.seats, since = Seats(SERVICES, SEATS), 0
+        for place in range(since, len(kept.entries)):
+            for sentence in life.seats.read(place, msgpack.unpackb(kept.entries[place])["filing"]):
+                self._violate("civic-seat", f"{stream}: {sentence}", stream)
+        for sentence in life.seats.unanswered(len(kept.entries)):
+            self._violate("civic-seat", f"{stream}: {sentence}", stream)
+        taken = sum(name.startswith("place/") for name in kept.rows)
+        waiting = sum(name.startswith("wait/") for name in kept.rows)
+        if (taken, waiting) != (len(life.seats.owners), len(life.seats.waiting)):
+            self._violate(
+                "civic-seat", f"{stream} has {taken} seats in its rows, and others in its log", stream
+            )
 
     def _erasures(self, stream: str, kept: Kept, since: int) -> None:
         """Nothing is kept of what the log says is erased, and who had it erased had filed it."""
@@ -300,7 +322,7 @@ class CivicCheckers:
             place = life.keys.get(paper.submission.filing.key)
             if place is not None and not _is_of(life.history.entries[place], paper):
                 return
-        if reason != paper.expected:
+        if reason != paper.expected and reason not in paper.may:
             self._violate("civic-refusal", f"{paper.name} is refused for nothing: {reason}", paper.stream)
 
     # ---- the end

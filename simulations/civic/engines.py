@@ -23,6 +23,7 @@ from p2pworld.civic.transaction import Sealed
 if TYPE_CHECKING:
     import random
 
+    from p2pworld.civic.kept import Clerk
     from simulations.events import Agenda, Trace
     from simulations.storage import Disk, DiskOptions
 
@@ -53,6 +54,25 @@ class Kept:
     entries: tuple[bytes, ...] = ()
     known: Mapping[bytes, Known] = field(default_factory=lambda: MappingProxyType({}))
     sealed: Mapping[int, Sealed] = field(default_factory=lambda: MappingProxyType({}))
+    rows: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+
+    # ---- as a clerk reads it (`p2pworld.civic.kept.Kept`)
+
+    def get(self, name: str) -> bytes | None:
+        """The row of this name."""
+        return self.rows.get(name)
+
+    def under(self, prefix: str) -> list[tuple[str, bytes]]:
+        """All rows whose names begin so, in their order."""
+        return sorted((name, body) for name, body in self.rows.items() if name.startswith(prefix))
+
+    def first(self, prefix: str) -> str | None:
+        """The first of the names that begin so."""
+        return min((name for name in self.rows if name.startswith(prefix)), default=None)
+
+    def entry(self, index: int) -> bytes:
+        """An entry of the log."""
+        return self.entries[index]
 
 
 NOTHING: Final = Kept()
@@ -69,15 +89,35 @@ def fence(ticket: int, epoch: int) -> Callable[[Kept], tuple[Kept, Fenced]]:
     return work
 
 
-def commit(step: Commit, *, fenced: bool = True) -> Callable[[Kept], tuple[Kept, Committed | Missed]]:
-    """The transaction of `Commit`; `fenced`: it compares the stream's row first, as every store must."""
+def commit(
+    step: Commit, clerk: Clerk | None = None, *, fenced: bool = True, keyed: bool = True
+) -> Callable[[Kept], tuple[Kept, Committed | Missed]]:
+    """The transaction of `Commit`, in which `clerk` decides; `fenced`: it compares the stream's row first, and `keyed`:
+    it finds a row where it believes one to be and nowhere else, as every store must."""
 
     def work(kept: Kept) -> tuple[Kept, Committed | Missed]:
         row = (kept.epoch, kept.fences, len(kept.entries))
         if fenced and row != (step.epoch, step.fences, step.size):
             return kept, Missed(step.ticket)
         named = {index: kept.entries[index] for index in named_entries(step.size, step.submissions)}
-        plan = plan_batch(step.size, step.epoch, step.submissions, kept.known, named, late=step.late)
+        plan = plan_batch(
+            step.size,
+            step.epoch,
+            step.submissions,
+            kept.known,
+            named,
+            late=step.late,
+            kept=kept if keyed else NOTHING,
+            clerk=clerk,
+            minute=step.minute,
+            unfit=step.unfit,
+        )
+        rows = dict(kept.rows)
+        for name, before, after in plan.rows:
+            assert not keyed or rows.get(name) == before, f"the row {name} is not as it was read"
+            rows.pop(name, None)
+            if after is not None:
+                rows[name] = after
         sealed = dict(kept.sealed)
         for submission in step.submissions:
             learned = plan.learned.get(submission.filing.key)
@@ -86,8 +126,9 @@ def commit(step: Commit, *, fenced: bool = True) -> Callable[[Kept], tuple[Kept,
         for index in plan.erased:
             sealed.pop(index, None)
         entries = kept.entries[: step.size] + plan.entries
-        after = Kept(kept.epoch, kept.fences, entries, {**kept.known, **plan.learned}, sealed)
-        return after, Committed(step.ticket, plan.entries, plan.outcomes)
+        known = {**kept.known, **plan.learned}
+        after_all = Kept(kept.epoch, kept.fences, entries, known, sealed, rows)
+        return after_all, Committed(step.ticket, plan.entries, plan.outcomes, plan.due)
 
     return work
 

@@ -160,7 +160,7 @@ class Hall:
         self.machines = [self._machine(number) for number in range(machines)]
         disks = [machine.disk for machine in self.machines]
         self.options = options or CivicOptions()
-        self.fenced = self.options.fenced
+        self.fenced, self.keyed = self.options.fenced, self.options.keyed
         self.archive = Archive(
             self.options, disks, self.store, self.agenda, self.dice, self.trace, self.violate
         )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeVar
 
 from p2pworld.civic.heads import Heads, parse_record
 from p2pworld.civic.log import MOVED, LogHolder, Stage
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from p2pworld.civic.heads import Record
+    from p2pworld.civic.kept import Clerk
     from p2pworld.civic.steps import Effect, Result, Step
     from p2pworld.civic.transaction import Submission, TransactionType
     from p2pworld.crypto.keys import Signer
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
 __all__ = ["UNPROVEN", "Around", "Host", "Keeper", "Log", "Places", "Told"]
 
 T = TypeVar("T")
+_LOOK_S: Final = 1.0
 
 Told = Callable[
     [bytes | Refusal, bool], None
@@ -68,13 +70,15 @@ UNPROVEN = Refusal("civic-unknown", "it is in the log, but its receipt cannot be
 
 
 class Log(NamedTuple):
-    """One log: its stream, what it is called in its checkpoints and who signs them, what may be filed, its quorum."""
+    """One log: its stream, what it is called in its checkpoints and who signs them, what may be filed, its quorum, and
+    who decides in it, if anybody does."""
 
     stream: str
     origin: str
     signer: Signer
     types: Mapping[str, TransactionType]
     quorum: int
+    clerk: Clerk | None = None
 
 
 class Places(NamedTuple):
@@ -104,6 +108,7 @@ class Around(Protocol):
 
     agenda: Agenda
     fenced: bool  # the stores compare a stream's row before they write
+    keyed: bool  # and find a row beside a log where it is, and nowhere else
 
     def point(self, keeper: Keeper, where: str, what: str) -> None: ...
 
@@ -133,7 +138,8 @@ class Keeper:
         self.log, self.epoch, self.host = log, epoch, host
         self._places, self._around = places, around
         signer = _Watched(log, lambda text: around.signed(self, text))
-        self._machine = LogHolder(log.stream, epoch, (signer,), log.types, log.quorum)
+        self._machine = LogHolder(log.stream, epoch, (signer,), log.types, log.quorum, clerk=log.clerk)
+        self._looks = False  # at the clock, because something will run out
         self._effects: deque[Effect] = deque()
         self._busy = False
         self._stopped = False
@@ -184,8 +190,7 @@ class Keeper:
             return
         self._requests += 1
         self._waiting[self._requests] = told
-        minute = self.host.now().wall_ms // 60_000
-        self._do(self._machine.submit(self._requests, submission, minute))
+        self._do(self._machine.submit(self._requests, submission, self._minute()))
 
     # ---- effect after effect
 
@@ -242,7 +247,18 @@ class Keeper:
 
         return told
 
+    def _minute(self) -> int:
+        return self.host.now().wall_ms // 60_000
+
+    def _look(self) -> None:
+        if self.alive:
+            self._looks = False
+            self._do(self._machine.clock(self._minute()))
+
     def _plan_tick(self) -> None:
+        if self._machine.due is not None and not self._looks and self.alive:
+            self._looks = True
+            self._around.agenda.after(_LOOK_S, lambda: self.host.do(self._look))
         deadline = self._machine.deadline
         if deadline is None or deadline == self._ticks_at or not self.alive:
             return
@@ -274,7 +290,9 @@ class Keeper:
                 committed: Callable[[Committed | Missed | None], None] = self._then(
                     partial(self._told, ticket)
                 )
-                place.engine.transact(host, stream, commit(step, fenced=self._around.fenced), committed)
+                around = self._around
+                work = commit(step, self.log.clerk, fenced=around.fenced, keyed=around.keyed)
+                place.engine.transact(host, stream, work, committed)
             case PutRecord():
                 before = step.before.to_bytes() if step.before else None
                 put = self._then(partial(self._record_put, ticket))

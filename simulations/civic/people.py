@@ -16,6 +16,7 @@ from p2pworld.civic.transaction import SUGGESTION, Secrets, Submission, file_tra
 from p2pworld.crypto.keys import Signer
 from p2pworld.crypto.seal import sealing_public
 from p2pworld.errors import Refusal
+from simulations.civic.court import ACT_REASONS, BOOKING_REASONS, act_on, booking
 from simulations.machine import WALL_MS
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class FilingOptions:
     other: float = 0.12  # something else under the same key
     bad: float = 0.08  # what must be refused
     erase: float = 0.1  # has what it filed erased, once it has the receipt
+    book: float = 0.0  # asks for a seat; at 0 there is nothing to book, and nobody who decides
+    act: float = 0.5  # and confirms it, or gives it up, later
     again_s: tuple[float, float] = (0.0, 30.0)
     burst: int = 4  # so many at once at most
 
@@ -61,6 +64,7 @@ class Paper:
     stream: str
     submission: Submission
     expected: str = ""  # the reason it must be refused for, if any
+    may: frozenset[str] = frozenset()  # the reasons it may be refused for, as others were before it
     filed_s: float = 0.0
     open: int = 0  # how many wait for an answer to it
     answers: list[int | str] = field(default_factory=list)  # places in the log, and reasons
@@ -143,6 +147,9 @@ class Citizens:
         """One citizen's errand."""
         self._count += 1
         number, dice, options = self._count, self._dice, self._options
+        if options.book and dice.random() < options.book:
+            self._book(stream, number)
+            return
         good = _submission(stream, number, "text")
         if dice.random() < options.bad:
             self._send(self._bad(stream, number, good))
@@ -160,6 +167,32 @@ class Citizens:
         if dice.random() < options.erase:
             self._run.agenda.after(dice.uniform(*options.again_s), lambda: self._erase(paper, number))
 
+    def _book(self, stream: str, number: int) -> None:
+        """Somebody asks for a seat, with the impatience of a rush."""
+        dice, options = self._dice, self._options
+        paper = self._paper(f"b{number}", stream, booking(stream, number, dice.randrange(8), _MINUTE))
+        paper.may = BOOKING_REASONS
+        self._send(paper)
+        if dice.random() < 2 * options.double:
+            self._send(paper)
+        if dice.random() < options.again:
+            self._run.agenda.after(dice.uniform(*options.again_s), lambda: self._send(paper))
+        if dice.random() < options.act:
+            self._run.agenda.after(dice.uniform(*options.again_s), lambda: self._act(paper, number))
+
+    def _act(self, paper: Paper, number: int) -> None:
+        """Whoever has a receipt for a booking gives it up, or confirms what is held."""
+        entry = next((answer for answer in paper.answers if isinstance(answer, int)), None)
+        if entry is None:
+            return
+        action = "cancel" if self._dice.random() < 0.5 else "confirm"
+        act = self._paper(
+            f"{paper.name}a", paper.stream, act_on(paper.stream, number, entry, action, _MINUTE)
+        )
+        act.may = ACT_REASONS
+        self._send(act)
+        self._send(act)
+
     def _erase(self, paper: Paper, number: int) -> None:
         """Whoever has a receipt has what is behind it erased; a stranger cannot, and not what is not there."""
         place = next((answer for answer in paper.answers if isinstance(answer, int)), None)
@@ -176,7 +209,7 @@ class Citizens:
         self._send(self._paper(f"{paper.name}e", paper.stream, erasure, expected))
 
     def _paper(self, name: str, stream: str, submission: Submission, expected: str = "") -> Paper:
-        paper = Paper(name, stream, submission, expected, self._run.agenda.now_s)
+        paper = Paper(name, stream, submission, expected, filed_s=self._run.agenda.now_s)
         self.papers.append(paper)
         return paper
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 from p2pworld.crypto.keys import Signer
 from p2pworld.services.draw import HOLDERS
-from p2pworld.services.draw_desk import closing_minute
 from p2pworld.services.draw_log import OPENED, SHARE, SHARED, draw_name, file_draw_leaf
 from p2pworld.services.draw_shares import give, party_of, share_of
 from p2pworld.services.facility import slot_text
+from p2pworld.services.reservations import closing_minute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -24,6 +24,7 @@ from p2pworld.grants import grant_to_text, sign_grant
 from p2pworld.services.case_log import CASE_TYPES, CaseAct, act_fields, event_of
 from p2pworld.services.catalogue import Catalogue
 from p2pworld.services.clerk import WAIT, ServiceClerk, Trusted
+from p2pworld.services.draw_log import DRAW_TYPES
 from p2pworld.services.people import Attestors, purpose_of, show, sign_claim
 from p2pworld.services.replay import row_faults
 from p2pworld.services.working_time import OfficeCalendar, minute_at
@@ -43,6 +44,7 @@ __all__ = [
     "CALENDAR",
     "CATALOGUE",
     "HOLDER",
+    "IN_DRAWS",
     "ROOT",
     "Office",
     "act",
@@ -64,7 +66,7 @@ def key(name: object) -> Signer:
     return Signer.from_seed(hashlib.sha256(str(name).encode()).digest())
 
 
-ATTESTOR, HOLDER, ROOT = key("attestor"), key("holder"), key("root")
+ATTESTOR, HOLDER, ROOT, IN_DRAWS = key("attestor"), key("holder"), key("root"), key("office in draws")
 OFFICE = sealing_public(key("office").seed)
 YEAR_MINUTES = 366 * 24 * 60
 
@@ -148,9 +150,10 @@ class Office:
     catalogue: Catalogue = CATALOGUE
 
     def __post_init__(self) -> None:
-        trusted = Trusted(lambda: Attestors(frozenset({ATTESTOR.public})), frozenset({ROOT.public}))
+        attestors = Attestors(frozenset({ATTESTOR.public}))
+        trusted = Trusted(lambda: attestors, frozenset({ROOT.public}), draws=IN_DRAWS)
         self.clerk = ServiceClerk(self.stream, HOLDER, lambda: self.catalogue, CALENDAR, trusted)
-        self.types = {**CASE_TYPES, **self.catalogue.types()}
+        self.types = {**CASE_TYPES, **DRAW_TYPES, **self.catalogue.types()}
 
     def plan(self, *submissions: Submission) -> Plan:
         """What a holder would do with these now, as one batch."""

@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 from client import draw_party_commands
 from p2pworld.services.draw import PARTIES
-from p2pworld.services.draw_desk import closing_minute
 from p2pworld.services.draw_log import REVEAL_MINUTES
+from p2pworld.services.reservations import closing_minute
 from p2pworld.services.workflow import Action, Who
 from p2pworld.services.working_time import minute_at
 from shard_node.cli import main
@@ -283,3 +283,8 @@ def unpacked_array(data: bytes, at: int, count: int) -> tuple[list[Any], int]:
         value, at = unpacked(data, at)
         found.append(value)
     return found, at
+
+
+def test_the_rows_beside_the_log_are_what_its_leaves_make_of_them(town: Town) -> None:
+    said = CliRunner().invoke(main, ["civic", "fsck", "--config", str(town.city.nodes[0].config)])
+    assert said.exit_code == 0, said.output

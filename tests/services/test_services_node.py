@@ -44,10 +44,8 @@ STREAM, FACILITY, SERVICE = "guro", "guro-gyenam-tennis-out", "reserve-sports"
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     folder = tmp_path_factory.mktemp("city")
     with City(folder, 1, places_around(), 512, ttl_s=1.0) as started:
-        started.keep_logs([STREAM, "city"], started.nodes)
         folder.joinpath("declared").mkdir()
-        with started.nodes[0].config.open("a", encoding="utf-8") as config:
-            config.write('folder = "declared"\n')
+        started.keep_logs([STREAM, "city"], started.nodes, services=folder / "declared")
         started.start()
         wait_ready(started)
         wait_held(started.nodes[0])

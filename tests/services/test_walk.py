@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 import pytest
+from click.testing import CliRunner
 
 from p2pworld.services.deadlines import NEVER
 from p2pworld.services.reasons import FIELD_REASONS
 from p2pworld.services.record import Acted
 from p2pworld.services.workflow import Action, State, Who
 from p2pworld.services.working_time import day_of, minute_at, seoul_text
+from shard_node.cli import main
 from shard_node.services.folder import read
 from tests.services.drawing import Drawing
 from tests.services.town import running_town
@@ -201,6 +203,11 @@ def words(action: Action, language: str) -> str:
     }
     written = {Action.ASK, Action.SUPPLEMENT, Action.COMPLETE, Action.REFUSE, Action.RETURN, Action.DECLINE}
     return said[language] if action in written else ""
+
+
+def test_the_rows_beside_all_logs_are_what_their_leaves_make_of_them(town: Town) -> None:
+    said = CliRunner().invoke(main, ["civic", "fsck", "--config", str(town.city.nodes[0].config)])
+    assert said.exit_code == 0, said.output
 
 
 @pytest.mark.parametrize(("service", "language"), WALKS)

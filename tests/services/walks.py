@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from p2pworld.errors import Refusal
 from p2pworld.services.declaration import CITY
-from p2pworld.services.draw_desk import closing_minute
 from p2pworld.services.facility import slot_text
 from p2pworld.services.reservations import Offer, offer_of, slot_fault
 from p2pworld.services.workflow import Action, State, Who
@@ -83,8 +82,7 @@ def offer_at(service: Service, facility: Facility, gu: str, minute: int) -> Offe
             text = slot_text(slot.begin)
             offer = offer_of(service, {facility.id: facility}, facility.id, text, CALENDAR)
             assert not isinstance(offer, Refusal)
-            drawn = service.places.draw_days and closing_minute(offer.rules, offer.slot.begin) <= minute
-            if slot_fault(offer, minute, gu) is None and not drawn:
+            if slot_fault(offer, minute, gu) is None:
                 return offer
     return None
 

@@ -13,13 +13,14 @@ key of its own, and so many are `open` at a time. `in_process_tx_per_s_core` cou
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import platform
 import statistics
 import tempfile
 import time
-from collections import Counter, deque
+from collections import ChainMap, Counter, deque
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ from shard_node.civic.holder import CivicHolder, CivicMeter, LogConfig, Places
 from shard_node.civic.postgres import PostgresCivicStore
 from shard_node.civic.sqlite import SqliteCivicStore
 from shard_node.coordination import SqliteCoordination
+from shard_node.services.host import Offered
+from shard_node.services.settings import ServicesConfig
 from simulations.bench.civic.filings import STREAM, filed
 
 if TYPE_CHECKING:
@@ -86,7 +89,10 @@ async def measure(directory: Path, count: int, opened: int, dsn: str = "") -> di
     store = _store(directory, dsn)
     records = SqliteCoordination(directory / "coordination.sqlite")
     signer = NoteSigner("seoul.example/bench", Signer.from_seed(os.urandom(32)))
-    config = LogConfig(STREAM, (signer,), {SUGGESTION.name: SUGGESTION})
+    offered = Offered(ServicesConfig())  # as a node has it: a clerk is asked about each
+    types = ChainMap({SUGGESTION.name: SUGGESTION}, offered.types)
+    clerk = offered.clerk(STREAM, signer.signer, frozenset(), None)
+    config = LogConfig(STREAM, (signer,), types, clerk=clerk)
     holder = CivicHolder(config, 1, Places(store, records, folder), lambda: minute, meter)
 
     async def client() -> None:
@@ -102,6 +108,8 @@ async def measure(directory: Path, count: int, opened: int, dsn: str = "") -> di
         await holder.file(parse_submission(waiting.popleft()))  # the log is made, and ready
         meter.clear()
         folder.flushes = 0
+        gc.collect()
+        gc.freeze()  # as a node does when it is ready
         begun_s, cpu_s = time.perf_counter(), time.process_time()
         async with trio.open_nursery() as clients:
             for _ in range(opened):

@@ -4,7 +4,8 @@ Run with the path of a `Job`. It says `ready` on its standard output, begins at 
 what each citizen was told. A citizen comes at its moment and files what was made for it before. Some click twice: the
 same goes out again on another connection while nobody has answered yet. Whoever is sent away for now, cut off or not
 answered comes again, a while later. Some of those who were answered ask once more, on another connection, whether they
-are told the same. In the `kept` way each has opened its connection before, and asked for something on it.
+are told the same. In the `kept` way each has opened its connection some seconds before, as a page does, and asked for
+something on it.
 
 One thread, no library between it and the sockets: 400 connections a second take it a tenth of a core, so that what is
 measured is the node.
@@ -40,6 +41,7 @@ ATTEMPT_S: Final = 15.0  # then it counts as not answered: a node answers within
 DOUBLE_S: Final = (0.05, 0.4)
 AGAIN_S: Final = (0.5, 2.0)  # after what was no answer
 ASKED_AGAIN_S: Final = (1.0, 8.0)
+BEFORE_S: Final = (2.0, 10.0)  # so long before they come those open a connection who keep it
 ASKS: Final = b"GET /civic/streams HTTP/1.1\r\nHost: %s\r\n\r\n"
 
 
@@ -48,7 +50,7 @@ class Job:
     """Filings `begin` to `end` of a file, one for each citizen, go to `url` within `seconds`.
 
     `double` of all click twice, `again` ask once more when they have been answered; with `kept` their connections are
-    opened before.
+    opened some seconds before.
     """
 
     url: str
@@ -88,12 +90,13 @@ class _Citizen:
 class _Attempt:
     """One connection, and the request on it."""
 
-    __slots__ = ("citizen", "data", "fd", "number", "out", "sock", "until_s")
+    __slots__ = ("asks", "citizen", "data", "fd", "number", "out", "sock", "then", "until_s")
 
     def __init__(self, number: int, citizen: _Citizen, where: tuple[str, int], out: bytes) -> None:
         self.number, self.citizen, self.out = number, citizen, out
-        self.data = b""
-        self.until_s = 0.0
+        self.data = self.then = b""
+        self.asks = False
+        self.until_s = 0.0  # 0: nobody waits for anything on it
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         self.sock.setblocking(False)
         # each citizen from an address of its own, so that ports are never scarce
@@ -127,30 +130,18 @@ class _Crowd:
         self.silent_s = 0.0  # the longest time in which nobody was answered
         self._heard_s = 0.0
         self._unanswered = len(self.citizens)
-        self._opened = 0
+        self.kept_used = 0  # filings over connections that were open before
 
     # ---- the way it goes
 
-    def open(self) -> None:
-        """Until every citizen has a connection on which something has been answered."""
-        until_s = time.monotonic() + self._job.patience_s
-        waiting = iter(self.citizens)
-        while self._opened < len(self.citizens):
-            if time.monotonic() > until_s:
-                raise OSError(errno.ETIMEDOUT, f"{len(self.citizens) - self._opened} got no connection")
-            if len(self._open) - self._opened < 64:
-                citizen = next(waiting, None)
-                if citizen is not None:
-                    self._connect(citizen, ASKS % self._host, kept=True)
-                    continue
-            self._turn(0.05)
-
     def run(self) -> float:
         """Until all are answered, or out of patience; how many seconds it took."""
-        begun_s = self._heard_s = time.monotonic()
+        begun_s = self._heard_s = time.monotonic() + (BEFORE_S[1] if self._job.kept else 0.0)
         for citizen in self.citizens:
             citizen.came_s = begun_s + self._random.random() * self._job.seconds
             self._at(citizen.came_s, citizen, self._come)
+            if self._job.kept:
+                self._at(citizen.came_s - self._random.uniform(*BEFORE_S), citizen, self._look)
         while (self._unanswered or self._due or self._asking()) and (
             time.monotonic() < begun_s + self._job.patience_s
         ):
@@ -168,6 +159,9 @@ class _Crowd:
     def _at(self, when_s: float, citizen: _Citizen, act: Callable[[_Citizen], None]) -> None:
         heapq.heappush(self._due, (when_s, next(self._numbers), lambda: act(citizen)))
 
+    def _look(self, citizen: _Citizen) -> None:
+        citizen.kept = self._connect(citizen, ASKS % self._host, asks=True)
+
     def _come(self, citizen: _Citizen) -> None:
         self._file(citizen)
         if self._random.random() < self._job.double:
@@ -181,28 +175,38 @@ class _Crowd:
         filing = self._filings[citizen.n]
         head = b"POST /civic/file HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n" % (self._host, len(filing))
         citizen.tries += 1
-        if citizen.kept is not None:
-            attempt, citizen.kept = citizen.kept, None
-            attempt.out, attempt.data = head + b"\r\n" + filing, b""
-            attempt.until_s = time.monotonic() + ATTEMPT_S
-            self._epoll.modify(attempt.fd, IN | OUT)
+        attempt, citizen.kept = citizen.kept, None
+        if attempt is not None and attempt.asks:
+            attempt.then = head + b"\r\n" + filing  # once it has what it asked for
+        elif attempt is not None:
+            self._go_on(attempt, head + b"\r\n" + filing)
         else:
             self._connect(citizen, head + b"Connection: close\r\n\r\n" + filing)
 
+    def _go_on(self, attempt: _Attempt, out: bytes) -> None:
+        """The filing, on a connection that was open before."""
+        self.kept_used += 1
+        attempt.out, attempt.data, attempt.asks = out, b"", False
+        attempt.until_s = time.monotonic() + ATTEMPT_S
+        self._epoll.modify(attempt.fd, IN | OUT)
+
     # ---- sockets
 
-    def _connect(self, citizen: _Citizen, out: bytes, kept: bool = False) -> None:
+    def _connect(self, citizen: _Citizen, out: bytes, asks: bool = False) -> _Attempt | None:
         self.connections += 1
         try:
             attempt = _Attempt(next(self._numbers), citizen, self._where, out)
         except OSError as error:
             self.trouble[errno.errorcode.get(error.errno or 0, "connect")] += 1
-            self._later(citizen)
-            return
-        attempt.until_s = 0.0 if kept else time.monotonic() + ATTEMPT_S
+            if not asks:
+                self._later(citizen)
+            return None
+        attempt.asks = asks
+        attempt.until_s = time.monotonic() + ATTEMPT_S
         self._open[attempt.fd] = attempt
         self.most_open = max(self.most_open, len(self._open))
         self._epoll.register(attempt.fd, IN | OUT)
+        return attempt
 
     def _turn(self, wait_s: float) -> None:
         for fd, mask in self._epoll.poll(wait_s):
@@ -232,10 +236,10 @@ class _Crowd:
         fields = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
         if len(body) < int(fields["content-length"]):
             return
-        if not attempt.until_s:  # asked for before the rush: the connection is kept
-            attempt.data = b""
-            attempt.citizen.kept = attempt
-            self._opened += 1
+        if attempt.asks:  # and the connection is kept
+            attempt.asks, attempt.data, attempt.until_s = False, b"", 0.0
+            if attempt.then:
+                self._go_on(attempt, attempt.then)
             return
         self._close(attempt)
         self._answered(attempt.citizen, int(first.split(" ")[1]), body.decode())
@@ -248,10 +252,10 @@ class _Crowd:
     def _lost(self, attempt: _Attempt, why: str) -> None:
         self.trouble[why] += 1
         self._close(attempt)
-        if attempt.until_s:
-            self._later(attempt.citizen)
-        elif attempt.citizen.kept is attempt:  # a connection that was kept, and that the node let go
+        if attempt.citizen.kept is attempt:  # nothing has been filed on it: it will be on another
             attempt.citizen.kept = None
+        else:
+            self._later(attempt.citizen)
 
     # ---- answers
 
@@ -277,8 +281,6 @@ def main(path: Path) -> None:
     """The whole of it."""
     job = Job.read(path)
     crowd = _Crowd(job)
-    if job.kept:
-        crowd.open()
     print("ready", flush=True)
     sys.stdin.readline()
     cpu_s = time.process_time()
@@ -289,6 +291,7 @@ def main(path: Path) -> None:
         "trouble": crowd.trouble,
         "connections": crowd.connections,
         "most_open": crowd.most_open,
+        "kept_used": crowd.kept_used,
         "silent_s": round(crowd.silent_s, 1),
         "citizens": [
             {

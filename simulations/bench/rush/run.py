@@ -92,6 +92,7 @@ def run_rush(wanted: Rush, folder: Path, say: Callable[[str], None] = lambda tex
         "seats": wanted.seats,
         "within_s": wanted.seconds,
         "kept_connections": wanted.kept,
+        "kept_used": told["kept_used"],
         **outcome,
         "log_key": keys[STREAM],
         "all_answered_s": told["seconds"],

@@ -122,6 +122,17 @@ def test_what_is_not_as_it_should_be_is_found(seen: Seen, wrong: Callable[[Seen]
         changed.compared()
 
 
+def test_a_burst_over_connections_that_were_open_before(tmp_path: Path) -> None:
+    """Five want each seat of four slots; nobody is cut off, for nobody has to connect."""
+    told = run_rush(
+        Rush(citizens=200, places=40, seats=10, seconds=1.0, kill=None, kept=True), tmp_path / "rush"
+    )
+    assert told["bookings"] == 40
+    assert told["told_why_not"] == {"slot-taken": 160}
+    assert told["killed_at_s"] is None
+    assert told["kept_used"] == 200
+
+
 def test_places_are_whole_slots(tmp_path: Path) -> None:
     made = make_ground(tmp_path / "whole", 60, 4, 29_000_000)
     assert len(made.slots) == len(set(made.slots)) == 15
