@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import time
 from dataclasses import dataclass
@@ -251,6 +252,46 @@ def _show(letter: Letter, acts: Mapping[int, Mapping[str, Any]]) -> None:
         if name not in (KEYS, REPLY_KEY):
             lines = ["".join(c if c.isprintable() else "\ufffd" for c in line) for line in value.splitlines()]
             click.echo(f"  {name}: " + "\n    ".join(lines))
+
+
+@desk.command()
+@STREAM
+@ENTRY
+@click.argument("digest", metavar="SHA256")
+@click.pass_obj
+def save(sitting: Sitting, stream: str, entry: int, digest: str) -> None:
+    """Save a file attached to case ENTRY of STREAM, named by its hash there, below --out.
+
+    What it is its content says, and a file of a type that can be attached nowhere is not saved.
+    """
+    from p2pworld.services.attachments import Broken, type_of
+
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
+        raise ConfigError("Name the file by the 64 hex digits that stand in the case.")
+    official, (trust, _) = sitting.official(), sitting.trust()
+
+    async def read(office: Office) -> bytes:
+        _, letters = await _read_case(office, official, stream, entry)
+        for one in letters:
+            if one.key is not None and any(digest in value for value in one.fields.values()):
+                return await office.attached(stream, one.key, bytes.fromhex(digest))
+        raise ConfigError("No such file is attached to what opens of this case.")
+
+    data = sitting.ask(trust, read)
+    try:
+        kind = type_of(data)
+    except Broken:
+        kind = None
+    if kind is None:
+        click.echo("Its content is of no type that can be attached: it was not saved.", err=True)
+        sys.exit(1)
+    path = sitting.out / f"{digest[:16]}.{kind}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
+    click.echo(str(path))
 
 
 # ---- what an official does

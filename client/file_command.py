@@ -1,4 +1,4 @@
-"""`p2pworld file`: a citizen files a suggestion with any nodes of a city, and keeps what proves it.
+"""`p2pworld file`: a citizen files a suggestion, or any declared service, with any nodes of a city, and can prove it.
 
 Before anything is sent, the submission and its secrets are written down: whoever is interrupted goes on with --again,
 and the log answers a retry as it answered the first. Beside them come the receipt and the leaf, which
@@ -12,6 +12,7 @@ use.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -25,14 +26,19 @@ from shard_node.errors import ConfigError
 from shard_node.options import Quantity
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from client.filing import Filer, Proven, Refused, Trust
     from client.pinned import Pinned
+    from client.wallet import Wallet
     from p2pworld.civic.transaction import Submission
+    from p2pworld.crypto.keys import Signer
 
 __all__ = ["NODE", "WAIT", "bring", "file", "finish", "keep", "offices_of", "prove", "trusted"]
 
 REFUSED, UNANSWERED, UNWITNESSED = 1, 3, 4
 _SUBMISSION, _RECEIPT, _LEAF, _SECRETS = ".submission", ".tlog-proof", ".leaf", ".secrets"
+_ATTACHED = ".attached"  # a folder, until it is filed
 
 NODE = click.option(
     "--node", "urls", multiple=True, required=True, metavar="URL", help="A node, http(s)://…; give several."
@@ -66,6 +72,15 @@ WAIT = click.option(
     "--office", "office_texts", multiple=True, metavar="HEX", help="The office's sealing key, instead."
 )
 @click.option("--identity", type=click.Path(path_type=Path), help="Your key; made if it is not there.")
+@click.option("--service", "service_id", metavar="ID", help="A service of `p2pworld services list`, instead.")
+@click.option("--set", "answers", multiple=True, metavar="FIELD=VALUE",
+              help="What its form is to hold; @FILE attaches a file; again for each item of a list.")  # fmt: skip
+@click.option("--services", "services_folder", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="More declarations of services.")  # fmt: skip
+@click.option("--people", "people_folder", type=click.Path(path_type=Path, exists=True, file_okay=False),
+              help="The folder of `p2pworld people`: its device signs, its claims are shown.")  # fmt: skip
+@click.option("--claim", "claim_path", type=click.Path(path_type=Path, exists=True, dir_okay=False),
+              help="The claim to be shown, of that folder's device.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="filed", show_default=True,
               help="Where to keep everything.")  # fmt: skip
 @click.option("--language", type=click.Choice(["en", "ko"]), default="en", help="Of a refusal.")
@@ -81,24 +96,64 @@ def file(
     quorum: int,
     office_texts: tuple[str, ...],
     identity: Path | None,
+    service_id: str | None,
+    answers: tuple[str, ...],
+    services_folder: Path | None,
+    people_folder: Path | None,
+    claim_path: Path | None,
     out: Path,
     language: str,
     wait_s: float,
 ) -> None:
-    """File a suggestion with a city's office, and keep the receipt that proves it.
+    """File a suggestion, or a request of any service, with a city's office, and keep the receipt that proves it.
 
     Exit code 0: it is in the log; 4: so it is, and witnesses are still to sign; 1: refused; 3: nobody answered.
     """
+    from client.file_service import Writer, Wrong
+    from client.wallet import Wallet
+    from shard_node.services.folder import read
+
     if again is not None:
-        if stream or topic or text:
+        if stream or topic or text or service_id:
             raise ConfigError(
-                "--again brings what was written before: leave out --stream, --topic and --text."
+                "--again brings what was written before: leave out --stream, --topic, --text and --service."
             )
         trust, _ = trusted(pinned_path, key_texts, quorum)
         submission = read_submission(again)
+        attach(again, submission.filing.stream, urls)
         finish(again, bring(submission, trust, urls, wait_s, _index(again)), language)
+    if service_id:
+        if stream or topic or text:
+            raise ConfigError(
+                "--service has its own form: give --set, and leave out --stream, --topic and --text."
+            )
+        trust, pinned = trusted(pinned_path, key_texts, quorum)
+        wallet = Wallet.at(people_folder) if people_folder else None
+        if claim_path and not wallet:
+            raise ConfigError("--claim is of a device of `p2pworld people`: give --people too.")
+        signer = wallet.device if wallet else _identity(identity or out / "identity.key")
+        writer = Writer(
+            read(services_folder), signer, wallet, lambda to: offices_of(office_texts, pinned, to), language
+        )
+        try:
+            made = writer.write(service_id, answers, claim_path, time.time_ns() // 60_000_000_000)
+        except Wrong as wrong:
+            click.echo(str(wrong), err=True)
+            sys.exit(REFUSED)
+        path = out / f"{made.submission.filing.key.hex()[:16]}{_SUBMISSION}"
+        keep(path, made.submission, made.secrets.to_text(), made.locked)
+        if wallet:
+            wallet = wallet.begun(made.submission, made.secrets, service_id, made.files)
+            wallet.save()
+        attach(path, made.submission.filing.stream, urls)
+        found = bring(made.submission, trust, urls, wait_s, None)
+        if wallet:
+            _settle(wallet, made.submission, found)
+        finish(path, found, language)
     if not stream or not topic or not text:
-        raise ConfigError("Give --stream, --topic and --text, or --again with what was written before.")
+        raise ConfigError(
+            "Give --stream, --topic and --text, or --service and --set, or --again with what was written before."
+        )
     trust, pinned = trusted(pinned_path, key_texts, quorum)
     offices = offices_of(office_texts, pinned, stream)
     said = sys.stdin.read(CIVIC_TEXT_MAX + 1) if text == "-" else text
@@ -154,16 +209,11 @@ def _write(
 ) -> tuple[Submission, str]:
     """The submission, and its secrets as text. Raises ConfigError."""
     from p2pworld.civic.transaction import SUGGESTION, Secrets, file_transaction
-    from p2pworld.crypto.keys import Signer
     from p2pworld.errors import LocalError
-    from shard_node.secret_files import write_new
 
     secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
+    person = _identity(identity)
     try:
-        if not identity.exists():
-            identity.parent.mkdir(parents=True, exist_ok=True)
-            write_new(identity, Signer.from_seed(os.urandom(32)).to_pem())
-        person = Signer.from_text(identity.read_text("utf-8"))
         submission = file_transaction(
             SUGGESTION,
             stream,
@@ -176,13 +226,31 @@ def _write(
         )
     except LocalError as error:
         raise ConfigError(f"It cannot be filed so: {error}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{identity} cannot be used: {error}.") from None
     return submission, secrets.to_text()
 
 
-def keep(path: Path, submission: Submission, secrets: str) -> None:
-    """Writes the submission, and its secrets for its owner's eyes only.
+def _identity(path: Path) -> Signer:
+    """The key in this file, which is made if it is not there.
+
+    Raises ConfigError.
+    """
+    from p2pworld.crypto.keys import Signer
+    from p2pworld.errors import LocalError
+    from shard_node.secret_files import write_new
+
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_new(path, Signer.from_seed(os.urandom(32)).to_pem())
+        return Signer.from_text(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, LocalError) as error:
+        raise ConfigError(f"{path} cannot be used: {error}.") from None
+
+
+def keep(
+    path: Path, submission: Submission, secrets: str, locked: Mapping[bytes, bytes] | None = None
+) -> None:
+    """Writes the submission, its secrets for its owner's eyes only, and what is attached, locked as it is put.
 
     Raises ConfigError.
     """
@@ -191,6 +259,9 @@ def keep(path: Path, submission: Submission, secrets: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_new(path.with_suffix(_SECRETS), secrets)
+        for name, data in (locked or {}).items():
+            path.with_suffix(_ATTACHED).mkdir(exist_ok=True)
+            (path.with_suffix(_ATTACHED) / name.hex()).write_bytes(data)
         path.write_bytes(submission.to_bytes())
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
@@ -222,6 +293,47 @@ def _index(path: Path) -> int | None:
 
 
 # ---- what is sent, and what comes of it
+
+
+def attach(path: Path, stream: str, urls: tuple[str, ...]) -> None:
+    """Puts what was attached to a submission, if anything was and it may not be there yet.
+
+    Raises ConfigError: no node takes it.
+    """
+    import ssl
+
+    import trio
+
+    from client.attaching import put_all
+
+    folder = path.with_suffix(_ATTACHED)
+    if not folder.is_dir():
+        return
+    try:
+        locked = {bytes.fromhex(file.name): file.read_bytes() for file in folder.iterdir()}
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder} cannot be read: {error}.") from None
+    if not trio.run(put_all, urls, stream, locked, ssl.create_default_context(), _tell):
+        click.echo(f"What is attached could not be put. Try again: p2pworld file --again {path}", err=True)
+        sys.exit(UNANSWERED)
+
+
+def _settle(wallet: Wallet, submission: Submission, found: Proven | Refused | None) -> None:
+    """Writes down in the wallet what became of a request. Raises ConfigError."""
+    from client.filing import Proven
+
+    key = submission.filing.key
+    if isinstance(found, Proven):
+        receipt = found.receipt
+        became = {
+            "entry": receipt.index,
+            "receipt": receipt.to_bytes(),
+            "standing": "accepted",
+            "reason": None,
+        }
+        wallet.settled(key, **became).save()
+    elif found is not None:
+        wallet.settled(key, standing="refused", reason=found.reason).save()
 
 
 def bring(
@@ -287,5 +399,6 @@ def prove(path: Path, found: Proven) -> None:
     try:
         path.with_suffix(_RECEIPT).write_bytes(found.receipt.to_bytes())
         path.with_suffix(_LEAF).write_bytes(found.leaf)
+        shutil.rmtree(path.with_suffix(_ATTACHED), ignore_errors=True)
     except OSError as error:
         raise ConfigError(f"The receipt cannot be written: {error}.") from None

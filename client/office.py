@@ -8,6 +8,7 @@ before (`p2pworld.services.letters`). No secret leaves this machine.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -16,15 +17,21 @@ import trio
 
 from p2pworld.civic.transaction import Private, blob_key, open_locked, parse_leaf, parse_sealed
 from p2pworld.crypto.keys import Signer
-from p2pworld.crypto.seal import sealing_public
+from p2pworld.crypto.seal import sealing_public, unlock
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.grants import Grant, grant_to_text
-from p2pworld.limits import CIVIC_SUBMISSION_BYTES_MAX, LOG_ENTRY_BYTES_MAX, RECEIPT_BYTES_MAX
+from p2pworld.limits import (
+    ATTACHMENT_BYTES_MAX,
+    CIVIC_SUBMISSION_BYTES_MAX,
+    LOG_ENTRY_BYTES_MAX,
+    RECEIPT_BYTES_MAX,
+)
 from p2pworld.merkle.checkpoint import Checkpoint, open_checkpoint
 from p2pworld.merkle.proof import check_inclusion
 from p2pworld.merkle.receipt import parse_receipt
 from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Tile, decode_bundle
 from p2pworld.merkle.tree import leaf_hash
+from p2pworld.services.attaching import attachment_key, attachment_name
 from p2pworld.services.letters import (
     KEYS,
     LANGUAGE,
@@ -223,6 +230,22 @@ class Office:
                 except RemoteError as error:
                     self._told(stream, f"has letter {entry}, which passes on no keys: {error}")
         return letters[::-1]
+
+    async def attached(self, stream: str, key: bytes, digest: bytes) -> bytes:
+        """The file of this SHA-256 that was attached to what this blob key opens.
+
+        Raises:
+            Unreadable: no node has it, or it is not that file.
+        """
+        name = attachment_name(key, digest).hex()
+        locked = await self._ask(f"/civic/attachment/{stream}/{name}", ATTACHMENT_BYTES_MAX)
+        try:
+            file = unlock(attachment_key(key, digest), locked)
+        except RemoteError as error:
+            raise Unreadable(f"what is kept as the file does not unlock: {error}") from None
+        if hashlib.sha256(file).digest() != digest:
+            raise Unreadable("what is kept as the file is another one")
+        return file
 
     async def _open(self, official: Official, stream: str, entry: int, key: bytes | None) -> Letter:
         leaf = await self.leaf(stream, entry)

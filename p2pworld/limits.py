@@ -47,7 +47,8 @@ __all__ = [
     "CIVIC_CLOCK_MINUTES",
     "CIVIC_BATCH_MAX", "CIVIC_QUEUE_MAX", "CIVIC_RETRY_S", "CIVIC_PATIENCE_S",
     "CASE_ACTS_MAX", "DRAW_ENTRIES_MAX", "CIVIC_READ_MAX", "CIVIC_FAULTS_MAX", "RECORDS_MAX", "RECORD_BYTES_MAX",
-    "CLAIM_BYTES_MAX", "CLAIM_MINUTES_MAX", "WITHDRAWN_KEYS_MAX", "CLAIM_WANTS_MAX", "CLAIM_KEYS_MAX",
+    "CLAIM_BYTES_MAX", "CLAIM_MINUTES_MAX", "WITHDRAWN_KEYS_MAX", "WITHDRAWN_BYTES_MAX",
+    "CLAIM_WANTS_MAX", "CLAIM_KEYS_MAX",
     "CLAIM_KEYS_BURST", "CLAIM_KEYS_PER_S", "ATTESTED_DEVICES_MAX", "ATTESTOR_LOGINS_MAX", "ATTESTOR_LOGIN_S",
     "ATTESTOR_CODE_S", "ATTESTOR_BODY_BYTES_MAX", "ATTESTOR_PER_S_ADDRESS", "ATTESTOR_BURST_ADDRESS",
     "ATTESTOR_CODES_PER_S", "ATTESTOR_CODES_BURST", "ATTESTOR_PROVIDER_S", "ATTESTOR_PROVIDER_BYTES_MAX",
@@ -61,7 +62,7 @@ __all__ = [
     "DRAW_PIECE",
     "CIVIC_OPEN_MAX", "CIVIC_ASKERS_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S",
     "CIVIC_WITNESSED_S", "CIVIC_YIELD_S", "CIVIC_YIELDED_S",
-    "GATEWAY_PATIENCE_S", "GATEWAY_OPEN_MAX", "GATEWAY_KEPT_DAYS", "UPLOADS_AT_ONCE", "UPLOAD_S",
+    "GATEWAY_PATIENCE_S", "GATEWAY_OPEN_MAX", "GATEWAY_KEPT_DAYS", "GATEWAY_LETTERS_MAX", "UPLOADS_AT_ONCE", "UPLOAD_S",
     "UPLOAD_FORM_BYTES_MAX", "UPLOAD_FIELDS_MAX", "OPEN311_SPAN_DAYS", "OPEN311_REQUESTS_MAX", "OPEN311_IDS_MAX",
     "CIVIC_STREAMS_PER_NODE", "FILES_PER_S", "FILES_BURST", "FILES_PER_S_ADDRESS", "FILES_BURST_ADDRESS",
     "FILE_BYTES_MAX", "FILES_LONG_MAX", "FILER_WAIT_S",
@@ -350,6 +351,7 @@ WITHDRAWN_KEYS_MAX: Final = (
     32_768  # of one attestor: 2 000 devices lost in a month, of 16 purposes each; 1 MB
 )
 
+WITHDRAWN_BYTES_MAX: Final = 32 * WITHDRAWN_KEYS_MAX + 256  # such a list, with its attestor and signature
 CLAIM_WANTS_MAX: Final = 16  # in one request: a list of services that somebody has before them
 CLAIM_KEYS_MAX: Final = 512  # of one device, whose claims have not ended: 16 a day for a month
 CLAIM_KEYS_BURST: Final = 64
@@ -419,6 +421,7 @@ FILER_WAIT_S: Final = 30.0  # a socket that files without HELLO and says nothing
 GATEWAY_PATIENCE_S: Final = 12.0
 GATEWAY_OPEN_MAX: Final = 4_096  # not answered yet: 71 kB each, 290 MB of disk, after an hour at one a second
 GATEWAY_KEPT_DAYS: Final = 400  # the longest terms with their extensions; 0.3 kB each, 11 MB at 100 a day
+GATEWAY_LETTERS_MAX: Final = 32  # opened at once, the last ones: three small answers of the holder for each
 UPLOADS_AT_ONCE: Final = (
     4  # bodies with files: five files of 10 MiB each, once as they came and once locked, 400 MB
 )

@@ -53,11 +53,12 @@ COMMANDS: Final = {
         "Look at the regions of the city, and move, split, merge or pin them.",
     ),
     "drain": ("shard_node.region_commands:drain", "Have a node give all its ground away."),
-    "file": ("client.file_command:file", "File a suggestion with a city's office, and keep the receipt."),
+    "file": ("client.file_command:file", "File with a city's office, and keep the receipt."),
     "desk": (
         "client.desk_command:desk",
         "Read an office's queue, open cases and act on them, as an official.",
     ),
+    "people": ("client.people_command:people", "Your keys and devices, and who attests you."),
     "verify": (
         "client.verify_command:verify",
         "Check logs, receipts, checkpoints and leaves, offline.",

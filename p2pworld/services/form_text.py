@@ -50,6 +50,8 @@ def values_of_texts(form: Form, texts: Mapping[str, Sequence[str]]) -> dict[str,
 
 def value_of_texts(field: FormField | None, texts: Sequence[str]) -> object:
     """The value of one field; `texts` are one at least."""
+    if field is not None and field.schema["type"] == "array" and not field.choices:
+        return [line for text in texts for line in text.splitlines() if line.strip()]
     if len(texts) > 1 or (field is not None and field.schema["type"] == "array"):
         return list(texts)
     text = texts[0].strip()
@@ -61,4 +63,4 @@ def value_of_texts(field: FormField | None, texts: Sequence[str]) -> object:
         return _TRUTHS.get(text.lower(), text)
     if field.format in ("date", "date-time", "slot") and (read := moment(text)) is not None:
         return read.strftime("%Y-%m-%d" if field.format == "date" else "%Y-%m-%dT%H:%M")
-    return texts[0]
+    return text.replace(" ", "") if field.format == "point" else texts[0]

@@ -23,6 +23,7 @@ from p2pworld.messages.fields import U16, U32, Key, Signature, Size
 from p2pworld.wire.codec import Canonical, unpack_map
 
 __all__ = [
+    "DEVICE_PROOF",
     "ENTROPY_BYTES",
     "IDENTITY_VERSION",
     "RECOVERY_WORDS",
@@ -40,6 +41,7 @@ __all__ = [
 T = TypeVar("T", "Device", "Lost")
 
 IDENTITY_VERSION: Final = 1
+DEVICE_PROOF: Final = "device-proof"  # the sealed field of a filing that holds the root's word for its device
 ENTROPY_BYTES: Final = 16
 RECOVERY_WORDS: Final = ENTROPY_BYTES // 2 + 1
 _CONSONANTS: Final = "bdfghjklmnprstvz"

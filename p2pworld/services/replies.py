@@ -76,6 +76,10 @@ INTERFACE_REASONS: Final[Mapping[str, Words]] = {
         "제시간에 접수하지 못했어요. 다시 보내 주세요.",
         again=True,
     ),
+    "letter-unsupported": Words(
+        "The text contains characters that cannot be used, or is longer than {limit} characters.",
+        "쓸 수 없는 글자가 있거나 글이 {limit}자보다 길어요.",
+    ),
     "files-none": Words("This service takes no files.", "파일을 받지 않는 서비스예요."),
     "files-not-here": Words(
         "Files cannot be taken here. Please file without them, or from your own device.",

@@ -7,14 +7,12 @@ the file and opens it, and nobody else. Each file has its own key, so one key lo
 from __future__ import annotations
 
 import hashlib
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from p2pworld.crypto.seal import lock, unlock
+from p2pworld.services.attaching import attachment_key, attachment_name
 
 __all__ = ["SealedFile", "opened", "sealed_file"]
-
-_KEY_NAME: Final = b"p2pworld attachment key v1\n"
-_NAME_NAME: Final = b"p2pworld attachment name v1\n"
 
 
 class SealedFile(NamedTuple):
@@ -27,9 +25,7 @@ class SealedFile(NamedTuple):
 def sealed_file(blob_key: bytes, file: bytes) -> SealedFile:
     """The file as it is brought, beside the filing with this blob key."""
     digest = hashlib.sha256(file).digest()
-    return SealedFile(
-        hashlib.sha256(_NAME_NAME + blob_key + digest).digest(), lock(_key(blob_key, digest), file)
-    )
+    return SealedFile(attachment_name(blob_key, digest), lock(attachment_key(blob_key, digest), file))
 
 
 def opened(blob_key: bytes, digest: bytes, locked: bytes) -> bytes:
@@ -38,8 +34,4 @@ def opened(blob_key: bytes, digest: bytes, locked: bytes) -> bytes:
     Raises:
         RemoteError: these bytes are not that file, locked beside this filing (`seal`).
     """
-    return unlock(_key(blob_key, digest), locked)
-
-
-def _key(blob_key: bytes, digest: bytes) -> bytes:
-    return hashlib.sha256(_KEY_NAME + blob_key + digest).digest()
+    return unlock(attachment_key(blob_key, digest), locked)

@@ -146,6 +146,11 @@ class FileAttachments:
                 await self._run(self._moved, stream, name, held, bound)
                 listed.add(name, bound)
 
+    async def any_bound(self, stream: str) -> bool:
+        """See `AttachmentStore.any_bound`."""
+        listed = await self._stream(stream)
+        return len(listed.names) > listed.waiting
+
     async def of_entries(self, stream: str, entries: Collection[int]) -> list[bytes]:
         """See `AttachmentStore.of_entries`."""
         listed, wanted = await self._stream(stream), frozenset(entries)

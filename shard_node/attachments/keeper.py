@@ -161,6 +161,8 @@ class AttachmentKeeper:
     async def _sweep(self) -> None:
         """Destroys what entries have that the log says are erased: an earlier holder may not have come to it, or a copy
         may have brought it back."""
+        if not await self._attachments.any_bound(self._stream):
+            return
         row = await self._store.row(self._stream)
         size = row.size if row else 0
         marked = ERASED.name.encode()

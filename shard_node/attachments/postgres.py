@@ -154,6 +154,13 @@ class PostgresAttachments:
 
         await self._run(work)
 
+    async def any_bound(self, stream: str) -> bool:
+        """See `AttachmentStore.any_bound`."""
+        query = (
+            "SELECT 1 FROM p2pworld_attachments.attachment WHERE stream = %s AND entry IS NOT NULL LIMIT 1"
+        )
+        return await self._run(lambda db: db.execute(query, [stream]).fetchone()) is not None
+
     async def of_entries(self, stream: str, entries: Collection[int]) -> list[bytes]:
         """See `AttachmentStore.of_entries`."""
         query = f"{_ROW} WHERE stream = %s AND entry = ANY(%s)"

@@ -87,6 +87,9 @@ class AttachmentStore(Protocol):
     async def bind(self, stream: str, named: Mapping[bytes, int]) -> None:
         """These are named by these entries; those that are not there are left out."""
 
+    async def any_bound(self, stream: str) -> bool:
+        """Whether any entry of this stream has attachments here."""
+
     async def of_entries(self, stream: str, entries: Collection[int]) -> list[bytes]:
         """The names that these entries have."""
 

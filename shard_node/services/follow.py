@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     Read = Callable[[str, int], Awaitable[bytes | None]]
 
-__all__ = ["Follower", "Source", "sources_of"]
+__all__ = ["Follower", "Source", "read_bundle", "sources_of"]
 
 ASK_S: Final = 10.0  # for one answer: a bundle of 1 MB at 100 kB/s
 LOOK_HERE_S: Final = 0.2  # half as long as elsewhere: others hear of it from here
@@ -146,7 +146,7 @@ def _place_of(source: Source) -> Endpoint | None:
     return parse_web_url(source)[0] if isinstance(source, str) else None
 
 
-async def _bundle(read: Read, number: int, size: int) -> list[bytes]:
+async def read_bundle(read: Read, number: int, size: int) -> list[bytes]:
     """The entries of a bundle of a log that has so many; its wider form serves as well."""
     tile = Tile(ENTRIES, number, min(TILE_WIDTH, size - number * TILE_WIDTH))
     for there in dict.fromkeys((tile, tile.widest)):
@@ -257,7 +257,7 @@ class Follower:
             lost = self._index.size(stream) < tried.size  # the index was made anew meanwhile
             if note is not None and (note != tried.checkpoint or lost):
                 checkpoint = Checkpoint.parse(parse_note(note).text)
-                if await self._index.advance(stream, checkpoint, partial(_bundle, read)):
+                if await self._index.advance(stream, checkpoint, partial(read_bundle, read)):
                     tried.checkpoint, tried.size = note, checkpoint.size
             tried.failures, tried.again_s = 0, 0.0
 

@@ -17,16 +17,17 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import trio
 
 from p2pworld.civic.transaction import Paper, Secrets, file_transaction
 from p2pworld.crypto.keys import Signer
-from p2pworld.crypto.seal import lock, sealing_public
-from p2pworld.errors import LocalError, Refusal
+from p2pworld.crypto.seal import lock, sealing_public, unlock
+from p2pworld.errors import LocalError, Refusal, RemoteError
 from p2pworld.limits import GATEWAY_PATIENCE_S
 from p2pworld.merkle.receipt import parse_receipt
 from p2pworld.services.attachments import check_attachments
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from shard_node.services.host import ServiceHost
     from shard_node.services.offices import OfficeKeys
 
-__all__ = ["Application", "Filed", "Gateway", "identity_of", "reply_secret", "request_name"]
+__all__ = ["Application", "Filed", "Gateway", "Held", "identity_of", "reply_secret", "request_name"]
 
 AGAIN_S: Final = 0.5  # before what the log did not decide is brought again
 REFILE_S: Final = 15.0  # between two looks at what is open
@@ -59,6 +60,8 @@ _FOLLOW: Final = b"p2pworld gateway follow v1\n"
 _IDENTITY: Final = b"p2pworld gateway identity v1\n"
 _REPLY: Final = b"p2pworld case reply v1\n"
 
+P = ParamSpec("P")
+T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -91,9 +94,21 @@ class Filed:
     receipt: bytes = b""
 
 
-def request_name(service: str, idempotency_key: str) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A request whose key was shown: its service, where it stands, and the seed of the filing's own key."""
+
+    service: str
+    filed: Filed
+    seed: bytes
+
+    def __repr__(self) -> str:
+        return "Held()"
+
+
+def request_name(idempotency_key: str) -> bytes:
     """What a request is called in the store, and the token under which it is asked for."""
-    return hashlib.sha256(_NAME + f"{service}\n{idempotency_key}".encode()).digest()
+    return hashlib.sha256(_NAME + idempotency_key.encode()).digest()
 
 
 def reply_secret(seed: bytes) -> bytes:
@@ -119,6 +134,8 @@ class Gateway:
         self._host, self._offices, self._attaching = host, offices, attaching
         self._now_minute = host.index.now_minute
         self._store = GatewayStore(host.data_dir / GATEWAY_STORE_NAME)
+        if self._signer is not None and self._signer.public not in host.config.gateways:
+            log.warning("services.gateways does not name this node's own gateway: its logs will refuse it")
 
     @property
     def key(self) -> bytes | None:
@@ -151,8 +168,8 @@ class Gateway:
         Raises:
             StorageFailed: the gateway's own store cannot be used; whether it was filed may not be known.
         """
-        name = request_name(asked.service, idempotency_key)
-        content = asked.content(idempotency_key)
+        name = request_name(idempotency_key)
+        content = await _in_thread(asked, asked.content, idempotency_key)
         row = await self._store.row(name)
         if row is None or (row.refusal == LAPSED and row.content == content):
             made = await self._make(asked, name, content, idempotency_key)
@@ -165,7 +182,7 @@ class Gateway:
             return (told("idempotency-reused"),)
         found = await self._bring(row, GATEWAY_PATIENCE_S)
         if isinstance(found, Filed):
-            await self._until_read(found)
+            await self.until_read(found)
         return found
 
     async def _make(
@@ -179,7 +196,7 @@ class Gateway:
             return (told("gateway-none"),)
         if not service.gateway:
             return (told("gateway-not-here"),)
-        values, wrong = _with_files(service, asked)
+        values, wrong = await _in_thread(asked, _with_files, service, asked)
         if wrong:
             return wrong
         kept, wrong = self.check(service, values)
@@ -219,7 +236,7 @@ class Gateway:
         seed = lock(_follow_key(idempotency_key, key), secrets.seed)
         return GatewayRow(name, content, service.id, stream, minute, key, seed, submission.to_bytes())
 
-    async def _until_read(self, filed: Filed) -> None:
+    async def until_read(self, filed: Filed) -> None:
         """Gives this node's index a moment to read the entry, because whoever filed it asks for it at once."""
         with trio.move_on_after(READ_S):
             while self._host.index.size(filed.stream) <= filed.entry:
@@ -260,9 +277,19 @@ class Gateway:
             return Filed(row.stream, row.entry, row.key)
         return _told_refused(row.refusal) if row.refusal is not None else told("filing-open")
 
-    async def became(self, service: str, idempotency_key: str) -> Filed | Told | None:
-        """The same of the request that came under this key."""
-        return await self.standing(request_name(service, idempotency_key))
+    async def opened(self, idempotency_key: str) -> Held | Told | None:
+        """The request that came under this key and what it takes to go on with it, or as `standing`."""
+        name = request_name(idempotency_key)
+        row = await self._store.row(name)
+        if row is None or row.entry is None:
+            standing = await self.standing(name)
+            assert not isinstance(standing, Filed), "an entry is never taken back"
+            return standing
+        try:
+            seed = unlock(_follow_key(idempotency_key, row.key), row.seed)
+        except RemoteError as error:
+            raise StorageFailed("corrupt", "A request in the gateway's store cannot be opened.") from error
+        return Held(row.service, Filed(row.stream, row.entry, row.key), seed)
 
     # ---- by itself
 
@@ -286,6 +313,13 @@ class Gateway:
         for row in await self._store.open_rows(REFILE_MOST):
             if row.minute < self._now_minute():  # whoever asked is being answered still
                 await self._bring(row, 0.0)
+
+
+async def _in_thread(asked: Application, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Does what looks at every byte of the files where it stops nobody else; without files, at once."""
+    if not asked.files:
+        return work(*args, **kwargs)
+    return await trio.to_thread.run_sync(partial(work, *args, **kwargs))
 
 
 def _sha256(data: bytes) -> bytes:

@@ -19,10 +19,13 @@ from p2pworld.services.people import Attestors
 from p2pworld.services.working_time import OfficeCalendar
 from shard_node.execute import now
 from shard_node.services.attaching import Attaching
+from shard_node.services.attestors import AttestorFollower
 from shard_node.services.folder import ServiceFolder
 from shard_node.services.follow import Follower, sources_of
 from shard_node.services.gateway import Gateway
+from shard_node.services.going_on import GoingOn
 from shard_node.services.index import INDEX_NAME, ServiceIndex
+from shard_node.services.letters import Letters
 from shard_node.services.offices import OfficeKeys
 from shard_node.services.settings import read_signer
 
@@ -110,8 +113,10 @@ class ServiceHost:
         self.index = ServiceIndex(
             data_dir / INDEX_NAME, lambda: self.catalogue, self.calendar, lambda: now().wall_ms // 60_000
         )
+        self._attestors = AttestorFollower(offered)
         self.offices = OfficeKeys(executor, desk)
         self.gateway = Gateway(self, self.offices, Attaching(executor))
+        self.going_on = GoingOn(self, self.gateway, self.offices, Letters(executor))
         self._follower = Follower(self.index, partial(sources_of, executor, desk))
 
     @property
@@ -134,6 +139,7 @@ class ServiceHost:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._look_on)
             nursery.start_soon(self._follower.run)
+            nursery.start_soon(self._attestors.run)
             nursery.start_soon(self.gateway.run)
 
     async def _look_on(self) -> None:

@@ -28,7 +28,8 @@ _HOLIDAY: Final = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}) +(\S.{0,60})")
 
 @dataclass(frozen=True, slots=True)
 class ServicesConfig:
-    """`folder` holds more declarations; `attestors` and `gateways` are public keys that this node believes.
+    """`folder` holds more declarations; `attestors` and `gateways` are public keys that this node believes, and
+    `attestor_urls` is where those of these attestors are that people can be sent to.
 
     `gateway_key_file` is the node's own key as a gateway, `draw_key_file` that of the office in draws. `holidays` are
     those that were proclaimed after the package of holidays was made.
@@ -36,6 +37,7 @@ class ServicesConfig:
 
     folder: Path | None = None
     attestors: frozenset[bytes] = frozenset()
+    attestor_urls: Mapping[bytes, str] = field(default_factory=dict)
     gateways: frozenset[bytes] = frozenset()
     gateway_key_file: Path | None = None
     draw_key_file: Path | None = None
@@ -47,9 +49,11 @@ def parse_services(table: Table) -> ServicesConfig:
 
     Raises ConfigError.
     """
+    attestors = _attestors(table)
     return ServicesConfig(
         folder=table.folder("folder"),
-        attestors=_keys(table, "attestors"),
+        attestors=frozenset(attestors),
+        attestor_urls={key: url for key, url in attestors.items() if url},
         gateways=_keys(table, "gateways"),
         gateway_key_file=table.file("gateway_key_file"),
         draw_key_file=table.file("draw_key_file"),
@@ -57,22 +61,40 @@ def parse_services(table: Table) -> ServicesConfig:
     )
 
 
+def _attestors(table: Table) -> dict[bytes, str]:
+    """The keys of attestors, each with its address or nothing."""
+    found = {}
+    for text in _few(table, "attestors"):
+        key, _, url = text.partition(" ")
+        if url and (not url.startswith(("https://", "http://")) or url.endswith("/") or len(url) > 200):
+            raise ConfigError(
+                f'{table.key("attestors")} holds {text!r}: write a key, or a key and such as "https://attestor.example".'
+            )
+        found[_key(table, "attestors", key)] = url
+    return found
+
+
 def _keys(table: Table, name: str) -> frozenset[bytes]:
+    return frozenset(_key(table, name, text) for text in _few(table, name))
+
+
+def _few(table: Table, name: str) -> tuple[str, ...]:
     texts = table.texts(name)
     if len(texts) > _KEYS_MAX:
         raise ConfigError(f"{table.key(name)} are more than {_KEYS_MAX}: remove those that are used no more.")
-    keys = set()
-    for text in texts:
-        try:
-            key = bytes.fromhex(text)
-        except ValueError:
-            key = b""
-        if len(key) != 32:
-            raise ConfigError(
-                f"{table.key(name)} holds {text!r}: write the 64 hex digits that `p2pworld keys show` prints."
-            )
-        keys.add(key)
-    return frozenset(keys)
+    return texts
+
+
+def _key(table: Table, name: str, text: str) -> bytes:
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise ConfigError(
+            f"{table.key(name)} holds {text!r}: write the 64 hex digits that `p2pworld keys show` prints."
+        )
+    return key
 
 
 def _holidays(table: Table) -> dict[date, str]:

@@ -225,7 +225,6 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
     ),
     "Filed": _object(
         "Where a request stands in the log. `follow` is the Idempotency-Key it came under: keep it.",
-        ("via", "follow"),
         service=TEXT,
         stream=TEXT,
         entry=COUNT,
@@ -235,6 +234,31 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         via=KEY,
         follow=TEXT,
     ),
+    "Followed": _object(
+        "A request, the letters written with acts on it, opened, and what the citizen may do now.",
+        service=TEXT,
+        stream=TEXT,
+        entry=COUNT,
+        key=KEY,
+        case=TEXT,
+        receipt=TEXT,
+        letters=listed(
+            _object(
+                "A letter; null if it cannot be read.",
+                entry=COUNT, minute=MINUTE, action=ACTION, who=WHO, text=_or_null(TEXT),
+            )
+        ),
+        may=listed(ACTION),
+    ),
+    "Wish": _object(
+        "What a citizen does: with a text it is a letter; stars or days where the action has them.",
+        ("amount", "text", "lang"),
+        action=ACTION,
+        amount=COUNT,
+        text=TEXT,
+        lang=ref("Language"),
+    ),
+    "Done": _object("Where the act stands in the log.", stream=TEXT, entry=COUNT, key=KEY),
     "ServiceShort": _object("A service, as a list shows it.", **_SHORT),
     "Service": _object("All that a form for a service is made of.", **_SERVICE),
     "Services": _object("All services.", services=listed(ref("ServiceShort"))),

@@ -231,15 +231,33 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
         "get", "/api/v1/services/{id}/requests", "requestOfKey", "apply",
         {"ko": "보낸 신청 확인하기", "en": "What became of a request"},
         {
-            "ko": "그 Idempotency-Key로 보낸 신청이 어디에 접수되었는지, 왜 접수되지 않았는지 알려 드려요.",
-            "en": "Where the request stands that came under this Idempotency-Key, or why it does not.",
+            "ko": "그 Idempotency-Key로 보낸 신청이 어디에 접수되었는지, 왜 접수되지 않았는지, "
+            "담당자가 무엇이라고 답했는지 알려 드려요.",
+            "en": "Where the request stands that came under this Idempotency-Key, or why it does not, "
+            "and what the office wrote.",
         },
         (
-            _ok({"ko": "접수된 자리", "en": "Where it stands."}, ref("Filed")),
+            _ok({"ko": "접수된 자리와 답변", "en": "Where it stands, and letters."}, ref("Followed")),
             _no(400, "idempotency-key"), _no(404, "case-unknown, service-unknown"), _no(409, "what the log decided"),
             _no(503, "filing-open"),
         ),
         (_ID, _LANG, _RETRY_KEY),
+    ),
+    Operation(
+        "post", "/api/v1/services/{id}/requests/acts", "actOnRequest", "apply",
+        {"ko": "보낸 신청에 더 하기", "en": "Go on with a request"},
+        {
+            "ko": "보완하기, 취하하기, 기한 연장에 동의하기, 만족도 남기기처럼 "
+            "신청인이 할 수 있는 일을 게이트웨이가 대신 서명해요.",
+            "en": "What the citizen may do (add what was asked for, withdraw, agree, rate) is signed for them.",
+        },
+        (
+            _ok({"ko": "기록된 자리", "en": "Where the act stands."}, ref("Done"), status=201),
+            _no(400, "malformed, idempotency-key"), _no(403, "forbidden"), _no(404, "case-unknown, service-unknown"),
+            _no(409, "what the log decided"), _no(503, "send the same again"),
+        ),
+        (_ID, _LANG, _RETRY_KEY),
+        Body({JSON: ref("Wish")}, {"action": "supplement", "text": "사진 속 맨홀이에요.", "lang": "ko"}),
     ),
     # ---- following
     Operation(

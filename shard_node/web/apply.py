@@ -3,7 +3,8 @@
     POST /api/v1/services/<id>/check     {values, lang} -> what is wrong, and where it would go; nothing is kept
     POST /api/v1/services/<id>/prepare   {values, lang} -> what a program that signs itself makes its filing of
     POST /api/v1/services/<id>/requests  {values, lang}, or a form with files -> filed by this node's gateway
-    GET  /api/v1/services/<id>/requests  what became of the request that came under this Idempotency-Key
+    GET  /api/v1/services/<id>/requests  what became of the request that came under this Idempotency-Key, and letters
+    POST /api/v1/services/<id>/requests/acts  {action, amount, text, lang} -> done with that request
 
 A request is filed once for each `Idempotency-Key` (a header, or a form's field `idempotency-key`); who sends none is
 given one, as `follow`: whoever has it can ask what became of the request, so it is a secret. In a form with files, all
@@ -13,40 +14,52 @@ fields but those may come together as JSON in one named `values`.
 from __future__ import annotations
 
 import json
-import re
-import secrets
-from html import escape
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from p2pworld.limits import UPLOADS_AT_ONCE
+from p2pworld.limits import UPLOAD_FORM_BYTES_MAX, UPLOADS_AT_ONCE
 from p2pworld.services.deadlines import NEVER, Clock
 from p2pworld.services.form_text import values_of_texts
 from p2pworld.services.reasons import refusal
 from p2pworld.services.replies import Told, told, told_of_refusal
+from p2pworld.services.workflow import Action
 from shard_node.execute import now
 from shard_node.services.gateway import Application, Filed
+from shard_node.services.going_on import Wish
 from shard_node.storage.journal import StorageFailed
-from shard_node.web.bodies import FileRoom, Unread, Uploads, kind_of, read_form, read_json
-from shard_node.web.telling import Json, declined, fault_document, language_of
+from shard_node.web.bodies import MULTIPART, FileRoom, Uploads, kind_of, read_form, read_json
+from shard_node.web.telling import (
+    Json,
+    Unread,
+    cut_off,
+    declined,
+    fault_document,
+    idempotency_key_of,
+    language_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from p2pworld.services.declaration import Service
     from shard_node.services.gateway import Gateway
+    from shard_node.services.going_on import GoingOn
     from shard_node.services.host import ServiceHost
     from shard_node.services.offices import OfficeKeys
+    from shard_node.web.follow_pages import FollowPages
 
-__all__ = ["apply_routes", "idempotency_key_of"]
+__all__ = ["apply_routes"]
 
 KEY_FIELD: Final = "idempotency-key"  # no field of a form has a hyphen
 VALUES_FIELD: Final = "values"
-_KEY: Final = re.compile(r"[!-~]{16,200}")
+LANGUAGE_FIELD: Final = "lang"
+AMOUNT_MAX: Final = 9_999
+_ACTIONS: Final = frozenset(action.value for action in Action)
 _STORE_FAILS: Final = told("filing-open")
 
 
@@ -58,20 +71,6 @@ class _Asked(NamedTuple):
     language: str
 
 
-def idempotency_key_of(given: str) -> str:
-    """The key that was sent, or a new one if none was.
-
-    Raises:
-        Unread: it is too short to be nobody else's, or too long.
-    """
-    key = given.strip().strip('"')  # as the header's draft writes it, or bare
-    if not key:
-        return secrets.token_urlsafe(24)
-    if not _KEY.fullmatch(key):
-        raise Unread(told("idempotency-key"))
-    return key
-
-
 def room_of(service: Service) -> FileRoom:
     """What files the form of this service takes."""
     rules = service.attachments
@@ -81,9 +80,11 @@ def room_of(service: Service) -> FileRoom:
     return FileRoom(fields, rules.bytes_max if rules else 0)
 
 
-def apply_routes(host: ServiceHost, gateway: Gateway, offices: OfficeKeys) -> list[Route]:
+def apply_routes(
+    host: ServiceHost, gateway: Gateway, offices: OfficeKeys, going_on: GoingOn, pages: FollowPages
+) -> list[Route]:
     """The routes over one node's gateway."""
-    uploads = Uploads(UPLOADS_AT_ONCE)
+    applying = _Applying(host, gateway, offices, going_on, pages)
 
     def open_to(
         answer: Callable[[Request, Service], Awaitable[Response]],
@@ -101,15 +102,42 @@ def apply_routes(host: ServiceHost, gateway: Gateway, offices: OfficeKeys) -> li
             try:
                 return await answer(request, service)
             except Unread as unread:
+                if _is_page(request):
+                    return cut_off(pages.refused(request, language, service, [unread.said]))
                 return declined([unread.said], language, unread=True)
             except StorageFailed:
                 return declined([_STORE_FAILS], language)
 
         return answered
 
-    async def check(request: Request, service: Service) -> Response:
+    path = "/api/v1/services/{service}"
+    return [
+        Route(f"{path}/check", open_to(applying.check), methods=["POST"]),
+        Route(f"{path}/prepare", open_to(applying.prepare), methods=["POST"]),
+        Route(f"{path}/requests", open_to(applying.requests), methods=["GET", "POST"]),
+        Route(f"{path}/requests/acts", open_to(applying.act), methods=["POST"]),
+    ]
+
+
+class _Applying:
+    """What each request is answered."""
+
+    def __init__(
+        self,
+        host: ServiceHost,
+        gateway: Gateway,
+        offices: OfficeKeys,
+        going_on: GoingOn,
+        pages: FollowPages,
+    ) -> None:
+        self._host, self._gateway, self._offices = host, gateway, offices
+        self._going_on, self._pages = going_on, pages
+        self._uploads = Uploads(UPLOADS_AT_ONCE)
+
+    async def check(self, request: Request, service: Service) -> Response:
+        """What is wrong with a form, or where it would go; nothing is kept."""
         values, language = await _values(request)
-        kept, wrong = gateway.check(service, values)
+        kept, wrong = self._gateway.check(service, values)
         told_of: dict[str, Any] = {
             "ok": not wrong,
             "faults": [fault_document(one, language) for one in wrong],
@@ -118,16 +146,17 @@ def apply_routes(host: ServiceHost, gateway: Gateway, offices: OfficeKeys) -> li
         }
         if not wrong:
             told_of |= {
-                "stream": service.stream(kept, host.catalogue.facilities),
-                "due": _due(host, service, kept),
+                "stream": service.stream(kept, self._host.catalogue.facilities),
+                "due": _due(self._host, service, kept),
             }
         return Json(told_of, headers={"Cache-Control": "no-store"})
 
-    async def prepare(request: Request, service: Service) -> Response:
+    async def prepare(self, request: Request, service: Service) -> Response:
+        """What a program that signs itself makes its filing of."""
         values, language = await _values(request)
-        kept, wrong = gateway.check(service, values)
-        stream = None if wrong else service.stream(kept, host.catalogue.facilities)
-        keys = await offices.of(stream) if stream else ()
+        kept, wrong = self._gateway.check(service, values)
+        stream = None if wrong else service.stream(kept, self._host.catalogue.facilities)
+        keys = await self._offices.of(stream) if stream else ()
         if not stream or not keys:
             return declined(wrong or [told("office-key-unknown")], language)
         public, private = service.split(kept)
@@ -135,53 +164,82 @@ def apply_routes(host: ServiceHost, gateway: Gateway, offices: OfficeKeys) -> li
             {
                 "type": service.id,
                 "stream": stream,
-                "minute": host.index.now_minute(),
+                "minute": self._host.index.now_minute(),
                 "public": _fields(public),
                 "private": _fields(private),
                 "offices": [key.hex() for key in keys],
-                "due": _due(host, service, kept),
+                "due": _due(self._host, service, kept),
             },
             headers={"Cache-Control": "no-store"},
         )
 
-    async def file(request: Request, service: Service) -> Response:
-        if gateway.key is None or not service.gateway:
+    async def file(self, request: Request, service: Service) -> Response:
+        """Filed by the gateway."""
+        if self._gateway.key is None or not service.gateway:
             reason = "gateway-none" if service.gateway else "gateway-not-here"
             return declined([told(reason)], language_of(request), unread=True)
-        async with uploads.one():  # until it is filed: its files are in memory
+        files = kind_of(request)[0] == MULTIPART
+        if files and not _may_bring(self._host, request):
+            raise Unread(told("busy"))
+        # until it is filed: its files are in memory
+        async with self._uploads.one() if files else nullcontext():
             asked = await _asked(request, service)
-            found = await gateway.file(asked.application, asked.key)
+            found = await self._gateway.file(asked.application, asked.key)
+        page = _is_page(request)
         if isinstance(found, tuple):
-            return _refused_form(request, service, found, asked)
-        if _is_page(request):
-            where = f"/{asked.language}/requests/{found.stream}/{found.entry}"
-            return RedirectResponse(where, status_code=303, headers={"Cache-Control": "no-store"})
+            if page:
+                return self._pages.refused(request, asked.language, service, found)
+            return declined(found, asked.language)
+        if page:
+            return self._pages.filed(request, asked.language, service, found, asked.key)
         place = f"{found.stream}/{found.entry}"
         return Json(
-            _place(service.id, found) | {"via": gateway.key.hex(), "follow": asked.key},
+            _place(service.id, found) | {"via": self._gateway.key.hex(), "follow": asked.key},
             status_code=201,
             headers={"Cache-Control": "no-store", "Location": f"/api/v1/cases/{place}"},
         )
 
-    async def became(request: Request, service: Service) -> Response:
+    async def became(self, request: Request, service: Service) -> Response:
+        """What became of the request that came under this key, and letters."""
         language = language_of(request)
         given = request.headers.get("idempotency-key", "")
         if not given:
             raise Unread(told("idempotency-key"))
-        found = await gateway.became(service.id, idempotency_key_of(given))
-        if not isinstance(found, Filed):
-            return declined([found or told_of_refusal(refusal("case-unknown"))], language)
-        return Json(_place(service.id, found), headers={"Cache-Control": "no-store"})
+        found = await self._going_on.follow(idempotency_key_of(given))
+        if isinstance(found, Told):
+            return declined([found], language)
+        if found is None or found.service != service.id:
+            return declined([told_of_refusal(refusal("case-unknown"))], language)
+        letters = [
+            {
+                "entry": one.entry,
+                "minute": one.minute,
+                "action": one.action.value,
+                "who": one.who.value,
+                "text": one.text,
+            }
+            for one in found.letters
+        ]
+        may = [action.value for action in found.may]
+        told_of = _place(service.id, found.filed) | {"letters": letters, "may": may}
+        return Json(told_of, headers={"Cache-Control": "no-store"})
 
-    async def requests(request: Request, service: Service) -> Response:
-        return await (became if request.method == "GET" else file)(request, service)
+    async def act(self, request: Request, service: Service) -> Response:
+        """Something done with that request."""
+        given = request.headers.get("idempotency-key", "")
+        if not given:
+            raise Unread(told("idempotency-key"))
+        body = await read_json(request)
+        language = language_of(request, body.get("lang"))
+        found = await self._going_on.act(idempotency_key_of(given), _wish(body, language))
+        if isinstance(found, tuple):
+            return declined(found, language)
+        told_of = {"stream": found.stream, "entry": found.entry, "key": found.key.hex()}
+        return Json(told_of, status_code=201, headers={"Cache-Control": "no-store"})
 
-    path = "/api/v1/services/{service}"
-    return [
-        Route(f"{path}/check", open_to(check), methods=["POST"]),
-        Route(f"{path}/prepare", open_to(prepare), methods=["POST"]),
-        Route(f"{path}/requests", open_to(requests), methods=["GET", "POST"]),
-    ]
+    async def requests(self, request: Request, service: Service) -> Response:
+        """A request, or what became of one."""
+        return await (self.became if request.method == "GET" else self.file)(request, service)
 
 
 # ---- what came
@@ -212,6 +270,9 @@ async def _asked(request: Request, service: Service) -> _Asked:
         texts.setdefault(name, []).append(text)
     key = idempotency_key_of(given or texts.pop(KEY_FIELD, [""])[-1])
     texts.pop(KEY_FIELD, None)
+    wanted = ""
+    if service.form.field(LANGUAGE_FIELD) is None:
+        wanted = texts.pop(LANGUAGE_FIELD, [""])[-1]
     if VALUES_FIELD in texts and service.form.field(VALUES_FIELD) is None:
         try:
             values = json.loads(texts[VALUES_FIELD][-1])
@@ -220,9 +281,32 @@ async def _asked(request: Request, service: Service) -> _Asked:
         if not isinstance(values, dict) or len(texts) > 1:
             raise Unread(told("malformed"))
     else:
-        values = values_of_texts(service.form, texts)
+        # a box that was not ticked does not come; where an answer is needed, that is one
+        unticked = [
+            one.name
+            for one in service.form.fields
+            if one.schema == {"type": "boolean"} and one.name in service.form.required
+        ]
+        values = dict.fromkeys(unticked, False) | values_of_texts(service.form, texts)
     files = {name: tuple(there) for name, there in form.files.items()}
-    return _Asked(Application(service.id, values, files=files), key, language_of(request))
+    return _Asked(Application(service.id, values, files=files), key, language_of(request, wanted))
+
+
+def _may_bring(host: ServiceHost, request: Request) -> bool:
+    """Whether this address may bring one more form with files, as long as it is said to be."""
+    address, said = request.client.host if request.client else "", request.headers.get("content-length", "")
+    size, at_s = int(said) if said.isdecimal() else UPLOAD_FORM_BYTES_MAX, now().boot_s
+    return host.doors.may_attach(address, at_s) and host.doors.may_carry(address, size, at_s)
+
+
+def _wish(body: dict[str, Any], language: str) -> Wish:
+    """Raises Unread."""
+    action, amount, text = body.get("action"), body.get("amount", 0), body.get("text", "")
+    if action not in _ACTIONS or type(amount) is not int or not 0 <= amount <= AMOUNT_MAX:
+        raise Unread(told("malformed"))
+    if not isinstance(text, str) or not body.keys() <= {"action", "amount", "text", "lang"}:
+        raise Unread(told("malformed"))
+    return Wish(Action(action), amount, text, language)
 
 
 # ---- what is answered
@@ -251,19 +335,3 @@ def _place(service: str, found: Filed) -> dict[str, Any]:
 def _is_page(request: Request) -> bool:
     """Whether a page's form was sent by a browser, without script."""
     return "text/html" in request.headers.get("accept", "") and kind_of(request)[0] != b"application/json"
-
-
-def _refused_form(request: Request, service: Service, wrong: tuple[Told, ...], asked: _Asked) -> Response:
-    """What is wrong, as JSON, or as a few lines of HTML for a browser without script."""
-    answer = declined(wrong, asked.language)
-    if not _is_page(request):
-        return answer
-    korean = asked.language == "ko"
-    title = "접수되지 않았어요" if korean else "This was not filed"
-    back = "신청서로 돌아가기" if korean else "Back to the form"
-    said = "".join(f"<li>{escape(one.sentence(asked.language))}</li>" for one in wrong)
-    page = (
-        f'<!doctype html><html lang="{"ko" if korean else "en"}"><meta charset="utf-8"><title>{title}</title>'
-        f'<h1>{title}</h1><ul>{said}</ul><p><a href="/{asked.language}/services/{service.id}">{back}</a></p></html>'
-    )
-    return Response(page, status_code=answer.status_code, media_type="text/html")

@@ -21,14 +21,15 @@ from starlette.requests import ClientDisconnect
 
 from p2pworld.limits import UPLOAD_FIELDS_MAX, UPLOAD_FORM_BYTES_MAX, UPLOAD_S
 from p2pworld.services.form import FieldFault
-from p2pworld.services.replies import Told, told, told_of_fault
+from p2pworld.services.replies import told, told_of_fault
+from shard_node.web.telling import Unread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from starlette.requests import Request
 
-__all__ = ["NO_FILES", "FileRoom", "Form", "Unread", "Uploads", "kind_of", "read_form", "read_json"]
+__all__ = ["MULTIPART", "NO_FILES", "FileRoom", "Form", "Uploads", "kind_of", "read_form", "read_json"]
 
 FORM_S: Final = 15.0  # for a body without files to come: 262 kB at 18 kB/s
 _PART_HEADER_BYTES_MAX: Final = 4_096
@@ -52,14 +53,6 @@ class FileRoom:
 
 
 NO_FILES: Final = FileRoom({}, 0)
-
-
-class Unread(Exception):
-    """What came was not all taken in, and why."""
-
-    def __init__(self, said: Told) -> None:
-        super().__init__(said.en)
-        self.said = said
 
 
 @dataclass(slots=True)

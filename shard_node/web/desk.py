@@ -14,6 +14,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from p2pworld.services.templates import facts_of
+from shard_node.web import asked
+from shard_node.web.asked import OPEN, Asking, answering
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,14 +36,14 @@ _ANYBODY: Final = {"ko": "신청인", "en": "applicant"}  # where the form asks 
 def desk_routes(host: ServiceHost) -> list[Route]:
     """The routes over one node's services."""
 
+    @answering
     async def letters(request: Request) -> Response:
         stream, entry = request.path_params["stream"], request.path_params["entry"]
         found = await host.index.case(stream, int(entry)) if ENTRY.fullmatch(entry) else None
         if found is None:
-            told = {"error": "not_found", "sentence": "There is no such case, or it is not known here yet."}
-            return JSONResponse(told, status_code=404)
-        language = "ko" if request.query_params.get("lang", "ko") == "ko" else "en"
-        return JSONResponse(letter_words(host.catalogue, found.record, language))
+            raise Asking("case-unknown")
+        language = "ko" if asked.language(request) == "ko" else "en"
+        return JSONResponse(letter_words(host.catalogue, found.record, language), headers=OPEN)
 
     return [Route("/api/v1/desk/{stream}/{entry}", letters)]
 

@@ -48,6 +48,7 @@ DESK_WORDS: Final[Mapping[str, Words]] = {
     "filed": {"ko": "신청한 때", "en": "Filed"},
     "assigned": {"ko": "담당자", "en": "Assigned to"},
     "nobody": {"ko": "없음", "en": "nobody"},
+    "take_it": {"ko": "내가 넘겨받기", "en": "take it over"},
     "more": {"ko": "다음 신청", "en": "More requests"},
     "office": {"ko": "기관", "en": "Office"},
     "statistics": {"ko": "우리 기관 통계", "en": "Statistics of this office"},
@@ -137,6 +138,8 @@ SCRIPT_WORDS: Final[Mapping[str, Words]] = {
     },
     "letter": {"ko": "편지", "en": "letter"},
     "download": {"ko": "{name} 내려받기", "en": "Download {name}"},
+    "file_open": {"ko": "{name} 열어 보기", "en": "Open {name}"},
+    "file_gone": {"ko": "파일이 없거나 달라요.", "en": "The file is gone, or is not that one."},
     "file_opened": {"ko": "내용 확인됨: {type}", "en": "checked by its content: {type}"},
     "file_wrong": {
         "ko": "내용이 허락된 형식이 아니라서 열지 않았어요.",

@@ -33,10 +33,9 @@ from p2pworld.services.words import STATE_WORDS
 from shard_node.execute import now
 from shard_node.services.gateway import Application, Filed, request_name
 from shard_node.storage.journal import StorageFailed
-from shard_node.web.apply import idempotency_key_of
-from shard_node.web.bodies import Unread, read_form
+from shard_node.web.bodies import read_form
 from shard_node.web.spark import FORMATS, to_json, to_xml
-from shard_node.web.telling import AGAIN_S, language_of
+from shard_node.web.telling import AGAIN_S, Unread, idempotency_key_of, language_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -203,7 +202,7 @@ class _Reports:
             number = f"{found.stream}-{found.entry}"
             return [{"service_request_id": number, "service_notice": notice, "account_id": None}]
         if found[0].reason == "filing-open":
-            name = request_name(service.id, key).hex()
+            name = request_name(key).hex()
             return [{"token": name, "service_notice": notice, "account_id": None}]
         raise _Declined(*found)
 

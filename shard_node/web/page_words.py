@@ -46,6 +46,7 @@ PHRASES: Final[Mapping[str, Phrase]] = {
     # ---- around every page
     "city": Phrase("가상 서울", "Virtual Seoul", "バーチャルソウル", "虚拟首尔"),
     "desk": Phrase("시민 서비스", "Citizen services", "市民サービス", "市民服务"),
+    "official_desk": Phrase("공무원 업무 창", "Official's desk", "職員の窓口", "公务员工作台"),
     "skip": Phrase("본문으로 바로 가기", "Skip to main content", "本文へ移動", "跳至正文"),
     "home": Phrase("처음으로", "Home", "ホーム", "首页"),
     "services": Phrase("서비스", "Services", "サービス", "服务"),
@@ -71,12 +72,12 @@ PHRASES: Final[Mapping[str, Phrase]] = {
         "이 화면은 이 기기에 보관한 열쇠로 만들어져서 자바스크립트가 필요해요.",
         "This page is made with the keys kept on this device, and that takes JavaScript.",
     ),
+    "follow_code": Phrase("확인 코드로 신청 보기", "See a request by its code"),
     "loading": Phrase("불러오는 중이에요.", "Loading."),
     "offline": Phrase(
         "인터넷이 끊겼어요. 쓰던 내용은 이 기기에 남아 있어요.",
         "You are offline. Your draft is kept on this device.",
     ),
-    "close": Phrase("닫기", "Close", "閉じる", "关闭"),
     # ---- emergencies
     "emergency_title": Phrase("급한 일인가요?", "Is it urgent?", "緊急ですか？", "紧急吗？"),
     "emergency": Phrase(
@@ -133,7 +134,6 @@ PHRASES: Final[Mapping[str, Phrase]] = {
     "deadline": Phrase("처리 기한", "Deadline", "処理期限", "办理期限"),
     "office": Phrase("담당 부서", "Office in charge", "担当部署", "经办部门"),
     "steps": Phrase("진행 순서", "How it goes", "手順", "流程"),
-    "basis": Phrase("근거", "Basis", "根拠", "依据"),
     "privacy": Phrase("개인정보 안내", "Privacy notice", "個人情報のご案内", "个人信息说明"),
     "privacy_why": Phrase("받는 까닭", "Why we ask"),
     "privacy_keep": Phrase("보관 기간", "Kept for", "保管期間", "保存期限"),
@@ -180,6 +180,9 @@ PHRASES: Final[Mapping[str, Phrase]] = {
         "본인 확인과 거주하는 구의 확인이 필요해요. 아직 하지 않았다면 ‘내 열쇠’에서 먼저 확인해 주세요.",
         "You need to be verified as a resident. If you are not yet, do that first under ‘My keys’.",
     ),
+    "short_anybody": Phrase("누구나", "anybody", "どなたでも", "任何人"),
+    "short_verified": Phrase("본인 확인 필요", "verification needed", "本人確認が必要", "需实名验证"),
+    "short_resident": Phrase("구민", "residents", "区民", "本区居民"),
     "person_go": Phrase("본인 확인하러 가기", "Go and be verified"),
     # ---- a form
     "form": Phrase("신청서", "Form", "申請書", "申请表"),
@@ -202,7 +205,6 @@ PHRASES: Final[Mapping[str, Phrase]] = {
     "agree": Phrase("동의해요", "I agree", "同意します", "同意"),
     "choose_up_to": Phrase("{count}개까지 고를 수 있어요.", "Choose up to {count}."),
     "number_between": Phrase("{least}부터 {most}까지", "from {least} to {most}"),
-    "date_hint": Phrase("예: 2026-05-01", "such as 2026-05-01"),
     "files_hint": Phrase(
         "{types} 형식, 하나에 {mebibytes}MiB까지, {count}개까지 올릴 수 있어요. 봉인해서 담당 부서만 "
         "열 수 있어요.",
@@ -224,27 +226,22 @@ PHRASES: Final[Mapping[str, Phrase]] = {
         "구나 장소를 고르면 저절로 채워져요. 예: 37.5663,126.9779",
         "Filled in when you choose a district or a place; such as 37.5663,126.9779",
     ),
-    "point_here": Phrase("지금 있는 곳 쓰기", "Use where I am now"),
     "point_map": Phrase("서울 지도", "Map of Seoul"),
     "point_map_hint": Phrase(
         "지도를 눌러도 돼요. 지도 없이도 모두 채울 수 있어요.",
         "You may also press the map; everything works without it.",
     ),
-    "case_hint": Phrase("‘내 신청’에서 골라도 돼요.", "You can also choose one of your requests."),
     "signature_hint": Phrase(
         "제출할 때 이 기기의 열쇠로 저절로 서명해요.", "Signed with this device's key when you submit."
     ),
     "facility_choose": Phrase("시설을 고르면 빈 시간이 나와요.", "Choose a facility to see its free times."),
-    "facility_show": Phrase("빈 시간 보기", "Show free times", "空き時間を見る", "查看空闲时段"),
-    "wait_field": Phrase("자리가 없으면 대기자로 올릴게요", "Put me on the waiting list if it is full"),
+    "wait_field": Phrase("자리가 없으면 대기자로 올려 주세요", "Put me on the waiting list if it is full"),
     "gateway_note": Phrase(
         "자바스크립트 없이 보내면 이 노드의 접수 창구가 대신 서명해요. 그 사실은 공개 기록에 남아요.",
         "Sent without JavaScript, this node's gateway signs for you, and the public record says so.",
     ),
     # ---- facilities and slots
     "facilities": Phrase("시설", "Facilities", "施設", "设施"),
-    "slots_title": Phrase("이용 시간", "Time slots", "利用時間枠", "时段"),
-    "slots_of": Phrase("{facility} 이용 시간", "Time slots of {facility}"),
     "slot_free": Phrase("예약 가능", "available", "予約可", "可预约"),
     "slot_left": Phrase("{count}자리", "{count} left"),
     "slot_full": Phrase("마감", "full", "満了", "已满"),
@@ -272,7 +269,6 @@ PHRASES: Final[Mapping[str, Phrase]] = {
     "residents_only": Phrase("구민만 이용해요", "Residents only"),
     "residents": Phrase("구민 우선", "Residents", "区民優先", "本区居民优先"),
     "calendar_add": Phrase("달력에 넣기", "Add to calendar", "カレンダーに追加", "添加到日历"),
-    "book_with": Phrase("예약할 수 있는 서비스", "Book it with", "予約できるサービス", "可预约服务"),
     "slots_lead": Phrase("빈 시간을 누르면 신청서가 열려요.", "Choose a free time and its form opens."),
     # ---- my requests
     "requests_lead": Phrase(
@@ -305,16 +301,13 @@ PHRASES: Final[Mapping[str, Phrase]] = {
     "amount_days": Phrase("{count}일", "{count} days"),
     "actions": Phrase("할 수 있는 일", "What you can do", "できること", "可进行的操作"),
     "actions_none": Phrase("지금은 하실 일이 없어요.", "There is nothing for you to do now."),
-    "public_part": Phrase("공개되는 내용", "Public part", "公開される内容", "公开部分"),
     "own_part": Phrase("내가 보낸 내용", "What you sent"),
     "not_mine": Phrase(
         "이 기기에는 이 신청의 열쇠가 없어서 공개되는 내용만 보여 드려요.",
         "This device does not have the key of this request, so only its public part is shown.",
     ),
     "asked_until": Phrase("보완 기한", "Add it by", "補足の期限", "补充期限"),
-    "letters": Phrase("주고받은 글", "Letters"),
     "booking": Phrase("예약", "Booking", "予約", "预约"),
-    "booking_seat": Phrase("자리 {seat}번", "place {seat}"),
     "until": Phrase("{time}까지", "until {time}"),
     "receipt": Phrase("접수증", "Filing receipt", "受付証", "受理凭证"),
     "receipt_lead": Phrase(

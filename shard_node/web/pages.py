@@ -17,14 +17,15 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from p2pworld.geometry import from_5179, to_wgs84
@@ -67,7 +68,7 @@ if TYPE_CHECKING:
     from shard_node.services.index import ServiceIndex
     from shard_node.services.tables import Found
 
-__all__ = ["PAGES_POLICY", "Assets", "PagesHost", "pages_routes", "read_assets"]
+__all__ = ["PAGES_POLICY", "Assets", "Pages", "PagesHost", "pages_routes", "read_assets"]
 
 STREAM: Final = re.compile(r"[a-z0-9.-]{1,80}")
 ENTRY: Final = re.compile(r"0|[1-9][0-9]{0,14}")
@@ -85,7 +86,8 @@ HERE_POLICY: Final = "camera=(), geolocation=(self), microphone=()"  # a form ma
 class PagesHost(Protocol):
     """What a node brings along (`ServiceHost`)."""
 
-    index: ServiceIndex
+    @property
+    def index(self) -> ServiceIndex: ...
 
     @property
     def catalogue(self) -> Catalogue: ...
@@ -129,6 +131,7 @@ def pages_routes(host: PagesHost, assets: Assets | None = None) -> list[Route]:
             ("/statistics", pages.statistics),
             ("/people", pages.people),
             ("/about", pages.about),
+            ("/{path:path}", pages.lost),  # whatever else is no page, said as a page says it
         ):
             routes.append(Route(f"/{language}{path}", _in(view, speech)))
     return routes
@@ -150,7 +153,8 @@ class Pages:
         self._host = host
         self._assets = assets
         self._environment = Environment(
-            loader=FileSystemLoader(TEMPLATES),
+            # read once: a node that runs goes on as it began while its files are replaced
+            loader=DictLoader({path.name: path.read_text("utf-8") for path in TEMPLATES.glob("*.html")}),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -166,7 +170,8 @@ class Pages:
         text = self._environment.get_template(template).render(
             t=t,
             here=here,
-            path=request.url.path.removeprefix(f"/{t.language}"),
+            path=values.pop("path", request.url.path.removeprefix(f"/{t.language}")),
+            query_string=f"?{request.url.query}" if request.url.query else "",
             languages=LANGUAGES,
             language_names=LANGUAGE_NAMES,
             assets=self._assets,
@@ -178,10 +183,16 @@ class Pages:
         """There is no such thing."""
         return self.render("missing.html", request, t, "", 404, why=why)
 
+    async def lost(self, request: Request, t: Speech) -> Response:
+        if not request.path_params["path"]:
+            return RedirectResponse(f"/{t.language}", status_code=308)
+        return self.missing(request, t)
+
     # ---- the catalogue
 
     async def home(self, request: Request, t: Speech) -> Response:
-        query = neat(request.query_params.get("q", ""))[:QUERY_MAX]
+        asked = neat(request.query_params.get("q", ""))[:QUERY_MAX]
+        query = "".join(letter for letter in asked if letter.isprintable())  # none that turns a line about
         catalogue = self._host.catalogue
         services = found(catalogue, query)
         sectors: dict[str, list[Service]] = {}
@@ -208,11 +219,13 @@ class Pages:
         if facility not in bookable:
             facility = None
         chosen = request.query_params.get("slot", "")[:16]
-        slots = (
-            await self._week(request, t, service, facility, chosen)
+        slots = {
+            field.name: await self._week(request, t, service, facility, field.name, chosen)
             if facility
-            else self._environment.from_string('<p class="hint">{{ t("facility_choose") }}</p>').render(t=t)
-        )
+            else Markup('<p class="hint">{}</p>').format(t("facility_choose"))
+            for field in service.form.fields
+            if field.format == "slot"
+        }
         attachments = service.attachments
         answer = self.render(
             "service.html",
@@ -221,6 +234,7 @@ class Pages:
             "services",
             service=service,
             action=f"/api/v1/services/{service.id}/requests",
+            once=secrets.token_urlsafe(24),  # sent twice without script, it is filed once
             controls=[control(service, field) for field in service.form.fields],
             described=described,
             known={
@@ -229,7 +243,7 @@ class Pages:
                 "places": [place.name_ko if t.language == "ko" else place.name_en for place in LANDMARKS],
                 "facilities": by_gu(bookable),
                 "facility": facility.id if facility else "",
-                "slots": Markup(slots),
+                "slots": slots,
                 "accepts": accepts(service),
                 "types": ", ".join(each.upper() for each in attachments.types) if attachments else "",
                 "mebibytes": attachments.bytes_max >> 20 if attachments else 0,
@@ -246,7 +260,11 @@ class Pages:
         facility = catalogue.facilities.get(request.query_params.get("facility", ""))
         if service is None or facility is None or facility not in catalogue.bookable(service):
             return self.missing(request, t)
-        return HTMLResponse(await self._week(request, t, service, facility, ""), headers=HEADERS)
+        name = request.query_params.get("name", "slot")
+        field = service.form.field(name)
+        if field is None or field.format != "slot":
+            return self.missing(request, t)
+        return HTMLResponse(await self._week(request, t, service, facility, name, ""), headers=HEADERS)
 
     async def facilities(self, request: Request, t: Speech) -> Response:
         groups = by_gu(tuple(self._host.catalogue.facilities.values()))
@@ -269,19 +287,21 @@ class Pages:
         )
 
     async def _week(
-        self, request: Request, t: Speech, service: Service, facility: Facility, chosen: str
-    ) -> str:
+        self, request: Request, t: Speech, service: Service, facility: Facility, name: str, chosen: str
+    ) -> Markup:
         minute = _minute()
         first = first_day(request.query_params.get("from", chosen), minute)
         taken = await self._taken(facility, first)
-        return self._environment.get_template("_week.html").render(
+        text = self._environment.get_template("_week.html").render(
             t=t,
             facility=facility,
             service=service,
             days=week(facility, service, first, minute, taken, self._host.calendar),
-            chosen=chosen,
+            name=name,
+            chosen=chosen if name == "slot" else "",
             **_turns(first, minute),
         )
+        return Markup(text)
 
     async def _taken(self, facility: Facility, first: date) -> Mapping[int, int]:
         begin, end = minute_at(first), minute_at(first + timedelta(days=DAYS_SHOWN))

@@ -10,12 +10,15 @@ at once, and takes in a little more of it, because a sender that is cut off whil
 
 from __future__ import annotations
 
+import re
+import secrets
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 from starlette.responses import Response
 
 from p2pworld.services.reasons import FIELD_REASONS, SERVICE_REASONS
+from p2pworld.services.replies import Told, told
 from shard_node.web.spark import to_json
 
 if TYPE_CHECKING:
@@ -24,11 +27,20 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from p2pworld.services.replies import Told
-
-__all__ = ["LANGUAGES", "Json", "declined", "fault_document", "language_of", "status_of"]
+__all__ = [
+    "LANGUAGES",
+    "Json",
+    "Unread",
+    "cut_off",
+    "declined",
+    "fault_document",
+    "idempotency_key_of",
+    "language_of",
+    "status_of",
+]
 
 LANGUAGES: Final = ("ko", "en", "ja", "zh")
+_KEY: Final = re.compile(r"[!-~]{16,200}")
 AGAIN_S: Final = 1  # told to who should try again
 LINGER_S: Final = 2.0
 LINGER_BYTES_MAX: Final = 8 << 20
@@ -53,6 +65,14 @@ _STATUS: Final[Mapping[str, int]] = {
 }
 
 
+class Unread(Exception):
+    """What came was not all taken in, and why."""
+
+    def __init__(self, said: Told) -> None:
+        super().__init__(said.en)
+        self.said = said
+
+
 class Json(Response):
     """A document as JSON; any text can be written, so what is no Unicode shows as question marks."""
 
@@ -63,8 +83,12 @@ class Json(Response):
         return to_json(content)
 
 
-class _Cut(Json):
+class _Cut(Response):
     """An answer that is given before all of the body has come."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__(status_code=answer.status_code)
+        self.body, self.raw_headers = answer.body, [*answer.raw_headers, (b"connection", b"close")]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers, then takes in a little more of what is sent, so that the answer is read."""
@@ -78,6 +102,11 @@ class _Cut(Json):
                 if message["type"] != "http.request" or not message.get("more_body"):
                     break
         await send({"type": "http.response.body", "body": b""})
+
+
+def cut_off(answer: Response) -> Response:
+    """The same answer, for a body that was not all taken in."""
+    return _Cut(answer)
 
 
 def language_of(request: Request, asked: object = None) -> str:
@@ -129,6 +158,19 @@ def declined(
     }
     again = {"Retry-After": str(AGAIN_S)} if first.again else {}
     headers = {"Cache-Control": "no-store"} | again | dict(headers or {})
-    if unread:
-        return _Cut(told, status_code=status_of(first), headers=headers | {"Connection": "close"})
-    return Json(told, status_code=status_of(first), headers=headers)
+    answer = Json(told, status_code=status_of(first), headers=headers)
+    return cut_off(answer) if unread else answer
+
+
+def idempotency_key_of(given: str) -> str:
+    """The key that was sent, or a new one if none was.
+
+    Raises:
+        Unread: it is too short to be nobody else's, or too long.
+    """
+    key = given.strip().strip('"')  # as the header's draft writes it, or bare
+    if not key:
+        return secrets.token_urlsafe(24)
+    if not _KEY.fullmatch(key):
+        raise Unread(told("idempotency-key"))
+    return key

@@ -104,12 +104,14 @@ async def test_what_an_entry_names_stays_as_it_is(open_store: OpenStore) -> None
     await put(store, "a", b"as first put")
     await put(store, "a", b"as put again", minute=MINUTE + 5)
     assert (await store.held("jongno", [name("a")]))[name("a")] == Held(12, MINUTE + 5)
+    assert not await store.any_bound("jongno")
     await store.bind("jongno", {name("a"): 7, name("not there"): 7})
     await put(store, "a", b"something else", minute=MINUTE + 9)
     for again in (store, await open_store()):
         assert await got(again, "a") == b"as put again"
         assert (await again.held("jongno", [name("a")]))[name("a")].entry == 7
         assert await again.of_entries("jongno", [6, 7]) == [name("a")]
+        assert await again.any_bound("jongno")
         assert await again.waiting("jongno", MINUTE + 100) == []
 
 

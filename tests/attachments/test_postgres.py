@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
+from p2pworld.civic.attached import FILES
+from p2pworld.civic.batch import plan_batch
+from p2pworld.civic.erasure import file_erasure
 from p2pworld.limits import ATTACHMENT_PIECE_BYTES
+from shard_node.attachments.copies import look_through
+from shard_node.attachments.opening import open_attachments
 from shard_node.attachments.postgres import PostgresAttachments
+from shard_node.civic.engines import open_civic_store
+from shard_node.coordination.settings import StoreConfig
 from tests.attachments.conformance import *  # noqa: F403
 from tests.attachments.conformance import MINUTE, got, name, pieces, put, reason
 from tests.civic.conftest import postgres  # noqa: F401
+from tests.coordination.postgres_server import PASSWORD
+from tests.services.office import Office, key, papers, request
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
 
+    from p2pworld.civic.batch import Plan
+    from p2pworld.civic.transaction import Submission
     from tests.attachments.conformance import OpenStore
     from tests.coordination.postgres_server import PostgresServer
 
@@ -84,3 +99,34 @@ async def test_what_was_replaced_or_removed_leaves_no_piece(
     assert postgres.execute("SELECT count(*) FROM p2pworld_attachments.piece") == [(1,)]
     await store.remove("jongno", [name("a")])
     assert postgres.execute("SELECT count(*) FROM p2pworld_attachments.piece") == [(0,)]
+
+
+async def test_what_an_entry_names_and_is_missing_is_found_in_a_database_too(
+    postgres: PostgresServer,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    postgres.execute("CREATE DATABASE attached")
+    (tmp_path / "password").write_text(PASSWORD)
+    dsn = f"host=127.0.0.1 port={postgres.port} dbname=attached"
+    settings = StoreConfig("postgresql", dsn=dsn, user="postgres", password_file=tmp_path / "password")
+    store, attachments = open_civic_store(settings), open_attachments(settings)
+    office = Office("jongno", MINUTE)
+    filed = [
+        papers(request("complaint-field", "jongno", MINUTE, text), **{FILES: name(text)})
+        for text in ("there", "missing", "erased")
+    ]
+
+    def plan(size: int, epoch: int, submissions: Sequence[Submission], *_: object, kept: object) -> Plan:
+        return office.plan(*submissions)
+
+    row = await store.fence("jongno", 1)
+    assert await store.commit("jongno", row, filed, plan) is not None
+    erased = file_erasure("jongno", 2, MINUTE, key("complaint-field erased"), bytes(32))
+    entries = partial(plan_batch, desks=frozenset({key("complaint-field erased").public}))
+    assert await store.commit("jongno", replace(row, size=3), [erased], entries) is not None
+    await put(attachments, "there", b"x")
+    await attachments.bind("jongno", {name("there"): 0})
+    await attachments.close()
+    await store.close()
+    faults = await trio.to_thread.run_sync(look_through, settings)
+    assert [fault.sentence for fault in faults] == ["Entry 1 names it, and it is missing."]

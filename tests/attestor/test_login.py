@@ -338,3 +338,50 @@ def test_any_page_may_ask_and_what_is_malformed_is_said(office: Office) -> None:
 def test_it_counts_what_it_answered(office: Office) -> None:
     with urllib.request.urlopen(f"{office.url}/metrics", timeout=30) as answer:
         assert b'p2pworld_attestor_answers_total{answer="answered"}' in answer.read()
+
+
+# ---- on a command line
+
+
+def people(folder: Path, *words: object, code: int = 0) -> str:
+    """What `p2pworld people` prints, for the wallet in this folder."""
+    group = 2 if words[0] in ("device", "claim") else 1
+    said = ["people", *words[:group], "--folder", folder, *words[group:]]
+    result = CliRunner().invoke(main, list(map(str, said)))
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def test_a_person_on_a_command_line_is_attested_loses_a_device_and_goes_on(
+    office: Office, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a login on the first device, by an official on the second: two subjects here, so two pseudonyms."""
+    begin = Attestor.begin
+    urls: list[str] = []
+
+    def noted(self: Attestor, device: Signer) -> tuple[str, str]:
+        url, verifier = begin(self, device)
+        urls.append(url)
+        return url, verifier
+
+    def pasted(*given: object, **named: object) -> str:
+        _, shown = Visitor().log_in(urls[-1], "hong")
+        return shown.split('<code id="code">')[1].split("<")[0]
+
+    monkeypatch.setattr(Attestor, "begin", noted)
+    monkeypatch.setattr("click.prompt", pasted)
+    words = people(tmp_path / "a", "new").splitlines()[0]
+    to = ("--attestor", office.url)
+    assert "a resident of jongno" in people(tmp_path / "a", "claim", "register", *to)
+    path = Path(people(tmp_path / "a", "claim", "get", *to, "booking").strip())
+    assert path == tmp_path / "a" / "claims" / "booking.claim"
+    people(tmp_path / "b", "recover", "--words", words)
+    attest = ["attestor", "attest", "--url", office.url, "--key", str(office.key_file)]
+    attest += ["--grants", str(office.grants_file), "--gu", "jongno", "--number", "800101-2345678"]
+    code = CliRunner().invoke(main, attest, catch_exceptions=False).stdout.strip()
+    people(tmp_path / "b", "claim", "register", *to, "--code", code)
+    assert "this" in people(tmp_path / "b", "claim", "devices", *to)
+    key = people(tmp_path / "a", "show").splitlines()[1].split()[1]
+    people(tmp_path / "b", "device", "revoke", key, *to)
+    assert "attestor-lost" in people(tmp_path / "a", "claim", "get", *to, "booking", code=2)
+    people(tmp_path / "b", "claim", "get", *to, "booking", "mayor-proposal")

@@ -11,17 +11,15 @@ import json
 import os
 import time
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from click.testing import CliRunner, Result
 
 from client.walk import places_around
 from p2pworld.civic.transaction import (
-    Secrets,
-    Submission,
     blob_key,
-    file_transaction,
     open_sealed,
     parse_sealed,
 )
@@ -29,59 +27,16 @@ from p2pworld.crypto.keys import Signer
 from p2pworld.crypto.seal import sealing_public, secret_text
 from p2pworld.grants import grant_to_text, sign_grant
 from p2pworld.merkle.receipt import parse_receipt
-from p2pworld.services.letters import Intent, file_act, file_letter, reply_secret
 from p2pworld.services.workflow import Action
-from p2pworld.services.working_time import day_of
 from shard_node.cli import main
-from shard_node.services.folder import read
 from simulations.processes import City
+from tests.client.reports import AT_MOST_S, PICTURE, PLACE, Report, minute
 from tests.shard_node.test_city_of_processes import wait_ready, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
-
 DAY_MS = 86_400_000
-AT_MOST_S = 30.0
-SERVICE = read().services["road-damage-report"]
-JONGNO_PLACE = "37.5735,126.9788"
 REFUSED = 1
-
-
-class Filed:
-    """A citizen's request: its secrets, its entry, and what was filed."""
-
-    def __init__(self, town: Town, secrets: Secrets, submission: Submission) -> None:
-        self.town, self.secrets, self.submission = town, secrets, submission
-        self.entry = town.file(submission)
-        self.number = f"jongno/{self.entry}"
-
-    @property
-    def case(self) -> dict[str, Any]:
-        """What everybody sees of it now."""
-        return self.town.json(f"/api/v1/cases/{self.number}")
-
-    def until(self, state: str) -> dict[str, Any]:
-        """The same, once it stands in this state."""
-        path = f"/api/v1/cases/{self.number}"
-        node = self.town.node
-        wait_until(lambda: (node.ask_json(path) or {}).get("state") == state, AT_MOST_S, self.town.log_tail)
-        return self.case
-
-    def act(self, action: Action, amount: int = 0, text: str = "") -> int:
-        """What the citizen does; the entry."""
-        intent = Intent("jongno", self.entry, self.case["seen"], action, amount)
-        signer = Signer.from_seed(self.secrets.seed)
-        if not text:
-            return self.town.file(file_act(intent, minute(), signer, os.urandom(32)))
-        secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
-        said = {"text": text, "language": "ko"}
-        readers = [sealing_public(self.town.offices["jongno"])]
-        return self.town.file(file_letter(intent, minute(), signer, signer, said, readers, secrets))
-
-
-def minute() -> int:
-    return time.time_ns() // 60_000_000_000
 
 
 class Town:
@@ -134,33 +89,9 @@ class Town:
         assert result.exit_code == REFUSED, f"{words}\n{result.output}"
         return result.output
 
-    def file(self, submission: Submission) -> int:
-        """Has it filed; the entry."""
-        url = f"{self.node.web_url}/civic/file"
-        with urllib.request.urlopen(url, submission.to_bytes(), timeout=15) as answer:
-            return parse_receipt(answer.read()).index
-
-    def json(self, path: str) -> dict[str, Any]:
-        with urllib.request.urlopen(f"{self.node.web_url}{path}", timeout=15) as answer:
-            found: dict[str, Any] = json.load(answer)
-            return found
-
-    def request(self, name: str = "홍길동") -> Filed:
+    def request(self, *photos: bytes) -> Report:
         """A citizen reports a pothole in Jongno."""
-        secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
-        values, faults = SERVICE.check(
-            {"kind": "pothole", "place": JONGNO_PLACE, "danger": "high"}, day_of(minute())
-        )
-        assert not faults, faults
-        public, private = SERVICE.split(values)
-        reply = sealing_public(reply_secret(secrets.seed)).hex()
-        offices = [sealing_public(self.offices["jongno"])]
-        private |= {"reply-key": reply}
-        person = Signer.from_seed(os.urandom(32))
-        made = file_transaction(
-            SERVICE.transaction_type, "jongno", minute(), public, private, person, offices, secrets
-        )
-        return Filed(self, secrets, made)
+        return Report(self.node, sealing_public(self.offices["jongno"]), *photos)
 
 
 @pytest.fixture(scope="module")
@@ -182,14 +113,14 @@ def all_held(city: City) -> bool:
 def test_a_request_is_taken_supplemented_answered_and_rated(town: Town) -> None:
     kim = town.official("kim", "jongno")
     filed = town.request()
-    number = ("jongno", filed.entry)
+    number = filed.number
     filed.until("received")
     assert f"jongno/{filed.entry} " in town.done((), "queue", "jongno")
 
     assert town.done(kim, "act", *number, "assign").startswith("filed: entry ")
     assert filed.until("assigned")["assigned"] == town.signers["kim"].public.hex()
     opened = json.loads(town.done(kim, "open", *number, "--json"))["letters"]
-    assert [one["fields"]["place"] for one in opened] == [JONGNO_PLACE]
+    assert [one["fields"]["place"] for one in opened] == [PLACE]
 
     town.done(kim, "act", *number, "ask", "--amount", 5, "--template", "supplement")
     filed.until("supplement-requested")
@@ -221,7 +152,7 @@ def test_a_request_is_taken_supplemented_answered_and_rated(town: Town) -> None:
 
 def test_who_may_not_is_told_so(town: Town) -> None:
     filed = town.request()
-    number = ("jongno", filed.entry)
+    number = filed.number
     filed.until("received")
     stranger = Signer.from_seed(os.urandom(32))
     for who in (
@@ -242,7 +173,7 @@ def test_who_may_not_is_told_so(town: Town) -> None:
 def test_two_at_once_and_a_double_click(town: Town) -> None:
     kim, han = town.official("kim", "jongno"), town.official("han", "jongno")
     filed = town.request()
-    number = ("jongno", filed.entry)
+    number = filed.number
     filed.until("received")
     seen = ("--seen", 0)
     town.done(kim, "act", *number, "assign", *seen)
@@ -261,7 +192,7 @@ def test_two_at_once_and_a_double_click(town: Town) -> None:
 def test_a_case_goes_to_another_office_which_reads_and_answers_it(town: Town) -> None:
     kim, lee = town.official("kim", "jongno"), town.official("lee", "jung")
     filed = town.request()
-    number = ("jongno", filed.entry)
+    number = filed.number
     filed.until("received")
     assert town.desk(lee, "open", *number).exit_code == REFUSED
     to = sealing_public(town.offices["jung"]).hex()
@@ -273,13 +204,27 @@ def test_a_case_goes_to_another_office_which_reads_and_answers_it(town: Town) ->
     assert "(forbidden)" in town.refused(kim, "act", *number, "assign")
     town.done(lee, "act", *number, "assign")
     opened = json.loads(town.done(lee, "open", *number, "--json"))["letters"]
-    assert opened[0]["fields"]["place"] == JONGNO_PLACE
+    assert opened[0]["fields"]["place"] == PLACE
     assert opened[1]["fields"]["text"] == "중구가 맡는 길이에요."
     filed.until("assigned")
     for action in ("visit", "begin"):
         town.done(lee, "act", *number, action)
     town.done(lee, "act", *number, "complete", "--template", "repaired")
     filed.until("completed")
+
+
+def test_a_file_is_saved_if_its_content_is_what_may_be_attached(town: Town) -> None:
+    kim = town.official("kim", "jongno")
+    program = b"\x7fELF" + bytes(60)
+    filed = town.request(PICTURE, program)
+    filed.until("received")
+    picture, other = (digest.hex() for digest in filed.digests)
+    saved = Path(town.done(kim, "save", *filed.number, picture).strip())
+    assert (saved.read_bytes(), saved.suffix) == (PICTURE, ".png")
+    assert "it was not saved" in town.refused(kim, "save", *filed.number, other)
+    assert town.desk(kim, "save", *filed.number, "ab" * 32).exit_code == 2
+    lee = town.official("lee", "jung")
+    assert town.desk(lee, "save", *filed.number, picture).exit_code == 2, "to whom nothing of the case opens"
 
 
 def test_a_colleague_takes_over_from_who_is_away(town: Town) -> None:

@@ -34,6 +34,7 @@ VALUES = {  # of what must be given, and of what may
     "password_file": ANY_FILE, "ca_file": ANY_FILE, "cert_file": ANY_FILE, "declared": '"."',
     "origin": '"a.example"', "streams": '["city"]', "store": '"civic.sqlite"', "publish": '"log"',
     "witness": f'[{{ url = "http://a", vkey = "{WITNESS.key.text}" }}]',
+    "folder": '"."', "gateway_key_file": ANY_FILE, "draw_key_file": ANY_FILE,
     "office": f'[{{ stream = "city", name = "a", key = "{"ab" * 32}" }}]',
 }  # fmt: skip
 TOGETHER = {

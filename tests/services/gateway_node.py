@@ -15,7 +15,7 @@ import trio
 
 from client.walk import places_around
 from p2pworld.civic.transaction import open_sealed, parse_leaf
-from p2pworld.crypto.seal import secret_of_text
+from p2pworld.crypto.seal import secret_of_text, unseal
 from shard_node.civic.sqlite import SqliteCivicStore
 from simulations.processes import City
 from tests.shard_node.test_city_of_processes import wait_ready, wait_until
@@ -126,6 +126,13 @@ class GatewayNode:
         secret = secret_of_text((self.folder / "office.secret").read_text("utf-8"))
         assert sealed is not None
         return open_sealed(leaf.filing, sealed, secret)
+
+    def blob_key(self, stream: str, entry: int) -> bytes:
+        """What an entry's blob and files are locked with, as the office finds it."""
+        _, sealed = self._kept(stream, entry)
+        secret = secret_of_text((self.folder / "office.secret").read_text("utf-8"))
+        assert sealed is not None
+        return unseal(secret, sealed.wraps[0].key)
 
     def _kept(self, stream: str, entry: int) -> tuple[Leaf, Sealed | None]:
         store = SqliteCivicStore(self.folder / f"{self.city.nodes[0].name}.civic")  # read beside the node

@@ -17,7 +17,8 @@ from p2pworld.limits import UPLOAD_FORM_BYTES_MAX, UPLOADS_AT_ONCE
 from shard_node.doors import Doors
 from shard_node.services.folder import read
 from shard_node.web.apply import apply_routes, room_of
-from shard_node.web.bodies import NO_FILES, FileRoom, Unread, Uploads, read_form, read_json
+from shard_node.web.bodies import NO_FILES, FileRoom, Uploads, read_form, read_json
+from shard_node.web.telling import Unread
 from tests.services.gateway_node import BOUNDARY, ROAD, ask, multipart
 from tests.shard_node.test_web import Source, serving_app
 from tests.shard_node.test_web_civic import Refusing
@@ -158,13 +159,13 @@ async def test_so_many_bodies_with_files_at_once() -> None:
 async def test_whoever_sends_too_often_is_told_to_wait() -> None:
     host: Any = SimpleNamespace(catalogue=read(), doors=Refusing())
     nothing: Any = SimpleNamespace(key=b"k" * 32)
-    async with serving_app(Source(), apply_routes(host, nothing, nothing)) as url:
+    async with serving_app(Source(), apply_routes(host, nothing, nothing, nothing, nothing)) as url:
         for name in ("check", "prepare", "requests"):
             answer = await trio.to_thread.run_sync(ask, url, "POST", f"{ROAD}/{name}", b"{}")
             told = answer.json()
             assert (answer.status, told["reason"], told["retry"]) == (503, "busy", True)
             assert answer.headers["retry-after"] == "1"
     host.doors = Doors()
-    async with serving_app(Source(), apply_routes(host, nothing, nothing)) as url:
+    async with serving_app(Source(), apply_routes(host, nothing, nothing, nothing, nothing)) as url:
         answer = await trio.to_thread.run_sync(ask, url, "POST", f"{ROAD}/check", b"{}")
         assert (answer.status, answer.json()["reason"]) == (400, "malformed")

@@ -18,7 +18,7 @@ import trio
 from p2pworld.civic.relay import Answered
 from p2pworld.civic.transaction import check_submission, open_sealed, parse_submission
 from p2pworld.crypto.keys import Signer
-from p2pworld.crypto.seal import sealing_public, unlock, unseal
+from p2pworld.crypto.seal import sealing_public, unseal
 from p2pworld.errors import Refusal
 from p2pworld.limits import GATEWAY_KEPT_DAYS
 from p2pworld.merkle.checkpoint import Checkpoint
@@ -30,7 +30,7 @@ from p2pworld.services.working_time import OfficeCalendar
 from shard_node.services import gateway as gateway_module
 from shard_node.services import gateway_store
 from shard_node.services.folder import read
-from shard_node.services.gateway import Application, Filed, Gateway, request_name
+from shard_node.services.gateway import Application, Filed, Gateway, Held, request_name
 from shard_node.services.gateway_store import GATEWAY_STORE_NAME, GatewayRow, GatewayStore
 from shard_node.services.settings import ServicesConfig
 from shard_node.storage.journal import StorageFailed
@@ -209,7 +209,7 @@ async def test_what_is_wrong_is_told_and_nothing_kept(tmp_path: Path) -> None:
     assert reasons(await gateway.file(Application("nothing", {}), KEY)) == ["service-unknown"]
     assert reasons(await gateway.file(Application("reserve-space", {}), KEY)) == ["gateway-not-here"]
     assert not log.filed
-    assert await gateway.became(ASKED.service, KEY) is None
+    assert await gateway.opened(KEY) is None
     assert isinstance(await gateway.file(ASKED, KEY), Filed)  # the key is still free
 
 
@@ -279,16 +279,19 @@ async def test_what_is_open_is_brought_again_by_itself(
     log = Log(lambda submission: Answered(refusal=OPEN))
     gateway = make(tmp_path, log)
     await gateway.file(ASKED, KEY)
-    name = request_name(ASKED.service, KEY)
+    name = request_name(KEY)
     standing = await gateway.standing(name)
     assert isinstance(standing, Told)
     assert standing.reason == "filing-open"
     log.answer, log.minute = lambda submission: None, log.minute + 1
     async with trio.open_nursery() as nursery:
         nursery.start_soon(gateway.run)
-        await trio.sleep(3 * gateway_module.REFILE_S)
+        for _ in range(1_000):  # the clock jumps on while the store works in its thread
+            await trio.sleep(gateway_module.REFILE_S)
+            if isinstance(standing := await gateway.standing(name), Filed):
+                break
         nursery.cancel_scope.cancel()
-    assert isinstance(await gateway.standing(name), Filed)
+    assert isinstance(standing, Filed)
     assert len(set(log.filed)) == 1
 
 
@@ -310,8 +313,10 @@ async def test_when_it_is_answered_only_a_locked_seed_is_left(tmp_path: Path) ->
     assert isinstance(filed, Filed)
     [row] = rows(tmp_path)
     assert row["submission"] is None
-    seed = unlock(gateway_module._follow_key(KEY, filed.key), row["seed"])
-    assert Signer.from_seed(seed).public == filed.key
+    held = await make(tmp_path, log).opened(KEY)
+    assert isinstance(held, Held)
+    assert Signer.from_seed(held.seed).public == filed.key
+    assert held.seed not in row["seed"]
     assert stat.S_IMODE(os.stat(tmp_path / GATEWAY_STORE_NAME).st_mode) == 0o600
 
 

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import re
+import time
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from georeport import GeoReport
 
-from p2pworld.civic.transaction import Secrets, file_transaction, verify_filing
+from p2pworld.civic.transaction import (
+    Field,
+    Filing,
+    Paper,
+    Secrets,
+    Submission,
+    file_transaction,
+    verify_filing,
+)
 from p2pworld.civic.via import signed_by_gateway
 from p2pworld.crypto.keys import Signer
 from p2pworld.merkle.receipt import parse_receipt
+from p2pworld.services.case_log import CASE_TYPES, CaseAct, act_fields
+from p2pworld.services.sealed_files import opened, sealed_file
 from shard_node.services.folder import read
-from tests.services.gateway_node import HERE, REPORT, ROAD, VALUES
+from tests.services.gateway_node import HERE, REPORT, ROAD, VALUES, multipart
 from tests.services.samples import filled
+from tests.services.test_attachments import png
 from tests.shard_node.test_city_of_processes import wait_until
 
 if TYPE_CHECKING:
@@ -79,16 +95,67 @@ def test_who_sends_no_key_is_given_one_to_follow_the_request_by(node: GatewayNod
     assert (none.status, none.json()["reason"]) == (400, "idempotency-key")
 
 
-def test_a_page_without_script_files_a_form_and_is_shown_the_request(node: GatewayNode) -> None:
-    pairs = [
-        *((name, str(value)) for name, value in VALUES.items()),
-        ("idempotency-key", "hidden-in-the-page"),
+def page_of(answer: Answered) -> str:
+    assert answer.headers["content-type"].startswith("text/html")
+    assert "form-action 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["cache-control"] == "no-store"
+    return answer.body.decode()
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_a_page_without_script_files_a_form_and_follows_it(node: GatewayNode, language: str) -> None:
+    """As the form of a page comes: multipart, its language beside the fields, an empty field for files."""
+    key = f"hidden-in-the-page-{language}"
+    parts: list[tuple[str, str | None, bytes]] = [
+        *((name, None, str(value).encode()) for name, value in VALUES.items()),
+        ("lang", None, language.encode()),
+        ("idempotency-key", None, key.encode()),
+        ("size_cm", None, b""),
+        ("photos", "", b""),
     ]
-    answer = node.post_form(f"{ROAD}/requests?lang=en", pairs, {"Accept": "text/html"})
-    assert answer.status == 303
-    assert answer.headers["location"].startswith("/en/requests/jongno/")
-    again = node.post_form(f"{ROAD}/requests?lang=en", pairs, {"Accept": "text/html"})
-    assert again.headers["location"] == answer.headers["location"]
+    body, said = multipart(parts)
+    answer = node.ask("POST", f"{ROAD}/requests", body, said | {"Accept": "text/html"})
+    assert answer.status == 201, answer.body
+    page = page_of(answer)
+    number = re.search(r"jongno/[0-9]+", page)
+    assert number is not None
+    assert key in page
+    again = node.ask("POST", f"{ROAD}/requests", body, said | {"Accept": "text/html"})
+    assert number[0] in page_of(again)
+    form = node.get(f"/{language}/follow")
+    assert (form.status, 'name="code"' in page_of(form)) == (200, True)
+    shown = node.post_form(f"/{language}/follow", [("code", key)])
+    assert shown.status == 200
+    assert number[0] in page_of(shown)
+    assert key not in " ".join(shown.headers.values())
+    assert 'value="withdraw"' in page_of(shown)
+    done = node.post_form(f"/{language}/follow", [("code", key), ("action", "withdraw")])
+    assert done.status == 200
+    assert 'value="withdraw"' not in page_of(done)
+    stranger = node.post_form(f"/{language}/follow", [("code", "nobody-has-this-code")])
+    assert (stranger.status, number[0] in page_of(stranger)) == (404, False)
+
+
+@pytest.mark.parametrize("language", ["ko", "en"])
+def test_a_page_without_script_is_told_what_is_wrong_as_a_page(
+    nothing_filed: GatewayNode, language: str
+) -> None:
+    markup = "<script>alert(1)</script>"
+    body, said = multipart(
+        [("kind", None, b"volcano"), (markup, None, b"1"), ("lang", None, language.encode())]
+    )
+    answer = nothing_filed.ask("POST", f"{ROAD}/requests", body, said | {"Accept": "text/html"})
+    assert answer.status == 422
+    page = page_of(answer)
+    assert f'<html lang="{language}">' in page
+    assert markup not in page
+    assert {"ko": "목록에서 골라 주세요", "en": "choose one of the list"}[language] in page
+    bomb, said = multipart([("photos", "a.jpg", b"\xff\xd8\xff" + bytes(11 << 20))])
+    answer = nothing_filed.ask(
+        "POST", f"{ROAD}/requests?lang={language}", bomb, said | {"Accept": "text/html"}
+    )
+    assert answer.status == 413
+    assert "10" in page_of(answer)
 
 
 def test_the_store_of_the_gateway_has_nothing_to_read(node: GatewayNode) -> None:
@@ -97,6 +164,31 @@ def test_the_store_of_the_gateway_has_nothing_to_read(node: GatewayNode) -> None
     assert kept
     for secret in (b"a-key-that-is-not-written-down", b"02-987-6543", HERE.encode()):
         assert secret not in kept
+
+
+def test_a_photo_is_filed_with_the_form_and_only_the_office_opens_it(node: GatewayNode) -> None:
+    photo = png(64, 48)
+    parts: list[tuple[str, str | None, bytes]] = [
+        *((name, None, str(value).encode()) for name, value in VALUES.items()),
+        ("lang", None, b"en"),
+        ("photos", "사진.png", photo),
+        ("photos", "", b""),
+    ]
+    body, said = multipart(parts)
+    answer = node.ask("POST", f"{ROAD}/requests", body, said | {"Idempotency-Key": "a-photo-of-the-road"})
+    assert answer.status == 201, answer.body
+    stream, entry = answer.json()["stream"], answer.json()["entry"]
+    told = {one.name: one.value for one in node.opened(stream, entry).fields}
+    digest = hashlib.sha256(photo).digest()
+    assert json.loads(told["photos"]) == [digest.hex()]
+    blob_key = node.blob_key(stream, entry)
+    name, locked = sealed_file(blob_key, photo)
+    kept = node.get(f"/civic/attachment/{stream}/{name.hex()}")
+    assert kept.status == 200, kept.body
+    assert kept.body == locked
+    assert opened(blob_key, digest, kept.body) == photo
+    again = node.ask("POST", f"{ROAD}/requests", body, said | {"Idempotency-Key": "a-photo-of-the-road"})
+    assert again.json()["entry"] == entry
 
 
 # ---- Open311
@@ -306,3 +398,89 @@ def test_a_declaration_that_is_dropped_into_the_folder_is_in_every_interface(nod
     assert filed.status == 201, filed.body
     number = f"{filed.json()['stream']}-{filed.json()['entry']}"
     assert node.get(f"/open311/v2/requests/{number}.json").json()[0]["service_code"] == "tree"
+
+
+# ---- going on with a request
+
+
+def official_letter(
+    node: GatewayNode, about: Any, seen: int, action: str, amount: int, text: str
+) -> Submission:
+    """An act of an official with a letter, or without (no text)."""
+    key, grant = node.city.official
+    actor, stream = Signer.from_text(key.read_text("utf-8")), about["stream"]
+    shown = Paper("grants", "\n".join(grant.read_text("utf-8").split()).encode())
+    minute = int(time.time()) // 60
+    secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
+    own = Signer.from_seed(secrets.seed)
+    public = act_fields(CaseAct(stream, about["entry"], seen, action, amount, own.public), actor)
+    if not text:
+        filing = Filing(
+            "case-act", stream, own.public, minute, tuple(Field(*each) for each in public.items())
+        )
+        return Submission(filing, own.sign(filing.statement()), None, (shown,))
+    told = {one.name: one.value for one in node.opened(stream, about["entry"]).fields}
+    readers = [node.city.office_key, bytes.fromhex(told["reply-key"])]
+    private = {"text": text, "language": "ko"}
+    made = file_transaction(
+        CASE_TYPES["case-letter"], stream, minute, public, private, actor, readers, secrets
+    )
+    return replace(made, papers=(shown,))
+
+
+def test_the_office_asks_and_the_citizen_answers_by_the_gateway(node: GatewayNode) -> None:
+    key = "to-be-followed-to-its-end"
+    filed = file(node, key)
+    for seen, action, amount, text in ((0, "assign", 0, ""), (1, "ask", 7, "어느 차로인가요?")):
+        answer = node.ask(
+            "POST", "/civic/file", official_letter(node, filed, seen, action, amount, text).to_bytes()
+        )
+        assert answer.status == 200, answer.body
+
+    def follow() -> Any:
+        return node.ask("GET", f"{ROAD}/requests", headers={"Idempotency-Key": key}).json()
+
+    wait_until(lambda: bool(follow()["letters"]), WITHIN_S, lambda: str(follow()))
+    followed = follow()
+    assert [(one["action"], one["who"], one["text"]) for one in followed["letters"]] == [
+        ("ask", "official", "어느 차로인가요?")
+    ]
+    assert {"supplement", "withdraw"} <= set(followed["may"])
+    wish = {"action": "supplement", "text": "가운데 차로예요."}
+    done = node.post_json(f"{ROAD}/requests/acts", wish, {"Idempotency-Key": key})
+    assert done.status == 201, done.body
+    private = node.opened(done.json()["stream"], done.json()["entry"])
+    assert {one.name: one.value for one in private.fields}["text"] == "가운데 차로예요."
+    case = node.get(f"/api/v1/cases/{filed['stream']}/{filed['entry']}").json()
+    assert case["state"] == "in-progress"
+    assert [one["text"] for one in follow()["letters"]] == ["어느 차로인가요?", "가운데 차로예요."]
+    again = node.post_json(f"{ROAD}/requests/acts?lang=ko", wish, {"Idempotency-Key": key})
+    assert (again.status, again.json()["reason"]) == (409, "state-conflict")
+    assert again.json()["sentence"] == "지금 단계에서는 할 수 없어요."
+    gone = node.post_json(f"{ROAD}/requests/acts", {"action": "withdraw"}, {"Idempotency-Key": key})
+    assert gone.status == 201, gone.body
+    number = f"{filed['stream']}-{filed['entry']}"
+    assert node.get(f"/open311/v2/requests/{number}.json").json()[0]["status"] == "closed"
+
+
+@pytest.mark.parametrize(
+    ("wish", "key", "status", "reason"),
+    [
+        ({"action": "withdraw"}, "nobody-has-filed-under-this", 404, "case-unknown"),
+        ({"action": "fly"}, "a-key-that-is-nobody-elses", 400, "malformed"),
+        ({"action": "rate", "amount": -1}, "a-key-that-is-nobody-elses", 400, "malformed"),
+        ({"action": "assign"}, "a-key-that-is-nobody-elses", 403, "forbidden"),
+        ({"action": "withdraw", "text": "\u202e"}, "a-key-that-is-nobody-elses", 400, "letter-unsupported"),
+    ],
+)
+def test_what_cannot_be_done_with_a_request(
+    nothing_filed: GatewayNode, wish: Any, key: str, status: int, reason: str
+) -> None:
+    sentences = set()
+    for language in ("ko", "en"):
+        answer = nothing_filed.post_json(
+            f"{ROAD}/requests/acts?lang={language}", wish, {"Idempotency-Key": key}
+        )
+        assert (answer.status, answer.json()["reason"]) == (status, reason)
+        sentences.add(answer.json()["sentence"])
+    assert len(sentences) == 2

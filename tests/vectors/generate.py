@@ -93,6 +93,7 @@ from tests.vectors.forms import forms, points
 from tests.vectors.identity import identity
 from tests.vectors.people import people
 from tests.vectors.receipts import receipts
+from tests.vectors.wallet import wallet
 
 HERE = Path(__file__).parent
 NODE_SEED, PERSON_SEED = bytes(range(32)), bytes(range(32, 64))
@@ -483,6 +484,7 @@ FILES = {
     "people": people,
     "attesting": attesting,
     "identity": identity,
+    "wallet": wallet,
 }
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from click.testing import CliRunner
+
+from client.attesting import attest_seen
+from p2pworld.crypto.keys import Signer
+from p2pworld.grants import grant_to_text, sign_grant
 from p2pworld.seoul.landmarks import landmark
-from simulations.processes import City
+from shard_node.cli import main
+from simulations.processes import City, free_ports, start_child
 from tests.web.visit import CITY_S, POLL_S
 
 if TYPE_CHECKING:
@@ -21,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Office", "at", "citizen", "findings", "live", "served_office"]
 
+ROOT, OFFICIAL = Signer.from_seed(b"r" * 32), Signer.from_seed(b"o" * 32)
+DAY_MS: Final = 86_400_000
 STREAMS: Final = ("city", "jongno", "jung", "seongbuk")
 # Chromium says so of every answer that is no 200, those too that a test waits for
 HARMLESS_ANSWER: Final = "Failed to load resource"
@@ -28,11 +37,28 @@ HARMLESS_ANSWER: Final = "Failed to load resource"
 
 @dataclass(frozen=True, slots=True)
 class Office:
-    """The city, where its node's pages are, and the folder of declarations that it looks at."""
+    """The city, where its node's pages are, the folder of declarations that it looks at, and who attests people."""
 
     city: City
     url: str
     folder: Path
+    attestor_url: str
+
+    def acts(self, number: str, action: str, *words: str) -> None:
+        """What an official of Jongno does with a case, at a desk without a browser."""
+        stream, entry = number.split("/")
+        folder, (node,) = self.city.folder, self.city.nodes
+        keys = ("--key", folder / "desk.key", "--grants", folder / "desk.grant")
+        office = ("--office-secret", folder / "office.secret", "--log-key", self.city.log_keys[stream])
+        where = ("--node", node.web_url, "--out", folder / "acts")
+        told = ("desk", *where, *keys, *office, "act", stream, entry, action, *words)
+        done = CliRunner().invoke(main, list(map(str, told)))
+        assert done.exit_code == 0, f"{action}: {done.output}\n{node.log_tail(20)}"
+
+    def attests(self, number: str) -> str:
+        """The code of an official who has seen somebody with a document of this number."""
+        key, grants = self.folder / "official.key", self.folder / "official.grant"
+        return attest_seen(self.attestor_url, key, grants, number, "jongno")
 
 
 @contextmanager
@@ -43,18 +69,59 @@ def served_office(folder: Path) -> Iterator[Office]:
     city = City(folder / "city", 1, (landmark("Seoul City Hall"),), ttl_s=1.0)
     city.keep_logs(STREAMS, city.nodes)
     (node,) = city.nodes
-    with node.config.open("a", encoding="utf-8") as config:
-        config.write(f'folder = "{declared}"\n')  # of [services], the last table
+    url, key = _begin_attestor(folder / "attestor", declared)
+    believed = city.signer("attestor").public.hex()
+    told = node.config.read_text("utf-8").replace(believed, f"{key} {url}")
+    node.config.write_text(f'{told}folder = "{declared}"\n', "utf-8")
+    attestor = start_child(
+        ["-P", "-m", "shard_node.cli", "attestor", "run", str(folder / "attestor" / "attestor.toml")],
+        subprocess.PIPE,
+        subprocess.DEVNULL,
+    )
+    _write_official(city.folder / "desk", city.root)
     try:
         city.start()
+        assert attestor.stdout is not None
+        assert attestor.stdout.readline().decode().strip() == url
         until_s = time.monotonic() + CITY_S
         while waits := city.not_ready() or _unheld(node.ask_json("/civic/streams")):
             assert not city.dead(), node.log_tail(40)
             assert time.monotonic() < until_s, f"the city is not ready: {waits}\n{node.log_tail(40)}"
             time.sleep(POLL_S)
-        yield Office(city, node.web_url, declared)
+        yield Office(city, node.web_url, declared, url)
     finally:
         city.end()
+        attestor.terminate()
+        attestor.wait(30)
+        if attestor.stdout is not None:
+            attestor.stdout.close()
+
+
+def _begin_attestor(folder: Path, official: Path) -> tuple[str, str]:
+    """The address and key of an attestor that believes one official, whose key and grants lie in `official`."""
+    folder.mkdir()
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    config = folder / "attestor.toml"
+    config.write_text(
+        f'[attestor]\nlisten = "{url.removeprefix("http://")}"\npublic_url = "{url}"\n'
+        'data_dir = "data"\nkey_file = "attestor.key"\nsecret_file = "attestor.secret"\n'
+        'name = { ko = "시민 확인", en = "People" }\n'
+        f'[desk]\nroots = ["{ROOT.public.hex()}"]\n',
+        "utf-8",
+    )
+    _write_official(official / "official", ROOT)
+    begun = CliRunner().invoke(main, ["attestor", "begin", str(config)], catch_exceptions=False)
+    assert begun.exit_code == 0, begun.output
+    return url, begun.output.strip()
+
+
+def _write_official(stem: Path, root: Signer) -> None:
+    """The files of an official of Jongno: `stem.key`, and `stem.grant` by this root."""
+    now_ms = time.time_ns() // 1_000_000
+    scope = ("streams:jongno",)
+    grant = sign_grant(root, OFFICIAL.public, "official", scope, now_ms - DAY_MS, now_ms + DAY_MS)
+    stem.with_suffix(".key").write_text(OFFICIAL.to_pem(), "utf-8")
+    stem.with_suffix(".grant").write_text(grant_to_text(grant) + "\n", "utf-8")
 
 
 def _unheld(told: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import FilePayload
 
 from tests.web.conftest import Troubles, open_browser
 from tests.web.services import Office, at, citizen, findings, live, served_office
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 TABS_MAX = 120
 SENT = re.compile(r"/(ko|en)/requests/jongno/[0-9]+$")
 HARM = '<img src=x onerror="window.harmed=1">\'; DROP TABLE cases; --'
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63f8cfc000"
+    "000301010018dd8db00000000049454e44ae426082"
+)
 TREE = """
 id = "tree-report"
 sector = "city"
@@ -265,7 +270,7 @@ def test_axe_finds_nothing_serious(
             wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
             assert not wide, f"{state} is wider than the screen"
 
-        for path in ("", "?q=tax", "?q=nothing-at-all", "/requests", "/people", "/statistics", "/about",
+        for path in ("", "?q=nothing-at-all", "/requests", "/people", "/statistics", "/about",
                      "/facilities", "/facilities/seongbuk-futsal", "/services/nothing", "/requests/jongno/999",
                      "/services/complaint-statutory", "/services/business-showcase-booth",
                      "/services/reserve-sports?facility=seongbuk-futsal"):  # fmt: skip
@@ -333,10 +338,145 @@ def test_keys_go_from_one_browser_to_another(browser: Browser, office: Office, t
         panel.get_by_label("암호").fill("종로의 밤은 길다")
         panel.get_by_role("button", name="가져오기").click()
         other.get_by_text("가져왔어요. 새 신청 1건").first.wait_for()
-        assert other.locator(".key").inner_text() == root
+        other.locator(".key", has_text=root).wait_for()
         at(other, office, "/ko/requests")
         other.get_by_role("link", name="현장민원(생활불편)").click()
         other.get_by_text("표지판이 휘었어요.").wait_for()
+
+
+def asks_for(page: Page) -> None:
+    """What a booking needs, on its form, in English."""
+    page.get_by_label("Number of people").fill("10")
+    page.get_by_role("textbox", name="Name").fill("김서울")
+    page.get_by_role("textbox", name="Phone").fill("010-1234-5678")
+    page.get_by_role("button", name="Submit").click()
+
+
+def is_verified(page: Page, code: str) -> None:
+    """Types the code of an official on the page of keys, and goes back to the form."""
+    panel = page.get_by_role("region", name="Being verified")
+    panel.get_by_role("heading", name="People").wait_for()
+    panel.get_by_label("The code from the counter").fill("WRONG-CODES")
+    panel.get_by_role("button", name="Verify").click()
+    panel.get_by_text("code").last.wait_for()
+    panel.get_by_label("The code from the counter").fill(code)
+    panel.get_by_role("button", name="Verify").click()
+    panel.get_by_role("link", name="Back to the form").click()
+    live(page)
+
+
+def test_who_is_verified_books_a_free_time_and_gives_it_to_who_waits(
+    browser: Browser, office: Office
+) -> None:
+    with citizen(browser, locale="en-GB") as page, citizen(browser, locale="en-GB") as late:
+        at(page, office, "/en/facilities/seongbuk-futsal")
+        page.get_by_role("link", name=re.compile("1 left")).last.click()
+        live(page)
+        slot = page.locator("input[name=slot]:checked").input_value()
+        asks_for(page)
+        page.locator("#sending a").click()
+        page.wait_for_url("**/people?*")
+        live(page)
+        is_verified(page, office.attests("900101-1234567"))
+        # what was written is still there
+        assert page.get_by_label("Number of people").input_value() == "10"
+        assert page.locator("input[name=slot]:checked").input_value() == slot
+        page.get_by_role("button", name="Submit").click()
+        page.wait_for_url("**/en/requests/seongbuk/*")
+        live(page)
+        page.locator(".state-held").wait_for()
+
+        at(late, office, f"/en/services/reserve-sports?facility=seongbuk-futsal&slot={slot}")
+        assert "waiting list" in late.locator(f"label:has(input[value='{slot}'])").inner_text()
+        asks_for(late)
+        late.locator("#sending a").click()
+        live(late)
+        is_verified(late, office.attests("910202-1234567"))
+        late.get_by_role("button", name="Submit").click()
+        late.get_by_text("Someone has just booked this time.").wait_for()
+        late.get_by_role("checkbox", name="Put me on the waiting list if it is full").check()
+        late.get_by_role("button", name="Submit").click()
+        late.wait_for_url("**/en/requests/seongbuk/*")
+        live(late)
+        late.locator(".state-waiting").wait_for()
+
+        page.get_by_role("button", name="cancel").click()
+        page.locator(".state-cancelled").wait_for()
+        late.reload()
+        late.locator(".state-held").wait_for()
+
+
+def test_a_photo_goes_along_sealed_and_a_file_of_another_kind_does_not(
+    browser: Browser, office: Office
+) -> None:
+    with citizen(browser) as page:
+        at(page, office, "/ko/services/complaint-field")
+        fill_in(page, "보도블록이 깨졌어요.")
+        page.locator("input[type=file]").set_input_files(
+            FilePayload(name="사진.jpg", mimeType="image/jpeg", buffer=b"MZ\x90\x00 no picture")
+        )
+        page.get_by_role("button", name="제출하기").click()
+        page.get_by_text("이 형식의 파일은 받을 수 없어요.").first.wait_for()
+        page.get_by_role("button", name="사진.jpg 빼기").click()
+        page.locator("input[type=file]").set_input_files(
+            FilePayload(name="보도.png", mimeType="image/png", buffer=PNG)
+        )
+        page.get_by_role("button", name="제출하기").click()
+        page.wait_for_url(SENT)
+        live(page)
+        page.locator("#own").get_by_text("보도.png").wait_for()
+
+
+def test_a_complaint_is_answered_after_a_supplement_and_rated(browser: Browser, office: Office) -> None:
+    with citizen(browser) as page:
+        at(page, office, "/ko/services/complaint-field")
+        fill_in(page, "하수구가 막혔어요.")
+        page.get_by_role("button", name="제출하기").click()
+        page.wait_for_url(SENT)
+        number = "/".join(page.url.split("/")[-2:])
+        for action in ("assign", "visit", "begin"):
+            office.acts(number, action)
+        office.acts(number, "ask", "--amount", "7", "--text", f"어느 쪽 하수구인가요? {HARM}")
+        at(page, office, f"/ko/requests/{number}")
+        page.locator(".state-supplement-requested").wait_for()
+        page.locator(".letter").get_by_text("어느 쪽 하수구인가요?").wait_for()
+        assert HARM in page.locator(".letter").inner_text()
+        assert page.evaluate("window.harmed") is None
+        page.get_by_text("기한 멈춤(보완 기다리는 중)").wait_for()
+        page.get_by_role("button", name="보완하기").click()
+        page.get_by_text("보낼 글을 써 주세요.").wait_for()
+        page.get_by_label("보낼 글").fill("시장 입구 왼쪽이에요.")
+        page.get_by_role("button", name="보완하기").click()
+        page.locator(".state-in-progress").wait_for()
+        page.locator(".letter").get_by_text("시장 입구 왼쪽이에요.").wait_for()
+        office.acts(number, "complete", "--text", "뚫었습니다. 알려 주셔서 고맙습니다.")
+        at(page, office, f"/ko/requests/{number}")
+        page.locator(".state-completed").wait_for()
+        page.locator(".letter").get_by_text("뚫었습니다.").wait_for()
+        page.get_by_role("radio", name="5점").check()
+        page.get_by_role("button", name="만족도 남기기").click()
+        page.get_by_text("별점 5점").first.wait_for()
+        page.get_by_role("button", name="내가 직접 확인하기").click()
+        page.locator(".checked").get_by_text("기록에 들어 있어요").wait_for()
+        at(page, office, "/ko/statistics")
+        assert "현장민원(생활불편)" in page.locator(".figures").first.inner_text()
+
+
+def test_without_a_script_the_gateway_files_it(browser: Browser, office: Office) -> None:
+    with citizen(browser, java_script_enabled=False) as page:
+        page.goto(f"{office.url}/ko/services/complaint-field")
+        page.locator("noscript .notice").wait_for()
+        page.get_by_role("radio", name="소음").check()
+        page.locator("input[name=place]").fill("37.5729,126.9793")
+        page.locator("textarea[name=body]").fill("공사 소음이 커요.")
+        page.get_by_role("button", name="제출하기").click()
+        page.wait_for_url(SENT)
+        for _ in range(50):
+            if page.get_by_text("접수 창구가 대신 서명했어요").count():
+                break
+            page.wait_for_timeout(100)
+            page.reload()
+        page.get_by_text("접수 창구가 대신 서명했어요").wait_for()
 
 
 def test_pages_keep_their_policy(browser: Browser, office: Office) -> None:

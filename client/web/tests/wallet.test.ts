@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import forms from "../../../tests/vectors/form.json";
 import people from "../../../tests/vectors/people.json";
+import wallets from "../../../tests/vectors/wallet.json";
 import { replyKey } from "../src/civic/case";
 import type { Accepted, Outcome } from "../src/civic/filer";
 import { checkForm, type Service, type Values } from "../src/civic/form";
@@ -254,4 +255,17 @@ test("a claim is kept for this device alone, and shown while it counts", async (
   assert.equal((await wallet.claim(purpose as string, MINUTE))?.until, claim.until);
   assert.equal(await wallet.claim(purpose as string, claim.until), null);
   assert.equal(await wallet.claim("other", MINUTE), null);
+});
+
+test("a wallet that was exported on a command line is taken", async () => {
+  const [exported] = wallets;
+  assert(exported);
+  const wallet = new Wallet(memoryStore());
+  assert.equal(await wallet.take(exported.exported, exported.passphrase, MINUTE, "여기"), 1);
+  const me = await wallet.me(MINUTE);
+  assert.equal(toHex(me.root), exported.root);
+  assert.equal(me.devices.length, 3);
+  assert.equal(me.lost.length, 1);
+  const request = await wallet.request(exported.request);
+  assert.deepEqual([request?.standing, request?.entry, request?.files[0]?.name], ["accepted", 7, "길.png"]);
 });

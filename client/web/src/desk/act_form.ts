@@ -1,7 +1,7 @@
 /** The form in which an official does something: which act, how long, to whom, and what is written to the citizen. */
 
-import type { Trust } from "../civic/receipt";
 import type { Submission } from "../civic/transaction";
+import type { Trust } from "../civic/trust";
 import { button, choice, clear, el, field, unique } from "../ui/dom";
 import { compose, IN_DAYS, officeNumber } from "./acts";
 import { bring, outcomeWords, untilSeen } from "./filing_view";

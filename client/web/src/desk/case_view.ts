@@ -1,16 +1,17 @@
 /** One case at the desk: what is sealed is opened beside what is public, and acts are signed and filed. */
 
 import { REPLY_KEY } from "../civic/case";
-import type { Trust } from "../civic/receipt";
+import { DEVICE } from "../civic/identity";
+import { fetchTrust, type Trust } from "../civic/trust";
 import { clear, el } from "../ui/dom";
 import { actForm } from "./act_form";
-import { trusted } from "./filing_view";
+import { fileView } from "./files_view";
 import { held } from "./keys";
 import { fieldOf, KEYS, type Opened, openCase } from "./open";
 import { marked } from "./queue_view";
 import { type Label, type PageData, say } from "./words";
 
-const NOT_SHOWN: ReadonlySet<string> = new Set([KEYS, REPLY_KEY, "language"]);
+const NOT_SHOWN: ReadonlySet<string> = new Set([KEYS, REPLY_KEY, DEVICE, "language"]);
 
 export async function caseView(page: PageData): Promise<void> {
   const of = page.case;
@@ -27,7 +28,7 @@ export async function caseView(page: PageData): Promise<void> {
   box.append(el("p", { text: say(page, "opening") }));
   let trust: Trust;
   try {
-    trust = await trusted();
+    trust = await fetchTrust("");
   } catch {
     clear(box);
     box.append(el("p", { class: "notice", text: say(page, "shut", { why: say(page, "shut_lost") }) }));
@@ -58,6 +59,12 @@ function content(page: PageData, opened: Opened): HTMLElement {
   for (const { name, value } of opened.private?.fields ?? []) {
     if (NOT_SHOWN.has(name) || name === "text" || value === "") continue;
     const label = page.labels?.[name];
+    const { key } = opened;
+    if (label?.file && key !== null) {
+      const files = listed(value).map((hash) => fileView(page, page.case?.stream ?? "", key, hash));
+      list.append(el("div", {}, el("dt", { text: label.label }), el("dd", {}, ...files)));
+      continue;
+    }
     list.append(
       el("div", {}, el("dt", { text: label?.label ?? name }), el("dd", {}, ...values(label, value))),
     );

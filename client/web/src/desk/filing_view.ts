@@ -1,18 +1,12 @@
 /** Filing what an official does, once however often it is sent: the same bytes go again until it is known. */
 
 import { file, type Outcome } from "../civic/filer";
-import { readTrust, type Trust } from "../civic/receipt";
 import type { Submission } from "../civic/transaction";
+import type { Trust } from "../civic/trust";
 import { type PageData, say } from "./words";
 
 const LOOK_MS = 500;
 const LOOKS_MAX = 20;
-
-/** Whose signatures count, as this page's node tells it. */
-export async function trusted(): Promise<Trust> {
-  const answer = await fetch("/civic/streams", { credentials: "omit", cache: "no-store" });
-  return readTrust(await answer.json());
-}
 
 /** What became of it. */
 export function bring(submission: Submission, trust: Trust): Promise<Outcome> {

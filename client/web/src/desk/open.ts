@@ -5,9 +5,9 @@
  */
 
 import { NotTold, readLeaf, readSealed } from "../civic/read";
-import type { Trust } from "../civic/receipt";
 import { sealingPublic, unseal } from "../civic/seal";
 import { openBlob, type Private, type Sealed } from "../civic/transaction";
+import type { Trust } from "../civic/trust";
 import { fromHex, same, toHex } from "../net/bytes";
 import { Malformed } from "../net/msgpack";
 import type { Held } from "./keys";

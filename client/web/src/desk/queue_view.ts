@@ -1,9 +1,10 @@
 /** A queue for whoever sits at the desk: which cases are theirs, who is away, and taking over from a colleague. */
 
+import { fetchTrust } from "../civic/trust";
 import { toHex } from "../net/bytes";
 import { button, choice, el, field } from "../ui/dom";
 import { compose } from "./acts";
-import { bring, trusted, untilSeen } from "./filing_view";
+import { bring, untilSeen } from "./filing_view";
 import { type Held, held } from "./keys";
 import { type Listed, type PageData, say } from "./words";
 
@@ -80,7 +81,7 @@ async function each(
   const said = document.getElementById("absence-said") as HTMLElement;
   for (const control of form.querySelectorAll<HTMLButtonElement>("button")) control.disabled = true;
   said.textContent = say(page, "sending");
-  const trust = await trusted();
+  const trust = await fetchTrust("");
   let done = 0;
   for (const { stream, entry, seen } of cases) {
     const act = { stream, entry, seen, action, amount };

@@ -1,7 +1,7 @@
 /** What the page's own node says of the city: whose signatures count, which nodes there are, in which gu a point lies. */
 
 import { type GuOf, readGu } from "../civic/gu";
-import { readTrust, type Trust } from "../civic/receipt";
+import { fetchTrust, type Trust } from "../civic/trust";
 
 const NODES_MOST = 6;
 
@@ -12,8 +12,8 @@ async function json(url: string): Promise<unknown> {
 }
 
 /** The keys by which receipts are checked, and those that offices read with. */
-export async function trust(): Promise<Trust> {
-  return readTrust(await json("/civic/streams"));
+export function trust(): Promise<Trust> {
+  return fetchTrust();
 }
 
 /** Where requests are brought to: this node, then some others. */

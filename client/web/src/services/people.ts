@@ -4,8 +4,10 @@ import { entropyOf, parseDevice, parseLost, RECOVERY_WORDS } from "../civic/iden
 import type { Me, Wallet } from "../civic/wallet";
 import { toHex } from "../net/bytes";
 import { Malformed } from "../net/msgpack";
-import { button, el, unique } from "../ui/dom";
+import { button, el } from "../ui/dom";
+import { attestPanel } from "./attesting";
 import { part, tell } from "./page";
+import { form, labelled, panel, Told } from "./panel";
 import { deviceName, myself, thisMinute } from "./sending";
 import { say } from "./words";
 
@@ -15,6 +17,7 @@ const SHORT = 16; // digits of a key that people compare
 export async function showPeople(wallet: Wallet): Promise<void> {
   const me = await myself(wallet);
   const panels = [
+    await attestPanel(wallet),
     wordsPanel(wallet, me),
     exportPanel(wallet),
     importPanel(wallet),
@@ -23,51 +26,8 @@ export async function showPeople(wallet: Wallet): Promise<void> {
   ];
   const warning = wallet.lasting ? [] : [el("p", { class: "notice", text: say("keepsNothing") })];
   part("people").replaceChildren(el("div", { class: "panels" }, ...warning, ...panels));
+  if (location.hash === "#attest") part("attest").scrollIntoView();
 }
-
-function panel(title: string, ...body: Node[]): HTMLElement {
-  const heading = el("h2", { text: title, id: unique("panel") });
-  return el("section", { class: "panel", attributes: { "aria-labelledby": heading.id } }, heading, ...body);
-}
-
-function status(): HTMLElement {
-  return el("p", { class: "sending", attributes: { role: "status" } });
-}
-
-function labelled(text: string, input: HTMLElement, hint = ""): HTMLElement {
-  input.id = unique("input");
-  const box = el("div", {}, el("label", { text, attributes: { for: input.id } }));
-  if (hint !== "") {
-    const told = el("p", { class: "hint", text: hint, id: unique("hint") });
-    input.setAttribute("aria-describedby", told.id);
-    box.append(told);
-  }
-  box.append(input);
-  return box;
-}
-
-/** A form whose answer is told below it; what goes wrong with a sentence is told too. */
-function form(run: () => Promise<string>, go: string, ...body: Node[]): HTMLFormElement {
-  const line = status();
-  const made = el("form", { attributes: { novalidate: "" } }, ...body);
-  const press = el("button", { text: go, class: "primary", attributes: { type: "submit" } });
-  made.append(el("p", {}, press), line);
-  made.addEventListener("submit", (event) => {
-    event.preventDefault();
-    tell(line, say("working"));
-    run().then(
-      (text) => tell(line, text),
-      (error: unknown) => {
-        if (!(error instanceof Told)) throw error;
-        tell(line, error.message);
-      },
-    );
-  });
-  return made;
-}
-
-/** Something that the person is told instead of it being done. */
-class Told extends Error {}
 
 // ---- what one keeps
 

@@ -8,14 +8,16 @@ import { lockFile, upload } from "../civic/attachments";
 import type { Claim } from "../civic/claims";
 import { file, type Outcome } from "../civic/filer";
 import type { Service, Values } from "../civic/form";
-import type { Trust } from "../civic/receipt";
 import { attachmentsOf, prepare } from "../civic/request";
-import { parseSubmission, type Secrets } from "../civic/transaction";
+import { parseSubmission, type Secrets, withPapers } from "../civic/transaction";
+import type { Trust } from "../civic/trust";
 import type { Me, Plain, Request, Wallet } from "../civic/wallet";
 import { nodes, trust } from "./city";
 import { language, say } from "./words";
 
 const WAIT_MS = 20_000;
+/** The paper of who would rather wait than get nothing; only that it is there counts. */
+const WAIT = { kind: "wait", data: Uint8Array.of(1) };
 
 /** The minute that it is now. */
 export function thisMinute(): number {
@@ -41,6 +43,8 @@ export interface Asked {
   readonly trust: Trust;
   readonly secrets: Secrets;
   readonly claim: Claim | null;
+  /** Whether a place on a waiting list will do. */
+  readonly waits: boolean;
   /** What is attached, by its hash, and what the files are called. */
   readonly files: ReadonlyMap<string, { readonly name: string; readonly data: Uint8Array }>;
   readonly shown: Plain;
@@ -77,7 +81,8 @@ export async function bringFiles(
 export async function makeRequest(wallet: Wallet, asked: Asked): Promise<Request> {
   const { service, secrets } = asked;
   const minute = thisMinute();
-  const submission = await prepare({ ...asked, minute, me: await myself(wallet) });
+  const made = await prepare({ ...asked, minute, me: await myself(wallet) });
+  const submission = asked.waits ? withPapers(made, [...(made.papers ?? []), WAIT]) : made;
   const files = [...asked.files].map(([hash, { name }]) => ({ hash, name }));
   return wallet.begin(submission, secrets, { service: service.id, files, shown: asked.shown });
 }

@@ -6,12 +6,13 @@ import type { GuOf } from "../civic/gu";
 import { newSecrets, type Secrets } from "../civic/transaction";
 import type { Plain, Request, Wallet } from "../civic/wallet";
 import { el } from "../ui/dom";
+import { claimFor } from "./attesting";
 import { guOf, seoul, trust } from "./city";
 import { Files, type Looked } from "./files";
 import { part, tell, told } from "./page";
 import { enhancePoint } from "./point";
 import { isListed } from "./requests";
-import { bringFiles, makeRequest, send, thisMinute } from "./sending";
+import { bringFiles, makeRequest, send } from "./sending";
 import { enhanceSlots } from "./slots";
 import { readTexts, readValues, showFaults, type Texts, writeTexts } from "./values";
 import { language, named, reason, say, sentences } from "./words";
@@ -91,12 +92,17 @@ class ServiceForm {
     this.request = draft.request;
     this.secrets = draft.secrets;
     const asked = new URLSearchParams(location.search);
-    const { facility, slot, ...values } = draft.values as Texts;
-    writeTexts(this.form, values);
+    const { facility, ...values } = draft.values as Texts;
+    // who came for a certain time does not get the one of the draft
+    const times = [...this.form.querySelectorAll<HTMLElement>("[data-slots]")].map(
+      (each) => each.dataset.slots,
+    );
+    const others = Object.entries(values).filter(([name]) => !asked.has("facility") || !times.includes(name));
+    writeTexts(this.form, Object.fromEntries(others));
     for (const [name, files] of Object.entries(draft.files)) this.files.set(name, files);
     if (facility !== undefined && !asked.has("facility")) {
       writeTexts(this.form, { facility });
-      this.form.dispatchEvent(new CustomEvent("restored", { detail: { slot: slot?.[0] } }));
+      this.form.dispatchEvent(new CustomEvent("restored", { detail: values }));
     }
     this.eraser.hidden = false;
     tell(this.status, say("draftBack"));
@@ -171,7 +177,7 @@ class ServiceForm {
     } catch (error) {
       if (!(error instanceof TypeError || error instanceof RangeError)) throw error;
       if (error instanceof RangeError) tell(this.status, say("tooLarge"));
-      else this.waits();
+      else this.tellLater();
     } finally {
       this.busy = false;
       this.sender.removeAttribute("aria-disabled");
@@ -181,7 +187,7 @@ class ServiceForm {
   private async file(kept: Values, looked: Looked): Promise<void> {
     const earlier = await this.earlier();
     if (earlier?.entry != null) return this.filed(earlier, earlier.entry); // meanwhile, by itself
-    if (earlier !== undefined && valuesOf(earlier) === JSON.stringify(kept)) {
+    if (earlier !== undefined && valuesOf(earlier) === this.said(kept)) {
       await this.deliver(earlier);
       return;
     }
@@ -197,12 +203,13 @@ class ServiceForm {
     if (claim === undefined) return;
     this.secrets ??= newSecrets();
     await this.keepDraft();
-    const asked = { service, kept, stream, trust: keys, secrets: this.secrets, claim, files: looked.files };
+    const { waits, secrets } = this;
+    const asked = { service, kept, stream, trust: keys, secrets, claim, waits, files: looked.files };
     const fault = await bringFiles(asked, (done) =>
       tell(this.status, say("bringing", { percent: Math.round(100 * done) })),
     );
     if (fault === "lost") {
-      this.waits();
+      this.tellLater();
       return;
     }
     if (fault !== null) {
@@ -229,11 +236,11 @@ class ServiceForm {
         tell(this.status, say("refused", { why: reason(this.words, outcome.reason, outcome.said) }));
         return;
       case "unknown":
-        this.waits();
+        this.tellLater();
     }
   }
 
-  private waits(): void {
+  private tellLater(): void {
     tell(this.status, say("waiting"));
     addEventListener("online", () => this.form.requestSubmit(), { once: true });
   }
@@ -251,7 +258,7 @@ class ServiceForm {
     const { service } = this.data;
     if (service.person === "anybody") return null;
     const purpose = purposeOf(service, kept);
-    const claim = await this.wallet.claim(purpose, thisMinute());
+    const claim = await claimFor(this.wallet, purpose);
     if (claim !== null) return claim;
     const query = new URLSearchParams({ purpose, back: location.pathname + location.search });
     const link = el("a", {
@@ -273,8 +280,18 @@ class ServiceForm {
     const outcome = await send(this.wallet, earlier);
     if (outcome.kind === "refused") await this.wallet.forget(earlier.id);
     if (outcome.kind === "accepted") await this.filed(earlier, outcome.index);
-    if (outcome.kind === "unknown") this.waits();
+    if (outcome.kind === "unknown") this.tellLater();
     return outcome.kind === "refused";
+  }
+
+  /** Whether who finds no place would rather wait than get nothing. */
+  private get waits(): boolean {
+    return this.form.querySelector<HTMLInputElement>("input[name=wait-list]")?.checked ?? false;
+  }
+
+  /** All that somebody asks for, as one text: the same text is the same request. */
+  private said(kept: Values): string {
+    return JSON.stringify([kept, this.waits]);
   }
 
   // ---- what is shown of it later
@@ -283,7 +300,7 @@ class ServiceForm {
     const { service } = this.data;
     return {
       title: { ...service.title } as Record<string, string>,
-      values: JSON.stringify(kept),
+      values: this.said(kept),
       own: service.form.fields
         .filter(({ name }) => Object.hasOwn(kept, name))
         .map(({ name, label }) => ({
@@ -312,7 +329,7 @@ class ServiceForm {
 /** What this page keeps with a request. */
 export interface Shown {
   readonly title: Record<string, string>;
-  /** The checked values as JSON: the same values are the same request until it is settled. */
+  /** All that was asked for, as JSON: the same values are the same request until it is settled. */
   readonly values: string;
   readonly own: { readonly label: Record<string, string>; readonly text: string }[];
   readonly [name: string]: Plain;

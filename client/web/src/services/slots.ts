@@ -1,18 +1,28 @@
 /** The free times of a form: fetched from the node for the chosen facility and week, as the node writes them. */
 
-import { part } from "./page";
 import { language, say } from "./words";
 
+/** Each field of a form that wants a slot shows those of the facility that is chosen. */
 export function enhanceSlots(form: HTMLFormElement, service: string): void {
   const facility = form.querySelector<HTMLSelectElement>("select[name=facility]");
-  const place = form.querySelector<HTMLElement>("#slots");
-  if (facility === null || place === null) return;
+  if (facility === null) return;
+  for (const place of form.querySelectorAll<HTMLElement>("[data-slots]"))
+    enhance(form, facility, place, service);
+}
+
+function enhance(
+  form: HTMLFormElement,
+  facility: HTMLSelectElement,
+  place: HTMLElement,
+  service: string,
+): void {
+  const name = place.dataset.slots ?? "slot";
   let asked = 0;
   const show = async (from: string, chosen: string): Promise<void> => {
     const number = ++asked;
     if (facility.value === "") return;
     place.setAttribute("aria-busy", "true");
-    const query = new URLSearchParams({ facility: facility.value, ...(from !== "" && { from }) });
+    const query = new URLSearchParams({ facility: facility.value, name, ...(from !== "" && { from }) });
     try {
       const answer = await fetch(`/${language}/services/${service}/slots?${query}`);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -21,7 +31,7 @@ export function enhanceSlots(form: HTMLFormElement, service: string): void {
       const again = place.querySelector<HTMLInputElement>(`input[value="${CSS.escape(chosen)}"]`);
       if (again !== null) again.checked = true;
     } catch {
-      place.textContent = say("waiting"); // no connection: what was shown may be gone
+      place.textContent = say("slotsLost"); // no connection: what was shown may be gone
     } finally {
       place.removeAttribute("aria-busy");
     }
@@ -34,8 +44,8 @@ export function enhanceSlots(form: HTMLFormElement, service: string): void {
     void show(link.dataset.week ?? "", "").then(() => place.querySelector<HTMLElement>("input, a")?.focus());
   });
   form.addEventListener("restored", (event) => {
-    const { slot = "" } = (event as CustomEvent<{ slot?: string }>).detail;
+    const [slot = ""] =
+      (event as CustomEvent<Readonly<Record<string, readonly string[]>>>).detail[name] ?? [];
     void show(slot.slice(0, 10), slot);
   });
-  part("f-slot", form);
 }

@@ -88,11 +88,13 @@ function focusField(form: HTMLFormElement, name: string): void {
 /** What stands in the controls, by name. */
 export type Texts = Readonly<Record<string, readonly string[]>>;
 
+const HIDDEN = ["lang", "idempotency-key"];
+
 /** The texts of all controls, as they stand. */
 export function readTexts(form: HTMLFormElement): Record<string, string[]> {
   const texts: Record<string, string[]> = {};
   for (const [name, value] of new FormData(form))
-    if (typeof value === "string" && name !== "lang") (texts[name] ??= []).push(value);
+    if (typeof value === "string" && !HIDDEN.includes(name)) (texts[name] ??= []).push(value);
   return texts;
 }
 

@@ -20,6 +20,10 @@ const TABLE = {
   bringing: ["파일을 봉인해서 보내고 있어요. {percent}%", "Sealing and sending the files: {percent} %"],
   claimNeeded: ["이 신청에는 본인 확인이 필요해요.", "You need to be verified for this."],
   claimGo: ["본인 확인하러 가기", "Go and be verified"],
+  slotsLost: [
+    "빈 시간을 불러오지 못했어요. 시설을 다시 골라 주세요.",
+    "The free times could not be fetched. Choose the facility again.",
+  ],
   accepted: ["접수했어요. 접수 번호 {number}", "Filed. Case number {number}"],
   refused: ["접수하지 못했어요: {why}", "This was not taken: {why}"],
   noOffice: [
@@ -107,6 +111,31 @@ const TABLE = {
   working: ["하고 있어요.", "Working."],
   devicePhone: ["휴대전화 ({day})", "phone ({day})"],
   deviceComputer: ["컴퓨터 ({day})", "computer ({day})"],
+  attestTitle: ["본인 확인", "Being verified"],
+  attestAbout: [
+    "한 사람이 한 번씩만 예약하거나 추첨에 참여하도록 확인해요. 누구인지는 어느 기관에도 알리지 않고, 목적마다 다른 가명만 써요.",
+    "So that everybody books and enters draws once. No office learns who you are: each purpose has a pseudonym of its own.",
+  ],
+  attestKnown: ["이 기기는 확인되어 있어요: {where}", "This device is verified by: {where}"],
+  attestDown: ["지금 답하지 않아요: {where}", "Does not answer just now: {where}"],
+  attestLogin: ["로그인해서 확인하기", "Log in and be verified"],
+  attestCode: ["창구에서 받은 번호", "The code from the counter"],
+  attestCodeHint: [
+    "담당자가 신분을 확인하고 불러 준 번호예요.",
+    "An official reads it to you after seeing your document.",
+  ],
+  attestCodeNeeded: ["번호를 써 주세요.", "Please type the code."],
+  attestGo: ["확인하기", "Verify"],
+  attestDone: ["본인 확인을 마쳤어요.", "You are verified."],
+  attestBack: ["쓰던 신청서로 돌아가기", "Back to the form"],
+  attestFailed: ["확인하지 못했어요 ({reason}).", "You could not be verified ({reason})."],
+  attestOther: ["다른 확인 기관", "Another attestor"],
+  attestAddress: ["확인 기관 주소", "Address of the attestor"],
+  attestAddressWrong: [
+    "https:// 로 시작하는 주소를 써 주세요.",
+    "Please write an address that begins with https://",
+  ],
+  attestFind: ["찾기", "Find"],
   wordsTitle: ["복구 낱말 아홉 개", "Nine recovery words"],
   wordsAbout: [
     "이 낱말이 있으면 어느 기기에서나 다시 내가 될 수 있어요. 종이에 적어 안전한 곳에 두고, 누구에게도 보여 주지 마세요.",

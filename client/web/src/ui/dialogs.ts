@@ -50,7 +50,9 @@ export function welcome(page: Page, entered: () => void): void {
       attributes: { href: `/${language()}` },
     });
     const lead = el("p", { class: "lead", text: say("welcomeText") });
-    const made = card(say("welcomeTitle"), lead, form, desk, other);
+    // above the form, so that it is seen on a phone; who presses Enter comes in all the same
+    form.querySelector("input")?.setAttribute("autofocus", "");
+    const made = card(say("welcomeTitle"), lead, desk, form, other);
     made.classList.add("welcome");
     made.addEventListener("cancel", (event) => event.preventDefault());
     dialog = made;

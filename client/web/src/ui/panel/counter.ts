@@ -16,8 +16,10 @@ export function counter(sheet: Sheet): void {
   const { page } = sheet;
   const place = page.placeHere();
   const line = place?.features.find((feature) => feature.kind === "counter")?.line;
-  clear(sheet.body);
+  const works = keptChain()?.role === "official";
   if (line === undefined) {
+    clear(sheet.body);
+    delete sheet.body.dataset.queue;
     const go = (): void => void page.goTo(COUNTER_ROOM, say("counter")).then(() => sheet.open("counter"));
     sheet.body.append(
       el("p", { text: say("counterElsewhere") }),
@@ -26,17 +28,27 @@ export function counter(sheet: Sheet): void {
     return;
   }
   const queue = queueAt(page.view.objects.values(), { east: line[0], north: line[1] }, page.view.me?.id ?? 0);
+  const names = [...queue.waiting, ...queue.called].map((one) => shown(sheet, one.by));
+  const news = JSON.stringify([queue.waiting.map((one) => one.number), queue.called, queue.mine, names]);
+  if (sheet.body.dataset.queue === news && sheet.body.childElementCount > 0) return; // nobody's focus is disturbed
+  const focused = sheet.body.contains(document.activeElement)
+    ? document.activeElement?.textContent
+    : undefined;
+  clear(sheet.body);
+  sheet.body.dataset.queue = news;
   sheet.body.append(
     el("p", { class: "counter-mine", text: mine(sheet, queue.mine, queue.before) }),
     el("p", { class: "hint", text: say("counterWaiting", { count: queue.waiting.length }) }),
   );
-  if (queue.mine === null || queue.mine.calledBy !== 0)
+  if (!works && (queue.mine === null || queue.mine.calledBy !== 0))
     sheet.body.append(button(say("drawNumber"), () => act(sheet, "draw"), { class: "primary" }));
+  if (works) official(sheet, queue.waiting);
   const called = el("ul", { class: "rows" });
   for (const one of queue.called.slice(0, CALLED_SHOWN)) called.append(calledLine(sheet, one));
   if (queue.called.length > 0) sheet.body.append(el("h3", { text: say("counterCalled") }), called);
-  if (keptChain()?.role === "official") official(sheet, queue.waiting);
   sheet.body.append(el("p", { class: "hint", text: say("counterTalk") }));
+  for (const one of sheet.body.querySelectorAll<HTMLElement>("button, a"))
+    if (one.textContent === focused) one.focus();
 }
 
 /** What one's own number says. */
