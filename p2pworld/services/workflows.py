@@ -5,7 +5,7 @@
 - `proposal`: a proposal that needs supporters before it is examined.
 - `selection`: a call with more applicants than places, judged on papers and in an interview.
 - `appointment`: a consultation, lesson or escort: somebody is assigned, a date is set, it takes place.
-- `inquiry`: a question that a machine answers, or hands to a person.
+- `inquiry`: a question that an official answers, or a program that was granted to act as one, which hands it to a person.
 - `booking`: a place in a slot, first come first served; `hire`: the same where somebody gives a permit first;
   `draw`: the same by lot.
 """
@@ -269,7 +269,9 @@ APPOINTMENT: Final = Family(
 )
 
 
-# ---- a question that a machine answers
+# ---- a question that a program may answer
+#      A program acts as an official does, by a grant to its own key: no other way leads into the log, and the grant
+#      shows who answers for it. The log's holder itself answers nothing.
 
 INQUIRY: Final = Family(
     name="inquiry",
@@ -277,14 +279,17 @@ INQUIRY: Final = Family(
     sides=_at(State.HANDED_TO_PERSON, State.CLOSED),
     ends=_at(State.COMPLETED, State.CLOSED),
     rules=(
-        Rule(Action.BEGIN, SYSTEM, _at(State.RECEIVED), State.IN_PROGRESS),
+        Rule(Action.BEGIN, OFFICE, _at(State.RECEIVED), State.IN_PROGRESS),
         Rule(
-            Action.HAND_OVER, CITIZEN | SYSTEM, _at(State.RECEIVED, State.IN_PROGRESS), State.HANDED_TO_PERSON
+            Action.HAND_OVER,
+            CITIZEN_OR_OFFICE,
+            _at(State.RECEIVED, State.IN_PROGRESS),
+            State.HANDED_TO_PERSON,
         ),
-        Rule(Action.NOTE, OFFICE | SYSTEM, _at(State.IN_PROGRESS, State.HANDED_TO_PERSON), None),
+        Rule(Action.NOTE, OFFICE, _at(State.IN_PROGRESS, State.HANDED_TO_PERSON), None),
         Rule(
             Action.COMPLETE,
-            OFFICE | SYSTEM,
+            OFFICE,
             _at(State.IN_PROGRESS, State.HANDED_TO_PERSON),
             State.COMPLETED,
             Effect.STOP,

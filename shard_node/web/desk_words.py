@@ -130,6 +130,7 @@ SCRIPT_WORDS: Final[Mapping[str, Words]] = {
         "ko": "이 기관의 열쇠로 봉인되지 않았어요.",
         "en": "It is not sealed for this office.",
     },
+    "files": {"ko": "붙인 파일", "en": "Attached files"},
     "shut_erased": {"ko": "지워졌어요.", "en": "It was erased."},
     "shut_lost": {"ko": "서버가 답하지 않아요.", "en": "No node answers."},
     "shut_false": {

@@ -302,6 +302,9 @@ PHRASES: Final[Mapping[str, Phrase]] = {
     "actions": Phrase("할 수 있는 일", "What you can do", "できること", "可进行的操作"),
     "actions_none": Phrase("지금은 하실 일이 없어요.", "There is nothing for you to do now."),
     "own_part": Phrase("내가 보낸 내용", "What you sent"),
+    "sealed_part": Phrase("봉인된 내용", "What was sealed"),
+    "erased": Phrase("지웠어요", "erased"),
+    "erased_letter": Phrase("이 글의 내용은 지웠어요.", "What this letter said was erased."),
     "not_mine": Phrase(
         "이 기기에는 이 신청의 열쇠가 없어서 공개되는 내용만 보여 드려요.",
         "This device does not have the key of this request, so only its public part is shown.",

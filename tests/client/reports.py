@@ -60,13 +60,13 @@ class Report:
             *(_SERVICE.transaction_type, "jongno", minute()), public, private, person, [office], self.secrets
         )
         if photos:
-            names = [self._put(photo, digest) for photo, digest in zip(photos, self.digests, strict=True)]
+            names = [self._put(photo, self.secrets) for photo in photos]
             self.submission = replace(self.submission, papers=(Paper("files", b"".join(names)),))
         self.entry = self.file(self.submission)
 
-    def _put(self, photo: bytes, digest: bytes) -> bytes:
-        """Brings a file; its name."""
-        key = self.secrets.blob_key
+    def _put(self, photo: bytes, secrets: Secrets) -> bytes:
+        """Brings a file for what is filed with these secrets; its name."""
+        key, digest = secrets.blob_key, hashlib.sha256(photo).digest()
         name = attachment_name(key, digest)
         url = f"{self.node.web_url}/civic/attachment/jongno/{name.hex()}"
         locked = lock(attachment_key(key, digest), photo)
@@ -98,12 +98,18 @@ class Report:
         wait_until(lambda: (node.ask_json(path) or {}).get("state") == state, AT_MOST_S, node.log_tail)
         return self.case
 
-    def act(self, action: Action, amount: int = 0, text: str = "") -> int:
-        """What the citizen does; the entry."""
+    def act(self, action: Action, amount: int = 0, text: str = "", photos: tuple[bytes, ...] = ()) -> int:
+        """What the citizen does, with these files beside the letter; the entry."""
         intent = Intent("jongno", self.entry, self.case["seen"], action, amount)
         signer = Signer.from_seed(self.secrets.seed)
         if not text:
             return self.file(file_act(intent, minute(), signer, os.urandom(32)))
         secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
         said = {"text": text, "language": "ko"}
-        return self.file(file_letter(intent, minute(), signer, signer, said, [self._office], secrets))
+        if photos:
+            said["files"] = json.dumps([hashlib.sha256(photo).hexdigest() for photo in photos])
+        letter = file_letter(intent, minute(), signer, signer, said, [self._office], secrets)
+        if photos:
+            names = [self._put(photo, secrets) for photo in photos]
+            letter = replace(letter, papers=(Paper("files", b"".join(names)),))
+        return self.file(letter)

@@ -464,3 +464,12 @@ def test_the_same_acts_give_the_same_case_and_a_retry_at_any_time_changes_nothin
     if again.acts:
         old = data.draw(st.sampled_from(again.acts))
         assert step(workflow, again, old, CALENDAR) is again
+
+
+def test_a_question_is_answered_by_officials_alone() -> None:
+    """A program answers by a grant to its key, as an official; nothing waits for what no one ever does."""
+    begin, complete = (Action.BEGIN, Who.OFFICIAL, 0), (Action.COMPLETE, Who.OFFICIAL, 9)
+    assert run(FAMILIES["inquiry"], begin, complete).state is State.COMPLETED
+    handed = run(FAMILIES["inquiry"], begin, (Action.HAND_OVER, Who.OFFICIAL, 5), complete)
+    assert handed.state is State.COMPLETED
+    assert not any(Who.SYSTEM in rule.who for rule in FAMILIES["inquiry"].rules)

@@ -55,6 +55,19 @@ class Office:
         done = CliRunner().invoke(main, list(map(str, told)))
         assert done.exit_code == 0, f"{action}: {done.output}\n{node.log_tail(20)}"
 
+    def saves(self, number: str, digest: str) -> bytes:
+        """A file that is attached to a case, or to a letter in it, as the same official opens it."""
+        stream, entry = number.split("/")
+        folder, (node,) = self.city.folder, self.city.nodes
+        keys = ("--key", folder / "desk.key", "--grants", folder / "desk.grant")
+        office = ("--office-secret", folder / "office.secret", "--log-key", self.city.log_keys[stream])
+        out = folder / f"saved-{digest}"
+        told = ("desk", "--node", node.web_url, "--out", out, *keys, *office, "save", stream, entry, digest)
+        done = CliRunner().invoke(main, list(map(str, told)))
+        assert done.exit_code == 0, done.output
+        (file,) = out.iterdir()
+        return file.read_bytes()
+
     def attests(self, number: str) -> str:
         """The code of an official who has seen somebody with a document of this number."""
         key, grants = self.folder / "official.key", self.folder / "official.grant"

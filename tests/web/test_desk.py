@@ -102,10 +102,18 @@ def test_an_official_takes_asks_and_answers(built: Built, chromium: str, tmp_pat
                 assert "7일 안에" in asked
                 does(page, "보완 요청하기", text=asked.replace("(필요한 자료나 내용)", "사진"))
                 report.until("supplement-requested")
-                report.act(Action.SUPPLEMENT, text="버스 정류장 앞이에요.")
+                report.act(
+                    Action.SUPPLEMENT, text="버스 정류장 앞이에요.", photos=(PICTURE, b"MZ no picture")
+                )
                 report.until("in-progress")
                 page.reload()
                 page.get_by_text("버스 정류장 앞이에요.").wait_for()
+                letter = page.locator(".letter, [data-letter]").filter(has_text="버스 정류장 앞이에요.").first
+                letter.get_by_text("붙인 파일").wait_for()
+                for open_it in letter.get_by_role("button").all():
+                    open_it.click()
+                letter.get_by_role("img", name=f"{picture}.png").wait_for()
+                letter.get_by_text("허락된 형식이 아니라서 열지 않았어요.").wait_for()
                 does(page, "답변하고 완료하기", text="메웠어요. 고마워요.")
                 assert report.until("completed")["ended"]
                 page.get_by_text("지금 할 수 있는 일이 없어요.").wait_for()

@@ -5,6 +5,7 @@ One node and one browser for the whole file; each test is a person of their own.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Any
@@ -446,9 +447,16 @@ def test_a_complaint_is_answered_after_a_supplement_and_rated(browser: Browser, 
         page.get_by_role("button", name="보완하기").click()
         page.get_by_text("보낼 글을 써 주세요.").wait_for()
         page.get_by_label("보낼 글").fill("시장 입구 왼쪽이에요.")
+        files = page.locator("#actions input[type=file]")
+        files.set_input_files(FilePayload(name="입구.png", mimeType="image/png", buffer=b"MZ\x90\x00 none"))
+        page.get_by_role("button", name="보완하기").click()
+        page.get_by_text("이 형식의 파일은 받을 수 없어요.").wait_for()
+        files.set_input_files(FilePayload(name="입구.png", mimeType="image/png", buffer=PNG))
         page.get_by_role("button", name="보완하기").click()
         page.locator(".state-in-progress").wait_for()
         page.locator(".letter").get_by_text("시장 입구 왼쪽이에요.").wait_for()
+        page.locator(".letter").get_by_text("입구.png").wait_for()
+        assert office.saves(number, hashlib.sha256(PNG).hexdigest()) == PNG
         office.acts(number, "complete", "--text", "뚫었습니다. 알려 주셔서 고맙습니다.")
         at(page, office, f"/ko/requests/{number}")
         page.locator(".state-completed").wait_for()
@@ -460,6 +468,44 @@ def test_a_complaint_is_answered_after_a_supplement_and_rated(browser: Browser, 
         page.locator(".checked").get_by_text("기록에 들어 있어요").wait_for()
         at(page, office, "/ko/statistics")
         assert "현장민원(생활불편)" in page.locator(".figures").first.inner_text()
+
+
+def test_what_is_sealed_is_erased_with_its_files_and_the_receipt_stays(
+    browser: Browser, office: Office
+) -> None:
+    with citizen(browser, locale="en-GB") as page:
+        at(page, office, "/en/services/complaint-field")
+        fill_in(page, "A lamp is broken.")
+        photo = FilePayload(name="lamp.png", mimeType="image/png", buffer=PNG)
+        page.locator("input[type=file]").set_input_files(photo)
+        with page.expect_request(lambda asked: "/civic/attachment/" in asked.url) as brought:
+            page.get_by_role("button", name="Submit").click()
+        page.wait_for_url(SENT)
+        live(page)
+        path = brought.value.url.removeprefix(office.url)
+        (node,) = office.city.nodes
+        number = "/".join(page.url.split("/")[-2:])
+        assert office.saves(number, hashlib.sha256(PNG).hexdigest()) == PNG
+        page.locator("summary").filter(has_text="withdraw").click()
+        page.locator("#actions textarea").fill("It was repaired.")
+        page.on("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="withdraw").click()
+        page.locator(".state-withdrawn").wait_for()
+        page.locator(".erasing summary").click()
+        page.get_by_text("What stays in the record").wait_for()
+        page.locator(".erasing button").click()
+        page.locator("#erased").wait_for()
+        page.get_by_text("What this letter said was erased.").wait_for()
+        page.locator("#own").get_by_text("A lamp is broken.").wait_for()
+        assert page.locator(".erasing summary").count() == 0
+        lost = node.ask(path)
+        assert lost is not None
+        assert len(lost) < len(PNG), "no file any more"
+        page.get_by_role("button", name="Check it yourself").click()
+        page.locator(".checked").get_by_text("It is in the record").wait_for()
+    with citizen(browser) as stranger:
+        at(stranger, office, f"/ko/requests/{number}")
+        assert "지웠어요" in stranger.locator("#erased").inner_text()
 
 
 def test_without_a_script_the_gateway_files_it(browser: Browser, office: Office) -> None:

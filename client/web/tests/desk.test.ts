@@ -2,11 +2,11 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { listed } from "../src/civic/attachments";
 import { replyKey } from "../src/civic/case";
 import { sealingPublic, secretText } from "../src/civic/seal";
 import { newSecrets, openBlob, openSealed, type Sealed, type Submission } from "../src/civic/transaction";
 import { compose, type Written } from "../src/desk/acts";
-import { listed } from "../src/desk/case_view";
 import { type Held, readFiles, scopeOf, seedOfText } from "../src/desk/keys";
 import { keysOf, keysText, type Opened } from "../src/desk/open";
 import { fill } from "../src/desk/words";

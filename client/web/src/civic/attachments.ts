@@ -16,6 +16,9 @@ import type { Paper } from "./transaction";
 const TO_BYTES = new TextEncoder();
 const KEY_NAME = TO_BYTES.encode("p2pworld attachment key v1\n");
 const NAME_NAME = TO_BYTES.encode("p2pworld attachment name v1\n");
+/** The sealed field of a letter in which the hashes of what is attached to it stand, as a list. */
+export const FILES = "files";
+
 const AGAIN_MS = [1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000];
 const QUIET_MS = 60_000; // without a byte getting on
 
@@ -57,6 +60,17 @@ export function unlockFile(attachment: Attachment, locked: Uint8Array): Uint8Arr
 export function filesPaper(attachments: readonly Attachment[]): Paper | null {
   if (attachments.length === 0) return null;
   return { kind: "files", data: join(...attachments.map(({ name }) => name)) };
+}
+
+/** The values in a sealed field: lists travel as JSON, and all else is one value. */
+export function listed(value: string): string[] {
+  if (!value.startsWith("[")) return [value];
+  try {
+    const read: unknown = JSON.parse(value);
+    return Array.isArray(read) ? read.map(String) : [value];
+  } catch {
+    return [value];
+  }
 }
 
 /** A request with a body whose progress can be heard; rejects when there is no answer. */

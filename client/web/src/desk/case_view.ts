@@ -1,5 +1,6 @@
 /** One case at the desk: what is sealed is opened beside what is public, and acts are signed and filed. */
 
+import { FILES, listed } from "../civic/attachments";
 import { REPLY_KEY } from "../civic/case";
 import { DEVICE } from "../civic/identity";
 import { fetchTrust, type Trust } from "../civic/trust";
@@ -60,9 +61,12 @@ function content(page: PageData, opened: Opened): HTMLElement {
     if (NOT_SHOWN.has(name) || name === "text" || value === "") continue;
     const label = page.labels?.[name];
     const { key } = opened;
-    if (label?.file && key !== null) {
+    const isFile = label?.file ?? name === FILES;
+    if (isFile && key !== null) {
       const files = listed(value).map((hash) => fileView(page, page.case?.stream ?? "", key, hash));
-      list.append(el("div", {}, el("dt", { text: label.label }), el("dd", {}, ...files)));
+      list.append(
+        el("div", {}, el("dt", { text: label?.label ?? say(page, "files") }), el("dd", {}, ...files)),
+      );
       continue;
     }
     list.append(
@@ -80,15 +84,4 @@ function values(label: Label | undefined, value: string): HTMLElement[] {
     const map = /^-?\d{1,3}\.\d+,-?\d{1,3}\.\d+$/.test(one) ? { class: "place" } : {};
     return el("p", { ...map, foreign: words });
   });
-}
-
-/** A form's lists travel as JSON. */
-export function listed(value: string): string[] {
-  if (!value.startsWith("[")) return [value];
-  try {
-    const read: unknown = JSON.parse(value);
-    return Array.isArray(read) ? read.map(String) : [value];
-  } catch {
-    return [value];
-  }
 }

@@ -1,14 +1,16 @@
 /** What a citizen may do with a request: one small form for each action, which becomes an act or a letter. */
 
+import { type Attachment, attachmentOf, FILES, filesPaper } from "../civic/attachments";
 import { type CaseAct, citizenOf, fileAct, fileLetter, replyKey } from "../civic/case";
 import type { Outcome } from "../civic/filer";
-import type { Sentences } from "../civic/form";
-import { newSecrets, type Submission } from "../civic/transaction";
+import type { AttachmentRules, Sentences } from "../civic/form";
+import { newSecrets, type Secrets, type Submission, withPapers } from "../civic/transaction";
 import type { Request, Wallet } from "../civic/wallet";
 import { button, el, unique } from "../ui/dom";
 import { trust } from "./city";
+import { type Attached, LetterFiles } from "./letter_files";
 import { tell } from "./page";
-import { myself, send, thisMinute } from "./sending";
+import { bringAll, myself, send, thisMinute } from "./sending";
 import { language, named, reason, say } from "./words";
 
 /** A case as `/api/v1/cases` tells it. */
@@ -19,6 +21,7 @@ export interface Case {
   readonly office: string;
   readonly state: string | null;
   readonly seen: number;
+  readonly erased: boolean;
   readonly may: Readonly<Record<string, readonly string[]>>;
   readonly acts: readonly {
     readonly entry: number;
@@ -35,11 +38,16 @@ const GRAVE = new Set(["withdraw", "cancel"]);
 const LETTERS = new Set(["supplement", "reopen"]);
 const STARS = 5;
 const DAYS_MOST = 60;
+const NOTHING: Wish = { text: "", amount: 0, files: [] };
 
 interface Wish {
   readonly text: string;
   readonly amount: number;
+  readonly files: readonly Attached[];
 }
+
+/** The files of a letter did not arrive; the sentence that says so. */
+class NotBrought extends Error {}
 
 export class Acts {
   private busy = false;
@@ -48,6 +56,7 @@ export class Acts {
     private readonly wallet: Wallet,
     private readonly own: Request,
     private readonly of: Case,
+    private readonly attachments: AttachmentRules | null,
     private readonly words: Sentences,
     private readonly status: HTMLElement,
     private readonly done: () => void,
@@ -67,11 +76,12 @@ export class Acts {
     form.append(...asked, wrong, el("p", {}, this.presser(action, name)));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      const wish = read();
-      wrong.hidden = typeof wish !== "string";
-      tell(wrong, typeof wish === "string" ? wish : "");
-      if (typeof wish === "string") form.querySelector<HTMLElement>("textarea, input")?.focus();
-      else if (!GRAVE.has(action) || confirm(say("sure"))) void this.act(action, wish);
+      void read().then((wish) => {
+        wrong.hidden = typeof wish !== "string";
+        tell(wrong, typeof wish === "string" ? wish : "");
+        if (typeof wish === "string") form.querySelector<HTMLElement>("textarea, input")?.focus();
+        else if (!GRAVE.has(action) || confirm(say("sure"))) void this.act(action, wish);
+      });
     });
     if (asked.length === 0) return el("div", { class: "act" }, form);
     const fold = el("details", { class: "act" }, el("summary", { text: name }), form);
@@ -86,7 +96,7 @@ export class Acts {
   }
 
   /** The controls of an action, and what reads them: a wish, or the sentence of what is missing. */
-  private asked(action: string, wrong: HTMLElement): [HTMLElement[], () => Wish | string] {
+  private asked(action: string, wrong: HTMLElement): [HTMLElement[], () => Promise<Wish | string>] {
     if (action === "rate") {
       const name = unique("stars");
       const boxes = Array.from({ length: STARS }, (_, i) => {
@@ -98,9 +108,9 @@ export class Acts {
       group.append(el("div", { class: "options" }, ...boxes));
       return [
         [group],
-        () => {
+        async () => {
           const chosen = group.querySelector<HTMLInputElement>(":checked");
-          return chosen === null ? say("starsNeeded") : { text: "", amount: Number(chosen.value) };
+          return chosen === null ? say("starsNeeded") : { ...NOTHING, amount: Number(chosen.value) };
         },
       ];
     }
@@ -110,11 +120,12 @@ export class Acts {
       const label = el("label", { text: say("days"), attributes: { for: days.id } });
       return [
         [label, days],
-        () => (Number(days.value) >= 1 ? { text: "", amount: Math.floor(Number(days.value)) } : say("days")),
+        async () =>
+          Number(days.value) >= 1 ? { ...NOTHING, amount: Math.floor(Number(days.value)) } : say("days"),
       ];
     }
     const needed = LETTERS.has(action);
-    if (!needed && action !== "withdraw") return [[], () => ({ text: "", amount: 0 })];
+    if (!needed && action !== "withdraw") return [[], async () => NOTHING];
     const text = el("textarea", { id: unique("letter") });
     text.rows = needed ? 5 : 2;
     text.dir = "auto";
@@ -123,10 +134,15 @@ export class Acts {
       text: say(needed ? "letterText" : "reasonText"),
       attributes: { for: text.id },
     });
+    const rules = action === "supplement" ? this.attachments : null;
+    const files = rules && new LetterFiles(rules, this.words, wrong.id);
     return [
-      [label, text],
-      () =>
-        needed && text.value.trim() === "" ? say("letterNeeded") : { text: text.value.trim(), amount: 0 },
+      [label, text, ...(files?.controls ?? [])],
+      async () => {
+        if (needed && text.value.trim() === "") return say("letterNeeded");
+        const looked = (await files?.look()) ?? [];
+        return typeof looked === "string" ? looked : { text: text.value.trim(), amount: 0, files: looked };
+      },
     ];
   }
 
@@ -144,8 +160,8 @@ export class Acts {
         this.done();
       }
     } catch (error) {
-      if (!(error instanceof TypeError)) throw error;
-      tell(this.status, say("waiting"));
+      if (!(error instanceof TypeError || error instanceof NotBrought)) throw error;
+      tell(this.status, error instanceof NotBrought ? error.message : say("waiting"));
     } finally {
       this.busy = false;
     }
@@ -153,7 +169,12 @@ export class Acts {
 
   /** An act that was made already is sent again as it is: a retry is no second act. */
   private async sent(action: string, wish: Wish): Promise<Outcome> {
-    const shown = { action, text: wish.text, amount: wish.amount };
+    const shown = {
+      action,
+      text: wish.text,
+      amount: wish.amount,
+      files: wish.files.map(({ hash }) => hash).join(),
+    };
     const before = (await this.wallet.acts(this.own.id)).find(
       (act) => act.standing === "sending" && JSON.stringify(act.shown) === JSON.stringify(shown),
     );
@@ -177,10 +198,30 @@ export class Acts {
       // the office that has it now, the one that keeps the record, and the person's own devices
       const offices = [...keys.offices(office), ...(office === stream ? [] : keys.offices(stream))];
       const readers = [...offices, replyKey(this.own.secrets).public];
-      const letter = { text: wish.text, language };
+      const hashes = wish.files.map(({ hash }) => hash);
+      const fields = hashes.length > 0 ? [{ name: FILES, value: JSON.stringify(hashes) }] : [];
+      const letter = { text: wish.text, language, fields };
       const { device } = await myself(this.wallet);
-      submission = await fileLetter(act, letter, citizen, device, readers, minute, secrets);
+      const written = await fileLetter(act, letter, citizen, device, readers, minute, secrets);
+      const paper = filesPaper(await this.brought(wish.files, secrets));
+      submission = paper === null ? written : withPapers(written, [paper]);
     }
-    return this.wallet.begin(submission, secrets, { service: action, about: this.own.id, shown });
+    const files = wish.files.map(({ hash, name }) => ({ hash, name }));
+    return this.wallet.begin(submission, secrets, { service: action, about: this.own.id, files, shown });
+  }
+
+  /** Brings the files of a letter to the store of the log's holder, locked under the letter's own key. */
+  private async brought(files: readonly Attached[], secrets: Secrets): Promise<Attachment[]> {
+    const brought = files.map(({ hash, data }) => ({
+      attachment: attachmentOf(secrets.blobKey, hash),
+      data,
+    }));
+    const fault = await bringAll(this.of.stream, brought, (done) =>
+      tell(this.status, say("bringing", { percent: Math.round(100 * done) })),
+    );
+    if (fault === "lost") throw new NotBrought(say("filesLost"));
+    if (fault !== null)
+      throw new NotBrought(say("refused", { why: reason(this.words, fault.reason, fault.said) }));
+    return brought.map(({ attachment }) => attachment);
   }
 }

@@ -1,5 +1,6 @@
 /** The letters of a request, read with its own key: fetched sealed, proven to stand in the record, opened here. */
 
+import { FILES, listed } from "../civic/attachments";
 import { citizenOf, replyKey } from "../civic/case";
 import { NotTold, readLeaf, readSealed } from "../civic/read";
 import { openSealed } from "../civic/transaction";
@@ -18,9 +19,11 @@ export async function showLetters(wallet: Wallet, stream: string, own: Request):
   const keys = await trust();
   for (const place of places) {
     const entry = Number(place.dataset.letter);
-    const said = (mine.get(entry)?.shown as { text?: string } | undefined)?.text;
+    const act = mine.get(entry);
+    const said = (act?.shown as { text?: string } | undefined)?.text;
     if (said !== undefined) {
       place.append(el("p", { foreign: said })); // written here
+      for (const { name } of act?.files ?? []) place.append(el("p", { class: "hint", foreign: name }));
       continue;
     }
     try {
@@ -35,6 +38,9 @@ export async function showLetters(wallet: Wallet, stream: string, own: Request):
           attributes: language && /^[a-z]{2,3}$/.test(language) ? { lang: language } : {},
         }),
       );
+      const files = listed(fields.find(({ name }) => name === FILES)?.value ?? "[]");
+      if (files.length > 0)
+        place.append(el("p", { class: "hint", text: say("fileCount", { count: files.length }) }));
     } catch (error) {
       if (!(error instanceof Malformed || error instanceof NotTold || error instanceof TypeError))
         throw error;

@@ -1,8 +1,10 @@
 /** The page of one request: with its keys in this browser, what was sent, what may be done, and its letters. */
 
+import type { Service } from "../civic/form";
 import type { Request, Wallet } from "../civic/wallet";
 import { el } from "../ui/dom";
 import { Acts, type Case } from "./acts";
+import { isErased, offerErasure } from "./erasing";
 import { showLetters } from "./letters";
 import { part, told } from "./page";
 import { check, fetchReceipt } from "./proving";
@@ -11,6 +13,7 @@ import { named, sentences } from "./words";
 
 interface Data {
   readonly case: Case;
+  readonly service: Service | null;
   readonly words: string;
 }
 
@@ -39,13 +42,24 @@ export async function beginRequest(wallet: Wallet): Promise<void> {
     wallet,
     own,
     data.case,
+    data.service?.attachments ?? null,
     words,
     part("sending", box),
-    () => void untilSeen(data.case.seen),
+    () => void until(({ seen }) => seen > data.case.seen),
   );
   const forms = acts.forms();
   if (forms.length === 0) place.append(el("p", { text: place.dataset.none ?? "" }));
   else place.append(...forms);
+  const erasing = document.querySelector<HTMLElement>("#own .erasing");
+  if (erasing !== null)
+    await offerErasure(
+      erasing,
+      wallet,
+      own,
+      data.case,
+      words,
+      (entries) => void until((of) => isErased(of, entries)),
+    );
 }
 
 function beginReceipt(stream: string, entry: number, own: Request | undefined): void {
@@ -104,13 +118,13 @@ async function untilKnown(): Promise<void> {
   }
 }
 
-/** Shows the page anew once the node has seen more acts than `seen`. */
-async function untilSeen(seen: number): Promise<void> {
+/** Shows the page anew once the node tells of the case what is awaited. */
+async function until(isThere: (of: Case) => boolean): Promise<void> {
   for (let i = 0; i < LOOKS_MOST; i++) {
     await new Promise((done) => setTimeout(done, LOOK_MS));
     const answer = await fetch(location.href, { cache: "no-store" }).catch(() => null);
     if (!answer?.ok) continue;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (told<Data>(page).case.seen > seen) return location.reload();
+    if (isThere(told<Data>(page).case)) return location.reload();
   }
 }

@@ -4,7 +4,7 @@
  * or a closed window files once.
  */
 
-import { lockFile, upload } from "../civic/attachments";
+import { type Attachment, lockFile, upload } from "../civic/attachments";
 import type { Claim } from "../civic/claims";
 import { file, type Outcome } from "../civic/filer";
 import type { Service, Values } from "../civic/form";
@@ -59,13 +59,25 @@ export async function bringFiles(
   progress: (part: number) => void,
 ): Promise<FilesFault | null> {
   const attachments = attachmentsOf(asked.service, asked.kept, asked.secrets);
-  const sizes = [...asked.files.values()].reduce((sum, { data }) => sum + data.length, 1);
+  const files = attachments.map((attachment) => ({
+    attachment,
+    data: asked.files.get(attachment.hash)?.data ?? new Uint8Array(),
+  }));
+  return bringAll(asked.stream, files, progress);
+}
+
+/** The same for files whose places are known. */
+export async function bringAll(
+  stream: string,
+  files: readonly { readonly attachment: Attachment; readonly data: Uint8Array }[],
+  progress: (part: number) => void,
+): Promise<FilesFault | null> {
+  const sizes = files.reduce((sum, { data }) => sum + data.length, 1);
   let before = 0;
-  for (const attachment of attachments) {
-    const data = asked.files.get(attachment.hash)?.data ?? new Uint8Array();
+  for (const { attachment, data } of files) {
     const done = await upload({
       url: "",
-      stream: asked.stream,
+      stream,
       attachment,
       locked: lockFile(attachment, data),
       progress: (bytes) => progress(Math.min(1, (before + bytes) / sizes)),

@@ -68,6 +68,33 @@ const TABLE = {
   stars: ["별점", "Stars"],
   starsOf: ["{count}점", "{count} of 5"],
   starsNeeded: ["별점을 골라 주세요.", "Please choose how many stars."],
+  eraseGo: ["봉인된 내용 지우기", "Have what is sealed erased"],
+  eraseGoes: [
+    "없어지는 것: 이 신청과 내가 보낸 글에 봉인된 내용과 첨부 파일. 기관도 더는 읽을 수 없으니, 처리가 끝나기 전이면 답을 받지 못할 수 있어요.",
+    "What goes: everything sealed with this request and with the letters you wrote, and the files attached to them. The office cannot read it any more; before it has answered, it may no longer be able to.",
+  ],
+  eraseStays: [
+    "남는 것: 접수 번호, 날짜, 공개된 항목, 처리 과정, 그리고 내가 지웠다는 기록. 기관이 쓴 글은 기관만 지울 수 있어요. 이 기기에 있는 내 사본과 접수증도 남아요.",
+    "What stays in the record: the number, dates, the public part, each step, and that you had it erased. Letters of the office only the office can erase. Your own copy and the receipt stay on this device.",
+  ],
+  eraseSure: [
+    "봉인된 내용과 첨부 파일을 정말 지울까요? 되돌릴 수 없어요.",
+    "Erase what is sealed, and the files? It cannot be undone.",
+  ],
+  eraseSending: ["지우고 있어요.", "Having it erased."],
+  eraseDone: [
+    "기관에 봉인되어 있던 내용과 첨부 파일을 지웠어요. 아래는 이 기기에만 있는 사본이에요.",
+    "What was sealed at the office was erased, and its files. Below is the copy that is on this device alone.",
+  ],
+  filesText: ["파일 (쓰지 않아도 돼요)", "Files (you need not attach any)"],
+  filesHint: [
+    "{types}, {count}개까지, 하나에 {limit} MiB까지",
+    "{types}; at most {count}, each up to {limit} MiB",
+  ],
+  filesLost: [
+    "파일을 보내지 못했어요. 잠시 뒤에 다시 눌러 주세요.",
+    "The files did not arrive. Please try again in a moment.",
+  ],
   days: ["며칠 더 필요한가요?", "How many more days?"],
   sure: ["정말 할까요? 되돌릴 수 없어요.", "Are you sure? It cannot be undone."],
   doIt: ["{action}", "{action}"],
