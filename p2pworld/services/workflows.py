@@ -5,7 +5,7 @@
 - `proposal`: a proposal that needs supporters before it is examined.
 - `selection`: a call with more applicants than places, judged on papers and in an interview.
 - `appointment`: a consultation, lesson or escort: somebody is assigned, a date is set, it takes place.
-- `inquiry`: a question that an official answers, or a program that was granted to act as one, which hands it to a person.
+- `inquiry`: a question that an official answers, or a program with an official's grant that may hand it to a person.
 - `booking`: a place in a slot, first come first served; `hire`: the same where somebody gives a permit first;
   `draw`: the same by lot.
 """

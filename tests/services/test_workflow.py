@@ -469,7 +469,8 @@ def test_the_same_acts_give_the_same_case_and_a_retry_at_any_time_changes_nothin
 def test_a_question_is_answered_by_officials_alone() -> None:
     """A program answers by a grant to its key, as an official; nothing waits for what no one ever does."""
     begin, complete = (Action.BEGIN, Who.OFFICIAL, 0), (Action.COMPLETE, Who.OFFICIAL, 9)
-    assert run(FAMILIES["inquiry"], begin, complete).state is State.COMPLETED
-    handed = run(FAMILIES["inquiry"], begin, (Action.HAND_OVER, Who.OFFICIAL, 5), complete)
+    inquiry = whole(FAMILIES["inquiry"])
+    assert run(inquiry, begin, complete).state is State.COMPLETED
+    handed = run(inquiry, begin, (Action.HAND_OVER, Who.OFFICIAL, 5), complete)
     assert handed.state is State.COMPLETED
     assert not any(Who.SYSTEM in rule.who for rule in FAMILIES["inquiry"].rules)
