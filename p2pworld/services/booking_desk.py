@@ -189,11 +189,12 @@ class BookingDesk:
     def _offer_of_rows(
         self, view: View, facility_id: str, begin: int, service: Service | None = None
     ) -> Offer | None:
-        """What a slot with these rows gives, if both are still declared; by the rules of whoever is first in it."""
+        """What a slot with these rows gives, if both are still declared; by the rules of the first of its services."""
         facility = self._catalogue.facilities.get(facility_id)
         if service is None:
             names = [wait.service for wait in view.waiting] + [place.service for place in view.places]
-            service = self._catalogue.services.get(names[0]) if names else None
+            declared = self._catalogue.services
+            service = next((declared[name] for name in names if name in declared), None)
         if facility is None or service is None or service.places is None:
             return None
         end = view.places[0].end if view.places else begin + facility.slot_minutes

@@ -191,7 +191,7 @@ class _Nothing:
     def under(self, prefix: str) -> Iterable[tuple[str, bytes]]:
         return ()
 
-    def first(self, prefix: str) -> str | None:
+    def first(self, prefix: str, after: str = "") -> str | None:
         return None
 
     def entry(self, index: int) -> bytes:
