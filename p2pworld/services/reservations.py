@@ -277,7 +277,7 @@ def offer_of(
     found = next((each for each in slots if each.begin == minute), None)
     if found is None:
         return refusal("slot-closed")
-    return Offer(service.id, service.places, facility, found, is_reviewed(service))
+    return Offer(service.id, places, facility, found, is_reviewed(service))
 
 
 def is_reviewed(service: Service) -> bool:

@@ -8,12 +8,17 @@ from types import MappingProxyType
 import pytest
 
 from p2pworld.civic.kept import UNTIL, Rows, due_name
+from p2pworld.civic.transaction import parse_leaf
 from p2pworld.services.draw_log import OPENED
 from p2pworld.services.facility import Allocation
+from p2pworld.services.replay import row_faults
 from p2pworld.services.reservations import is_reviewed
 from p2pworld.services.workflow import Action, State, Who
+from shard_node.services.beside import RowsOfServices
+from shard_node.services.settings import ServicesConfig
+from shard_node.storage.journal import StorageFailed
 from tests.civic.memory_store import KeptInMemory
-from tests.services.office import CATALOGUE, Office, request, slot_at
+from tests.services.office import CALENDAR, CATALOGUE, Office, request, slot_at
 from tests.services.test_draw_clerk import CLOSES, FACILITY, KEYS, PAY_MINUTES, Lottery
 
 TENNIS, SPORTS, SPACE = "guro-gyenam-tennis-out", "reserve-sports", "reserve-space"
@@ -157,3 +162,21 @@ def test_much_that_runs_out_at_once_is_not_read_again_for_each() -> None:
             left.append(again)
     assert rows.first(UNTIL) == min(left)
     assert kept.read < 3 * 200
+
+
+def test_rows_are_not_made_again_without_the_declaration_of_what_the_log_holds() -> None:
+    """Else places that people have would be free."""
+    office = Office("guro", NOW)
+    assert book(office, "kim") == 0
+    services = {name: each for name, each in CATALOGUE.services.items() if name != SPORTS}
+    fewer = replace(CATALOGUE, services=MappingProxyType(services))
+    (first, *_) = row_faults("guro", fewer, CALENDAR, office.entries, office.rows)
+    assert SPORTS in first
+    beside = RowsOfServices(ServicesConfig())
+    leaves = [parse_leaf(entry) for entry in office.entries]
+    kept = KeptInMemory({}, office.entries)
+    assert any(change.name.startswith("place/") for change in beside.made_again("guro", 0, leaves, kept))
+    beside._catalogue = fewer
+    with pytest.raises(StorageFailed) as failed:
+        beside.made_again("guro", 0, leaves, kept)
+    assert failed.value.reason == "undeclared"
