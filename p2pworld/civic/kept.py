@@ -38,6 +38,9 @@ class Kept(Protocol):
     def first(self, prefix: str, after: str = "") -> str | None:
         """The first of the names that begin so and come after `after`."""
 
+    def last(self, prefix: str, before: str) -> str | None:
+        """The last of the names that begin so and come before `before`."""
+
     def entry(self, index: int) -> bytes:
         """An entry of the log, which must be there."""
 
@@ -110,6 +113,12 @@ class Rows:
             self._gone[prefix] = there  # so that many that are settled at once are passed over once
             there = self._kept.first(prefix, there)
         return min((name for name in (there, *written) if name is not None), default=None)
+
+    def around(self, prefix: str, begin: str, end: str) -> tuple[str, ...]:
+        """The last name before `begin` and the first after `end` of those that begin so, as far as there are any in the
+        store; what this transaction has written does not count."""
+        found = self._kept.last(prefix, begin), self._kept.first(prefix, end)
+        return tuple(name for name in found if name is not None)
 
     def put(self, name: str, body: bytes) -> None:
         """Write a row, whatever is there."""

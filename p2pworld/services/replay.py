@@ -206,6 +206,9 @@ class _Nothing:
     def first(self, prefix: str, after: str = "") -> str | None:
         return None
 
+    def last(self, prefix: str, before: str) -> str | None:
+        return None
+
     def entry(self, index: int) -> bytes:
         raise IndexError(index)
 

@@ -218,6 +218,12 @@ class KeptRows:
         found = _rows(self._db, query, self._number, begin, prefix_end(prefix.encode()))
         return kept_of(*found[0])[0] if found else None
 
+    def last(self, prefix: str, before: str) -> str | None:
+        """See `Kept`."""
+        query = f"{_KEPT} WHERE stream = %s AND name >= %s AND name < %s ORDER BY name DESC LIMIT 1"
+        found = _rows(self._db, query, self._number, prefix.encode(), before.encode())
+        return kept_of(*found[0])[0] if found else None
+
     def entry(self, index: int) -> bytes:
         """See `Kept`."""
         return named_rows(self._db, self._number, frozenset({index}))[index]

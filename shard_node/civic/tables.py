@@ -210,6 +210,12 @@ class KeptRows:
         row = self._db.execute(query, [self._number, begin, prefix_end(prefix.encode())]).fetchone()
         return kept_of(*row)[0] if row else None
 
+    def last(self, prefix: str, before: str) -> str | None:
+        """See `Kept`."""
+        query = "SELECT * FROM kept WHERE stream = ? AND name >= ? AND name < ? ORDER BY name DESC LIMIT 1"
+        row = self._db.execute(query, [self._number, prefix.encode(), before.encode()]).fetchone()
+        return kept_of(*row)[0] if row else None
+
     def entry(self, index: int) -> bytes:
         """See `Kept`."""
         return entry_row(self._db, self._number, index)

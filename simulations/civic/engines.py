@@ -70,6 +70,10 @@ class Kept:
         """The first of the names that begin so and come after `after`."""
         return min((name for name in self.rows if name.startswith(prefix) and name > after), default=None)
 
+    def last(self, prefix: str, before: str) -> str | None:
+        """The last of the names that begin so and come before `before`."""
+        return max((name for name in self.rows if name.startswith(prefix) and name < before), default=None)
+
     def entry(self, index: int) -> bytes:
         """An entry of the log."""
         return self.entries[index]

@@ -293,6 +293,8 @@ def changing(*changes: Change, seen: list[object] | None = None) -> MakePlan:
                     kept.first("a/"),
                     kept.first("c"),
                     kept.first("a/", "a/1"),
+                    kept.last("a/", "a/2"),
+                    kept.last("b", "b"),
                     kept.get("a/1"),
                 )
             )
@@ -315,7 +317,17 @@ async def test_rows_beside_the_log_are_read_and_changed_with_it(open_store: Open
     again = [Change("a/2", b"two", b"2"), Change("a/1", b"", None), Change("a/3", None, b"three")]
     assert await store.commit(STREAM, row, [], changing(*again, seen=seen)) is not None
     key = submission(0).filing.key
-    assert seen == [[("a/1", b""), ("a/2", b"two")], bytes(range(256)), "a/1", None, "a/2", b"", key]
+    assert seen == [
+        [("a/1", b""), ("a/2", b"two")],
+        bytes(range(256)),
+        "a/1",
+        None,
+        "a/2",
+        "a/1",
+        None,
+        b"",
+        key,
+    ]
     reader = await open_store()
     assert await reader.kept(STREAM, "a/") == [("a/2", b"2"), ("a/3", b"three")]
     assert await reader.kept(STREAM, "a/", 1) == [("a/2", b"2")]

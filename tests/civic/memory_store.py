@@ -36,6 +36,9 @@ class KeptInMemory:
     def first(self, prefix: str, after: str = "") -> str | None:
         return min((name for name in self._rows if name.startswith(prefix) and name > after), default=None)
 
+    def last(self, prefix: str, before: str) -> str | None:
+        return max((name for name in self._rows if name.startswith(prefix) and name < before), default=None)
+
     def entry(self, index: int) -> bytes:
         return self._entries[index]
 

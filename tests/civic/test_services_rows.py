@@ -142,6 +142,9 @@ async def test_a_seat_has_one_row_whatever_a_plan_says(home: Path) -> None:
         def first(self, prefix: str, after: str = "") -> None:
             return None
 
+        def last(self, prefix: str, before: str) -> None:
+            return None
+
         def entry(self, index: int) -> bytes:
             raise AssertionError
 

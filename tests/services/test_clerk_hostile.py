@@ -180,3 +180,24 @@ def test_rows_are_not_made_again_without_the_declaration_of_what_the_log_holds()
     with pytest.raises(StorageFailed) as failed:
         beside.made_again("guro", 0, leaves, kept)
     assert failed.value.reason == "undeclared"
+
+
+def test_a_place_that_was_booked_on_another_grid_is_not_given_twice() -> None:
+    def with_slots(minutes: int) -> None:
+        changed = replace(CATALOGUE.facilities[TENNIS], slot_minutes=minutes)
+        office.catalogue = replace(
+            CATALOGUE, facilities=MappingProxyType({**CATALOGUE.facilities, TENNIS: changed})
+        )
+
+    office = Office("guro", NOW)
+    with_slots(120)
+    assert book(office, "kim", "2026-05-02T10:00") == 0  # until noon
+    with_slots(60)
+    assert book(office, "lee", "2026-05-02T11:00") == "slot-taken"
+    assert [book(office, "lee", f"2026-05-02T{hour:02d}:00") for hour in (9, 12)] == [2, 4]
+    with_slots(120)
+    assert book(office, "choi", "2026-05-02T08:00") == "slot-taken"
+    # once a hold has run out, its time is anybody's
+    office.now += 10
+    with_slots(60)
+    assert isinstance(book(office, "park", "2026-05-02T11:00"), int)
