@@ -479,6 +479,17 @@ def test_without_a_script_the_gateway_files_it(browser: Browser, office: Office)
         page.get_by_text("접수 창구가 대신 서명했어요").wait_for()
 
 
+def test_what_a_japanese_page_says_in_english_is_marked_so(browser: Browser, office: Office) -> None:
+    with citizen(browser) as page:
+        at(page, office, "/ja/services/complaint-field")
+        assert page.locator("html").get_attribute("lang") == "ja"
+        assert page.locator("h1").inner_text() == "生活の不便の通報"
+        page.locator("#send").click()
+        page.locator("#errors").wait_for()
+        assert page.locator("#errors").get_attribute("lang") == "en"
+        assert page.locator("#f-category-error").get_attribute("lang") == "en"
+
+
 def test_pages_keep_their_policy(browser: Browser, office: Office) -> None:
     with citizen(browser) as page:
         for path in ("/ko", "/ko/services/complaint-field"):
