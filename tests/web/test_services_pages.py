@@ -385,6 +385,7 @@ def test_who_is_verified_books_a_free_time_and_gives_it_to_who_waits(
         page.wait_for_url("**/en/requests/seongbuk/*")
         live(page)
         page.locator(".state-held").wait_for()
+        assert slot.replace("T", " ") in page.locator("#own").inner_text()
 
         at(late, office, f"/en/services/reserve-sports?facility=seongbuk-futsal&slot={slot}")
         assert "waiting list" in late.locator(f"label:has(input[value='{slot}'])").inner_text()

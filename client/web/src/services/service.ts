@@ -320,6 +320,8 @@ class ServiceForm {
         .join("\n");
     if (typeof value === "boolean") return say(value ? "yes" : "no");
     const texts = (Array.isArray(value) ? value : [value]).map(String);
+    if (field?.schema.format === "slot" || field?.schema.format === "date-time")
+      return texts.map((text) => text.replace("T", " ")).join("\n");
     const control = this.form.elements.namedItem(name);
     if (control instanceof HTMLSelectElement) return control.selectedOptions[0]?.text ?? texts.join();
     return texts.map((text) => named(field?.choices[text] ?? { en: text })).join("\n");
