@@ -74,8 +74,8 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         call("witness", "begin", "--config", folder / "witness.toml")
         with Running(folder) as running:
             config = city.nodes[0].config
-            asked = f'quorum = 1\n[[civic.witness]]\nurl = "{running.url}"\nvkey = "{witness}"\n'
-            config.write_text(config.read_text().replace("\n[services]", f"{asked}\n[services]"))
+            text = config.read_text().replace("\n[civic]\n", "\n[civic]\nquorum = 1\n")
+            config.write_text(f'{text}\n[[civic.witness]]\nurl = "{running.url}"\nvkey = "{witness}"\n')
             city.start()
             wait_ready(city)
             yield Desk(folder, city, keys, witness)

@@ -67,12 +67,11 @@ def served_office(folder: Path) -> Iterator[Office]:
     declared = folder / "services"
     declared.mkdir(parents=True)
     city = City(folder / "city", 1, (landmark("Seoul City Hall"),), ttl_s=1.0)
-    city.keep_logs(STREAMS, city.nodes)
-    (node,) = city.nodes
     url, key = _begin_attestor(folder / "attestor", declared)
+    city.keep_logs(STREAMS, city.nodes, services=declared, attestor_url=url)
+    (node,) = city.nodes
     believed = city.signer("attestor").public.hex()
-    told = node.config.read_text("utf-8").replace(believed, f"{key} {url}")
-    node.config.write_text(f'{told}folder = "{declared}"\n', "utf-8")
+    node.config.write_text(node.config.read_text("utf-8").replace(believed, key), "utf-8")
     attestor = start_child(
         ["-P", "-m", "shard_node.cli", "attestor", "run", str(folder / "attestor" / "attestor.toml")],
         subprocess.PIPE,

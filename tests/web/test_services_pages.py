@@ -477,21 +477,15 @@ def test_a_complaint_is_answered_after_a_supplement_and_rated(browser: Browser, 
         assert "현장민원(생활불편)" in page.locator(".figures").first.inner_text()
 
 
-def test_without_a_script_the_gateway_files_it(browser: Browser, office: Office) -> None:
-    with citizen(browser, java_script_enabled=False) as page:
-        page.goto(f"{office.url}/ko/services/complaint-field")
-        page.locator("noscript .notice").wait_for()
-        page.get_by_role("radio", name="소음").check()
-        page.locator("input[name=place]").fill("37.5729,126.9793")
-        page.locator("textarea[name=body]").fill("공사 소음이 커요.")
-        page.get_by_role("button", name="제출하기").click()
-        page.wait_for_url(SENT)
-        for _ in range(50):
-            if page.get_by_text("접수 창구가 대신 서명했어요").count():
-                break
-            page.wait_for_timeout(100)
-            page.reload()
-        page.get_by_text("접수 창구가 대신 서명했어요").wait_for()
+def test_what_a_japanese_page_says_in_english_is_marked_so(browser: Browser, office: Office) -> None:
+    with citizen(browser) as page:
+        at(page, office, "/ja/services/complaint-field")
+        assert page.locator("html").get_attribute("lang") == "ja"
+        assert page.locator("h1").inner_text() == "生活の不便の通報"
+        page.locator("#send").click()
+        page.locator("#errors").wait_for()
+        assert page.locator("#errors").get_attribute("lang") == "en"
+        assert page.locator("#f-category-error").get_attribute("lang") == "en"
 
 
 def test_pages_keep_their_policy(browser: Browser, office: Office) -> None:

@@ -8,8 +8,14 @@ import { beginRequest } from "./request";
 import { showRequests } from "./requests";
 import { sendAgain } from "./sending";
 import { beginService } from "./service";
+import { language, spoken } from "./words";
+
+/** What this script writes into; where a page is in a language that it does not speak, this is English. */
+const WRITTEN = "#sending, #errors, #people, #checked, #actions, #found, .error";
 
 async function begin(): Promise<void> {
+  if (spoken !== language)
+    for (const place of document.querySelectorAll<HTMLElement>(WRITTEN)) place.lang = spoken;
   const banner = part("offline");
   const connection = (): void => {
     banner.hidden = navigator.onLine;

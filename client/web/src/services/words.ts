@@ -222,11 +222,14 @@ export type Key = keyof typeof TABLE;
 /** The language of the page, one of ko, en, ja and zh. */
 export const language = document.documentElement.lang || "ko";
 
-const spoken = language === "ko" ? 0 : 1;
+/** The language that this script speaks. */
+export const spoken = language === "ko" ? "ko" : "en";
 
 /** The sentence of `key`, its braces filled from `values`. */
 export function say(key: Key, values: Readonly<Record<string, string | number>> = {}): string {
-  return TABLE[key][spoken].replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
+  return TABLE[key][spoken === "ko" ? 0 : 1].replace(/\{(\w+)\}/g, (whole, name: string) =>
+    String(values[name] ?? whole),
+  );
 }
 
 /** What something calls itself in the page's language, or else in English. */
