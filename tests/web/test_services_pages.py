@@ -182,6 +182,20 @@ def test_a_connection_lost_in_the_middle_loses_nothing(browser: Browser, office:
         assert filed(office, "jongno") == before + 1
 
 
+def test_a_node_that_comes_back_is_asked_again(browser: Browser, office: Office) -> None:
+    """A node that was away is no event in a browser: the page looks by itself."""
+    before = filed(office, "jongno")
+    with citizen(browser) as page:
+        at(page, office, "/ko/services/complaint-field")
+        fill_in(page, "노드가 쉬고 있어요.")
+        page.route("**/civic/**", lambda route: route.abort())
+        page.get_by_role("button", name="제출하기").click()
+        page.get_by_text("아직 답이 없어요.").wait_for()
+        page.unroute("**/civic/**")
+        page.wait_for_url(SENT)
+        assert filed(office, "jongno") == before + 1
+
+
 def test_a_draft_comes_back_after_the_window_was_closed(browser: Browser, office: Office) -> None:
     with citizen(browser) as page:
         at(page, office, "/ko/services/complaint-field")
@@ -385,6 +399,7 @@ def test_who_is_verified_books_a_free_time_and_gives_it_to_who_waits(
         page.wait_for_url("**/en/requests/seongbuk/*")
         live(page)
         page.locator(".state-held").wait_for()
+        assert slot.replace("T", " ") in page.locator("#own").inner_text()
 
         at(late, office, f"/en/services/reserve-sports?facility=seongbuk-futsal&slot={slot}")
         assert "waiting list" in late.locator(f"label:has(input[value='{slot}'])").inner_text()
