@@ -35,8 +35,11 @@ class Kept(Protocol):
     def under(self, prefix: str) -> Iterable[tuple[str, bytes]]:
         """All rows whose names begin so, in the order of their names."""
 
-    def first(self, prefix: str) -> str | None:
-        """The first of the names that begin so."""
+    def first(self, prefix: str, after: str = "") -> str | None:
+        """The first of the names that begin so and come after `after`."""
+
+    def last(self, prefix: str, before: str) -> str | None:
+        """The last of the names that begin so and come before `before`."""
 
     def entry(self, index: int) -> bytes:
         """An entry of the log, which must be there."""
@@ -70,6 +73,7 @@ class Rows:
         self._now: dict[str, bytes | None] = {}  # those that were written
         self._folders: dict[str, dict[str, bytes]] = {}  # whole, as they are now; each name ends with a slash
         self._sorted: dict[str, list[tuple[str, bytes]]] = {}  # the same in order, until one is written
+        self._gone: dict[str, str] = {}  # up to this name all that begin so were taken away, or written again
 
     def get(self, name: str) -> bytes | None:
         """The row of this name."""
@@ -104,10 +108,17 @@ class Rows:
     def first(self, prefix: str) -> str | None:
         """The first of the names that begin so; `prefix` is `UNTIL`, whose rows are many and far off."""
         written = [name for name, now in self._now.items() if now is not None and name.startswith(prefix)]
-        there = self._kept.first(prefix)
-        if there is not None and self.get(there) is None:
-            there = next((name for name, _ in self._kept.under(prefix) if self.get(name) is not None), None)
+        there = self._kept.first(prefix, self._gone.get(prefix, ""))
+        while there is not None and self.get(there) is None:
+            self._gone[prefix] = there  # so that many that are settled at once are passed over once
+            there = self._kept.first(prefix, there)
         return min((name for name in (there, *written) if name is not None), default=None)
+
+    def around(self, prefix: str, begin: str, end: str) -> tuple[str, ...]:
+        """The last name before `begin` and the first after `end` of those that begin so, as far as there are any in the
+        store; what this transaction has written does not count."""
+        found = self._kept.last(prefix, begin), self._kept.first(prefix, end)
+        return tuple(name for name in found if name is not None)
 
     def put(self, name: str, body: bytes) -> None:
         """Write a row, whatever is there."""

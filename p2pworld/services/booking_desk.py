@@ -17,6 +17,7 @@ from p2pworld.services.facility import Slot, slot_minute
 from p2pworld.services.place_rows import (
     entry_of_key,
     forget_slot,
+    is_overlapped,
     keep_decision,
     over_minute,
     put_entry_of_key,
@@ -27,6 +28,7 @@ from p2pworld.services.reasons import refusal
 from p2pworld.services.reservations import (
     LIVE,
     Book,
+    Booked,
     Cancel,
     Confirm,
     Mark,
@@ -98,6 +100,10 @@ class BookingDesk:
         ask = Book(filing.key.hex(), who.person, people, self._ledger.minute, gu, wait)
         view = view_of(self._ledger.rows, offer.facility.id, offer.slot.begin, who.person)
         decision = decide(offer, view, ask)
+        if isinstance(decision.answer, Booked) and is_overlapped(
+            self._ledger.rows, offer.facility.id, offer.slot, ask.minute
+        ):
+            return Verdict(refusal("slot-taken"))  # the grid was another one when that was booked
         entry = self._ledger.next
         if isinstance(decision.answer, Refusal):
             return Verdict(decision.answer, self._carry_out(offer, view, decision, entry))
@@ -189,11 +195,12 @@ class BookingDesk:
     def _offer_of_rows(
         self, view: View, facility_id: str, begin: int, service: Service | None = None
     ) -> Offer | None:
-        """What a slot with these rows gives, if both are still declared; by the rules of whoever is first in it."""
+        """What a slot with these rows gives, if both are still declared; by the rules of the first of its services."""
         facility = self._catalogue.facilities.get(facility_id)
         if service is None:
             names = [wait.service for wait in view.waiting] + [place.service for place in view.places]
-            service = self._catalogue.services.get(names[0]) if names else None
+            declared = self._catalogue.services
+            service = next((declared[name] for name in names if name in declared), None)
         if facility is None or service is None or service.places is None:
             return None
         end = view.places[0].end if view.places else begin + facility.slot_minutes

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["DRAW_DUE", "DrawClerk"]
 
 DRAW_DUE: Final = "draw/"
+_HOUR: Final = 60
 
 
 class DrawClerk:
@@ -50,7 +51,7 @@ class DrawClerk:
         ledger: Ledger,
     ) -> None:
         self._stream, self._bookings, self._ledger = stream, bookings, ledger
-        self._catalogue, self._calendar = catalogue, calendar
+        self._catalogue, self._calendar, self._draws = catalogue, calendar, office is not None
         self._desk = DrawDesk(ledger.rows, stream, ledger.epoch, ledger.minute, office)
 
     def take(self, submission: Submission) -> Verdict:
@@ -84,11 +85,14 @@ class DrawClerk:
     def settle(self, what: str) -> tuple[Submission, ...]:
         """What comes of itself about the draw of a slot, as leaves; one piece of it."""
         facility, slot = what.removeprefix(DRAW_DUE).split("/")
+        offer = self._offer(facility, slot)
+        if offer is None or not self._draws:  # its declaration or the office's key is gone, for now perhaps
+            self._ledger.rows.put(due_name(self._ledger.minute + _HOUR, what), b"")
+            return ()
         step = self._desk.go_on(facility, slot)
         self._look_again(step, facility, slot)
-        offer = self._offer(facility, slot)
         order = [each for each in step.award if self._waits(each[1])]
-        if not order or offer is None:
+        if not order:
             return step.leaves
         return (*step.leaves, *self._bookings.award(offer, order))
 

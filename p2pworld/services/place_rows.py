@@ -24,6 +24,7 @@ from p2pworld.wire.codec import Canonical, unpack_map
 
 if TYPE_CHECKING:
     from p2pworld.civic.kept import Rows
+    from p2pworld.services.facility import Slot
     from p2pworld.services.reservations import Decision
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "entry_of_key",
     "forget_slot",
     "is_long_over",
+    "is_overlapped",
     "keep_decision",
     "over_minute",
     "own_places",
@@ -109,6 +111,25 @@ def view_of(rows: Rows, facility: str, slot: int, person: str = "") -> View:
         tuple(_read_wait(*row) for row in rows.under(f"wait/{at}/")),
         own_places(rows, person) if person else (),
     )
+
+
+def is_overlapped(rows: Rows, facility: str, slot: Slot, minute: int) -> bool:
+    """Whether somebody has a place in a slot of an earlier grid of the facility, which this one overlaps.
+
+    Slots of one grid do not overlap, and no place is given that would: so only the nearest ones can.
+    """
+    own = f"place/{_slot(facility, slot.begin)}/"
+    for name in rows.around(f"place/{facility}/", own, f"{own}~"):
+        body = rows.get(name)
+        nearest = _read_place(name, body) if body is not None else None
+        begin = int(name.split("/")[2])
+        if begin >= slot.end or (nearest is not None and nearest.end <= slot.begin):
+            continue
+        if any(
+            place.live(minute) and place.end > slot.begin for place in view_of(rows, facility, begin).places
+        ):
+            return True
+    return False
 
 
 def own_places(rows: Rows, person: str) -> tuple[Place, ...]:

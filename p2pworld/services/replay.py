@@ -62,6 +62,9 @@ class Replay:
         self._stream, self._catalogue, self._calendar = stream, catalogue, calendar
         self._ledger = ledger
         self._drawn: set[tuple[str, str, int]] = set()
+        self.undeclared: set[str] = (
+            set()
+        )  # services of which more is in the log than their filings, and unknown here
 
     def take(self, index: int, filing: Filing) -> None:
         """What the leaf of entry `index` says."""
@@ -82,9 +85,11 @@ class Replay:
                     filing.key.hex(), act.seen, Action(act.action), Who.CITIZEN, filing.minute, act.amount
                 )
                 self._step(service, act.entry, about, done, who)
+            elif about is not None:
+                self.undeclared.add(about.type)
             return
         service = self._catalogue.services.get(filing.type)
-        if service is not None and service.places is not None:
+        if (service.places is not None) if service is not None else _asks_for_place(filing):
             put_entry_of_key(self._ledger.rows, filing.key.hex(), index)
             keep_case(self._ledger.rows, index, CaseFile(self._stream))
 
@@ -145,6 +150,8 @@ class Replay:
         about = self._filing(entry) if entry is not None else None
         service = self._catalogue.services.get(about.type) if about is not None else None
         if entry is None or about is None or service is None:
+            if about is not None:
+                self.undeclared.add(about.type)
             return
         view = view_of(rows, event.facility, event.slot)
         decision = self._decided(event, view, service)
@@ -182,6 +189,11 @@ class Replay:
         return event.slot + (facility.slot_minutes if facility is not None else 0)
 
 
+def _asks_for_place(filing: Filing) -> bool:
+    """Whether a filing of a service that is unknown here asked for a place, as far as the log says."""
+    return {"facility", "slot"} <= {field.name for field in filing.fields}
+
+
 class _Nothing:
     """Rows of which there are none yet."""
 
@@ -191,7 +203,10 @@ class _Nothing:
     def under(self, prefix: str) -> Iterable[tuple[str, bytes]]:
         return ()
 
-    def first(self, prefix: str) -> str | None:
+    def first(self, prefix: str, after: str = "") -> str | None:
+        return None
+
+    def last(self, prefix: str, before: str) -> str | None:
         return None
 
     def entry(self, index: int) -> bytes:
@@ -216,6 +231,8 @@ def row_faults(
         filing = parse_leaf(entry).filing
         minute = max(minute, filing.minute)
         replay.take(index, filing)
+    for name in sorted(replay.undeclared):
+        yield f"The service {name} is not declared here: what belongs to it cannot be told."
     expected = {
         change.name: change.after
         for change in ledger.rows.changes()

@@ -13,13 +13,13 @@ decision.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.errors import Refusal
 from p2pworld.services.declaration import Places, Service
-from p2pworld.services.facility import Allocation, Facility, Residents, Slot
+from p2pworld.services.facility import Allocation, Facility, Residents, Slot, slot_minute
 from p2pworld.services.reasons import refusal
 from p2pworld.services.workflow import Action, State
 from p2pworld.services.working_time import DAY_MINUTES, day_of, minute_at
@@ -53,6 +53,7 @@ __all__ = [
     "slot_fault",
 ]
 
+YEARS: Final = (2000, 2100)  # that slots lie in; beyond, no calendar knows what is open
 OPENS_AT: Final = 9 * 60  # of the day on which a slot can first be booked
 DRAWS_AT: Final = 10 * 60  # of the day of its draw
 MOVED_UP_MINUTES: Final = 24 * 60  # to say whether one still wants a place, after days of waiting for it
@@ -259,20 +260,24 @@ def offer_of(
 ) -> Offer | Refusal:
     """What is booked by a facility and slot of a form.
 
-    `facility-unknown`, `facility-closed` or `slot-closed`, which also says that a time is not on the grid.
+    `facility-unknown`, which also says that its places are given in another way than the service's; `facility-closed`
+    or `slot-closed`, which also says that a time is not on the grid, or none at all.
     """
-    facility = facilities.get(facility_id)
-    if facility is None or service.places is None or facility.kind not in service.places.kinds:
+    facility, places = facilities.get(facility_id), service.places
+    if facility is None or places is None or facility.kind not in places.kinds:
         return refusal("facility-unknown")
-    day = date.fromisoformat(slot[:10])
-    slots = facility.slots(day, calendar)
+    if facility.allocation is not places.allocation:
+        return refusal("facility-unknown")  # else whoever comes first would take what is drawn for
+    minute = slot_minute(slot)
+    if minute is None or not YEARS[0] <= day_of(minute).year <= YEARS[1]:
+        return refusal("slot-closed")
+    slots = facility.slots(day_of(minute), calendar)
     if not slots:
         return refusal("facility-closed")
-    minute = minute_at(day, int(slot[11:13]) * 60 + int(slot[14:16]))
     found = next((each for each in slots if each.begin == minute), None)
     if found is None:
         return refusal("slot-closed")
-    return Offer(service.id, service.places, facility, found, is_reviewed(service))
+    return Offer(service.id, places, facility, found, is_reviewed(service))
 
 
 def is_reviewed(service: Service) -> bool:
@@ -482,7 +487,12 @@ class _Desk:
         return Action.CONFIRM, seat, ask, Standing.CONFIRMED, None
 
     def _free(self) -> int | None:
-        return next((s for s in range(self._offer.facility.seats) if s not in self._places), None)
+        seats = self._offer.facility.seats
+        if (
+            len(self._places) >= seats
+        ):  # those beyond what there is now, if there were more once, count as well
+            return None
+        return next((seat for seat in range(seats) if seat not in self._places), None)
 
     def _take(
         self, action: Action, seat: int, who: Place | Wait | Book, standing: Standing, until: int | None

@@ -116,7 +116,7 @@ ACTION_WORDS: Final[Mapping[Action, Mapping[str, str]]] = {
     Action.ENTER: {"ko": "추첨에 넣기", "en": "enter the draw"},
     Action.DRAW: {"ko": "당첨 알리기", "en": "draw"},
     Action.NOT_DRAW: {"ko": "미당첨 알리기", "en": "not draw"},
-    Action.CLAIM: {"ko": "결제 요청하기", "en": "ask for payment"},
+    Action.CLAIM: {"ko": "결제로 넘어가기", "en": "go on to payment"},
     Action.CONFIRM: {"ko": "확정하기", "en": "confirm"},
     Action.WAIT: {"ko": "대기자로 올리기", "en": "put on the waiting list"},
     Action.MOVE_UP: {"ko": "대기에서 올리기", "en": "move up from the waiting list"},

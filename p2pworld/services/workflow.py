@@ -233,6 +233,14 @@ class Family:
                 found[at, rule.action] = rule
         return found
 
+    def _decided_between(self, chain: tuple[State, ...], kept: State, at: State) -> bool:
+        """Whether nothing but a decision leads on to a state behind `kept`, up to `at`."""
+        if kept not in chain or at not in chain:
+            return False
+        passed = chain[chain.index(kept) + 1 : chain.index(at) + 1]
+        ways = ([rule.who for rule in self.rules if rule.to is state] for state in passed)
+        return any(who and all(each == {Who.DECIDER} for each in who) for who in ways)
+
     def workflow(
         self, steps: Iterable[State], sides: Iterable[State], limits: WorkflowLimits | None = None
     ) -> Workflow:
@@ -272,6 +280,9 @@ class Family:
                 # a rule from one state to another that is one with it now leads nowhere
                 if kept is not None and (kept is not to or at is goal):
                     made = replace(rule, at=frozenset({kept}), to=to)
+                    if kept not in rule.at and self._decided_between(chain, kept, at):
+                        # where the decision is no step of its own, what follows from it is not the citizen's to do
+                        made = replace(made, who=rule.who - {Who.CITIZEN})
                     assert table.setdefault((kept, rule.action), made) == made, (self.name, kept, rule)
         reached = {steps[0]}
         for _ in same:

@@ -211,10 +211,18 @@ class KeptRows:
         query = f"{_KEPT} WHERE stream = %s AND name >= %s AND name < %s ORDER BY name LIMIT %s"
         return [kept_of(*row) for row in _rows(self._db, query, self._number, begin, prefix_end(begin), most)]
 
-    def first(self, prefix: str) -> str | None:
+    def first(self, prefix: str, after: str = "") -> str | None:
         """See `Kept`."""
-        found = self.under(prefix, 1)
-        return found[0][0] if found else None
+        begin = max(prefix.encode(), after.encode() + b"\0")
+        query = f"{_KEPT} WHERE stream = %s AND name >= %s AND name < %s ORDER BY name LIMIT 1"
+        found = _rows(self._db, query, self._number, begin, prefix_end(prefix.encode()))
+        return kept_of(*found[0])[0] if found else None
+
+    def last(self, prefix: str, before: str) -> str | None:
+        """See `Kept`."""
+        query = f"{_KEPT} WHERE stream = %s AND name >= %s AND name < %s ORDER BY name DESC LIMIT 1"
+        found = _rows(self._db, query, self._number, prefix.encode(), before.encode())
+        return kept_of(*found[0])[0] if found else None
 
     def entry(self, index: int) -> bytes:
         """See `Kept`."""

@@ -141,13 +141,11 @@ def written(
     rows: dict[str, list[tuple[Said, ...]]] = {"entry": [], "answer": [], "sealed": []}
     for number, leaf in enumerate(planned.entries, size):
         rows["entry"].append((stream, number, leaf, checksum(b"entry", stream, number, leaf)))
-    # where a transaction comes twice in one batch, the first is the one that was planned
-    first: dict[bytes, Submission] = {}
-    for submission in submissions:
-        first.setdefault(submission.filing.key, submission)
+    # under one key there may be others, which were refused
+    filings = {submission.fingerprint: submission for submission in submissions}
     for key, learned in planned.learned.items():
         rows["answer"].append(answer_row(stream, key, learned))
-        filed = first.get(key)  # what the holder itself enters has nothing sealed
+        filed = filings.get(learned.fingerprint)  # what the holder itself enters has nothing sealed
         sealed, at = filed.sealed if filed else None, learned.outcome
         if sealed is not None and isinstance(at, int):
             body = sealed.to_bytes()

@@ -203,10 +203,18 @@ class KeptRows:
         rows = self._db.execute(query, [self._number, begin, prefix_end(begin), most])
         return [kept_of(*row) for row in rows]
 
-    def first(self, prefix: str) -> str | None:
+    def first(self, prefix: str, after: str = "") -> str | None:
         """See `Kept`."""
-        found = self.under(prefix, 1)
-        return found[0][0] if found else None
+        begin = max(prefix.encode(), after.encode() + b"\0")
+        query = "SELECT * FROM kept WHERE stream = ? AND name >= ? AND name < ? ORDER BY name LIMIT 1"
+        row = self._db.execute(query, [self._number, begin, prefix_end(prefix.encode())]).fetchone()
+        return kept_of(*row)[0] if row else None
+
+    def last(self, prefix: str, before: str) -> str | None:
+        """See `Kept`."""
+        query = "SELECT * FROM kept WHERE stream = ? AND name >= ? AND name < ? ORDER BY name DESC LIMIT 1"
+        row = self._db.execute(query, [self._number, prefix.encode(), before.encode()]).fetchone()
+        return kept_of(*row)[0] if row else None
 
     def entry(self, index: int) -> bytes:
         """See `Kept`."""

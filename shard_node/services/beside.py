@@ -11,6 +11,7 @@ from p2pworld.civic.kept import Ledger, Rows
 from p2pworld.services.replay import Replay, row_faults
 from p2pworld.services.working_time import OfficeCalendar
 from shard_node.services.folder import read
+from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -29,11 +30,22 @@ class RowsOfServices:
         self._catalogue, self._calendar = read(config.folder), OfficeCalendar(config.holidays)
 
     def made_again(self, stream: str, begin: int, leaves: Sequence[Leaf], kept: Kept) -> tuple[Change, ...]:
-        """What leaves that are entries from `begin` on, and can be read in `kept`, change in the rows beside a log."""
+        """What leaves that are entries from `begin` on, and can be read in `kept`, change in the rows beside a log.
+
+        Raises:
+            StorageFailed: leaves are about a service that is not declared (`undeclared`): without its rows its places
+                would be given away again.
+        """
         ledger = Ledger(Rows(kept), begin + len(leaves), 0, 0, [], kept)
         replay = Replay(stream, self._catalogue, self._calendar, ledger)
         for index, leaf in enumerate(leaves, begin):
             replay.take(index, leaf.filing)
+        if replay.undeclared:
+            names = ", ".join(sorted(replay.undeclared))
+            raise StorageFailed(
+                "undeclared",
+                f"In the log of {stream} are requests of {names}: put the declaration back first.",
+            )
         replay.finish()
         return ledger.rows.changes()
 

@@ -99,6 +99,7 @@ SCRIPT_WORDS: Final[Mapping[str, Words]] = {
         "en": "{role} · {scope} · until {until}",
     },
     "official": {"ko": "공무원", "en": "official"},
+    "all_offices": {"ko": "모든 기관", "en": "all offices"},
     "opens": {"ko": "봉인된 내용을 열 수 있어요.", "en": "Opens what is sealed."},
     "opens_not": {"ko": "기관 봉인 열쇠가 없어요.", "en": "Without the office's sealing secret."},
     "key_wrong": {"ko": "서명 열쇠 파일이 아니에요.", "en": "That is no signing key file."},

@@ -137,6 +137,13 @@ class Speech:
         """The same as text."""
         return f"{self.day(day_of(minute))} {seoul_text(minute)[11:]}"
 
+    def until(self, minute: int) -> Markup:
+        """Up to this time; midnight is the end of the day that it ends, as nobody reads it as the begin of one."""
+        clock = seoul_text(minute)[11:]
+        if clock != "00:00":
+            return self("until", time=self.moment_plain(minute))
+        return self("until", time=f"{self.day(day_of(minute - 1))} 24:00")
+
     def day(self, day: date) -> str:
         """A day with its weekday."""
         weekday = WEEKDAYS[self.language][day.weekday()]

@@ -310,7 +310,7 @@ PHRASES: Final[Mapping[str, Phrase]] = {
         "This device does not have the key of this request, so only its public part is shown.",
     ),
     "asked_until": Phrase("보완 기한", "Add it by", "補足の期限", "补充期限"),
-    "booking": Phrase("예약", "Booking", "予約", "预约"),
+    "booking": Phrase("자리를 잡아 둔 기한", "Held for you", "仮押さえの期限", "保留期限"),
     "until": Phrase("{time}까지", "until {time}"),
     "receipt": Phrase("접수증", "Filing receipt", "受付証", "受理凭证"),
     "receipt_lead": Phrase(

@@ -23,7 +23,9 @@ HEAD_BYTES_MAX: Final = 16_384
 KEEP_ALIVE_S: Final = (
     20  # a page that is read and then filled in and sent; 40 kB for each connection that waits
 )
-READ_S: Final = 10
+# Longer than that: Hypercorn stops reading when a read takes so long, and closes the connection only once it has been
+# idle for KEEP_ALIVE_S. What is sent in between nobody reads, and a browser waits until the connection ends.
+READ_S: Final = 25
 HANDSHAKE_S: Final = 5
 GRACE_S: Final = 1.0
 BACKLOG: Final = 1_024  # who comes within a third of a second in a rush, while the node is at something else

@@ -66,9 +66,13 @@ class Kept:
         """All rows whose names begin so, in their order."""
         return sorted((name, body) for name, body in self.rows.items() if name.startswith(prefix))
 
-    def first(self, prefix: str) -> str | None:
-        """The first of the names that begin so."""
-        return min((name for name in self.rows if name.startswith(prefix)), default=None)
+    def first(self, prefix: str, after: str = "") -> str | None:
+        """The first of the names that begin so and come after `after`."""
+        return min((name for name in self.rows if name.startswith(prefix) and name > after), default=None)
+
+    def last(self, prefix: str, before: str) -> str | None:
+        """The last of the names that begin so and come before `before`."""
+        return max((name for name in self.rows if name.startswith(prefix) and name < before), default=None)
 
     def entry(self, index: int) -> bytes:
         """An entry of the log."""
@@ -121,7 +125,9 @@ def commit(
         sealed = dict(kept.sealed)
         for submission in step.submissions:
             learned = plan.learned.get(submission.filing.key)
-            if learned and isinstance(learned.outcome, int) and submission.sealed:
+            if learned is None or learned.fingerprint != submission.fingerprint:
+                continue  # another one under its key was taken
+            if isinstance(learned.outcome, int) and submission.sealed:
                 sealed.setdefault(learned.outcome, submission.sealed)
         for index in plan.erased:
             sealed.pop(index, None)

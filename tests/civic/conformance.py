@@ -42,6 +42,7 @@ __all__ = [
     "test_the_whole_batch_is_there_for_the_next_process",
     "test_what_is_erased_is_gone_and_a_retry_is_told_the_same",
     "test_what_is_erased_where_it_was_filed_is_never_kept",
+    "test_what_is_sealed_is_that_of_the_filing_which_was_taken",
     "test_who_is_cancelled_leaves_all_or_nothing",
 ]
 
@@ -86,6 +87,19 @@ async def test_the_whole_batch_is_there_for_the_next_process(open_store: OpenSto
     assert leaves == [submission(number).leaf(1) for number in range(3)]
     assert [await again.sealed(STREAM, at) for at in range(4)] == [*[s.sealed for s in batch(0, 1, 2)], None]
     assert await again.check() == []
+
+
+async def test_what_is_sealed_is_that_of_the_filing_which_was_taken(open_store: OpenStore) -> None:
+    """Of two under one key the first may be late, and then nothing is remembered of it."""
+    store = await open_store()
+    row = await store.fence(STREAM, 1)
+    late, taken = submission(0, "late"), submission(0)
+    plan = partial(plan_batch, late=frozenset({late.fingerprint}))
+    planned = await store.commit(STREAM, row, [late, taken], plan)
+    assert planned is not None
+    assert (isinstance(planned.outcomes[0], Refusal), planned.outcomes[1]) == (True, 0)
+    assert await store.sealed(STREAM, 0) == taken.sealed
+    assert await store.check() == []
 
 
 async def test_a_batch_of_retries_changes_nothing(open_store: OpenStore) -> None:
@@ -272,7 +286,18 @@ def changing(*changes: Change, seen: list[object] | None = None) -> MakePlan:
         kept: Kept,
     ) -> Plan:
         if seen is not None:
-            seen.extend((kept.under("a/"), kept.get("b"), kept.first("a/"), kept.first("c"), kept.get("a/1")))
+            seen.extend(
+                (
+                    kept.under("a/"),
+                    kept.get("b"),
+                    kept.first("a/"),
+                    kept.first("c"),
+                    kept.first("a/", "a/1"),
+                    kept.last("a/", "a/2"),
+                    kept.last("b", "b"),
+                    kept.get("a/1"),
+                )
+            )
             seen.extend(parse_leaf(kept.entry(index)).filing.key for index in range(size))
         return replace(plan_batch(size, epoch, filed, known, named), rows=changes)
 
@@ -292,7 +317,17 @@ async def test_rows_beside_the_log_are_read_and_changed_with_it(open_store: Open
     again = [Change("a/2", b"two", b"2"), Change("a/1", b"", None), Change("a/3", None, b"three")]
     assert await store.commit(STREAM, row, [], changing(*again, seen=seen)) is not None
     key = submission(0).filing.key
-    assert seen == [[("a/1", b""), ("a/2", b"two")], bytes(range(256)), "a/1", None, b"", key]
+    assert seen == [
+        [("a/1", b""), ("a/2", b"two")],
+        bytes(range(256)),
+        "a/1",
+        None,
+        "a/2",
+        "a/1",
+        None,
+        b"",
+        key,
+    ]
     reader = await open_store()
     assert await reader.kept(STREAM, "a/") == [("a/2", b"2"), ("a/3", b"three")]
     assert await reader.kept(STREAM, "a/", 1) == [("a/2", b"2")]

@@ -33,8 +33,11 @@ class KeptInMemory:
     def under(self, prefix: str) -> list[tuple[str, bytes]]:
         return sorted((name, body) for name, body in self._rows.items() if name.startswith(prefix))
 
-    def first(self, prefix: str) -> str | None:
-        return min((name for name in self._rows if name.startswith(prefix)), default=None)
+    def first(self, prefix: str, after: str = "") -> str | None:
+        return min((name for name in self._rows if name.startswith(prefix) and name > after), default=None)
+
+    def last(self, prefix: str, before: str) -> str | None:
+        return max((name for name in self._rows if name.startswith(prefix) and name < before), default=None)
 
     def entry(self, index: int) -> bytes:
         return self._entries[index]
@@ -104,7 +107,9 @@ class MemoryStore:
         change(rows, planned.rows)
         for submission in reversed(submissions):
             learned = planned.learned.get(submission.filing.key)
-            if learned and isinstance(learned.outcome, int) and submission.sealed:
+            if learned is None or learned.fingerprint != submission.fingerprint:
+                continue  # another one under its key was taken
+            if isinstance(learned.outcome, int) and submission.sealed:
                 there.sealed[learned.outcome] = submission.sealed
         for index in planned.erased:
             there.sealed.pop(index, None)

@@ -139,7 +139,10 @@ async def test_a_seat_has_one_row_whatever_a_plan_says(home: Path) -> None:
         def under(self, prefix: str) -> list[tuple[str, bytes]]:
             return []
 
-        def first(self, prefix: str) -> None:
+        def first(self, prefix: str, after: str = "") -> None:
+            return None
+
+        def last(self, prefix: str, before: str) -> None:
             return None
 
         def entry(self, index: int) -> bytes:

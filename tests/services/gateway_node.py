@@ -164,11 +164,9 @@ def multipart(parts: list[tuple[str, str | None, bytes]]) -> tuple[bytes, dict[s
 def gateway_node(folder: Path) -> Iterator[GatewayNode]:
     """The node, holding its logs; more services may be dropped into `declared` in the folder."""
     with City(folder, 1, places_around(), 512) as city:
-        city.keep_logs(STREAMS, city.nodes)
         (folder / "declared").mkdir()
+        city.keep_logs(STREAMS, city.nodes, services=folder / "declared")
         node = city.nodes[0]
-        with node.config.open("a", encoding="utf-8") as config:
-            config.write('folder = "declared"\n')
         city.start()
         wait_ready(city)
 

@@ -15,7 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from shard_node.stages import Histogram
 from shard_node.web.app import make_app
 from shard_node.web.metrics import EVENTS
-from shard_node.web.serve import serve_web
+from shard_node.web.serve import KEEP_ALIVE_S, READ_S, serve_web
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -118,6 +118,11 @@ async def test_health_is_200_or_503_with_reasons() -> None:
         source.unwell.append("lapsed")
         bad = await get(f"{url}/healthz")
         assert (bad.status, bad.json()["reasons"]) == (503, ["lapsed"])
+
+
+def test_a_connection_is_read_for_as_long_as_it_is_kept() -> None:
+    """Else a page that was read for a while sends its form to nobody, and waits until the connection is closed."""
+    assert READ_S > KEEP_ALIVE_S
 
 
 async def test_metrics_are_what_prometheus_reads() -> None:

@@ -94,6 +94,7 @@ def test_an_official_takes_asks_and_answers(built: Built, chromium: str, tmp_pat
                 does(page, "배정하기", clicks=2)
                 assert report.until("assigned")["seen"] == 1, "two clicks are one act"
                 assert page.locator(".facts").get_by_text("나", exact=True).is_visible()
+                assert page.get_by_role("radio", name="내가 넘겨받기").count() == 0, "from oneself"
                 page.get_by_role("radio", name="보완 요청하기", exact=True).check()
                 page.get_by_label("글틀").select_option(label="보완 요청")
                 page.get_by_role("button", name="서명해서 남기기").click()

@@ -256,6 +256,9 @@ def test_times_and_terms_are_said_in_the_page_s_language() -> None:
     assert ko.moment_plain(NOON) == "2026년 11월 27일(금) 12:00"
     assert en.moment_plain(NOON) == "Fri 27 November 2026 12:00"
     assert 'datetime="2026-11-27T12:00+09:00"' in str(ja.moment(NOON))
+    # a day ends at 24:00: nobody comes on the next one because of its 00:00
+    assert str(ko.until(minute_at(date(2026, 12, 5)))) == "2026년 12월 4일(금) 24:00까지"
+    assert str(en.until(NOON)) == "until Fri 27 November 2026 12:00"
     term = CATALOGUE.services["complaint-field"].deadline.term
     assert str(ko.term(term)) == "근무시간 3시간 안에 답변해요"
     # what has no Japanese is marked as English

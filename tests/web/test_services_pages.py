@@ -183,6 +183,20 @@ def test_a_connection_lost_in_the_middle_loses_nothing(browser: Browser, office:
         assert filed(office, "jongno") == before + 1
 
 
+def test_a_node_that_comes_back_is_asked_again(browser: Browser, office: Office) -> None:
+    """A node that was away is no event in a browser: the page looks by itself."""
+    before = filed(office, "jongno")
+    with citizen(browser) as page:
+        at(page, office, "/ko/services/complaint-field")
+        fill_in(page, "노드가 쉬고 있어요.")
+        page.route("**/civic/**", lambda route: route.abort())
+        page.get_by_role("button", name="제출하기").click()
+        page.get_by_text("아직 답이 없어요.").wait_for()
+        page.unroute("**/civic/**")
+        page.wait_for_url(SENT)
+        assert filed(office, "jongno") == before + 1
+
+
 def test_a_draft_comes_back_after_the_window_was_closed(browser: Browser, office: Office) -> None:
     with citizen(browser) as page:
         at(page, office, "/ko/services/complaint-field")
@@ -386,6 +400,7 @@ def test_who_is_verified_books_a_free_time_and_gives_it_to_who_waits(
         page.wait_for_url("**/en/requests/seongbuk/*")
         live(page)
         page.locator(".state-held").wait_for()
+        assert slot.replace("T", " ") in page.locator("#own").inner_text()
 
         at(late, office, f"/en/services/reserve-sports?facility=seongbuk-futsal&slot={slot}")
         assert "waiting list" in late.locator(f"label:has(input[value='{slot}'])").inner_text()
@@ -506,23 +521,6 @@ def test_what_is_sealed_is_erased_with_its_files_and_the_receipt_stays(
     with citizen(browser) as stranger:
         at(stranger, office, f"/ko/requests/{number}")
         assert "지웠어요" in stranger.locator("#erased").inner_text()
-
-
-def test_without_a_script_the_gateway_files_it(browser: Browser, office: Office) -> None:
-    with citizen(browser, java_script_enabled=False) as page:
-        page.goto(f"{office.url}/ko/services/complaint-field")
-        page.locator("noscript .notice").wait_for()
-        page.get_by_role("radio", name="소음").check()
-        page.locator("input[name=place]").fill("37.5729,126.9793")
-        page.locator("textarea[name=body]").fill("공사 소음이 커요.")
-        page.get_by_role("button", name="제출하기").click()
-        page.wait_for_url(SENT)
-        for _ in range(50):
-            if page.get_by_text("접수 창구가 대신 서명했어요").count():
-                break
-            page.wait_for_timeout(100)
-            page.reload()
-        page.get_by_text("접수 창구가 대신 서명했어요").wait_for()
 
 
 def test_what_a_japanese_page_says_in_english_is_marked_so(browser: Browser, office: Office) -> None:

@@ -8,6 +8,7 @@ import { sealingPublic, secretText } from "../src/civic/seal";
 import { newSecrets, openBlob, openSealed, type Sealed, type Submission } from "../src/civic/transaction";
 import { compose, type Written } from "../src/desk/acts";
 import { type Held, readFiles, scopeOf, seedOfText } from "../src/desk/keys";
+import { scopeWords } from "../src/desk/keys_view";
 import { keysOf, keysText, type Opened } from "../src/desk/open";
 import { fill } from "../src/desk/words";
 import { toHex } from "../src/net/bytes";
@@ -132,4 +133,10 @@ test("facts are put where they belong, once", () => {
   assert.equal(fill("{constructor}", {}), "{constructor}");
   assert.deepEqual(listed('["a","b"]'), ["a", "b"]);
   assert.deepEqual(listed("[note"), ["[note"]);
+});
+
+test("a grant is said in the names of offices", () => {
+  const page = { words: { all_offices: "모든 기관" }, offices: { jongno: "종로구" } };
+  assert.equal(scopeWords(page, ["streams:jongno"]), "종로구");
+  assert.equal(scopeWords(page, ["cells:*", "streams:*"]), "모든 기관");
 });

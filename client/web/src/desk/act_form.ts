@@ -2,6 +2,7 @@
 
 import type { Submission } from "../civic/transaction";
 import type { Trust } from "../civic/trust";
+import { toHex } from "../net/bytes";
 import { button, choice, clear, el, field, unique } from "../ui/dom";
 import { compose, IN_DAYS, officeNumber } from "./acts";
 import { bring, outcomeWords, untilSeen } from "./filing_view";
@@ -18,7 +19,10 @@ const WORDY: ReadonlySet<string> = new Set([
 type Language = "ko" | "en";
 
 export function actForm(page: PageData, of: Case, seat: Held, opened: readonly Opened[], trust: Trust): void {
-  const actions = [...new Set([...of.may.official, ...of.may.decider])];
+  const mine = of.assigned === toHex(seat.signer.public);
+  const actions = [...new Set([...of.may.official, ...of.may.decider])].filter(
+    (name) => !(mine && name === "reassign"), // nobody takes over from themselves
+  );
   const form = document.getElementById("act") as HTMLFormElement;
   (document.getElementById("acts") as HTMLElement).hidden = false;
   if (actions.length === 0) {

@@ -37,11 +37,17 @@ function show(page: PageData, seat: Held | null): void {
 }
 
 /** Who sits here, in a line. */
+/** Over which offices somebody has a say; what a grant says of the world around is nothing to the desk. */
+export function scopeWords(page: Pick<PageData, "words" | "offices">, scope: readonly string[]): string {
+  const streams = scope
+    .filter((one) => one.startsWith("streams:"))
+    .map((one) => one.slice("streams:".length));
+  return streams.map((one) => (one === "*" ? page.words.all_offices : page.offices?.[one]) ?? one).join(", ");
+}
+
 function whoWords(page: PageData, seat: Held): string {
   const role = seat.chain.role === "official" ? say(page, "official") : seat.chain.role;
-  const scope = scopeOf(seat.chain)
-    .map((one) => page.offices?.[one.replace(/^streams:/, "")] ?? one)
-    .join(", ");
+  const scope = scopeWords(page, scopeOf(seat.chain));
   const until = new Date(seat.chain.untilMs).toLocaleDateString(page.language);
   return say(page, "who", { role, scope, until });
 }

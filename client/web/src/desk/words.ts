@@ -13,6 +13,7 @@ export interface Case {
   readonly entry: number;
   readonly seen: number;
   readonly office: string;
+  readonly assigned: string | null;
   readonly erased: boolean;
   readonly acts: readonly Act[];
   readonly may: { readonly official: readonly string[]; readonly decider: readonly string[] };

@@ -18,6 +18,7 @@ import { readTexts, readValues, showFaults, type Texts, writeTexts } from "./val
 import { language, named, reason, say, sentences } from "./words";
 
 const DRAFT_MS = 400;
+const AGAIN_MS = 5_000; // after which what had no answer is sent again
 
 interface Data {
   readonly service: Service;
@@ -39,6 +40,8 @@ class ServiceForm {
   private guOf: GuOf = () => null;
   private timer = 0;
   private busy = false;
+  /** Sends nothing later by itself any more. */
+  private notLater = (): void => {};
   /** The request that was made of this draft, as long as nobody knows whether it was filed. */
   private request: string | null = null;
   private secrets: Secrets | null = null;
@@ -109,6 +112,7 @@ class ServiceForm {
   }
 
   private edited(): void {
+    this.notLater(); // what is still being written waits for its writer
     clearTimeout(this.timer);
     this.timer = window.setTimeout(() => void this.keep(), DRAFT_MS);
     this.eraser.hidden = false;
@@ -185,6 +189,7 @@ class ServiceForm {
   }
 
   private async file(kept: Values, looked: Looked): Promise<void> {
+    this.notLater();
     const earlier = await this.earlier();
     if (earlier?.entry != null) return this.filed(earlier, earlier.entry); // meanwhile, by itself
     if (earlier !== undefined && valuesOf(earlier) === this.said(kept)) {
@@ -242,7 +247,14 @@ class ServiceForm {
 
   private tellLater(): void {
     tell(this.status, say("waiting"));
-    addEventListener("online", () => this.form.requestSubmit(), { once: true });
+    this.notLater();
+    const again = () => this.form.requestSubmit();
+    const timer = setTimeout(again, AGAIN_MS); // that a node is back is no event
+    addEventListener("online", again);
+    this.notLater = () => {
+      clearTimeout(timer);
+      removeEventListener("online", again);
+    };
   }
 
   private async filed(request: Request, entry: number): Promise<void> {
@@ -320,6 +332,8 @@ class ServiceForm {
         .join("\n");
     if (typeof value === "boolean") return say(value ? "yes" : "no");
     const texts = (Array.isArray(value) ? value : [value]).map(String);
+    if (field?.schema.format === "slot" || field?.schema.format === "date-time")
+      return texts.map((text) => text.replace("T", " ")).join("\n");
     const control = this.form.elements.namedItem(name);
     if (control instanceof HTMLSelectElement) return control.selectedOptions[0]?.text ?? texts.join();
     return texts.map((text) => named(field?.choices[text] ?? { en: text })).join("\n");
