@@ -404,13 +404,16 @@ def test_who_is_verified_books_a_free_time_and_gives_it_to_who_waits(
 
         at(late, office, f"/en/services/reserve-sports?facility=seongbuk-futsal&slot={slot}")
         assert "waiting list" in late.locator(f"label:has(input[value='{slot}'])").inner_text()
+        on_list = late.get_by_role("checkbox", name="Put me on the waiting list if it is full")
+        assert on_list.is_checked(), "a full one was chosen as one to wait for"
         asks_for(late)
         late.locator("#sending a").click()
         live(late)
         is_verified(late, office.attests("910202-1234567"))
+        on_list.uncheck()
         late.get_by_role("button", name="Submit").click()
         late.get_by_text("Someone has just booked this time.").wait_for()
-        late.get_by_role("checkbox", name="Put me on the waiting list if it is full").check()
+        on_list.check()
         late.get_by_role("button", name="Submit").click()
         late.wait_for_url("**/en/requests/seongbuk/*")
         live(late)

@@ -33,7 +33,7 @@ export function actForm(page: PageData, of: Case, seat: Held, opened: readonly O
 }
 
 class ActForm {
-  private action: string;
+  private action = ""; // none before one is chosen: nobody signs what happened to stand first
   private to = "";
   private language: Language;
   private readonly said = document.getElementById("said") as HTMLElement;
@@ -55,7 +55,6 @@ class ActForm {
     private readonly form: HTMLFormElement,
     actions: readonly string[],
   ) {
-    this.action = actions[0] as string;
     this.language = page.language === "ko" ? "ko" : "en";
     this.send = el("button", { class: "primary", text: say(page, "send") });
     form.append(this.choose(actions), this.fields, el("p", {}, this.send));
@@ -63,22 +62,20 @@ class ActForm {
       event.preventDefault();
       void this.file();
     });
-    this.fill();
   }
 
   private choose(actions: readonly string[]): HTMLElement {
     const set = el("fieldset", {}, el("legend", { text: say(this.page, "act") }));
     const group = unique("action");
-    actions.forEach((name, i) => {
-      const radio = el("input", { attributes: { type: "radio", name: group, value: name } });
-      radio.checked = i === 0;
+    for (const name of actions) {
+      const radio = el("input", { attributes: { type: "radio", name: group, value: name, required: "" } });
       radio.addEventListener("change", () => {
         this.action = name;
         this.fill();
       });
       const label = this.page.actions?.[name] ?? name;
       set.append(el("label", { class: "choice" }, radio, el("span", { text: label })));
-    });
+    }
     return set;
   }
 

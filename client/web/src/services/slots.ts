@@ -37,6 +37,8 @@ function enhance(
     }
   };
   facility.addEventListener("change", () => void show("", ""));
+  place.addEventListener("change", () => waits(form, place));
+  waits(form, place);
   place.addEventListener("click", (event) => {
     const link = (event.target as Element).closest<HTMLAnchorElement>("a[data-week]");
     if (link === null) return;
@@ -48,4 +50,10 @@ function enhance(
       (event as CustomEvent<Readonly<Record<string, readonly string[]>>>).detail[name] ?? [];
     void show(slot.slice(0, 10), slot);
   });
+}
+
+/** Who has chosen a full one, which is shown as one to wait for, means just that. */
+function waits(form: HTMLFormElement, place: HTMLElement): void {
+  const list = form.querySelector<HTMLInputElement>("input[name=wait-list]");
+  if (list !== null && place.querySelector(".slot_waiting input:checked") !== null) list.checked = true;
 }
