@@ -12,6 +12,10 @@ import os
 from hypothesis import HealthCheck, Phase, settings
 
 settings.register_profile("dev", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("ci", settings.get_profile("dev"), derandomize=True, database=None)
-settings.register_profile("hunt", settings.get_profile("ci"), phases=(Phase.explicit, Phase.generate))
+settings.register_profile(  # the same each time, so there is little in looking far; a nightly run does
+    "ci", settings.get_profile("dev"), derandomize=True, database=None, max_examples=60
+)
+settings.register_profile(
+    "hunt", settings.get_profile("ci"), phases=(Phase.explicit, Phase.generate), max_examples=100
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))

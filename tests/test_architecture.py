@@ -7,6 +7,7 @@ tree, and over a few lines made to break it, so that a rule that sees nothing is
 from __future__ import annotations
 
 import ast
+import functools
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,8 +152,9 @@ class Import(NamedTuple):
     typing_only: bool
 
 
-def modules() -> list[Module]:
-    """Every module of the project's packages."""
+@functools.cache
+def modules() -> tuple[Module, ...]:
+    """Every module of the project's packages, read once."""
     found = []
     for package in PACKAGES:
         for path in sorted((ROOT / package).rglob("*.py")):
@@ -160,7 +162,7 @@ def modules() -> list[Module]:
             is_package = parts[-1] == "__init__"
             name = ".".join(parts[:-1] if is_package else parts)
             found.append(Module(name, ast.parse(path.read_text(encoding="utf-8"), str(path)), is_package))
-    return found
+    return tuple(found)
 
 
 def imports_of(module: Module) -> Iterator[Import]:

@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 __all__ = ["CivicHolder", "CivicMeter", "LogConfig", "Places", "Witnesses", "receipts_of"]
 
 _LOOK_S: Final = 2.0  # how often the clock is looked at while something runs out within a minute
-_LOOK_LATER_S: Final = 30.0  # or later
+_LOOK_LATER_S: Final = 5.0  # or later: a machine that wakes, or is set right, may find its clock far ahead
 
 
 class Witnesses(Protocol):

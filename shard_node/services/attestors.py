@@ -90,10 +90,9 @@ class AttestorFollower:
 
 def attestor_routes(host: ServiceHost) -> list[Route]:
     """The routes over one node."""
-    config = host.config
-    told = _told(config.attestors, config.attestor_urls)
 
     async def attestors(request: Request) -> JSONResponse:
+        told = _told(host.config.attestors, host.config.attestor_urls)
         return JSONResponse(told, headers={"Access-Control-Allow-Origin": "*", "Cache-Control": "no-cache"})
 
     return [Route("/api/v1/attestors", attestors)]

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 __all__ = ["Filed", "Told", "Town", "running_town"]
 
 READY_S: Final = 60.0
-ANSWER_S: Final = 30.0
+ANSWER_S: Final = 60.0
 CLAIM_MINUTES: Final = 30 * 24 * 60
 LETTERS: Final = frozenset({Action.ASK, Action.SUPPLEMENT, Action.COMPLETE, Action.REFUSE, Action.NOTE})
 
