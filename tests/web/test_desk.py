@@ -152,6 +152,8 @@ def at_once(page: Page, office: Office, folder: Path) -> None:
     report.until("received")
     page.goto(f"{office.url}/ko/desk/jongno/{report.entry}")
     page.locator("#acts:visible").wait_for()
+    assert page.locator("input[type=radio]:checked").count() == 0, "nobody signs what happens to stand first"
+    page.get_by_role("radio", name="배정하기", exact=True).check()
     _, grants, _ = files_of(office, folder, HAN)
     intent = Intent("jongno", report.entry, 0, Action.ASSIGN)
     act = file_act(intent, minute(), HAN, b"\x13" * 32)
