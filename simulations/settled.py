@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgpack
 
+from p2pworld.limits import AUDIT_EVERY_S
 from p2pworld.world.crowd import MINE
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ _OPEN_ROWS: Final = frozenset({"PREPARING", "INVITED", "RELEASED"})
 _READ_S: Final = 1.0  # within it every node has read a new map
 _REFRESHED_S: Final = 7.0  # the directory is told again every 5 s
 _FRESH_S: Final = 3.0
+_MENDED_S: Final = (
+    _FRESH_S + 2 * AUDIT_EVERY_S
+)  # copies that came apart when ground changed hands are equal again
 _HOMES: Final = 2  # of each avatar in the directory
 _BEYOND_CM: Final = 250  # of its ground somebody may stand: the hysteresis, and a step
 _ASTRAY_CM: Final = 300  # between where a client believes to be and where its node has it
@@ -291,7 +295,7 @@ class Settled:
             safe |= _ids(own)
             if not holding.standbys and len(self._processes) > 1:
                 self._violate("standby", f"cell {cell} of {process.name} has no standby", process.name)
-            if self._run.agenda.now_s - self._cell_s[cell] < _FRESH_S:
+            if self._run.agenda.now_s - self._cell_s[cell] < _MENDED_S:
                 continue  # it has only just come into these hands
             for standby in holding.standbys:
                 other = self._process(standby)

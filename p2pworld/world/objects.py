@@ -143,9 +143,6 @@ class Objects:
         for state, n in self._related(cell):
             record.state.merge_in(state)
             record.n = max(record.n, n)
-        if record.epoch == holding.epoch:
-            # merged, and cut again: whoever guarded this cell then has the same epoch and n, and less of its ground
-            record.n += 1
         replica = replica_of(self._station.me, cell, holding.epoch)
         held = record.held = Held(holding.epoch, replica, HybridClock(replica))
         reconcile(record.state, replica, held.clock, 0)
