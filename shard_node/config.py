@@ -30,6 +30,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from p2pworld.errors import LocalError
 from p2pworld.geometry import Cell
@@ -469,6 +470,23 @@ def parse(text: str, base: Path) -> Config:
     _no_wildcard(config.link, "link", "link_url", config.link_url)
     _no_wildcard(config.web, "web", "web_url", config.web_url)
     return config
+
+
+def read_tables(path: Path) -> dict[str, Any]:
+    """The tables in the configuration file of a server that is no node.
+
+    Raises ConfigError.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(CONFIG_BYTES_MAX + 1)
+        if len(data) > CONFIG_BYTES_MAX:
+            raise ConfigError(f"{path} is larger than any configuration.")
+        return tomllib.loads(data.decode())
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is no TOML: {error}.") from None
 
 
 def load(path: Path) -> Config:

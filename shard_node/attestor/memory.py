@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from shard_node.storage.memory import MemoryFailed, MemoryFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -19,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AttestorMemory", "KnownDevice", "MemoryFailed"]
 
-_APPLICATION: Final = 0x70327061  # "p2pa" in the file's header: no other program's database is touched
-_FORMAT: Final = 1
-_BUSY_S: Final = 2.0  # an operator's copy may be under way
 _FILE: Final = "attestor.sqlite"
 _TABLES: Final = (
     "CREATE TABLE person (subject BLOB PRIMARY KEY, gu BLOB NOT NULL, until INTEGER NOT NULL, checksum BLOB NOT NULL)",
@@ -31,11 +30,8 @@ _TABLES: Final = (
     "CREATE TABLE issued (key BLOB PRIMARY KEY, device BLOB NOT NULL, until INTEGER NOT NULL, checksum BLOB NOT NULL)",
     "CREATE INDEX issued_device ON issued (device)",
 )
+_MEMORY: Final = MemoryFile("an attestor", application=0x70327061, format=1, tables=_TABLES)  # "p2pa"
 _DEVICE: Final = "SELECT device, subject, root, since, until, lost, checksum FROM device"
-
-
-class MemoryFailed(Exception):
-    """Nothing can be remembered now, so nothing is attested; the message is a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +70,7 @@ class AttestorMemory:
         Raises:
             MemoryFailed: there is one, or it cannot be made.
         """
-        path = folder / _FILE
-        new = path.with_suffix(".new")
-        if path.exists():
-            raise MemoryFailed(f"{path} is there already.")
-        try:
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            new.unlink(missing_ok=True)
-            with closing(sqlite3.connect(new, isolation_level=None)) as connection:
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-                connection.execute(f"PRAGMA user_version = {_FORMAT}")
-                for table in _TABLES:
-                    connection.execute(table)
-            new.chmod(0o600)
-            new.rename(path)
-        except (OSError, sqlite3.Error) as error:
-            raise MemoryFailed(f"{path} cannot be made: {error}.") from error
+        _MEMORY.begin(folder / _FILE, folder_mode=0o700)
 
     # ---- people and devices
 
@@ -225,37 +205,8 @@ class AttestorMemory:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            connection = sqlite3.connect(
-                f"{self._path.absolute().as_uri()}?mode=rw",
-                uri=True,
-                timeout=_BUSY_S,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            try:
-                self._prepare(connection)
-            except (sqlite3.Error, MemoryFailed):
-                connection.close()
-                raise
-            self._connection = connection
+            self._connection = _MEMORY.open(self._path, "secure_delete = ON")
         return self._connection
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        application, version = (
-            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-        )
-        if application != _APPLICATION:
-            raise MemoryFailed(f"{self._path} is no memory of an attestor.")
-        if version != _FORMAT:
-            raise MemoryFailed(
-                f"{self._path} is of format {version}, and {_FORMAT} is known: update the program."
-            )
-        fault = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if fault != "ok":
-            raise MemoryFailed(f"{self._path} is damaged: {fault}.")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA secure_delete = ON")
 
 
 def _checksum(table: str, *said: object) -> bytes:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import signal
-import socket
 import ssl
 import time
 from typing import TYPE_CHECKING
-
-import trio
 
 from p2pworld.crypto.keys import Signer
 from shard_node.attestor.app import attestor_app
@@ -20,7 +15,7 @@ from shard_node.attestor.oidc import Provider
 from shard_node.attestor.settings import read_secret, read_signer
 from shard_node.errors import ConfigError
 from shard_node.secret_files import write_new
-from shard_node.web.serve import serve_web
+from shard_node.web.serve import listen_at, serve_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +23,6 @@ if TYPE_CHECKING:
     from shard_node.attestor.settings import AttestorConfig
 
 __all__ = ["begin_attestor", "serve_attestor"]
-
-log = logging.getLogger(__name__)
 
 
 def begin_attestor(config: AttestorConfig) -> bytes:
@@ -49,18 +42,6 @@ def begin_attestor(config: AttestorConfig) -> bytes:
     return signer.public
 
 
-def _listen(config: AttestorConfig) -> socket.socket:
-    family = socket.AF_INET6 if ":" in config.listen.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((config.listen.host, config.listen.port))
-    except OSError as error:
-        listener.close()
-        raise ConfigError(f"attestor.listen {config.listen} cannot be used: {error.strerror}.") from None
-    return listener
-
-
 async def serve_attestor(config: AttestorConfig, on_ready: Callable[[str], None]) -> None:
     """Answers until SIGTERM or SIGINT; `on_ready` is told the address.
 
@@ -78,16 +59,8 @@ async def serve_attestor(config: AttestorConfig, on_ready: Callable[[str], None]
         provider = None
         if config.oidc is not None:
             provider = Provider(config.oidc, f"{config.public_url}/callback", ssl.create_default_context())
-        listener = _listen(config)
-        stop = trio.Event()
-        async with trio.open_nursery() as nursery:
-            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-                await nursery.start(serve_web, attestor_app(config, desk, provider), listener, stop)
-                host, port = listener.getsockname()[:2]
-                on_ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
-                async for number in signals:
-                    log.info("ending", extra={"signal": signal.Signals(number).name})
-                    break
-            stop.set()
+        await serve_alone(
+            attestor_app(config, desk, provider), listen_at(config.listen, "attestor.listen"), on_ready
+        )
     finally:
         memory.close()

@@ -27,7 +27,6 @@ same_as_login = false                    (the number of the document is what `su
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,7 +36,7 @@ from urllib.parse import urlsplit
 from p2pworld.crypto.keys import Signer
 from p2pworld.errors import LocalError
 from p2pworld.limits import CLAIM_MINUTES_MAX
-from shard_node.config import FORMATS, LEVELS, Address, LogConfig, Table
+from shard_node.config import FORMATS, LEVELS, Address, LogConfig, Table, read_tables
 from shard_node.errors import ConfigError
 
 __all__ = [
@@ -50,7 +49,6 @@ __all__ = [
     "read_signer",
 ]
 
-CONFIG_BYTES_MAX: Final = 1 << 20
 RETURNS_MAX: Final = 256
 _DAY: Final = 1_440
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -102,16 +100,7 @@ def load_attestor(path: Path) -> AttestorConfig:
 
     Raises ConfigError.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(CONFIG_BYTES_MAX + 1)
-        if len(data) > CONFIG_BYTES_MAX:
-            raise ConfigError(f"{path} is larger than any configuration.")
-        tables = tomllib.loads(data.decode())
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} is no TOML: {error}.") from None
+    tables = read_tables(path)
     table = Table("attestor", tables.pop("attestor", {}), path.parent)
     oidc = Table("oidc", tables.pop("oidc"), path.parent) if "oidc" in tables else None
     desk = Table("desk", tables.pop("desk"), path.parent) if "desk" in tables else None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import signal
+import socket
 from typing import TYPE_CHECKING, Final, cast
 
 import trio
@@ -10,14 +12,18 @@ from hypercorn.config import Config, Sockets
 from hypercorn.trio.run import worker_serve
 from hypercorn.utils import wrap_app
 
+from shard_node.errors import ConfigError
+
 if TYPE_CHECKING:
-    import socket
     import ssl
+    from collections.abc import Callable
 
     from hypercorn.typing import Framework
     from starlette.applications import Starlette
 
-__all__ = ["serve_web"]
+    from shard_node.config import Address
+
+__all__ = ["listen_at", "serve_alone", "serve_web"]
 
 HEAD_BYTES_MAX: Final = 16_384
 KEEP_ALIVE_S: Final = (
@@ -29,6 +35,9 @@ READ_S: Final = 25
 HANDSHAKE_S: Final = 5
 GRACE_S: Final = 1.0
 BACKLOG: Final = 1_024  # who comes within a third of a second in a rush, while the node is at something else
+
+
+log = logging.getLogger(__name__)
 
 
 class _Config(Config):
@@ -66,3 +75,32 @@ async def serve_web(
         shutdown_trigger=stop.wait,
         task_status=task_status,
     )
+
+
+def listen_at(address: Address, key: str) -> socket.socket:
+    """The socket bound to this address, which `key` of a configuration names.
+
+    Raises ConfigError.
+    """
+    listener = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address.host, address.port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(f"{key} {address} cannot be used: {error.strerror}.") from None
+    return listener
+
+
+async def serve_alone(app: Starlette, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
+    """What a server that is no node does: answers until SIGTERM or SIGINT; `on_ready` is told the address."""
+    stop = trio.Event()
+    async with trio.open_nursery() as nursery:
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            await nursery.start(serve_web, app, listener, stop)
+            host, port = listener.getsockname()[:2]
+            on_ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+            async for number in signals:
+                log.info("ending", extra={"signal": signal.Signals(number).name})
+                break
+        stop.set()

@@ -11,19 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.civic.witness import Seen
+from shard_node.storage.memory import MemoryFailed, MemoryFile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["MemoryFailed", "WitnessMemory"]
 
-_APPLICATION: Final = 0x70327077  # "p2pw" in the file's header: no other program's database is touched
-_FORMAT: Final = 1
-_BUSY_S: Final = 2.0  # an operator's copy may be under way
 _FILE: Final = "witness.sqlite"
 _TABLE: Final = """
 CREATE TABLE log (
@@ -31,10 +29,7 @@ CREATE TABLE log (
     checksum BLOB NOT NULL
 ) STRICT
 """
-
-
-class MemoryFailed(Exception):
-    """Nothing can be remembered now, so nothing is signed; the message is a sentence."""
+_MEMORY: Final = MemoryFile("a witness", application=0x70327077, format=1, tables=(_TABLE,))  # "p2pw"
 
 
 class WitnessMemory:
@@ -64,22 +59,7 @@ class WitnessMemory:
         Raises:
             MemoryFailed: there is one, or it cannot be made.
         """
-        path = folder / _FILE
-        new = path.with_suffix(".new")
-        if path.exists():
-            raise MemoryFailed(f"{path} is there already.")
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            new.unlink(missing_ok=True)
-            with closing(sqlite3.connect(new, isolation_level=None)) as connection:
-                connection.execute("PRAGMA synchronous = FULL")
-                connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-                connection.execute(f"PRAGMA user_version = {_FORMAT}")
-                connection.execute(_TABLE)
-            new.chmod(0o600)
-            new.rename(path)
-        except (OSError, sqlite3.Error) as error:
-            raise MemoryFailed(f"{path} cannot be made: {error}.") from error
+        _MEMORY.begin(folder / _FILE)
 
     def origins(self) -> list[str]:
         """The logs that something is remembered of.
@@ -157,41 +137,9 @@ class WitnessMemory:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            connection = sqlite3.connect(
-                f"{self._path.absolute().as_uri()}?mode=rw",
-                uri=True,
-                timeout=_BUSY_S,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            try:
-                self._prepare(connection)
-            except (sqlite3.Error, MemoryFailed):
-                connection.close()
-                raise
-            self._connection = connection
+            bound = () if self._pages_max is None else (f"max_page_count = {int(self._pages_max)}",)
+            self._connection = _MEMORY.open(self._path, *bound)
         return self._connection
-
-    def _prepare(self, connection: sqlite3.Connection) -> None:
-        self._check(connection)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        if self._pages_max is not None:
-            connection.execute(f"PRAGMA max_page_count = {int(self._pages_max)}")
-
-    def _check(self, connection: sqlite3.Connection) -> None:
-        application, version = (
-            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("application_id", "user_version")
-        )
-        if application != _APPLICATION:
-            raise MemoryFailed(f"{self._path} is no memory of a witness.")
-        if version != _FORMAT:
-            raise MemoryFailed(
-                f"{self._path} is of format {version}, and {_FORMAT} is known: update the program."
-            )
-        fault = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if fault != "ok":
-            raise MemoryFailed(f"{self._path} is damaged: {fault}.")
 
     def _dropped(self, error: sqlite3.Error) -> MemoryFailed:
         """What to raise; whatever came of the transaction, the next use reads it from the file."""

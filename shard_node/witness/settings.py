@@ -10,19 +10,16 @@ logs     = ["name+id+base64", ...]   (the keys of the logs it follows; a log wit
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import WITNESS_LOGS_MAX
 from p2pworld.merkle.note import COSIGNATURE, NoteSigner, VerifierKey
-from shard_node.config import FORMATS, LEVELS, Address, LogConfig, Table
+from shard_node.config import FORMATS, LEVELS, Address, LogConfig, Table, read_tables
 from shard_node.errors import ConfigError
 
 __all__ = ["WitnessConfig", "load_signers", "load_witness"]
-
-CONFIG_BYTES_MAX = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +38,7 @@ def load_witness(path: Path) -> WitnessConfig:
 
     Raises ConfigError.
     """
-    try:
-        with path.open("rb") as file:
-            data = file.read(CONFIG_BYTES_MAX + 1)
-        if len(data) > CONFIG_BYTES_MAX:
-            raise ConfigError(f"{path} is larger than any configuration.")
-        tables = tomllib.loads(data.decode())
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} is no TOML: {error}.") from None
+    tables = read_tables(path)
     table = Table("witness", tables.pop("witness", {}), path.parent)
     log_table = Table("log", tables.pop("log", {}), path.parent)
     for name in tables:
