@@ -353,7 +353,10 @@ class Checkers:
             other = machine.process
             if other is None or other is process or other.node.city_map is process.node.city_map:
                 continue  # one map gives no ground to two: see `map_stored`
-            for cell in self._held(other):
+            theirs = self._held(other)
+            if not ground_rules.overlap(mine, theirs):
+                continue
+            for cell in theirs:
                 for own in mine:
                     if own == cell or own.contains(cell) or cell.contains(own):
                         sentence = f"{process.name} and {other.name} both hold cell {own}"

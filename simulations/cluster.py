@@ -31,6 +31,7 @@ from simulations.machine import Clock, Machine, Process
 from simulations.moderator import ROOTS
 from simulations.network import Link, Network, NetworkOptions
 from simulations.ordeal import Ordeal
+from simulations.reading import read_once
 from simulations.storage import Disk, DiskOptions
 from simulations.store import Store, StoreOptions
 from simulations.story import changes
@@ -139,6 +140,10 @@ class City:
 
     def run(self, *, to_first: bool = False, until_s: float = math.inf) -> Outcome:
         """Let it live to its end, or `to_first` violation, or until then."""
+        with read_once():
+            return self._run(to_first, until_s)
+
+    def _run(self, to_first: bool, until_s: float) -> Outcome:
         for machine in self.machines:
             self.agenda.after(machine.dice.random() * 0.5, machine.start)
         for person in self.people:

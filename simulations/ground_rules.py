@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from p2pworld.geometry import Cell
     from p2pworld.world.citymap import CityMap, Holding
 
-__all__ = ["broken"]
+__all__ = ["broken", "overlap"]
 
 
 def broken(before: Mapping[Cell, Holding], city: CityMap) -> Iterator[str]:
@@ -47,6 +47,16 @@ def broken(before: Mapping[Cell, Holding], city: CityMap) -> Iterator[str]:
             guards = set.intersection(*({*part.standbys} for part in parts)) & members
             if not guards <= {*new.standbys}:
                 yield f"cell {cell} loses its standbys when it is cut or merged"
+
+
+def overlap(some: Collection[Cell], others: Collection[Cell]) -> bool:
+    """Whether any cell of one lies in, or is, or contains one of the others."""
+    return _within(some, set(others)) or _within(others, set(some))
+
+
+def _within(cells: Collection[Cell], around: set[Cell]) -> bool:
+    # an int that is a cell's number is equal to the cell
+    return any(cell >> 2 * up in around for cell in cells for up in range(cell.level + 1))
 
 
 def _touch(one: Cell, other: Cell) -> bool:

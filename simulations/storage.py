@@ -58,6 +58,7 @@ class Disk:
         self.regressions: list[str] = []  # writes under an epoch below one already written
         self.name, self._options, self._agenda, self._rng, self._trace = name, options, agenda, rng, trace
         self._cells: dict[int, _Cell] = {}
+        self._read: dict[int, tuple[_Cell, SavedCell]] = {}  # what was read of a cell last, and of which form
         self._records: dict[tuple[str, bytes], SaveRecord] = {}
         self._before: deque[tuple[dict[int, _Cell | None], dict[tuple[str, bytes], SaveRecord | None]]] = (
             deque(maxlen=_UNDONE_MAX)
@@ -112,10 +113,11 @@ class Disk:
         recovered: dict[int, SavedCell] = {}
         for number in sorted(self._cells):
             kept = self._cells[number]
-            state = ObjectCell.from_bytes(kept.state) if kept.state else ObjectCell()
-            for delta in kept.deltas:
-                state.merge_in(ObjectCell.from_bytes(delta))
-            recovered[number] = SavedCell(kept.epoch, kept.n, state.to_bytes())
+            read, saved = self._read.get(number, (None, None))
+            if saved is None or read is not kept:
+                saved = _together(kept)
+                self._read[number] = kept, saved
+            recovered[number] = saved
         return recovered
 
     def recover_records(self) -> tuple[SaveRecord, ...]:
@@ -166,6 +168,14 @@ class Disk:
                 continue
             state, deltas = (b"", ()) if kept is None else (kept.state, kept.deltas)
             self._cells[write.cell] = _Cell(write.epoch, write.n, state, (*deltas, write.delta))
+
+
+def _together(kept: _Cell) -> SavedCell:
+    """What a state and the changes after it come to."""
+    state = ObjectCell.from_bytes(kept.state) if kept.state else ObjectCell()
+    for delta in kept.deltas:
+        state.merge_in(ObjectCell.from_bytes(delta))
+    return SavedCell(kept.epoch, kept.n, state.to_bytes())
 
 
 def _put_back(kept: dict[_K, _V], before: dict[_K, _V | None]) -> None:

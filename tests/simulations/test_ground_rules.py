@@ -11,7 +11,7 @@ from p2pworld.errors import Refusal
 from p2pworld.geometry import Cell
 from p2pworld.world import citymap
 from p2pworld.world.citymap import CityMap, Holding, Member
-from simulations.ground_rules import broken
+from simulations.ground_rules import broken, overlap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,3 +98,13 @@ def test_ground_without_a_copy_is_anybody_s() -> None:
     assert [
         *broken({ONE: Holding(A.who, before.cells[ONE].epoch)}, replace(lost, cells={ONE: lost.cells[ONE]}))
     ] == []
+
+
+def test_ground_overlaps_where_a_cell_is_or_holds_one_of_the_others() -> None:
+    cells = [Cell.from_quadkey(text) for text in ("root", "0", "00", "01", "013", "1", "132")]
+    for one in cells:
+        for other in cells:
+            assert overlap([one], [other]) == (one.contains(other) or other.contains(one)), (one, other)
+    assert overlap([ONE, OTHER], [Cell.from_quadkey("1"), Cell.from_quadkey("013")])
+    assert not overlap([ONE], [OTHER])
+    assert not overlap([], [ONE])

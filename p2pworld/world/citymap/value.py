@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import Final, NamedTuple
 
 from p2pworld.errors import LocalError
-from p2pworld.geometry import LEVEL_MAX, ROOT, Cell, cell_range, curve_key, is_partition
+from p2pworld.geometry import LEVEL_MAX, ROOT_SIDE_CM, Cell, cell_range, curve_key, is_partition
 from p2pworld.ids import Incarnation
 
 __all__ = [
@@ -238,9 +238,7 @@ class CityMap:
             raise LocalError(f"cell {cell} is no leaf of the city map")
         known = self._neighbours.get(cell)
         if known is None:
-            found: list[Cell] = []
-            self._collect_touching(ROOT, cell.bounds_cm(), found)
-            known = self._neighbours[cell] = tuple(c for c in found if c != cell)
+            known = self._neighbours[cell] = tuple(sorted(self._touching(cell), key=curve_key))
         return known
 
     def directory_homes(self, avatar_id: int, count: int = 2) -> tuple[Member, ...]:
@@ -307,16 +305,23 @@ class CityMap:
             raise LocalError("the city map is empty: no node has founded the city")
         return self.leaves[bisect.bisect_right(self.leaf_starts, code) - 1]
 
-    def _collect_touching(self, at: Cell, box: tuple[int, int, int, int], found: list[Cell]) -> None:
-        # Only the branches of the tree that touch the box are walked: about its circumference, not the whole city.
-        west, south, east, north = at.bounds_cm()
-        if west > box[2] or east < box[0] or south > box[3] or north < box[1]:
-            return
-        if at in self.cells:
-            found.append(at)
-            return
-        for child in at.children():
-            self._collect_touching(child, box, found)
+    def _touching(self, cell: Cell) -> set[Cell]:
+        # Once around, a centimetre outside it and inside the root, and at each leaf met as far on as that reaches.
+        west, south, east, north = cell.bounds_cm()
+        west, south = max(west - 1, 0), max(south - 1, 0)
+        east, north = min(east, ROOT_SIDE_CM - 1), min(north, ROOT_SIDE_CM - 1)
+        found: set[Cell] = set()
+        for line_cm in (south, north):
+            along_cm = west
+            while along_cm <= east:
+                found.add(leaf := self.leaf_at(along_cm, line_cm))
+                along_cm = leaf.bounds_cm()[2]
+        for line_cm in (west, east):
+            along_cm = south
+            while along_cm <= north:
+                found.add(leaf := self.leaf_at(line_cm, along_cm))
+                along_cm = leaf.bounds_cm()[3]
+        return found - {cell}
 
     def _ranked(self, purpose: bytes, key: int) -> list[bytes]:
         """All nodes by the hash of (purpose, key, node): each key has its own order, and few change with the list."""
