@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 __all__ = ["AttestorProcess"]
 
 _COMMAND = ("-m", "shard_node.cli", "attestor")
-_BEGIN_S = 60.0
-_END_S = 10.0
+_BEGIN_S = 120.0
+_END_S = 60.0
 
 
 class AttestorProcess:

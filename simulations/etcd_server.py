@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EtcdServer", "Member", "ask"]
 
-READY_S = 30.0
+READY_S = 120.0
 POLL_S = 0.02
 ASK_S = 2.0
 

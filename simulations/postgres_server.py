@@ -23,7 +23,7 @@ from simulations.processes import die_with_parent, free_ports
 
 __all__ = ["PASSWORD", "NoPostgres", "PostgresServer", "Standby", "programs"]
 
-READY_S = 30.0
+READY_S = 120.0
 POLL_S = 0.02
 MEMORY = "/dev/shm"
 MEMORY_BYTES = 1 << 30

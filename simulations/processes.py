@@ -51,8 +51,8 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 GRANT_MS: Final = 30 * 24 * 3_600_000
 MARGIN_M: Final = 64.0
 PORTS: Final = (20_000, 32_000)  # below those that outgoing connections take
-ASK_S: Final = 2.0
-TERM_WAIT_S: Final = 10.0
+ASK_S: Final = 5.0
+TERM_WAIT_S: Final = 60.0  # only one that does not end takes so long
 PR_SET_PDEATHSIG: Final = 1
 
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import sqlite3
 from collections import Counter
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -12,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from p2pworld.geometry import Cell
 from p2pworld.seoul.landmarks import landmark
 from simulations.processes import City, NodeProcess
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -30,13 +33,15 @@ __all__ = [
     "serving",
     "soon",
     "standing_by",
+    "stop_between_transactions",
     "until",
 ]
 
 PLACES = tuple(landmark(name) for name in ("Seoul City Hall", "Deoksugung"))
 SIDE_M = 128.0
-START_S = 40.0
+START_S = PATIENCE_S
 POLL_S = 0.05
+LOCKED_S = 1.0  # those that run lock a store for far less
 
 
 @contextmanager
@@ -89,6 +94,22 @@ async def serving(city: City) -> None:
             await trio.sleep(POLL_S)
     if waits:
         raise AssertionError(f"the city is not ready: {waits}\n{city.nodes[0].log_tail(40)}")
+
+
+def stop_between_transactions(store: Path, nodes: list[NodeProcess]) -> None:
+    """Stops these processes, none of them within a transaction, which would lock the `store` of the whole city."""
+    while True:
+        for node in nodes:
+            node.signal(signal.SIGSTOP)
+        with closing(sqlite3.connect(store, timeout=LOCKED_S)) as db:
+            try:
+                db.execute("BEGIN IMMEDIATE")
+                db.execute("ROLLBACK")
+            except sqlite3.OperationalError:
+                for node in nodes:
+                    node.signal(signal.SIGCONT)
+            else:
+                return
 
 
 async def standing_by(city: City) -> None:

@@ -23,6 +23,7 @@ from p2pworld.merkle.receipt import parse_receipt
 from p2pworld.services.attaching import attachment_key, attachment_name
 from simulations.processes import City
 from tests.civic.citizens import by_http, wait_held
+from tests.patience import PATIENCE_S
 from tests.services.office import CATALOGUE, papers
 from tests.services.samples import filled
 from tests.shard_node.test_city_of_processes import wait_ready, wait_until
@@ -77,7 +78,7 @@ class Complaint:
 
 def ask(city: City, method: str, path: str, body: bytes = b"", node: int = 0) -> tuple[int, Any, bytes]:
     """Status, headers, body; redirects are not followed."""
-    connection = http.client.HTTPConnection(urlsplit(city.nodes[node].web_url).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(city.nodes[node].web_url).netloc, timeout=PATIENCE_S)
     connection.request(method, path, body or None)
     answer = connection.getresponse()
     told = answer.status, answer.headers, answer.read()
@@ -159,7 +160,7 @@ def test_another_node_sends_to_the_holder(city: City) -> None:
 def test_what_is_too_large_is_refused_before_it_is_read_or_kept(city: City) -> None:
     one = Complaint(city)
     netloc = urlsplit(city.nodes[0].web_url).netloc
-    connection = http.client.HTTPConnection(netloc, timeout=30)
+    connection = http.client.HTTPConnection(netloc, timeout=PATIENCE_S)
     connection.putrequest("PUT", one.path)
     connection.putheader("Content-Length", str(1 << 30))
     connection.endheaders()
@@ -167,7 +168,7 @@ def test_what_is_too_large_is_refused_before_it_is_read_or_kept(city: City) -> N
     assert (answer.status, json.loads(answer.read())["reason"]) == (413, "attachment-size")
     connection.close()
     # one that does not say how long it is
-    connection = http.client.HTTPConnection(netloc, timeout=60)
+    connection = http.client.HTTPConnection(netloc, timeout=PATIENCE_S)
     connection.putrequest("PUT", one.path)
     connection.putheader("Transfer-Encoding", "chunked")
     connection.endheaders()
@@ -201,7 +202,7 @@ def test_what_is_no_attachment_s_place_is_said(city: City, path: str, found: tup
 
 def test_one_that_breaks_off_is_not_there(city: City) -> None:
     one = Complaint(city)
-    connection = http.client.HTTPConnection(urlsplit(city.nodes[0].web_url).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(city.nodes[0].web_url).netloc, timeout=PATIENCE_S)
     connection.putrequest("PUT", one.path)
     connection.putheader("Content-Length", str(len(one.locked)))
     connection.endheaders()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from simulations.processes import ROOT, die_with_parent
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -22,7 +23,7 @@ __all__ = ["OpenIdProvider", "Visitor", "free_port", "missing"]
 
 SCRIPT = Path(__file__).with_name("provider.mjs")
 PACKAGE = ROOT / "client" / "web" / "node_modules" / "oidc-provider"
-READY_S = 60.0
+READY_S = PATIENCE_S
 
 
 def missing() -> str:
@@ -111,7 +112,7 @@ class Visitor:
     def _ask(self, url: str, body: bytes | None) -> tuple[int, Any, str]:
         request = urllib.request.Request(url, body)
         try:
-            with self._opener.open(request, timeout=30) as answer:
+            with self._opener.open(request, timeout=PATIENCE_S) as answer:
                 return answer.status, answer.headers, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:

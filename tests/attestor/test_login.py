@@ -36,6 +36,7 @@ from shard_node.errors import ConfigError
 from shard_node.services.folder import read
 from simulations.processes import die_with_parent, python_environment
 from tests.attestor.provider import OpenIdProvider, Visitor, free_port, missing
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,7 +129,7 @@ def post(office: Office, path: str, fields: object) -> tuple[int, dict[str, Any]
         office.url + path, json.dumps(fields).encode(), {"content-type": "application/json"}
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
@@ -280,7 +281,7 @@ def test_what_was_attested_on_a_lost_device_is_withdrawn_and_it_gets_no_more(off
     claims = attestor.claims(lost, ["booking", "mayor-proposal"])
     [other] = attestor.claims(kept, ["booking"])
     attestor.lose(kept, lost.public)
-    with urllib.request.urlopen(f"{office.url}/withdrawn", timeout=30) as answer:
+    with urllib.request.urlopen(f"{office.url}/withdrawn", timeout=PATIENCE_S) as answer:
         listed = parse_withdrawn(answer.read())
     assert listed.attestor == attestor.key
     assert {claim.key for claim in claims} <= listed.keys
@@ -320,7 +321,7 @@ def test_nobody_loses_another_s_device(office: Office) -> None:
 
 def test_any_page_may_ask_and_what_is_malformed_is_said(office: Office) -> None:
     request = urllib.request.Request(f"{office.url}/claims", method="OPTIONS")
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         assert answer.status == 204
         assert answer.headers["access-control-allow-origin"] == "*"
         assert "content-type" in answer.headers["access-control-allow-headers"]
@@ -336,7 +337,7 @@ def test_any_page_may_ask_and_what_is_malformed_is_said(office: Office) -> None:
 
 
 def test_it_counts_what_it_answered(office: Office) -> None:
-    with urllib.request.urlopen(f"{office.url}/metrics", timeout=30) as answer:
+    with urllib.request.urlopen(f"{office.url}/metrics", timeout=PATIENCE_S) as answer:
         assert b'p2pworld_attestor_answers_total{answer="answered"}' in answer.read()
 
 

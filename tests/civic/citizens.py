@@ -38,6 +38,7 @@ from p2pworld.messages import File, Filed
 from p2pworld.wire.codec import decode_play, encode_play
 from shard_node.civic.folder import CHECKPOINT, PublishedLog
 from simulations.processes import NodeProcess
+from tests.patience import PATIENCE_S
 from tests.shard_node.test_city_of_processes import wait_until
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ if TYPE_CHECKING:
 __all__ = ["Citizens", "Told", "by_http", "by_socket", "check_log", "key_of", "new_submission", "wait_held"]
 
 ANSWER_S: Final = 12.0
-PATIENCE_S: Final = 60.0
-AT_MOST_S: Final = 30.0
+AT_MOST_S: Final = PATIENCE_S
 PAUSE_S: Final = 0.1
 TROUBLE: Final = (OSError, WebSocketException, HTTPException, TimeoutError)
 OFFICE: Final = sealing_public(bytes([7]) * 32)

@@ -18,6 +18,7 @@ import trio
 
 from tests.civic.filer import ANSWERED, SIGNED, Telling
 from tests.civic.kept import check_receipts, file_all, held, places
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +68,7 @@ async def kill_everywhere(base: Path, scenario: str, step: int, *database: str) 
 
 async def check_life_after(directory: Path) -> None:
     """The next holder takes over what this process left behind."""
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE_S):
         async with held(directory, 3, Telling(directory / SIGNED)) as holder:
             answers = await file_all(holder, range(5))
     at = check_receipts(directory, answers)

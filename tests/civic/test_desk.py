@@ -36,6 +36,7 @@ from shard_node.coordination.settings import StoreConfig
 from shard_node.storage.journal import StorageFailed
 from tests.civic.log_world import MINUTE, STREAM, submission
 from tests.merkle.signed import LOG, ORIGIN, TIME_S, WITNESSES
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     from p2pworld.merkle.note import Note
 
-WITHIN_S = 20
+WITHIN_S = PATIENCE_S
 
 
 async def come(holds: Callable[[], bool]) -> None:

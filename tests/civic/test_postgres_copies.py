@@ -29,6 +29,7 @@ from tests.civic.kept import (
 from tests.civic.log_world import STREAM, submission
 from tests.civic.test_copies import CIVIC, civic, live
 from tests.civic.test_postgres_store import files_with
+from tests.patience import PATIENCE_S
 from tests.shard_node.test_config import GOOD
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from tests.coordination.postgres_server import PostgresServer
 
 NAME = "dumped"
-AT_MOST_S = 60.0
+AT_MOST_S = PATIENCE_S
 STORE = 'store = {{ dsn = "host=127.0.0.1 port={} dbname={}", user = "postgres", password_env = "CIVIC_PASSWORD" }}'
 
 

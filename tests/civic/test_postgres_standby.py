@@ -23,6 +23,7 @@ from tests.civic.kept import Counts, check_receipts, file_all, holder_of, read_l
 from tests.civic.log_world import STREAM, erasure, submission
 from tests.civic.test_postgres_store import files_with, pieces
 from tests.coordination.postgres_server import PostgresServer, Standby
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from p2pworld.merkle.receipt import Receipt
     from shard_node.civic.holder import CivicHolder
 
-AT_MOST_S = 90.0
+AT_MOST_S = PATIENCE_S
 CALL_S = 1.0
 POLL_S = 0.02
 

@@ -20,6 +20,7 @@ from tests.cable import laid
 from tests.civic.conformance import *  # noqa: F403
 from tests.civic.conformance import batch, desk_plan, filed
 from tests.civic.log_world import DESK, STREAM, erasure, submission
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from tests.coordination.postgres_server import PostgresServer
 
 CALL_S = 20.0  # writers in the tests wait for each other, on however slow a machine
-AT_MOST_S = 60.0
+AT_MOST_S = PATIENCE_S
 TABLES = ("stream", "entry", "answer", "sealed", "kept", "trace")
 
 OpenWith = Any

@@ -26,6 +26,7 @@ from shard_node.services.settings import ServicesConfig
 from shard_node.storage.journal import StorageFailed
 from tests.civic.kept import keep_in_postgres, places
 from tests.merkle.signed import LOG, ORIGIN
+from tests.patience import PATIENCE_S
 from tests.services.office import (
     ATTESTOR,
     CALENDAR,
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 STREAM, HALL, SPORTS = "jongno", "jongno-youth-hall", "reserve-sports"
 _, NOW = slot_at("2026-04-20", 9)
 BESIDE = RowsOfServices(ServicesConfig())
-AT_MOST_S = 60.0
+AT_MOST_S = PATIENCE_S
 
 
 def clerk() -> ServiceClerk:

@@ -28,6 +28,7 @@ from tests.civic.kept import file_all, places
 from tests.civic.log_world import MINUTE, STREAM, TYPES, submission
 from tests.client.logs_on_disk import write_log
 from tests.merkle.signed import ENTRIES, LOG, NEXT_LOG, ORIGIN, TIME_S, WITNESSES, cosigned
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -316,7 +317,7 @@ async def holding(
     async def run() -> None:
         ended.append(await holder.run())
 
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run)
             yield holder, ended

@@ -18,6 +18,7 @@ from p2pworld.services.attaching import attachment_key, attachment_name
 from p2pworld.services.letters import Intent, file_act, file_letter, reply_secret
 from p2pworld.services.working_time import day_of
 from shard_node.services.folder import read
+from tests.patience import PATIENCE_S
 from tests.shard_node.test_city_of_processes import wait_until
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AT_MOST_S", "PICTURE", "PLACE", "Report", "minute"]
 
-AT_MOST_S: Final = 30.0
+AT_MOST_S: Final = PATIENCE_S
 # one grey point
 PICTURE: Final = bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010800000000"
@@ -70,7 +71,7 @@ class Report:
         name = attachment_name(key, digest)
         url = f"{self.node.web_url}/civic/attachment/jongno/{name.hex()}"
         locked = lock(attachment_key(key, digest), photo)
-        with urllib.request.urlopen(urllib.request.Request(url, locked, method="PUT"), timeout=15):
+        with urllib.request.urlopen(urllib.request.Request(url, locked, method="PUT"), timeout=PATIENCE_S):
             return name
 
     @property
@@ -81,14 +82,14 @@ class Report:
     def file(self, submission: Submission) -> int:
         """Has it filed; the entry."""
         url = f"{self.node.web_url}/civic/file"
-        with urllib.request.urlopen(url, submission.to_bytes(), timeout=15) as answer:
+        with urllib.request.urlopen(url, submission.to_bytes(), timeout=PATIENCE_S) as answer:
             return parse_receipt(answer.read()).index
 
     @property
     def case(self) -> dict[str, Any]:
         """What everybody sees of it now."""
         url = f"{self.node.web_url}/api/v1/cases/jongno/{self.entry}"
-        with urllib.request.urlopen(url, timeout=15) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
 

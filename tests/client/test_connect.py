@@ -39,6 +39,7 @@ from p2pworld.messages import (
 )
 from p2pworld.wire.codec import decode_play, encode_play
 from p2pworld.wire.frames import POSE, decode_pose, encode_density, encode_poses
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -151,7 +152,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @asynccontextmanager
 async def door(certificate: Path | None = None) -> AsyncIterator[Door]:
     """A door that is open; the test fails rather than hangs."""
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             on = Door()
             (tcp,) = await trio.open_tcp_listeners(0, host="127.0.0.1")

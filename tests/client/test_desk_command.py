@@ -31,6 +31,7 @@ from p2pworld.services.workflow import Action
 from shard_node.cli import main
 from simulations.processes import City
 from tests.client.reports import AT_MOST_S, PICTURE, PLACE, Report, minute
+from tests.patience import PATIENCE_S
 from tests.shard_node.test_city_of_processes import wait_ready, wait_until
 
 if TYPE_CHECKING:
@@ -270,4 +271,4 @@ def test_nobody_reads_what_is_sealed_without_a_right(town: Town) -> None:
     url = f"{town.node.web_url}/civic/sealed/jongno/{filed.entry}"
     for body in (b"", b"{}", json.dumps({"key": "00" * 32, "minute": minute(), "sig": "00" * 64}).encode()):
         with pytest.raises(urllib.error.HTTPError):
-            urllib.request.urlopen(urllib.request.Request(url, body, method="POST"), timeout=15)
+            urllib.request.urlopen(urllib.request.Request(url, body, method="POST"), timeout=PATIENCE_S)

@@ -18,6 +18,7 @@ from p2pworld.crypto.seal import sealing_public
 from p2pworld.grants import grant_to_text, sign_grant
 from shard_node.cli import main
 from simulations.processes import City
+from tests.patience import PATIENCE_S
 from tests.shard_node.test_city_of_processes import wait_ready, wait_until
 from tests.shard_node.test_witness import Running
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 OFFICE_SECRET = bytes([40]) * 32
 OFFICE = sealing_public(OFFICE_SECRET).hex()
-AT_MOST_S = 30.0
+AT_MOST_S = PATIENCE_S
 
 
 def call(*words: object, code: int = 0) -> str:

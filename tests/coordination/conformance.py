@@ -21,6 +21,7 @@ from p2pworld.membership import Lease, LeaseJudge, OwnLease
 from p2pworld.world import citymap
 from p2pworld.world.citymap import EMPTY, CityMap
 from shard_node.coordination import Coordination, CoordinationDown, Registration
+from tests.patience import PATIENCE_S
 
 __all__ = [
     "test_a_board_is_bounded",
@@ -398,7 +399,7 @@ async def test_notices_that_are_posted_together_are_all_seen(open_store: OpenSto
         for name in mine:
             assert await store.post(name, name)
 
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(follow)
             async with trio.open_nursery() as posting:

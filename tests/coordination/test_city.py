@@ -23,13 +23,14 @@ from simulations.processes import SQLITE, City, NodeProcess, python_environment
 from tests.coordination.etcd_server import EtcdServer
 from tests.coordination.postgres_server import PASSWORD, PostgresServer
 from tests.nodes import PLACES, SIDE_M, answered, health, serving, soon
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 TTL_S = 2.0
-AT_MOST_S = 60.0
+AT_MOST_S = PATIENCE_S
 
 
 @contextmanager

@@ -22,13 +22,14 @@ from shard_node.coordination.gateway import Gateway
 from tests.coordination.certificates import Authority
 from tests.coordination.conformance import cell, founded, made, newest, registered
 from tests.coordination.etcd_server import EtcdServer, ask
+from tests.patience import PATIENCE_S
 from tests.shard_node.test_config import GOOD as NODE
 
 if TYPE_CHECKING:
     from p2pworld.ids import Incarnation
 
 LONG_S = 20.0
-AT_MOST_S = 60.0
+AT_MOST_S = PATIENCE_S
 
 
 def text(value: str) -> str:

@@ -22,13 +22,14 @@ from shard_node.storage.sqlite import FORMAT, SqliteJournal
 from simulations.processes import City, start_child
 from tests.hostile.small_disk import mounted
 from tests.nodes import PLACES, soon
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 AT_ONCE = 3
-ENDS_S = 60.0
+ENDS_S = PATIENCE_S
 RUNS_S = 15.0
 POLL_S = 0.05
 HOUR_MS = 3_600_000

@@ -47,6 +47,7 @@ from p2pworld.wire.stream import FrameReader, frame
 from shard_node.links import link_contexts
 from tests.hostile.undisturbed import FlatMemory, Walker, undisturbed_walker
 from tests.nodes import answered, counters, gauges, health, running_city, soon
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,9 +60,9 @@ LINKS = 400
 STRANGERS = 120
 HALF_OPEN = 16
 AT_ONCE = 12
-ENDS_S = 10.0
+ENDS_S = PATIENCE_S
 COUNTERS_MAX = 300
-ALL_S = 60.0
+ALL_S = PATIENCE_S
 HOUR_MS = 3_600_000
 
 

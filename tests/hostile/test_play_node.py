@@ -40,6 +40,7 @@ from tests.hostile.play_bytes import (
 )
 from tests.hostile.undisturbed import FlatMemory, undisturbed_walker
 from tests.nodes import answered, counters, gauges, health, running_city, soon
+from tests.patience import PATIENCE_S
 from tests.shard_node.playing import Client
 
 if TYPE_CHECKING:
@@ -54,8 +55,8 @@ GARBAGE = 300
 PERSONS = 40
 AT_ONCE = 32
 LORIS = 50
-ENDS_S = 10.0
-ALL_S = 60.0
+ENDS_S = PATIENCE_S
+ALL_S = PATIENCE_S
 
 T = TypeVar("T")
 

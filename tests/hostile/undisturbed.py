@@ -12,6 +12,7 @@ import trio
 
 from p2pworld.messages import Pose
 from tests.nodes import border_of, until
+from tests.patience import PATIENCE_S
 from tests.stranger.stranger import Place, Socket, Stranger, later
 
 if TYPE_CHECKING:
@@ -54,12 +55,16 @@ class Walker:
     async def enter(self) -> None:
         """Logs in, and waits until it is on its way."""
         self.one.log_in(self.node.play_url, Place(self._edge_cm - HALF_WAY_CM, self._north_cm))
-        await until(lambda: self.one.state == "PLAYING" and not self.one.arrived, 10, "the walker's WELCOME")
+        await until(
+            lambda: self.one.state == "PLAYING" and not self.one.arrived, PATIENCE_S, "the walker's WELCOME"
+        )
 
     async def crossed(self) -> None:
         """Waits until it has crossed the border once."""
         story = self.one.story
-        await until(lambda: len(story.welcomes) > 1 or "OUT" in story.states, 10, "the walker's crossing")
+        await until(
+            lambda: len(story.welcomes) > 1 or "OUT" in story.states, PATIENCE_S, "the walker's crossing"
+        )
 
     def sockets_on(self, node: NodeProcess) -> list[Socket]:
         """Its open sockets on a node."""

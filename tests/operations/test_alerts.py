@@ -15,6 +15,7 @@ import pytest
 
 from shard_node.web.metrics import EVENTS, GAUGES, HISTOGRAMS, STREAM_GAUGES
 from tests.operations.page import FILES
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,7 +157,7 @@ def judge(
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     return "" if done.returncode == 0 else done.stdout + done.stderr
@@ -165,7 +166,7 @@ def judge(
 def test_rules_and_configuration_are_ones_that_prometheus_reads() -> None:
     for what, name in (("rules", "alerts.yml"), ("config", "prometheus.yml")):
         done = subprocess.run(
-            ["promtool", "check", what, name], cwd=FILES, capture_output=True, timeout=60, check=False
+            ["promtool", "check", what, name], cwd=FILES, capture_output=True, timeout=PATIENCE_S, check=False
         )
         assert done.returncode == 0, done.stderr.decode()
 

@@ -23,6 +23,7 @@ from simulations.processes import ROOT
 from tests.nodes import answered, health, running_city
 from tests.operations import metrics_page
 from tests.operations.page import FILES, PAGE, anchors
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,7 @@ async def test_a_node_tells_all_that_is_listed_and_all_that_is_asked_for(tmp_pat
             text = (await trio.to_thread.run_sync(city.nodes[0].ask, "/metrics") or b"").decode()
             return "p2pworld_disk_free_bytes" in text
 
-        await answered(seen, 20, "a look at the disk, from its thread")
+        await answered(seen, PATIENCE_S, "a look at the disk, from its thread")
         status = await health(city.nodes[0])
     families = {family.name: family for family in text_string_to_metric_families(text)}
     samples = {sample.name for family in families.values() for sample in family.samples}

@@ -20,6 +20,7 @@ from shard_node.serve import END_LEASE_S, FILES_BESIDE, FLUSH_S, GOODBYE_S
 from shard_node.web.serve import GRACE_S
 from simulations.processes import ROOT
 from tests.operations.page import FILES
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +52,7 @@ def test_systemd_understands_the_unit_and_finds_it_little_exposed(tmp_path: Path
 
     def analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["systemd-analyze", *arguments], capture_output=True, text=True, timeout=60, check=False
+            ["systemd-analyze", *arguments], capture_output=True, text=True, timeout=PATIENCE_S, check=False
         )
 
     verified = analyze("verify", "--man=no", str(unit))
@@ -105,7 +106,7 @@ def test_what_is_copied_exists_and_suffices_to_start(tmp_path: Path) -> None:
         env=os.environ | {"PYTHONPATH": str(tmp_path / "opt" / "p2pworld")},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -28,6 +28,7 @@ from simulations.bench.failover.people import STROLL_MIDDLE_CM
 from simulations.etcd_server import EtcdServer
 from simulations.fabric import inside
 from simulations.processes import python_environment
+from tests.nodes import stop_between_transactions
 from tests.real.stage import AT_MOST_S, on_stage, regions, until
 from tests.shard_node.playing import Client as Raw
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from simulations.fabric import Lan
     from simulations.processes import NodeProcess
-    from tests.real.stage import Stage
+from tests.real.stage import Stage
 
 __all__ = ["SCENES", "main"]
 
@@ -178,22 +179,6 @@ class Stayer:
                 payload = bytes(frame.data)
                 if frame.opcode is Opcode.BINARY and payload[0] >= FIRST_CONTROL_KIND:
                     self.told.append(decode_play(payload))
-
-
-def stop_between_transactions(store: Path, nodes: list[NodeProcess]) -> None:
-    """Stops these processes, none of them within a transaction, which would lock the store of the whole city."""
-    while True:
-        for node in nodes:
-            node.signal(signal.SIGSTOP)
-        with closing(sqlite3.connect(store, timeout=0.2)) as db:
-            try:
-                db.execute("BEGIN IMMEDIATE")
-                db.execute("ROLLBACK")
-            except sqlite3.OperationalError:
-                for node in nodes:
-                    node.signal(signal.SIGCONT)
-            else:
-                return
 
 
 def paused(folder: Path, long: bool) -> None:

@@ -17,6 +17,7 @@ from simulations.bench.crowd import ground
 from simulations.bench.failover.people import People
 from simulations.fabric import Lan
 from simulations.processes import SQLITE, City, NodeProcess
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AT_MOST_S", "Stage", "on_stage", "regions", "until"]
 
-AT_MOST_S: Final = 60.0
+AT_MOST_S: Final = PATIENCE_S
 POLL_S: Final = 0.05
 THREADS: Final = 8
 

@@ -13,12 +13,13 @@ import pytest
 
 from simulations.fabric import inside, why_not
 from simulations.processes import python_environment
+from tests.patience import PATIENCE_S
 from tests.real.scenes import SCENES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-AT_MOST_S = 180
+AT_MOST_S = 5 * PATIENCE_S  # a scene waits for many things
 
 
 @pytest.fixture(scope="module", autouse=True)

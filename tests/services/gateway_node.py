@@ -18,6 +18,7 @@ from p2pworld.civic.transaction import open_sealed, parse_leaf
 from p2pworld.crypto.seal import secret_of_text, unseal
 from shard_node.civic.sqlite import SqliteCivicStore
 from simulations.processes import City
+from tests.patience import PATIENCE_S
 from tests.shard_node.test_city_of_processes import wait_ready, wait_until
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def ask(
     url: str, method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None
 ) -> Answered:
     """The answer to one question."""
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=PATIENCE_S)
     try:
         connection.request(method, path, body, dict(headers or {}))
         answer = connection.getresponse()

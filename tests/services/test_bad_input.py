@@ -19,6 +19,7 @@ from p2pworld.services.facility import slot_text
 from p2pworld.services.people import purpose_of, show, sign_claim
 from p2pworld.services.working_time import OfficeCalendar, day_of
 from shard_node.services.folder import read
+from tests.patience import PATIENCE_S
 from tests.services.gateway_node import ROAD, VALUES, multipart
 from tests.services.samples import filled
 from tests.services.test_attachments import archive, png
@@ -181,7 +182,7 @@ def test_a_gigabyte_is_refused_before_it_is_sent(
     nothing_filed: GatewayNode, kind: str, language: str
 ) -> None:
     address = urlsplit(nothing_filed.url)
-    with socket.create_connection((address.hostname, address.port), timeout=30) as to:
+    with socket.create_connection((address.hostname, address.port), timeout=PATIENCE_S) as to:
         to.sendall(
             f"POST {ROAD}/requests?lang={language} HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Type: {kind}\r\n"
             f"Content-Length: {1 << 30}\r\n\r\n".encode()
@@ -197,7 +198,7 @@ def test_a_gigabyte_is_refused_before_it_is_sent(
 def test_a_stream_without_end_is_cut_off(nothing_filed: GatewayNode) -> None:
     address = urlsplit(nothing_filed.url)
     chunk = b"10000\r\n" + bytes(65_536) + b"\r\n"
-    with socket.create_connection((address.hostname, address.port), timeout=30) as to:
+    with socket.create_connection((address.hostname, address.port), timeout=PATIENCE_S) as to:
         to.sendall(
             f"POST {ROAD}/check HTTP/1.1\r\nHost: {address.netloc}\r\nTransfer-Encoding: chunked\r\n\r\n".encode()
         )

@@ -16,6 +16,7 @@ from shard_node.services.follow import Follower, Source
 from shard_node.services.index import INDEX_NAME
 from shard_node.services.queries import Asked
 from shard_node.storage.journal import StorageFailed
+from tests.patience import PATIENCE_S
 from tests.services.published import OFFICIAL, Office
 from tests.services.test_index import COMPLAINT, City
 from tests.services.test_reservations import TEN
@@ -40,7 +41,7 @@ class Followed:
         self.follower = Follower(self.city.index, lambda: self.sources)
 
     async def until_read(self, stream: str, size: int) -> None:
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE_S):
             while self.city.index.size(stream) < size:
                 await self.city.index.grown()
 
@@ -140,12 +141,12 @@ async def test_a_log_that_nobody_answers_for_holds_up_no_other(tmp_path: Path) -
         nowhere = {"mapo": "http://127.0.0.1:1/log/mapo", "jung": "no address"}
         followed.sources = nowhere | {"city": here.publish(tmp_path / "c")}
         await followed.until_read("city", 1)
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE_S):
             while "http://127.0.0.1:1" not in followed.follower.failing:
                 await trio.testing.wait_all_tasks_blocked()
         assert "the address of jung" in followed.follower.failing
         (tmp_path / "c" / "checkpoint").write_bytes(b"damaged")
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE_S):
             while "city" not in followed.follower.failing:
                 await trio.testing.wait_all_tasks_blocked()
         assert await followed.city.state(0) is State.RECEIVED, "what was read stays"
@@ -166,7 +167,7 @@ async def test_a_file_that_is_spoiled_while_it_is_used_comes_again_by_itself(tmp
         await followed.until_read("city", TILE_WIDTH + 1)
         for name in (INDEX_NAME, f"{INDEX_NAME}-wal"):
             spoil(tmp_path / name)
-        with trio.fail_after(20):
+        with trio.fail_after(PATIENCE_S):
             while not followed.city.index.counters["made_anew"]:
                 with suppress(StorageFailed):
                     await followed.city.index.queue("city", Asked(text="spoiled"))

@@ -30,6 +30,7 @@ from p2pworld.merkle.receipt import parse_receipt
 from p2pworld.services.case_log import CASE_TYPES, CaseAct, act_fields
 from p2pworld.services.sealed_files import opened, sealed_file
 from shard_node.services.folder import read
+from tests.patience import PATIENCE_S
 from tests.services.gateway_node import HERE, REPORT, ROAD, VALUES, multipart
 from tests.services.samples import filled
 from tests.services.test_attachments import png
@@ -38,7 +39,7 @@ from tests.shard_node.test_city_of_processes import wait_until
 if TYPE_CHECKING:
     from tests.services.gateway_node import Answered, GatewayNode
 
-WITHIN_S = 5  # what is dropped into the folder of a running node is usable
+WITHIN_S = PATIENCE_S  # what is dropped into the folder of a running node is usable
 
 
 def file(node: GatewayNode, key: str, values: dict[str, Any] = VALUES) -> Any:

@@ -23,6 +23,7 @@ from shard_node.services.folder import read
 from shard_node.services.index import INDEX_NAME, ServiceIndex
 from shard_node.services.queries import Asked, Taken
 from shard_node.storage.journal import StorageFailed
+from tests.patience import PATIENCE_S
 from tests.services.published import OFFICIAL, Office
 from tests.services.samples import filled
 from tests.services.test_record import record_of
@@ -411,7 +412,7 @@ async def test_whoever_waits_is_woken_by_what_is_new(tmp_path: Path) -> None:
     office = Office("city", TEN)
     office.file(COMPLAINT, {})
     async with city_in(tmp_path) as city, trio.open_nursery() as nursery:
-        with trio.fail_after(10):
+        with trio.fail_after(PATIENCE_S):
             nursery.start_soon(city.read, office)
             await city.index.grown()
         assert city.index.size("city") == 1

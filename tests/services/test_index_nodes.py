@@ -17,6 +17,7 @@ from shard_node.services.folder import read
 from shard_node.services.index import INDEX_NAME
 from simulations.processes import City
 from tests.civic.citizens import by_http, wait_held
+from tests.patience import PATIENCE_S
 from tests.shard_node.test_city_of_processes import wait_ready, wait_until
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def wait_everywhere(city: City, key: bytes, state: str) -> None:
     def shows() -> bool:
         return all(case_at(node, key).get("state") == state for node in city.nodes)
 
-    wait_until(shows, 10, lambda: f"{[case_at(node, key) for node in city.nodes]}, not {state}")
+    wait_until(shows, PATIENCE_S, lambda: f"{[case_at(node, key) for node in city.nodes]}, not {state}")
 
 
 def test_what_is_filed_and_done_shows_at_every_node(city: City) -> None:

@@ -27,6 +27,7 @@ from p2pworld.services.working_time import day_of
 from shard_node.civic.folder import CHECKPOINT, PublishedLog
 from simulations.processes import City
 from tests.civic.citizens import by_http, wait_held
+from tests.patience import PATIENCE_S
 from tests.services.office import CATALOGUE, act
 from tests.services.samples import filled
 from tests.shard_node.test_city_of_processes import wait_ready, wait_until
@@ -105,7 +106,7 @@ def test_one_place_is_given_once_and_a_refusal_says_why_in_the_citizen_s_languag
     late, _ = booking(city, "lee", at)
     request = urllib.request.Request(f"{city.nodes[0].web_url}/civic/file", late.to_bytes(), method="POST")
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=PATIENCE_S)
     told = json.loads(caught.value.read())
     assert (caught.value.code, told["reason"], told["retry"]) == (409, "slot-taken", False)
     assert told["ko"].startswith("방금 다른 분이")
@@ -164,7 +165,9 @@ def test_what_is_sealed_is_given_to_who_filed_it_and_to_officials_of_its_office(
         asked = ask_to_read(reader, STREAM, index, minute, shown)
         url = f"{city.nodes[0].web_url}/civic/sealed/{STREAM}/{index}"
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, asked.to_json()), timeout=10) as answer:
+            with urllib.request.urlopen(
+                urllib.request.Request(url, asked.to_json()), timeout=PATIENCE_S
+            ) as answer:
                 return answer.read()
         except urllib.error.HTTPError as error:
             with error:

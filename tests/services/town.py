@@ -43,6 +43,7 @@ from p2pworld.services.working_time import OfficeCalendar
 from shard_node.civic.folder import CHECKPOINT, PublishedLog
 from simulations.bench.crowd import ground
 from simulations.processes import City
+from tests.patience import PATIENCE_S
 from tests.services.clocked_node import CLOCK, set_clock
 from tests.shard_node.test_city_of_processes import wait_until
 
@@ -54,8 +55,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Filed", "Told", "Town", "running_town"]
 
-READY_S: Final = 60.0
-ANSWER_S: Final = 60.0
+READY_S: Final = PATIENCE_S
+ANSWER_S: Final = PATIENCE_S
 CLAIM_MINUTES: Final = 30 * 24 * 60
 LETTERS: Final = frozenset({Action.ASK, Action.SUPPLEMENT, Action.COMPLETE, Action.REFUSE, Action.NOTE})
 

@@ -19,6 +19,7 @@ from p2pworld.messages import Bye, ClientEvent, Hello, PlayMessage, Profile
 from p2pworld.wire.codec import decode_play
 from shard_node.play import PlaySockets
 from shard_node.play_conn import listen_play
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     import ssl
@@ -181,7 +182,7 @@ async def stage(
     tls: ssl.SSLContext | None = None, clients_max: int = 16, doors: Doors | None = None
 ) -> AsyncIterator[Stage]:
     """Running play sockets on loopback; fails the test after a while instead of hanging."""
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             on = Stage(tls, clients_max, doors)
             nursery.start_soon(on.play.run)

@@ -16,6 +16,7 @@ from shard_node.errors import ConfigError
 from shard_node.web.app import make_app
 from shard_node.web.serve import serve_web
 from tests.coordination.certificates import Authority, Pair
+from tests.patience import PATIENCE_S
 from tests.shard_node.playing import Client, stage
 from tests.shard_node.test_web import Source
 
@@ -95,7 +96,7 @@ async def test_the_pages_are_shown_with_it_too(authority: Authority, tmp_path: P
     put(first, files)
     certificate = WebCertificate(files)
     trust = ssl.create_default_context(cafile=authority.cert)
-    with trio.fail_after(20), socket.create_server(("127.0.0.1", 0)) as listener:
+    with trio.fail_after(PATIENCE_S), socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         stop, port = trio.Event(), listener.getsockname()[1]
         async with trio.open_nursery() as nursery:

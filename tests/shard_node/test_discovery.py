@@ -21,6 +21,7 @@ from p2pworld.limits import HINT_ADDRESSES_MAX, HINT_ROOTS_MAX, HINTS_MAX
 from shard_node import lan
 from shard_node.cli import main
 from shard_node.discovery import SERVICE, Announcement, Hint, Hints, read_hint, root_name
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 ROOT, OTHER_ROOT, NODE, SECOND = (NodeKeys.from_seed(bytes((i,)) * 32).public for i in range(1, 5))
 GROUP = ("224.0.0.251", 5353)
 HERE = "127.0.0.1"
-WAIT_S = 30.0
+WAIT_S = PATIENCE_S
 
 
 def announced(node: bytes = NODE, root: bytes = ROOT, port: int = 7801, host: str = HERE) -> Announcement:

@@ -36,6 +36,7 @@ from shard_node.links import Links
 from shard_node.play import PlaySockets
 from shard_node.play_conn import listen_play
 from shard_node.storage.sqlite import SqliteJournal
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -65,7 +66,7 @@ async def executing(folder: Path, pages_max: int | None = None) -> AsyncIterator
     executor = Executor(node, journal, store)
     play = PlaySockets(listen_play("127.0.0.1", 0), lambda: now().boot_s)
     executor.attach(play, Links([], KEYS, (), frozenset(), lambda: node.who, now, executor))
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE_S):
         yield executor
     play.close()
     await journal.close()

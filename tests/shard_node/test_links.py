@@ -41,6 +41,7 @@ from p2pworld.wire.stream import FrameReader, frame
 from p2pworld.world.citymap import Member
 from shard_node import links as links_module
 from shard_node.links import Links, link_contexts
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -116,7 +117,7 @@ class Party:
 @asynccontextmanager
 async def parties(*keys: Signer, **other: Any) -> AsyncIterator[list[Party]]:
     """Links of these nodes running on loopback; fails the test after a while instead of hanging."""
-    with trio.fail_after(20):
+    with trio.fail_after(PATIENCE_S):
         async with trio.open_nursery() as nursery:
             all_of = []
             for key in keys:

@@ -26,6 +26,7 @@ from shard_node.cli import main
 from simulations.processes import City
 from tests.hostile.test_link_node import BadNode
 from tests.nodes import PLACES, answered, health, serving, standing_by, until
+from tests.patience import PATIENCE_S
 from tests.shard_node.test_city_of_processes import AT_MOST_S, cells_of, person
 from tests.shard_node.test_discovery import multicast_works
 
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from simulations.processes import NodeProcess
 
 HOUR_MS = 3_600_000
-CUT_OFF_S = 5.0
+CUT_OFF_S = PATIENCE_S
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from p2pworld.wire.codec import decode_play, encode_play
 from shard_node.cli import main
 from shard_node.web.signed import packed
 from tests.nodes import answered, health, running_city, serving, soon
+from tests.patience import PATIENCE_S
 from tests.shard_node.playing import Client
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Visitor:
 
     async def hear(self, kind: type) -> PlayMessage:
         """The next message of one kind."""
-        with soon(10.0, kind.__name__):
+        with soon(PATIENCE_S, kind.__name__):
             while True:
                 payload = await self.client.payload()
                 if payload[0] >= CONTROL and isinstance(message := decode_play(payload), kind):
@@ -99,7 +100,7 @@ async def moderate(*args: str) -> tuple[int, str]:
 async def status_of(url: str, body: bytes | None = None) -> int:
     def ask() -> int:
         try:
-            with urllib.request.urlopen(urllib.request.Request(url, data=body), timeout=10) as answer:
+            with urllib.request.urlopen(urllib.request.Request(url, data=body), timeout=PATIENCE_S) as answer:
                 return int(answer.status)
         except urllib.error.HTTPError as error:
             with error:
@@ -141,7 +142,7 @@ async def test_a_report_reaches_a_moderator_whose_order_all_nodes_obey_and_keep(
             told = [await health(node) for node in city.nodes]
             return [one["moderation"]["orders"] for one in told] == [1, 1]
 
-        await answered(all_know, 10.0, "the order on both nodes")
+        await answered(all_know, PATIENCE_S, "the order on both nodes")
         await loud.say(3, "more")
         notice = await loud.hear(Notice)
         assert isinstance(notice, Notice)

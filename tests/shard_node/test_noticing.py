@@ -18,6 +18,7 @@ from p2pworld.world.notices import Notices
 from p2pworld.world.outbox import Outbox
 from shard_node.coordination import Board, CoordinationDown
 from shard_node.noticing import Noticing
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -140,7 +141,7 @@ async def test_it_looks_until_the_node_itself_is_the_one(
         assert looking.fault is None
         data = word(NODE)
         await store.post(b"name", data)
-        with trio.fail_after(60):
+        with trio.fail_after(PATIENCE_S):
             while not faults:  # noqa: ASYNC110
                 await trio.sleep(NOTICES_EVERY_S)
     assert looking.fault == faults[0]

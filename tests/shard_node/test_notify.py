@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 from shard_node.notify import BEATS, Supervisor
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +72,7 @@ async def test_the_watchdog_hears_of_the_loop_in_time(
 async def test_who_is_not_watched_says_nothing_of_its_loop(
     listener: socket.socket, watched: dict[str, str]
 ) -> None:
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE_S):
         await Supervisor({"NOTIFY_SOCKET": listener.getsockname(), **watched}, PID).run()
     assert told(listener) == []
 
@@ -79,5 +80,5 @@ async def test_who_is_not_watched_says_nothing_of_its_loop(
 async def test_where_nobody_listens_nobody_is_told(tmp_path: Path) -> None:
     Supervisor({}).tell("READY=1")
     Supervisor({"NOTIFY_SOCKET": str(tmp_path / "gone")}).tell("READY=1")
-    with trio.fail_after(5):
+    with trio.fail_after(PATIENCE_S):
         await Supervisor({"WATCHDOG_USEC": "1000"}).run()

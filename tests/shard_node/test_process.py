@@ -23,6 +23,7 @@ from p2pworld.messages import Challenge, Pose, Profile, Welcome
 from p2pworld.wire.codec import decode_play, encode_play
 from p2pworld.wire.frames import decode_poses
 from shard_node.cli import COMMANDS
+from tests.patience import PATIENCE_S
 from tests.shard_node.playing import Client
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def p2pworld(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
         env=os.environ | {"PYTHONPATH": str(HERE)},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_S,
         check=False,
     )
 
@@ -112,7 +113,7 @@ def city(tmp_path: Path) -> Iterator[City]:
 
 def fetch(url: str) -> tuple[int, Any]:
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         with error:
@@ -157,7 +158,7 @@ async def enter(play_url: str) -> tuple[Client, trio.SocketStream, Welcome]:
 
 async def test_a_node_lets_people_in_shows_them_and_ends_in_order(city: City) -> None:
     process, said = city.start(city.make("a", f'[city]\nclaim = ["{Cell.at(EAST_CM, NORTH_CM, 9)}"]'))
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE_S):
         await until(f"{said['web_url']}/healthz", lambda status, body: status == 200 and body["cells_held"])
         client, stream, welcome = await enter(said["play_url"])
         async with stream:
@@ -180,7 +181,7 @@ async def test_a_node_lets_people_in_shows_them_and_ends_in_order(city: City) ->
 
 async def test_two_nodes_link_and_each_ends_alone(city: City) -> None:
     _, a = city.start(city.make("a", f'[city]\nclaim = ["{Cell.at(EAST_CM, NORTH_CM, 9)}"]'))
-    with trio.fail_after(60):
+    with trio.fail_after(PATIENCE_S):
         await until(f"{a['web_url']}/healthz", lambda status, body: status == 200)
         second, b = city.start(city.make("b"))
 
@@ -283,7 +284,7 @@ def test_keys_are_private_and_never_overwritten(city: City) -> None:
 def test_help_imports_no_subcommand() -> None:
     code = "import sys, shard_node.cli as c; c.main(['--help'], standalone_mode=False); print(*sys.modules)"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], cwd=HERE, capture_output=True, text=True, timeout=PATIENCE_S, check=True
     )
     for name, (_, summary) in COMMANDS.items():
         assert name in done.stdout

@@ -37,6 +37,7 @@ from p2pworld.world.vehicles import BUSES, place
 from shard_node.declared import read
 from simulations.processes import City
 from tests.nodes import PLACES, SIDE_M, soon
+from tests.patience import PATIENCE_S
 from tests.shard_node.test_city_of_processes import wait_ready
 from tests.web.hostile_strings import HOSTILE
 
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from p2pworld.messages import PlayMessage
 
 DOCS = Path(__file__).resolve().parents[2] / "docs" / "places.md"
-AT_MOST_S = 30.0
+AT_MOST_S = PATIENCE_S
 TOGETHER_MS = 50
 ASK_AGAIN_S = 3.0
 NUMBERS = count(1)
@@ -239,7 +240,7 @@ async def test_two_hundred_hostile_strings_harm_nothing_in_names_words_wishes_an
                     outcomes.append((verb, await put_up(stranger, verb, text)))
 
     async with person(city, at, node=1) as listener:
-        with soon(120, "two hundred hostile strings"):
+        with soon(PATIENCE_S, "two hundred hostile strings"):
             async with trio.open_nursery() as nursery:
                 for share in shares:
                     nursery.start_soon(insult, share)

@@ -17,6 +17,7 @@ import trio
 from p2pworld.geometry import Cell
 from tests.coordination.certificates import Authority, Pair
 from tests.nodes import until
+from tests.patience import PATIENCE_S
 from tests.shard_node.test_certificates import der
 from tests.shard_node.test_process import EAST_CM, HERE, NORTH_CM, City
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-WAIT_S = 30.0
+WAIT_S = PATIENCE_S
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def city(tmp_path: Path) -> Iterator[City]:
 
 def shown(port: int) -> bytes:
     """The certificate that a new connection is shown, in DER."""
-    return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", port), timeout=5))
+    return ssl.PEM_cert_to_DER_cert(ssl.get_server_certificate(("127.0.0.1", port), timeout=PATIENCE_S))
 
 
 async def test_it_is_ready_renewed_and_ended(
@@ -68,7 +69,9 @@ async def test_it_is_ready_renewed_and_ended(
             return [shown(port) for port in ports] == [der(pair)] * 2
 
         def metrics() -> str:
-            with urllib.request.urlopen(f"{said['web_url']}/metrics", timeout=5, context=trust) as answer:
+            with urllib.request.urlopen(
+                f"{said['web_url']}/metrics", timeout=PATIENCE_S, context=trust
+            ) as answer:
                 return str(answer.read().decode())
 
         assert holds(first)
@@ -90,7 +93,7 @@ async def test_it_is_ready_renewed_and_ended(
                 env=os.environ | {"PYTHONPATH": str(HERE)},
                 capture_output=True,
                 text=True,
-                timeout=60,
+                timeout=PATIENCE_S,
                 check=False,
             )
         )

@@ -16,6 +16,7 @@ from shard_node.stages import Histogram
 from shard_node.web.app import make_app
 from shard_node.web.metrics import EVENTS
 from shard_node.web.serve import KEEP_ALIVE_S, READ_S, serve_web
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -84,7 +85,7 @@ async def get(url: str, method: str = "GET", **headers: str) -> Answer:
     def ask() -> Answer:
         request = urllib.request.Request(url, method=method, headers=headers)
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
                 return Answer(answer.status, answer.headers, answer.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -101,7 +102,7 @@ async def serving(source: Source) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def serving_app(source: Source, more: Sequence[Route] = ()) -> AsyncIterator[str]:
-    with trio.fail_after(20), socket.create_server(("127.0.0.1", 0)) as listener:
+    with trio.fail_after(PATIENCE_S), socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         stop = trio.Event()
         async with trio.open_nursery() as nursery:

@@ -29,6 +29,7 @@ from shard_node.web.civic import civic_routes
 from tests.civic.log_world import STREAM, submission
 from tests.civic.test_desk import config_of
 from tests.merkle.signed import LOG, ORIGIN, WITNESSES, cosigned
+from tests.patience import PATIENCE_S
 from tests.shard_node.test_web import Answer, Source, get, serving_app
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ async def post(url: str, body: bytes) -> Answer:
     def ask() -> Answer:
         request = urllib.request.Request(f"{url}/civic/file", body, method="POST")
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
                 return Answer(answer.status, answer.headers, answer.read())
         except urllib.error.HTTPError as error:
             with error:
@@ -122,7 +123,7 @@ async def get_no_further(url: str) -> Answer:
 
     def ask() -> Answer:
         try:
-            with urllib.request.build_opener(Stay).open(url, timeout=10) as answer:
+            with urllib.request.build_opener(Stay).open(url, timeout=PATIENCE_S) as answer:
                 return Answer(answer.status, answer.headers, answer.read())
         except urllib.error.HTTPError as error:
             with error:

@@ -45,6 +45,7 @@ from shard_node.witness.app import WitnessDesk, witness_app
 from shard_node.witness.memory import MemoryFailed, WitnessMemory
 from simulations.processes import die_with_parent, python_environment
 from tests.merkle.signed import LEAVES, LOG, ORIGIN, TIME_S, WITNESSES, checkpoint, read
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -258,13 +259,13 @@ class Running:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._process.terminate()
-        self._process.communicate(timeout=60)
+        self._process.communicate(timeout=PATIENCE_S)
         assert error or self._process.returncode in (0, -signal.SIGKILL)
 
     def ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, str, bytes]:
         """Status, content type and body."""
         where = urlsplit(self.url)
-        connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=60)
+        connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=PATIENCE_S)
         try:
             connection.request(method, path, body)
             answer = connection.getresponse()

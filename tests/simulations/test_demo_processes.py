@@ -17,11 +17,12 @@ import pytest
 
 from simulations.demo import KEYS
 from simulations.processes import python_environment
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-AT_MOST_S = 60.0
+AT_MOST_S = PATIENCE_S
 POLL_S = 0.05
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")

@@ -18,6 +18,7 @@ from p2pworld.crypto.keys import PersonKeys, verify_said
 from p2pworld.messages import Beat, Pose, Profile, Said
 from shard_node.declared import read
 from tests.nodes import running_city, soon
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from client.lives.life import Life
     from simulations.processes import City
 
-AT_MOST_S = 20.0
+AT_MOST_S = PATIENCE_S
 
 
 @contextmanager

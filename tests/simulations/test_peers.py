@@ -14,6 +14,7 @@ from rich.console import Console
 from simulations.bench.peers.command import best, read_ours, table
 from simulations.bench.peers.measure import Load, PeerFailed, Script, measure, row
 from simulations.bench.peers.packages import FOLDER, LOCK, SetupFailed, provide
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,7 +91,7 @@ def test_the_grid_finds_whom_a_slow_search_finds(node: str) -> None:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     for crowd, answers in zip(crowds, json.loads(answer.stdout), strict=True):
         places = list(zip(crowd["east"], crowd["north"], strict=True))

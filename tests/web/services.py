@@ -17,6 +17,7 @@ from p2pworld.grants import grant_to_text, sign_grant
 from p2pworld.seoul.landmarks import landmark
 from shard_node.cli import main
 from simulations.processes import City, free_ports, start_child
+from tests.patience import PATIENCE_MS
 from tests.web.visit import CITY_S, POLL_S
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def citizen(browser: Browser, troubles: Troubles | None = None, **options: Any) 
     """Somebody new, with a browser of their own."""
     size = {"width": 1280, "height": 900}
     context: BrowserContext = browser.new_context(**({"locale": "ko-KR", "viewport": size} | options))
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     page.on("dialog", lambda dialog: dialog.accept())
     if troubles is not None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 
 from shard_node.web.page import HEADERS, POLICY, Guard, page_routes
+from tests.patience import PATIENCE_S
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +54,9 @@ async def ask(folder: Path, path: str, **headers: str) -> Answer:
 
 def test_the_page_s_own_tests_pass(built: Built, tmp_path: Path) -> None:
     node = built.node[0]
-    subprocess.run([node, "build.mjs", "tests", str(tmp_path)], cwd=built.sources, check=True, timeout=60)
+    subprocess.run(
+        [node, "build.mjs", "tests", str(tmp_path)], cwd=built.sources, check=True, timeout=PATIENCE_S
+    )
     bundles = sorted(map(str, tmp_path.glob("*.mjs")))
     assert len(bundles) == len(list((built.sources / "tests").glob("*.test.ts"))) > 1
     done = subprocess.run(

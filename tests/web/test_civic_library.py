@@ -20,6 +20,7 @@ from p2pworld.services.told import service_told
 from shard_node.services.folder import read
 from shard_node.web.city import drawing
 from simulations.processes import City, free_ports
+from tests.patience import PATIENCE_S
 from tests.services.samples import filled
 from tests.web.conftest import open_browser
 
@@ -35,7 +36,7 @@ CATALOGUE = read()
 SERVICE = CATALOGUE.services["streetlight-report"]
 STREAM = "jung"  # of the gu that the sample's point lies in
 PLAIN = "http://plain.example"  # a page that is made up here, of no secure context
-READY_S = 40.0
+READY_S = PATIENCE_S
 POLICY = "default-src 'none'; script-src 'self'; connect-src 'self' http: https:"
 PAGE = b'<!doctype html><script type="module" src="/civic.js"></script>'
 
@@ -117,7 +118,9 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
 def elsewhere(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Elsewhere]:
     """A server with the library, as it is bundled for tests."""
     folder = tmp_path_factory.mktemp("bundles")
-    subprocess.run([built.node[0], "build.mjs", "tests", folder], cwd=built.sources, check=True, timeout=60)
+    subprocess.run(
+        [built.node[0], "build.mjs", "tests", folder], cwd=built.sources, check=True, timeout=PATIENCE_S
+    )
     with Elsewhere((folder / "browser" / "civic.js").read_bytes()) as server:
         serving = threading.Thread(target=server.serve_forever)
         serving.start()

@@ -14,6 +14,7 @@ import pytest
 
 from p2pworld.messages import Correct
 from p2pworld.seoul.landmarks import landmark
+from tests.patience import PATIENCE_MS
 from tests.web.conftest import Troubles, open_browser
 from tests.web.visit import Person, introduce, listen, read, served_city, stand_at, wait_for
 
@@ -82,7 +83,7 @@ def tab_to(page: Page, wanted: Locator) -> None:
 def test_the_first_minute_by_keyboard_alone(browser: Browser, city: City) -> None:
     troubles = Troubles()
     context = browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     stand_at(page, *GATE_CM)
     listen(page)
@@ -141,7 +142,7 @@ def test_the_first_minute_by_keyboard_alone(browser: Browser, city: City) -> Non
 def test_a_wish_written_before_one_has_arrived_hangs_where_one_arrives(browser: Browser, city: City) -> None:
     """The node's word that one is at the stream comes late: what is asked for meanwhile waits for it."""
     context = browser.new_context(locale="en-GB", viewport={"width": 1280, "height": 800})
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     kept: list[tuple[WebSocketRoute, str | bytes]] = []
     keeping = False

@@ -11,6 +11,7 @@ from client.connect import connect
 from p2pworld.crypto.keys import PersonKeys
 from p2pworld.messages import Pose, Profile
 from tests.nodes import border_of, running_city, until
+from tests.patience import PATIENCE_S
 from tests.web.conftest import Troubles, open_browser
 from tests.web.visit import introduce, read, stand_at, wait_for
 
@@ -65,7 +66,7 @@ async def test_a_person_joins_sees_others_and_walks_over_a_border_by_keys(
         keys = PersonKeys.from_seed(bytes(range(32)))
         async with connect([east.play_url], keys, Profile("버스", kind="program"), want=bot_at) as bot:
             nursery.start_soon(bot.enter)
-            await until(lambda: bot.session.playing, 20, "the bot to be in the city")
+            await until(lambda: bot.session.playing, PATIENCE_S, "the bot to be in the city")
             await trio.to_thread.run_sync(
                 partial(
                     visit,

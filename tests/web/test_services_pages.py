@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import FilePayload
 
+from tests.patience import PATIENCE_MS
 from tests.web.conftest import Troubles, open_browser
 from tests.web.services import Office, at, citizen, findings, live, served_office
 
@@ -175,7 +176,7 @@ def test_a_connection_lost_in_the_middle_loses_nothing(browser: Browser, office:
         page.locator("#offline").wait_for()
         page.get_by_role("textbox", name="Phone").fill("010-1234-5678")
         page.get_by_role("button", name="Submit").click()
-        page.get_by_text("No answer yet.").wait_for(timeout=60_000)
+        page.get_by_text("No answer yet.").wait_for(timeout=PATIENCE_MS)
         assert filed(office, "jongno") == before
         page.context.set_offline(False)
         page.wait_for_url(SENT)

@@ -8,6 +8,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from p2pworld.world.text import line_fault
+from tests.patience import PATIENCE_S
 from tests.web.hostile_strings import HOSTILE
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def test_every_hostile_string_passes_the_page_s_filters(built: Built, tmp_path: 
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=PATIENCE_S,
     )
     answers = json.loads(done.stdout)
     assert len(answers) == 200

@@ -26,6 +26,7 @@ from p2pworld.world.moderation import pack_asking, sign_asking
 from p2pworld.world.vehicles import BUSES, DWELL_MS, HEADWAY_MS, STOPS, place
 from shard_node.web.moderation import SCHEME
 from simulations.processes import python_environment
+from tests.patience import PATIENCE_S
 from tests.web.conftest import Troubles, open_browser
 from tests.web.hostile_strings import WORST
 from tests.web.visit import Person, read, served_city, wait_for
@@ -169,7 +170,7 @@ def reported(city: City, node: NodeProcess) -> list[dict[str, Any]]:
     request = urllib.request.Request(
         f"{node.web_url.rstrip('/')}/api/v1/moderation/reports", headers={"Authorization": f"{SCHEME} {text}"}
     )
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
         told: list[dict[str, Any]] = json.loads(answer.read())["reports"]
     return told
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from playwright.sync_api import BrowserContext, Page
 
 from simulations.processes import City
+from tests.patience import PATIENCE_MS, PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +49,7 @@ TOLD: Final = """
     return at >= 0;
 }
 """
-CITY_S: Final = 40.0
+CITY_S: Final = PATIENCE_S
 POLL_S: Final = 0.1
 
 
@@ -130,7 +131,7 @@ class Person:
         """Opens the page of `node` for the first time, and enters the city at a point."""
         size = {"width": 1280, "height": 800}
         context = browser.new_context(**({"locale": "ko-KR", "viewport": size} | options))
-        context.set_default_timeout(40_000)
+        context.set_default_timeout(PATIENCE_MS)
         page = context.new_page()
         stand_at(page, *at_cm)
         listen(page)
