@@ -39,7 +39,7 @@ PHOTO = b"\xff\xd8\xff" + b"a photo of a road" * 20_000
 
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
-    with City(tmp_path_factory.mktemp("city"), 2, places_around(), 512, ttl_s=1.0) as started:
+    with City(tmp_path_factory.mktemp("city"), 2, places_around(), 512, ttl_s=3.0) as started:
         started.keep_logs([STREAM], started.nodes[:1])
         started.start()
         wait_ready(started)

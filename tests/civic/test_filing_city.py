@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-TTL_S = 1.0
+TTL_S = 2.0
 STREAM = "city"
 
 

@@ -33,7 +33,7 @@ def test_another_node_goes_on_with_the_log_of_one_that_is_killed_or_ends(
     (tmp_path / "password").write_text(PASSWORD)
     dsn = f"host=127.0.0.1 port={postgres.port} dbname=filing"
     store = f'{{ dsn = "{dsn}", user = "postgres", password_file = "password" }}'
-    with City(tmp_path, 3, places_around(), 512, ttl_s=1.0) as city:
+    with City(tmp_path, 3, places_around(), 512, ttl_s=2.0) as city:
         able = city.nodes[:2]
         city.keep_logs([STREAM], able, store)
         city.start()

@@ -98,7 +98,7 @@ class Town:
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     folder = tmp_path_factory.mktemp("town")
-    with City(folder / "city", 1, places_around(), 512, ttl_s=1.0) as city:
+    with City(folder / "city", 1, places_around(), 512, ttl_s=3.0) as city:
         keys = city.keep_logs(["city", "jongno", "jung"], city.nodes)
         city.start()
         wait_ready(city)

@@ -65,7 +65,7 @@ class Desk:
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     folder = tmp_path_factory.mktemp("desk")
-    with City(folder / "city", 1, places_around(), 512, ttl_s=1.0) as city:
+    with City(folder / "city", 1, places_around(), 512, ttl_s=3.0) as city:
         keys = city.keep_logs(["city", "jongno"], city.nodes)
         witness = call("witness", "key", folder / "witness.key", "--name", "paper.example").strip()
         (folder / "witness.toml").write_text(

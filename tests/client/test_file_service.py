@@ -136,7 +136,7 @@ def test_a_file_that_is_not_what_it_says_is_refused(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
-    with City(tmp_path_factory.mktemp("city"), 1, places_around(), 512, ttl_s=1.0) as started:
+    with City(tmp_path_factory.mktemp("city"), 1, places_around(), 512, ttl_s=3.0) as started:
         started.keep_logs(["jongno", "guro", "city"], started.nodes)
         started.start()
         wait_ready(started)

@@ -31,7 +31,7 @@ PERSON = Signer.from_seed(bytes([8]) * 32)
 
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
-    with City(tmp_path_factory.mktemp("city"), 2, places_around(), 512, ttl_s=1.0) as started:
+    with City(tmp_path_factory.mktemp("city"), 2, places_around(), 512, ttl_s=3.0) as started:
         started.keep_logs(["city"], started.nodes[:1])
         started.start()
         wait_ready(started)

@@ -44,7 +44,7 @@ STREAM, FACILITY, SERVICE = "guro", "guro-gyenam-tennis-out", "reserve-sports"
 @pytest.fixture(scope="module")
 def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[City]:
     folder = tmp_path_factory.mktemp("city")
-    with City(folder, 1, places_around(), 512, ttl_s=1.0) as started:
+    with City(folder, 1, places_around(), 512, ttl_s=3.0) as started:
         folder.joinpath("declared").mkdir()
         started.keep_logs([STREAM, "city"], started.nodes, services=folder / "declared")
         started.start()

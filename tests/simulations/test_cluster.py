@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 MINUTES = 1.0
 
 
-@pytest.mark.parametrize("faults", sorted(PRESETS))
+@pytest.mark.parametrize("faults", ["none", "light"])
 def test_a_city_keeps_its_promises(faults: str) -> None:
     outcome = simulate(11, MINUTES, PRESETS[faults])
     assert outcome.violations == ()
@@ -46,9 +46,9 @@ def test_heavy_faults_strike_where_they_hurt() -> None:
 
 
 def test_the_faults_that_bring_bugs_to_light_break_nothing_without_them() -> None:
-    """A third of them, all each night: forty whole cities live beside these tests."""
+    """Two of them, all each night: forty whole cities live beside these tests."""
     cities = [*dict.fromkeys((bug.faults, bug.options, bug.minutes) for bug in BUGS)]
-    for faults, options, minutes in cities if os.environ.get("P2PWORLD_NIGHTLY") else cities[::3]:
+    for faults, options, minutes in cities if os.environ.get("P2PWORLD_NIGHTLY") else cities[::5]:
         outcome = simulate(SEEDS[0], minutes, faults, options)
         assert outcome.violations == ()
 
@@ -71,7 +71,7 @@ def _json_of(arguments: Sequence[str], tmp_path: Path, hash_seed: str) -> dict[s
 
 
 def test_the_same_seed_is_the_same_run_under_another_hash_seed(tmp_path: Path) -> None:
-    arguments = ["--seed", "3", "--minutes", "1", "--faults", "heavy"]
+    arguments = ["--seed", "3", "--minutes", "0.6", "--faults", "heavy"]
     one, other = (_json_of(arguments, tmp_path, hash_seed) for hash_seed in ("0", "4711"))
     assert one["trace_hash"] == other["trace_hash"]
     assert (one["events"], one["faults"], one["handoffs"]) == (
@@ -79,11 +79,6 @@ def test_the_same_seed_is_the_same_run_under_another_hash_seed(tmp_path: Path) -
         other["faults"],
         other["handoffs"],
     )
-
-
-def test_another_seed_is_another_run() -> None:
-    one, other = (simulate(seed, 0.5, PRESETS["light"]).trace_hash for seed in (1, 2))
-    assert one != other
 
 
 def test_json_has_the_totals_of_all_seeds(tmp_path: Path) -> None:
@@ -96,6 +91,8 @@ def test_json_has_the_totals_of_all_seeds(tmp_path: Path) -> None:
     assert [run["seed"] for run in found["runs"]] == [5, 6]
     assert found["events"] == sum(run["events"] for run in found["runs"])
     assert found["sim_s_per_core_s"] > 0
+    one, other = (run["trace_hash"] for run in found["runs"])
+    assert one != other
 
 
 def test_a_red_seed_tells_its_story_and_how_to_replay_it(monkeypatch: pytest.MonkeyPatch) -> None:

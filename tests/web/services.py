@@ -80,7 +80,7 @@ def served_office(folder: Path) -> Iterator[Office]:
     """One node that holds some offices' logs and serves their pages."""
     declared = folder / "services"
     declared.mkdir(parents=True)
-    city = City(folder / "city", 1, (landmark("Seoul City Hall"),), ttl_s=1.0)
+    city = City(folder / "city", 1, (landmark("Seoul City Hall"),), ttl_s=3.0)
     url, key = _begin_attestor(folder / "attestor", declared)
     city.keep_logs(STREAMS, city.nodes, services=declared, attestor_url=url)
     (node,) = city.nodes

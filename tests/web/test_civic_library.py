@@ -99,7 +99,7 @@ class Asked(BaseHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NodeProcess]:
     """A node that holds a log."""
-    city = City(tmp_path_factory.mktemp("city"), 1, (landmark("Seoul Plaza"),), ttl_s=1.0)
+    city = City(tmp_path_factory.mktemp("city"), 1, (landmark("Seoul Plaza"),), ttl_s=3.0)
     city.keep_logs([STREAM], city.nodes)
     (one,) = city.nodes
     try:

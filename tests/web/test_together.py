@@ -258,7 +258,7 @@ def test_the_bus_takes_one_over_a_border(browser: Browser, city: City, troubles:
     # who comes too late for one bus takes the next: all go the same way
     boarded = wait_for(rider.page, "w.me.state === 9", (HEADWAY_MS + DWELL_MS) / 1000)
     rider.is_told("버스에 탔어요.")
-    rode = wait_for(rider.page, f"w.handoffs > {boarded['handoffs']} && w.node !== '{boarded['node']}'", 75)
+    rode = wait_for(rider.page, f"w.handoffs > {boarded['handoffs']} && w.node !== '{boarded['node']}'")
     assert rode["me"]["state"] == 9
     assert rode["link"] == "here"
     # between stops one says that one wants to get off, and does at the next

@@ -56,7 +56,7 @@ POLL_S: Final = 0.1
 @contextmanager
 def served_city(folder: Path, nodes: int, places: tuple[Landmark, ...]) -> Iterator[City]:
     """A city of node processes that holds all its ground, for as long as the block runs."""
-    city = City(folder, nodes, places, ttl_s=1.0)
+    city = City(folder, nodes, places, ttl_s=3.0)
     try:
         city.start()
         until_s = time.monotonic() + CITY_S
@@ -89,7 +89,7 @@ def listen(page: Page) -> None:
     page.add_init_script(HEARD)
 
 
-def wait_for(page: Page, holds: str, seconds: float = 40) -> dict[str, Any]:
+def wait_for(page: Page, holds: str, seconds: float = PATIENCE_S) -> dict[str, Any]:
     """What the page knows once `holds` (of `w`) is true."""
     try:
         page.wait_for_function(
@@ -161,7 +161,7 @@ class Person:
         """The button that is called so."""
         return self.page.get_by_role("button", name=name, exact=isinstance(name, str))
 
-    def sees(self, text: str, seconds: float = 15) -> None:
+    def sees(self, text: str, seconds: float = PATIENCE_S) -> None:
         """Waits until this text stands somewhere on the page to be read."""
         try:
             self.page.get_by_text(text).locator("visible=true").first.wait_for(timeout=seconds * 1000)
@@ -169,7 +169,7 @@ class Person:
             shown = self.page.locator("body").inner_text()
             raise AssertionError(f"not within {seconds:g} s: {text}; the page shows: {shown}") from error
 
-    def is_told(self, text: str, seconds: float = 40) -> None:
+    def is_told(self, text: str, seconds: float = PATIENCE_S) -> None:
         """Waits until the page has said this for a while, after what was waited for last; it may be gone again."""
         try:
             self.page.wait_for_function(TOLD, arg=text, timeout=seconds * 1000, polling=50)

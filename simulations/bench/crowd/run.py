@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BenchFailed", "Crowd", "jobs", "run_crowd", "until"]
 
-READY_S: Final = 60.0
-STALLED_S: Final = 30.0  # nobody came in for so long
+READY_S: Final = 120.0
+STALLED_S: Final = 120.0  # nobody came in for so long
 FULL_S: Final = 5.0  # the same of guests: the nodes take no more
 POLL_S: Final = 0.1
 SETTLE_S: Final = 3.0
@@ -47,8 +47,8 @@ PACED_PER_S: Final = 1_000  # people; those who came first are in step when the 
 FILLING_S: Final = 5.0  # until the buffers of those who never read are full
 AFTER_SURGE_S: Final = 12.0
 HEARING_S: Final = 3.0  # until those who never read have read what waited for them
-PHASE_S: Final = 30.0
-END_S: Final = 30.0
+PHASE_S: Final = 120.0
+END_S: Final = 120.0
 LOST_S: Final = 10.0
 FILES: Final = 65_536
 
@@ -173,6 +173,12 @@ class _Run:
             self._pass((AFTER_SURGE_S if crowd.surge else HEARING_S) * crowd.scale)
         lost = self._lost()
         self.end()
+        within = [job.party for job in self.jobs if job.node >= 0]
+        until(
+            lambda: bool((self.table.reached[within] == Phase.END).all()),
+            PHASE_S,
+            lambda: "those within the nodes have not reported",
+        )
         reports = [json.loads(Path(job.report).read_text("utf-8")) for job in self.jobs]
         ran = Ran(crowd.avatars, crowd.watchers, crowd.scale, reports)
         told = {
