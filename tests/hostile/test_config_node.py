@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import multiprocessing
 import os
 import re
 import shutil
@@ -17,9 +18,10 @@ import trio
 
 from p2pworld.crypto.keys import NodeKeys
 from p2pworld.grants import grant_to_text, sign_grant
+from shard_node.cli import main
 from shard_node.coordination import SqliteCoordination
 from shard_node.storage.sqlite import FORMAT, SqliteJournal
-from simulations.processes import City, start_child
+from simulations.processes import City
 from tests.hostile.small_disk import mounted
 from tests.nodes import PLACES, soon
 from tests.patience import PATIENCE_S
@@ -30,9 +32,10 @@ if TYPE_CHECKING:
 
 AT_ONCE = 3
 ENDS_S = PATIENCE_S
-RUNS_S = 15.0
 POLL_S = 0.05
 HOUR_MS = 3_600_000
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["shard_node.cli", "shard_node.serve"])
 
 
 def swap(old: str, new: str) -> Callable[[Path], None]:
@@ -153,22 +156,31 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return city.folder
 
 
-async def run_node(folder: Path) -> tuple[int, str]:
+def start(arguments: list[str], said: Path) -> None:
+    """What `python -m shard_node` does, in a process that was forked from one that has imported all of it."""
+    with said.open("wb") as file:
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
+    main(args=["node", *arguments], prog_name="p2pworld")
+
+
+async def run_node(folder: Path) -> tuple[int | None, str]:
     """Exit code and standard error of a node that ends by itself; one that runs is killed."""
-    with (folder.parent / f"{folder.name}.said").open("w+b") as said:
-        process = start_child(["-m", "shard_node", "--config", str(folder / "node-1.toml")], said, said)
-        try:
-            with trio.move_on_after(RUNS_S):
-                while process.poll() is None:  # noqa: ASYNC110  (another process)
-                    await trio.sleep(POLL_S)
-        finally:
-            process.kill()
-            code = process.wait()
-        said.seek(0)
-        return code, said.read().decode()
+    said = folder.parent / f"{folder.name}.said"
+    arguments = ["--config", str(folder / "node-1.toml")]
+    process = FORKS.Process(target=start, args=(arguments, said), daemon=True)
+    process.start()
+    try:
+        with trio.move_on_after(PATIENCE_S):
+            while process.is_alive():  # noqa: ASYNC110  (another process)
+                await trio.sleep(POLL_S)
+    finally:
+        process.kill()
+        process.join()
+    return process.exitcode, said.read_text()
 
 
-def faults(what: str, told: tuple[int, str], words: tuple[str, ...]) -> list[str]:
+def faults(what: str, told: tuple[int | None, str], words: tuple[str, ...]) -> list[str]:
     """What is not as promised."""
     code, said = told
     sentence = said.startswith("p2pworld: ") and said.endswith("\n") and said.count("\n") == 1
