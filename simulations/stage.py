@@ -28,7 +28,7 @@ __all__ = ["POLL_S", "DemoFailed", "People", "Show", "Wake", "no_more_interrupts
 READY_S_MAX: Final = 50.0
 PLAIN_EVERY_S: Final = 5.0
 POLL_S: Final = 0.25
-PEOPLE_END_S: Final = 10.0
+PEOPLE_END_S: Final = 60.0
 
 
 class DemoFailed(Exception):

@@ -133,12 +133,12 @@ def test_a_small_evening_at_the_bell(tmp_path: Path) -> None:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "simulations.demo", "--festival", "--check"),
-            *("--nodes", "3", "--bots", "60", "--cell", "64", "--folder", str(tmp_path)),
+            *("--nodes", "3", "--bots", "40", "--cell", "64", "--folder", str(tmp_path)),
         ],
         capture_output=True,
         text=True,
         env=python_environment(),
-        timeout=2 * EVENING_S,
+        timeout=4 * EVENING_S,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
