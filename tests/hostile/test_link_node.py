@@ -283,7 +283,6 @@ class LinkSiege:
     async def lie_then_break(self, number: int) -> None:
         """Lies for a while, then breaks the protocol."""
         rng = random.Random(number)
-        bad = await self.linked()
         lies = [encode_batch(self.lie(rng)) for _ in range(26)]
         self.frames += len(lies) + 1
         broken = bytearray(lies[0])
@@ -299,12 +298,19 @@ class LinkSiege:
             )
         )  # fmt: skip
         whole = b"".join(frame(lie) for lie in lies)
-        at = 0
-        while at < len(whole):
+        pieces: list[bytes] = []
+        while whole:
             size = rng.choice((1, 3, 1_000, 1_000, 65_536)) if number % 4 == 0 else len(whole)
-            await bad.stream.send_all(whole[at : at + size])
-            at += size
-        await bad.stream.send_all(end)
+            pieces.append(whole[:size])
+            whole = whole[size:]
+        while True:
+            bad = await self.linked()
+            try:
+                for piece in (*pieces, end):
+                    await bad.stream.send_all(piece)
+            except trio.BrokenResourceError:
+                continue  # on a busy machine it was silent for longer than a link may be
+            break
         self.reasons["down_malformed"] += 1
         await bad.until_closed()
 
