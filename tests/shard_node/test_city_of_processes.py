@@ -41,7 +41,7 @@ TTL_S = 2.0
 READY_S = PATIENCE_S
 AT_MOST_S = PATIENCE_S
 POLL_S = 0.05
-BOTS = 40
+BOTS = 24
 
 
 def wait_until(holds: Callable[[], bool], seconds: float, what: Callable[[], str]) -> None:
