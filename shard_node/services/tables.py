@@ -6,6 +6,8 @@ gone is made again from them. So it is not flushed with each commit, and has no 
 
 A row of `cases` holds what was filed, and beside it what is asked for by: state, deadline, office, slot. Those columns
 are made anew from the acts each time one comes, or when the declaration of the service has changed (`declared`).
+
+`homes` says of each facility in which log something of it was booked, and when first: there it stays for ever.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ __all__ = [
     "derive",
     "followed",
     "forget",
+    "homes",
     "known_digests",
     "of_service",
     "put_deeds",
@@ -46,7 +49,7 @@ __all__ = [
 ]
 
 SCHEMA: Final = (
-    1  # one more whenever other rows are made of the same leaves: of tables, or of what `fold` says
+    2  # one more whenever other rows are made of the same leaves: of tables, or of what `fold` says
 )
 _APPLICATION_ID: Final = 0x70327369  # "p2si"
 _HASH_BYTES: Final = 32
@@ -83,6 +86,9 @@ CREATE TABLE terms (
     stream INTEGER NOT NULL, entry INTEGER NOT NULL, number INTEGER NOT NULL, service TEXT NOT NULL,
     office TEXT NOT NULL, month TEXT NOT NULL, due INTEGER NOT NULL, stopped INTEGER, citizen INTEGER NOT NULL,
     PRIMARY KEY (stream, entry, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE homes (
+    stream INTEGER NOT NULL, facility TEXT NOT NULL, minute INTEGER NOT NULL, PRIMARY KEY (stream, facility)
 ) STRICT, WITHOUT ROWID;
 """
 
@@ -147,7 +153,7 @@ def put_followed(db: sqlite3.Connection, number: int, read: CompactRange) -> Non
 
 def forget(db: sqlite3.Connection, number: int) -> None:
     """Takes away all that was read of a stream: it was another log than is published now."""
-    for table in ("cases", "acts", "terms"):
+    for table in ("cases", "acts", "terms", "homes"):
         db.execute(f"DELETE FROM {table} WHERE stream = ?", [number])
     put_followed(db, number, CompactRange())
 
@@ -166,13 +172,20 @@ def put_digests(db: sqlite3.Connection, digests: Mapping[str, str]) -> None:
 # ---- leaves into rows
 
 
-def put_deeds(
-    db: sqlite3.Connection, number: int, read: Iterable[Opened | Acted | Happened | Wiped]
-) -> tuple[set[int], int]:
-    """Writes what leaves of this stream say; the entries of the cases that are to be derived anew, and how many deeds
-    are about none."""
+class Put(NamedTuple):
+    """What came of leaves that were written: the entries of the cases that are to be derived anew, how many deeds are
+    about none, and whether a facility was booked in a stream for the first time."""
+
+    touched: set[int]
+    strays: int
+    settled: bool
+
+
+def put_deeds(db: sqlite3.Connection, number: int, read: Iterable[Opened | Acted | Happened | Wiped]) -> Put:
+    """Writes what leaves of this stream say."""
     touched: set[int] = set()
     strays = 0
+    booked: dict[str, int] = {}
     for deed in read:
         match deed:
             case Opened():
@@ -189,13 +202,25 @@ def put_deeds(
                         f"UPDATE {table} SET erased = 1 WHERE stream = ? AND entry = ?", [number, index]
                     )
             case Acted() | Happened():
+                if isinstance(deed, Happened):
+                    booked.setdefault(deed.facility, deed.minute)
                 about = _about(db, number, deed)
                 if about is None:
                     strays += 1
                 else:
                     _put_deed(db, number, about, deed)
                     touched.add(about)
-    return touched, strays
+    rows = [(number, *each) for each in booked.items()]
+    new = db.executemany("INSERT OR IGNORE INTO homes VALUES (?, ?, ?)", rows).rowcount
+    return Put(touched, strays, new > 0)
+
+
+def homes(db: sqlite3.Connection) -> dict[str, str]:
+    """The stream in which each facility was booked first, if it ever was."""
+    rows = db.execute(
+        "SELECT facility, name FROM homes JOIN stream ON id = stream ORDER BY facility, minute DESC, name DESC"
+    )
+    return dict(rows)  # the first booking is the last row of its facility
 
 
 def _about(db: sqlite3.Connection, number: int, deed: Deed) -> int | None:

@@ -23,8 +23,11 @@ from p2pworld.services.locate import line_of
 from p2pworld.services.workflow import Act, Action, Case, State, Who, begin, step
 from p2pworld.services.working_time import OfficeCalendar, minute_at
 from p2pworld.world.reading import LANGUAGES
+from shard_node.services.book import CaseBook
 from shard_node.services.folder import ServiceFolder, read
+from shard_node.services.index import INDEX_NAME
 from shard_node.services_commands import services as command
+from tests.services.published import Office
 from tests.services.samples import filled
 
 if TYPE_CHECKING:
@@ -37,6 +40,19 @@ TODAY = date(2026, 2, 13)
 OFFICE_SECRET = bytes(range(32))
 SECRETS = Secrets(b"s" * 32, b"k" * 32, b"n" * 32)
 ALL = pytest.mark.parametrize("service", CITY.services.values(), ids=list(CITY.services))
+
+PITCH = """
+[[facilities]]
+id = "a-pitch"
+gu = "jongno"
+name = { ko = "운동장", en = "Pitch" }
+kind = "futsal"
+slot_minutes = 60
+open = "Mo-Su 06:00-24:00"
+capacity = 12
+allocation = "first-come"
+residents = "none"
+"""
 
 NAMES = """
 complaint-grievance complaint-suggestion complaint-query-law complaint-query-procedure complaint-field
@@ -403,6 +419,61 @@ def test_a_service_dropped_into_a_folder_counts_at_the_next_look(tmp_path: Path)
     shutil.rmtree(tmp_path / "more")
     assert folder.look()
     assert set(folder.catalogue.services) == SHIPPED
+
+
+def test_a_facility_that_was_booked_stays_with_the_office_in_whose_log_it_was(tmp_path: Path) -> None:
+    """Two logs that give the same places would give them twice."""
+    path, folder = tmp_path / "places.toml", ServiceFolder(tmp_path)
+    path.write_text(PITCH, encoding="utf-8")
+    folder.look({})
+    assert folder.catalogue.facilities["a-pitch"].gu == "jongno"
+    path.write_text(PITCH.replace('"jongno"', '"mapo"'), encoding="utf-8")
+    folder.look({"guro-gyenam-tennis-out": "guro"})  # something else was booked
+    assert folder.catalogue.facilities["a-pitch"].gu == "mapo"
+    # whoever books is faster than the file, or the file was read before the logs
+    assert folder.look({"a-pitch": "jongno"})
+    assert folder.catalogue.facilities["a-pitch"].gu == "jongno"
+    (fault,) = folder.catalogue.faults
+    assert str(fault) == (
+        f"{path}:4: facilities[0].gu: 'a-pitch' was booked in the log of jongno, where it stays: "
+        "what moves to mapo needs a new id."
+    )
+    assert not folder.look({})  # an index that is made anew makes nothing forgotten
+    path.write_text(PITCH.replace("Pitch", "Lawn"), encoding="utf-8")
+    assert folder.look()
+    assert folder.catalogue.faults == ()
+
+
+def test_the_command_asks_a_nodes_index_what_was_booked_where(tmp_path: Path) -> None:
+    data, own = tmp_path / "data", tmp_path / "own"
+    for each in (data, own):
+        each.mkdir()
+    (own / "places.toml").write_text(PITCH, encoding="utf-8")
+    check = ["check", str(own), "--data", str(data)]
+    runner = CliRunner()
+    assert runner.invoke(command, check).exit_code == 0  # no index yet
+    office = Office("mapo", minute_at(TODAY, 600))
+    booking = {"facility": "a-pitch", "slot": "2026-02-14T10:00"}
+    entry = office.file(CITY.services["reserve-sports"], booking)
+    office.event(entry, Action.WAIT, "a-pitch", minute_at(TODAY, 2040), None)
+    book = CaseBook(data / INDEX_NAME, CITY.services, CALENDAR)
+    book.take("mapo", 0, office.leaves)
+    said = runner.invoke(command, check)
+    assert said.exit_code == 1
+    assert "places.toml:4: facilities[0].gu: 'a-pitch' was booked in the log of mapo" in said.output
+    # whoever had it first has it, whatever another log says later
+    later = Office("gangnam", office.minute + 1)
+    entry = later.file(CITY.services["reserve-sports"], booking)
+    later.event(entry, Action.HOLD, "a-pitch", minute_at(TODAY, 2040), 0)
+    book.take("gangnam", 0, later.leaves)
+    assert book.homes == {"a-pitch": "mapo"}
+    book.forget("mapo")
+    assert book.homes == {"a-pitch": "gangnam"}
+    book.close()
+    (data / INDEX_NAME).write_bytes(b"no index")
+    said = runner.invoke(command, check)
+    assert said.exit_code == 1
+    assert "no index of this release that can be read" in said.output
 
 
 def test_the_command_says_what_is_wrong_and_ends_with_one(tmp_path: Path) -> None:

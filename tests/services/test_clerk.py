@@ -8,6 +8,7 @@ from p2pworld.civic.transaction import parse_leaf
 from p2pworld.services.case_log import event_of
 from p2pworld.services.case_rows import OFFICES, fold, read_case
 from p2pworld.services.officials import OFFICIAL, believed_of
+from shard_node.services.folder import read
 from tests.civic.memory_store import KeptInMemory
 from tests.services.office import (
     CALENDAR,
@@ -92,6 +93,18 @@ def test_a_double_click_is_one_booking_and_two_requests_of_one_person_are_as_wel
     assert said[:2] == (0, 0)
     assert getattr(said[2], "reason", "") == "slot-overlap"
     assert len(at.entries) == 2
+
+
+def test_a_facility_that_was_booked_elsewhere_is_booked_there_whatever_a_declaration_says() -> None:
+    at = office()
+    assert book(at, "kim") == 0
+    moved = read(None, {TENNIS: "mapo"})
+    at.catalogue = moved
+    assert book(at, "lee", slot=LATER) == "civic-stream"
+    assert by_citizen(at, "kim", 0, "claim", 1) == 2  # what was booked here is dealt with here
+    there = Office("mapo", NOW, catalogue=moved)
+    said = {"facility": TENNIS, "slot": LATER}
+    assert there.said(request(SPORTS, "mapo", NOW, "lee", person="lee", said=said)) == 0
 
 
 def test_what_runs_out_is_settled_by_the_clock_and_whoever_waits_moves_up() -> None:
