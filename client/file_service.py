@@ -83,7 +83,8 @@ class Writer:
         if service is None:
             raise ConfigError(f"There is no service {service_id!r}: `p2pworld services list` has them all.")
         contents: dict[str, tuple[str, bytes]] = {}
-        kept, faults = service.check(self._values(service, said, contents), day_of(minute))
+        values, facilities = self._values(service, said, contents), self.catalogue.facilities
+        kept, faults = service.check(values, day_of(minute), facilities)
         sentences = [fault.sentence(self.language) for fault in faults]
         sentences += self._file_faults(service, kept, contents)
         if sentences:

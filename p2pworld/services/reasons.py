@@ -317,6 +317,10 @@ FIELD_REASONS: Final[Mapping[str, Words]] = {
         "{field}: please choose at most {limit}.",
         "{field}: {limit}개까지 고를 수 있어요.",
     ),
+    "too-many-people": Words(
+        "{field}: this place takes {limit} at once, at most.",
+        "{field}: 이 시설은 한 번에 {limit}명까지 이용할 수 있어요.",
+    ),
     "choice-unknown": Words("{field}: please choose one of the list.", "{field}: 목록에서 골라 주세요."),
     "must-agree": Words("{field}: you have to agree to this.", "{field}: 동의해 주셔야 해요."),
     "date-invalid": Words("Please check the date: {field}", "날짜를 다시 확인해 주세요: {field}"),

@@ -32,7 +32,7 @@ from p2pworld.limits import GATEWAY_PATIENCE_S
 from p2pworld.merkle.receipt import parse_receipt
 from p2pworld.services.attachments import check_attachments
 from p2pworld.services.open311 import NOTE
-from p2pworld.services.reasons import SERVICE_REASONS, refusal
+from p2pworld.services.reasons import SERVICE_REASONS
 from p2pworld.services.replies import Told, told, told_of_fault, told_of_refusal
 from p2pworld.services.reservations import offer_of, slot_fault
 from p2pworld.services.working_time import day_of
@@ -149,7 +149,7 @@ class Gateway:
     ) -> tuple[dict[str, object], tuple[Told, ...]]:
         """The values as they would be kept, and all that is wrong with them now; nothing is kept."""
         minute = self._now_minute()
-        kept, faults = service.check(values, day_of(minute))
+        kept, faults = service.check(values, day_of(minute), self._host.catalogue.facilities)
         if faults or service.places is None:
             return kept, tuple(map(told_of_fault, faults))
         facility, slot = str(kept["facility"]), str(kept["slot"])
@@ -158,8 +158,6 @@ class Gateway:
             return kept, (told_of_refusal(offer),)
         # where somebody lives is not known here: only what nobody may
         fault = slot_fault(offer, minute, offer.facility.gu)
-        if fault is None and service.party(kept) > offer.facility.capacity:
-            fault = refusal("too-many-people")
         return kept, (told_of_refusal(fault),) if fault else ()
 
     async def file(self, asked: Application, idempotency_key: str) -> Filed | tuple[Told, ...]:

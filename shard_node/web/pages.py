@@ -235,7 +235,7 @@ class Pages:
             service=service,
             action=f"/api/v1/services/{service.id}/requests",
             once=secrets.token_urlsafe(24),  # sent twice without script, it is filed once
-            controls=[control(service, field) for field in service.form.fields],
+            controls=[control(service, field, facility) for field in service.form.fields],
             described=described,
             known={
                 "gu": [(gu_slug(gu.name_en), t.gu_plain(gu_slug(gu.name_en))) for gu in GU],

@@ -51,7 +51,7 @@ class Report:
         said: dict[str, object] = {"kind": "pothole", "place": PLACE, "danger": "high"}
         if photos:
             said["photos"] = [digest.hex() for digest in self.digests]
-        values, faults = _SERVICE.check(said, day_of(minute()))
+        values, faults = _SERVICE.check(said, day_of(minute()), {})
         assert not faults, faults
         public, private = _SERVICE.split(values)
         private |= {"reply-key": sealing_public(reply_secret(self.secrets.seed)).hex()}

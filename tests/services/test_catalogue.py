@@ -20,6 +20,7 @@ from p2pworld.services.catalogue import Catalogue, Source, read_catalogue
 from p2pworld.services.deadlines import NEVER, Clock
 from p2pworld.services.facility import Allocation
 from p2pworld.services.locate import line_of
+from p2pworld.services.party import party, party_fields
 from p2pworld.services.workflow import Act, Action, Case, State, Who, begin, step
 from p2pworld.services.working_time import OfficeCalendar, minute_at
 from p2pworld.world.reading import LANGUAGES
@@ -96,7 +97,7 @@ def test_titles_are_there_in_four_languages_and_texts_in_two(service: Service) -
 
 @ALL
 def test_from_its_form_into_the_log_and_out_at_the_office(service: Service) -> None:
-    kept, faults = service.check(filled(service, CITY), TODAY)
+    kept, faults = service.check(filled(service, CITY), TODAY, CITY.facilities)
     assert faults == ()
     stream = service.stream(kept, CITY.facilities)
     assert stream is not None
@@ -126,7 +127,7 @@ def test_from_its_form_into_the_log_and_out_at_the_office(service: Service) -> N
 
 @ALL
 def test_nothing_filled_in_is_told_field_by_field_in_both_languages(service: Service) -> None:
-    _, faults = service.check({}, TODAY)
+    _, faults = service.check({}, TODAY, {})
     assert {fault.field for fault in faults} == service.form.required
     for fault in faults:
         assert re.search("[가-힣]", fault.sentence("ko"))
@@ -138,7 +139,9 @@ def test_its_schema_is_one_that_others_read(service: Service) -> None:
     for language in ("ko", "en"):
         schema = service.form.json_schema(language)
         Draft202012Validator.check_schema(schema)
-        assert Draft202012Validator(schema).is_valid(service.check(filled(service, CITY), TODAY)[0])
+        assert Draft202012Validator(schema).is_valid(
+            service.check(filled(service, CITY), TODAY, CITY.facilities)[0]
+        )
         assert not Draft202012Validator(schema).is_valid({"nobody-asked": "for this"})
 
 
@@ -205,7 +208,7 @@ def test_an_objection_is_in_time_for_sixty_days() -> None:
         ("2025-12-14", "date-late"),
         ("2026-02-14", "date-future"),
     ):
-        _, faults = service.check({**values, "refused_on": refused_on}, TODAY)
+        _, faults = service.check({**values, "refused_on": refused_on}, TODAY, {})
         assert [fault.code for fault in faults] == ([code] if code else [])
 
 
@@ -360,6 +363,27 @@ def test_what_everybody_must_be_able_to_see_is_public() -> None:
     assert booked.public == ("facility", "slot", "instrument")
     (fault,) = read_catalogue([*PACKAGE, Source("jam.toml", text.replace('["facility", ', "[", 1))]).faults
     assert str(fault).startswith("jam.toml:6: public: is to have 'facility'")
+    text = (DECLARED / "tourism" / "tour-bus-seat.toml").read_text(encoding="utf-8")
+    (fault,) = read_catalogue([*PACKAGE, Source("bus.toml", text.replace(', "seats"]', "]", 1))]).faults
+    assert str(fault).startswith("bus.toml:6: public: is to have 'seats': so many have to fit in")
+
+
+def test_how_many_come_is_held_against_the_place_and_is_never_less_than_none() -> None:
+    assert party_fields(CITY.services["heritage-tour"].form) == ("people",)  # the children are among them
+    for service in CITY.services.values():
+        if service.places is None:
+            continue
+        kept, faults = service.check(filled(service, CITY), TODAY, CITY.facilities)
+        assert faults == ()
+        assert 1 <= party(service.form, kept) <= CITY.facilities[str(kept["facility"])].capacity
+        assert party(service.form, service.split(kept)[0]) == party(service.form, kept), "the leaf says it"
+        for name in party_fields(service.form):
+            (rule,) = (each for each in service.transaction_type.public if each.name == name)
+            assert not rule.pattern.fullmatch("-1"), "else fewer would be counted than come"
+    camping = CITY.services["reserve-camping"]
+    (fault,) = camping.check({**filled(camping, CITY), "people": 5}, TODAY, CITY.facilities)[1]
+    assert (fault.field, fault.code) == ("people", "too-many-people")
+    assert "4명까지" in fault.sentence("ko")
 
 
 def test_more_than_can_be_sealed_is_refused_before_anybody_fills_it_in() -> None:

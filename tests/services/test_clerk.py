@@ -107,6 +107,19 @@ def test_a_facility_that_was_booked_elsewhere_is_booked_there_whatever_a_declara
     assert there.said(request(SPORTS, "mapo", NOW, "lee", person="lee", said=said)) == 0
 
 
+def test_more_people_than_a_place_has_room_for_are_refused_by_what_stands_in_the_leaf() -> None:
+    at, most = office(), CATALOGUE.facilities[TENNIS].capacity
+    said = {"facility": TENNIS, "slot": SLOT}
+    asked = {
+        number: request(SPORTS, "guro", NOW, number, person="kim", said={**said, "people": number})
+        for number in (most + 1, 10**15, most)
+    }
+    assert at.take(asked[most + 1], asked[10**15], asked[most])[2] == 0
+    assert [at.said(each) for each in asked.values()] == ["too-many-people", "too-many-people", 0]
+    public = {each.name: each.value for each in parse_leaf(at.entries[0]).filing.public}
+    assert public["people"] == str(most)
+
+
 def test_what_runs_out_is_settled_by_the_clock_and_whoever_waits_moves_up() -> None:
     at = office()
     book(at, "kim")

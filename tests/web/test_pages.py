@@ -214,11 +214,22 @@ def test_a_search_finds_what_a_service_and_its_choices_are_called() -> None:
 def test_every_field_has_a_control_that_the_templates_know() -> None:
     macros = (Path(TEMPLATES) / "_form.html").read_text("utf-8")
     kinds = {
-        control(service, field).kind
+        control(service, field, None).kind
         for service in CATALOGUE.services.values()
         for field in service.form.fields
     }
     assert {kind for kind in kinds if f'"{kind}"' not in macros} == set()
+
+
+def test_a_form_asks_for_as_many_as_the_chosen_place_has_room_for() -> None:
+    service, field = (
+        CATALOGUE.services["reserve-sports"],
+        CATALOGUE.services["reserve-sports"].form.field("people"),
+    )
+    assert field is not None
+    futsal = CATALOGUE.facilities["seongbuk-futsal"]
+    assert control(service, field, None).attributes["max"] == 1000
+    assert control(service, field, futsal).attributes["max"] == futsal.capacity
 
 
 def test_a_week_shows_what_is_free_full_past_and_not_yet_open() -> None:
