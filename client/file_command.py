@@ -26,13 +26,14 @@ from shard_node.errors import ConfigError
 from shard_node.options import Quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from client.filing import Filer, Proven, Refused, Trust
     from client.pinned import Pinned
     from client.wallet import Wallet
     from p2pworld.civic.transaction import Submission
     from p2pworld.crypto.keys import Signer
+    from p2pworld.services.sealed_files import SealedFile
 
 __all__ = ["NODE", "WAIT", "bring", "file", "finish", "keep", "offices_of", "prove", "trusted"]
 
@@ -247,9 +248,7 @@ def _identity(path: Path) -> Signer:
         raise ConfigError(f"{path} cannot be used: {error}.") from None
 
 
-def keep(
-    path: Path, submission: Submission, secrets: str, locked: Mapping[bytes, bytes] | None = None
-) -> None:
+def keep(path: Path, submission: Submission, secrets: str, files: Iterable[SealedFile] = ()) -> None:
     """Writes the submission, its secrets for its owner's eyes only, and what is attached, locked as it is put.
 
     Raises ConfigError.
@@ -259,9 +258,9 @@ def keep(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_new(path.with_suffix(_SECRETS), secrets)
-        for name, data in (locked or {}).items():
+        for name, sig, locked in files:
             path.with_suffix(_ATTACHED).mkdir(exist_ok=True)
-            (path.with_suffix(_ATTACHED) / name.hex()).write_bytes(data)
+            (path.with_suffix(_ATTACHED) / f"{name.hex()}.{sig.hex()}").write_bytes(locked)
         path.write_bytes(submission.to_bytes())
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
@@ -305,15 +304,19 @@ def attach(path: Path, stream: str, urls: tuple[str, ...]) -> None:
     import trio
 
     from client.attaching import put_all
+    from p2pworld.services.sealed_files import SealedFile
 
     folder = path.with_suffix(_ATTACHED)
     if not folder.is_dir():
         return
     try:
-        locked = {bytes.fromhex(file.name): file.read_bytes() for file in folder.iterdir()}
+        parts = [(*file.name.partition("."), file.read_bytes()) for file in folder.iterdir()]
+        files = [
+            SealedFile(bytes.fromhex(name), bytes.fromhex(sig), locked) for name, _, sig, locked in parts
+        ]
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder} cannot be read: {error}.") from None
-    if not trio.run(put_all, urls, stream, locked, ssl.create_default_context(), _tell):
+    if not trio.run(put_all, urls, stream, files, ssl.create_default_context(), _tell):
         click.echo(f"What is attached could not be put. Try again: p2pworld file --again {path}", err=True)
         sys.exit(UNANSWERED)
 

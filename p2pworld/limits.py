@@ -310,7 +310,9 @@ VERIFY_MENTIONS_MAX: Final = 65_536  # erasures of one log that are told of: 600
 CIVIC_LEAF_BYTES_MAX: Final = 4_096  # 16 public fields of 200 B: a full bundle of 256 has 1 MB
 CIVIC_TEXT_MAX: Final = 20_000  # characters of one field: ten pages
 CIVIC_SEALED_BYTES_MAX: Final = 65_536  # 20 000 Hangul syllables in UTF-8, and what identifies their writer
-CIVIC_PAPER_BYTES_MAX: Final = 4_096  # four grants of 400 bytes as text, a claim of 500, ten names of files
+CIVIC_PAPER_BYTES_MAX: Final = (
+    4_096  # four grants of 400 bytes as text, a claim of 500, 20 names of files with 96
+)
 CIVIC_PAPERS_MAX: Final = 4  # shown beside a filing: one of each kind
 CIVIC_SUBMISSION_BYTES_MAX: Final = (
     4_096 + 65_536 + 8 * 160 + 4 * 4_128 + 512

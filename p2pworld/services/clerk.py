@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from p2pworld.civic.attached import keep_names, names_in, taken
+from p2pworld.civic.attached import keep_names, names_in, taken, unsigned
 from p2pworld.civic.kept import UNTIL, Verdict, due_of
 from p2pworld.civic.transaction import parse_leaf
 from p2pworld.crypto.keys import Signer
@@ -79,9 +79,8 @@ class ServiceClerk:
         """See `Clerk.check`. What is shown has to hold at the filing's own minute, which is about now, or long ago if
         it can only be a retry."""
         filing = submission.filing
-        names = names_in(submission)
-        if isinstance(names, Refusal):
-            return names
+        if (fault := unsigned(submission)) is not None:
+            return fault
         catalogue = self._catalogue()
         service = catalogue.services.get(filing.type)
         if service is not None:

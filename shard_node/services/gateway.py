@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import trio
 
-from p2pworld.civic.transaction import Paper, Secrets, file_transaction
+from p2pworld.civic.transaction import Secrets, file_transaction
 from p2pworld.crypto.keys import Signer
 from p2pworld.crypto.seal import lock, sealing_public, unlock
 from p2pworld.errors import LocalError, Refusal, RemoteError
@@ -35,6 +35,7 @@ from p2pworld.services.open311 import NOTE
 from p2pworld.services.reasons import SERVICE_REASONS
 from p2pworld.services.replies import Told, told, told_of_fault, told_of_refusal
 from p2pworld.services.reservations import offer_of, slot_fault
+from p2pworld.services.sealed_files import paper_of_files
 from p2pworld.services.working_time import day_of
 from shard_node.services.gateway_store import GATEWAY_STORE_NAME, GatewayRow, GatewayStore
 from shard_node.services.settings import read_signer
@@ -226,10 +227,12 @@ class Gateway:
             return (told("sealed-too-long"),)
         if asked.files:
             files = dict.fromkeys(file for there in asked.files.values() for file in there)
-            names = await self._attaching.bring(stream, secrets.blob_key, files)
-            if isinstance(names, Told):
-                return (names,)
-            submission = replace(submission, papers=(Paper("files", b"".join(names)),))
+            fault = await self._attaching.bring(stream, secrets.blob_key, files)
+            if fault is not None:
+                return (fault,)
+            digests = map(_sha256, files)
+            paper = paper_of_files(secrets.blob_key, digests, submission.filing.key)
+            submission = replace(submission, papers=(paper,))
         key = submission.filing.key
         seed = lock(_follow_key(idempotency_key, key), secrets.seed)
         return GatewayRow(name, content, service.id, stream, minute, key, seed, submission.to_bytes())

@@ -203,7 +203,7 @@ export class Acts {
       const letter = { text: wish.text, language, fields };
       const { device } = await myself(this.wallet);
       const written = await fileLetter(act, letter, citizen, device, readers, minute, secrets);
-      const paper = filesPaper(await this.brought(wish.files, secrets));
+      const paper = await filesPaper(await this.brought(wish.files, secrets), written.filing.key);
       submission = paper === null ? written : withPapers(written, [paper]);
     }
     const files = wish.files.map(({ hash, name }) => ({ hash, name }));
