@@ -158,8 +158,8 @@ def forms() -> list[dict[str, Any]]:
             *(_case(service, good, each) for each in _crowds(service, good)),
         ]
         told = {"service": service_told(service), "today": TODAY.isoformat(), "good": good}
-        if service.places is not None:
-            told["capacities"] = {str(good["facility"]): FACILITIES[str(good["facility"])].capacity}
+        place = str(good["facility"]) if service.places is not None else ""
+        told["capacities"] = {place: FACILITIES[place].capacity} if place else {}
         public, sealed = service.split(service.check(good, TODAY, {})[0])
         split = {"public": list(public.items()), "sealed": list(sealed.items())}
         found.append({"name": name, **told, **split, "cases": cases})
