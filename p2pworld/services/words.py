@@ -177,7 +177,7 @@ _ACTIONS: Final[Mapping[Action, _Said]] = {
     Action.CLAIM: _Said("결제로 넘어가기", "go on to payment", "결제를 기다려요", "payment is due"),
     Action.CONFIRM: _Said("확정하기", "confirm", "확정되었어요", "confirmed"),
     Action.WAIT: _Said(
-        "대기자로 올리기", "put on the waiting list", "대기자로 올랐어요", "put on the waiting list"
+        "대기자로 올리기", "put on the waiting list", "대기자로 올랐어요", "now on the waiting list"
     ),
     Action.MOVE_UP: _Said(
         "대기에서 올리기",
