@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from shard_node.statistics_command import statistics
+from shard_node.statistics_command import statistics, supporters
 
 __all__ = ["services"]
 
@@ -67,3 +67,4 @@ def show(folder: Path | None) -> None:
 
 
 services.add_command(statistics)
+services.add_command(supporters)

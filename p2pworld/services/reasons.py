@@ -41,6 +41,14 @@ SERVICE_REASONS: Final[Mapping[str, Words]] = {
         "There is no such office to pass this on to.",
         "이송할 기관을 찾을 수 없어요.",
     ),
+    "support-closed": Words(
+        "Support is not gathered for this at the moment.",
+        "지금은 공감을 모으는 제안이 아니에요.",
+    ),
+    "supported-already": Words(
+        "You support this already. Everybody counts once.",
+        "이미 공감하셨어요. 한 사람이 한 번만 셀 수 있어요.",
+    ),
     "forbidden": Words(
         "You are not allowed to do this.",
         "이 일을 할 권한이 없어요.",

@@ -87,6 +87,7 @@ def case_document(found: Found, minute: int, calendar: OfficeCalendar, language:
             "until": booking.until,
         },
         "rating": record.case.rating if record.case else None,
+        "supporters": found.supporters,
         "office": record.office,
         "assigned": record.assigned.hex() or None,
         "erased": opened.entry in found.erased,

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from p2pworld.merkle.tree import CompactRange
 from p2pworld.services.deadlines import NEVER
 from p2pworld.services.facility import slot_minute
-from p2pworld.services.record import Acted, Happened, Opened, Wiped, fold
-from p2pworld.services.workflow import Action, Who
+from p2pworld.services.record import Acted, Happened, Opened, Supported, Wiped, fold
+from p2pworld.services.workflow import Action, State, Who
 from p2pworld.services.working_time import day_of
 
 if TYPE_CHECKING:
@@ -86,6 +86,9 @@ CREATE TABLE terms (
     stream INTEGER NOT NULL, entry INTEGER NOT NULL, number INTEGER NOT NULL, service TEXT NOT NULL,
     office TEXT NOT NULL, month TEXT NOT NULL, due INTEGER NOT NULL, stopped INTEGER, citizen INTEGER NOT NULL,
     PRIMARY KEY (stream, entry, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE supports (
+    stream INTEGER NOT NULL, about INTEGER NOT NULL, person BLOB NOT NULL, PRIMARY KEY (stream, about, person)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE homes (
     stream INTEGER NOT NULL, facility TEXT NOT NULL, minute INTEGER NOT NULL, PRIMARY KEY (stream, facility)
@@ -153,7 +156,7 @@ def put_followed(db: sqlite3.Connection, number: int, read: CompactRange) -> Non
 
 def forget(db: sqlite3.Connection, number: int) -> None:
     """Takes away all that was read of a stream: it was another log than is published now."""
-    for table in ("cases", "acts", "terms", "homes"):
+    for table in ("cases", "acts", "terms", "supports", "homes"):
         db.execute(f"DELETE FROM {table} WHERE stream = ?", [number])
     put_followed(db, number, CompactRange())
 
@@ -181,11 +184,14 @@ class Put(NamedTuple):
     settled: bool
 
 
-def put_deeds(db: sqlite3.Connection, number: int, read: Iterable[Opened | Acted | Happened | Wiped]) -> Put:
+def put_deeds(
+    db: sqlite3.Connection, number: int, read: Iterable[Opened | Acted | Happened | Wiped | Supported]
+) -> Put:
     """Writes what leaves of this stream say."""
     touched: set[int] = set()
     strays = 0
     booked: dict[str, int] = {}
+    supports: list[tuple[int, int, bytes]] = []
     for deed in read:
         match deed:
             case Opened():
@@ -201,6 +207,8 @@ def put_deeds(db: sqlite3.Connection, number: int, read: Iterable[Opened | Acted
                     db.execute(
                         f"UPDATE {table} SET erased = 1 WHERE stream = ? AND entry = ?", [number, index]
                     )
+            case Supported(index, person):
+                supports.append((number, index, bytes.fromhex(person)))
             case Acted() | Happened():
                 if isinstance(deed, Happened):
                     booked.setdefault(deed.facility, deed.minute)
@@ -210,6 +218,7 @@ def put_deeds(db: sqlite3.Connection, number: int, read: Iterable[Opened | Acted
                 else:
                     _put_deed(db, number, about, deed)
                     touched.add(about)
+    db.executemany("INSERT OR IGNORE INTO supports VALUES (?, ?, ?)", supports)
     rows = [(number, *each) for each in booked.items()]
     new = db.executemany("INSERT OR IGNORE INTO homes VALUES (?, ?, ?)", rows).rowcount
     return Put(touched, strays, new > 0)
@@ -317,10 +326,11 @@ def _words(opened: Opened, service: Service | None) -> str:
 
 
 class Found(NamedTuple):
-    """A case, and which of its entries have had what was sealed erased."""
+    """A case, which of its entries have had what was sealed erased, and how many support it, if that is asked of it."""
 
     record: Record
     erased: frozenset[int]
+    supporters: int | None
 
 
 _CASE: Final = "stream, entry, service, minute, key, via, public, erased"
@@ -350,7 +360,16 @@ def read_cases(
             deeds.append(_deed(opened, row))
             if row[-1]:
                 gone.add(row[0])
-        yield Found(fold(opened, deeds, services.get(service), calendar), frozenset(gone))
+        declared = services.get(service)
+        gathers = declared is not None and State.GATHERING_SUPPORT in declared.workflow.states
+        count = _supporters(db, number, entry) if gathers else None
+        yield Found(fold(opened, deeds, declared, calendar), frozenset(gone), count)
+
+
+def _supporters(db: sqlite3.Connection, number: int, entry: int) -> int:
+    query = "SELECT count(*) FROM supports WHERE stream = ? AND about = ?"
+    found: tuple[int] = db.execute(query, [number, entry]).fetchone()
+    return found[0]
 
 
 def _deed(about: Opened, row: Sequence[Any]) -> Deed:

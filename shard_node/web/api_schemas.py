@@ -286,6 +286,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         public=NAMED,
         booking=_or_null(_BOOKING),
         rating=_or_null(COUNT),
+        supporters=_or_null(COUNT),
         office=TEXT,
         assigned=_or_null(KEY),
         erased=FLAG,

@@ -8,9 +8,12 @@ from p2pworld.civic.transaction import parse_leaf
 from p2pworld.services.case_log import event_of
 from p2pworld.services.case_rows import OFFICES, fold, read_case
 from p2pworld.services.officials import OFFICIAL, believed_of
+from p2pworld.services.people import show, sign_claim
+from p2pworld.services.support import Support, file_support, support_purpose
 from shard_node.services.folder import read
 from tests.civic.memory_store import KeptInMemory
 from tests.services.office import (
+    ATTESTOR,
     CALENDAR,
     CATALOGUE,
     HOLDER,
@@ -291,6 +294,43 @@ def test_a_case_that_is_passed_on_is_the_other_office_s() -> None:
     assert at.said(act("guro", 0, 1, "assign", CLERK, NOW, grants=ours)) == "forbidden"
     assert at.said(act("guro", 0, 1, "assign", CHIEF, NOW, grants=theirs)) == 2
     assert state(at, 0) == "assigned"
+
+
+def supports(at: Office, entry: int, who: str, number: int = 0, shown: str | None = None) -> object:
+    """Somebody supports an entry; `shown` is whose claim they show, their own unless said."""
+    purpose, device = support_purpose(at.stream, entry), key(f"device of {who}")
+    person = key(who).seed.hex()
+    made = file_support(
+        at.stream, Support(entry, person), at.now, key(f"support {who} {entry} {number}").seed
+    )
+    claim = sign_claim(ATTESTOR, purpose, key(shown or who).seed, device.public, "", at.now + 60)
+    return at.said(papers(made, claim=show(claim, device, made.filing).to_bytes()))
+
+
+def test_a_proposal_is_supported_by_each_person_once_while_support_is_gathered() -> None:
+    at, decides = Office("city", NOW), grants_of(CHIEF, "city", NOW)
+    assert at.said(request("mayor-proposal", "city", NOW, 1, person="kim")) == 0
+    assert supports(at, 0, "lee") == "support-closed"
+    assert at.said(act("city", 0, 0, "gather", CHIEF, NOW, 0, decides)) == 1
+    assert supports(at, 0, "lee", 1) == 2
+    assert supports(at, 0, "lee", 1) == 2  # a retry
+    assert supports(at, 0, "lee", 2) == "supported-already"
+    assert supports(at, 0, "kim") == 3  # who proposed it, too
+    assert supports(at, 0, "park", shown="lee") == "claim-broken"  # a pseudonym is the claim's
+    bare = file_support("city", Support(0, "ab" * 32), NOW, key("bare").seed)
+    assert at.said(bare) == "claim-missing"
+    assert supports(at, 9, "lee") == "case-unknown"
+    assert at.said(request("complaint-field", "city", NOW, 2)) == "civic-stream"
+    assert at.wrong_rows() == []
+    assert sorted(name for name in at.rows if name.startswith("support/")) == sorted(
+        f"support/0/{key(who).seed.hex()}" for who in ("lee", "kim")
+    )
+    assert at.said(act("city", 0, 1, "review", CHIEF, NOW, 0, decides)) == 4
+    assert supports(at, 0, "choi") == "support-closed"
+    del at.rows[f"support/0/{key('lee').seed.hex()}"]
+    assert at.wrong_rows() == [
+        f"The row support/0/{key('lee').seed.hex()} is missing, and the log's leaves make it."
+    ]
 
 
 def test_a_filing_for_another_office_is_not_taken() -> None:

@@ -82,7 +82,7 @@ async def test_a_case_says_what_became_of_it_and_what_may_be_done(tmp_path: Path
             "stream": "city", "entry": entry, "service": COMPLAINT.id, "state": "transferred", "ended": False,
             "filed": TEN, "changed": TEN, "due": 0, "overdue": False, "answered": None, "asked_until": None,
             "seen": 2, "acts": [], "may": told["may"], "key": key, "via": None, "public": {}, "booking": None,
-            "rating": None, "office": "jung", "assigned": None, "erased": False,
+            "rating": None, "supporters": None, "office": "jung", "assigned": None, "erased": False,
         }  # fmt: skip
         assert told["due"] > TEN
         assert "assign" in told["may"]["official"]

@@ -143,9 +143,9 @@ def _begin_attestor(folder: Path, url: str, official: Path, page: str, issuer: s
 
 
 def _write_official(stem: Path, root: Signer) -> None:
-    """The files of an official of Jongno: `stem.key`, and `stem.grant` by this root."""
+    """The files of an official of Jongno and of the city: `stem.key`, and `stem.grant` by this root."""
     now_ms = time.time_ns() // 1_000_000
-    scope = ("streams:jongno",)
+    scope = ("streams:city", "streams:jongno")
     grant = sign_grant(root, OFFICIAL.public, "official", scope, now_ms - DAY_MS, now_ms + DAY_MS)
     stem.with_suffix(".key").write_text(OFFICIAL.to_pem(), "utf-8")
     stem.with_suffix(".grant").write_text(grant_to_text(grant) + "\n", "utf-8")

@@ -409,6 +409,28 @@ def test_who_logs_in_at_a_provider_is_verified_and_comes_back_to_the_form(
             page.get_by_label(label).fill("More shade at bus stops")
         page.get_by_role("button", name="Submit").click()
         page.wait_for_url("**/en/requests/city/*")
+        # anybody who is verified supports it, once
+        number = "/".join(urlsplit(page.url).path.split("/")[-2:])
+        assert page.locator("#support").count() == 0, "nobody is asked yet"
+        office.acts(number, "gather")
+        page.reload()
+        live(page)
+        assert (
+            page.locator(".facts").get_by_text("Supporters").locator("xpath=..").inner_text().split()[-1]
+            == "0"
+        )
+        page.get_by_role("button", name="I support this").click()
+        page.get_by_text("You support this. Thank you.").wait_for()
+        page.wait_for_function("() => document.querySelector('.facts')?.innerText.match(/Supporters\\s+1/)")
+        live(page)
+        page.get_by_role("button", name="I support this").click()
+        page.get_by_text("You support this already.").wait_for()
+    with citizen(browser, locale="en-GB") as stranger:
+        at(stranger, office, f"/en/requests/{number}")
+        stranger.get_by_role("button", name="I support this").click()
+        href = stranger.get_by_role("link", name="Go and be verified").get_attribute("href")
+        assert href is not None
+        assert f"purpose=support%2F{number.replace('/', '%2F')}&back=" in href
 
 
 def test_who_is_verified_books_a_free_time_and_gives_it_to_who_waits(

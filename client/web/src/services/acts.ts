@@ -21,6 +21,8 @@ export interface Case {
   readonly office: string;
   readonly state: string | null;
   readonly seen: number;
+  /** How many support it; null where nobody is asked to. */
+  readonly supporters: number | null;
   readonly erased: boolean;
   readonly may: Readonly<Record<string, readonly string[]>>;
   readonly acts: readonly {
