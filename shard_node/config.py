@@ -404,10 +404,7 @@ def parse(text: str, base: Path) -> Config:
 
     Raises ConfigError, one sentence that names the key and says what to do.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"the configuration is not valid TOML: {error}.") from None
+    document = _document(text)
     tables = {
         name: Table(name, document.pop(name, {}), base)
         for name in (
@@ -472,21 +469,38 @@ def parse(text: str, base: Path) -> Config:
     return config
 
 
+def _text(path: Path) -> str:
+    """Raises ConfigError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(CONFIG_BYTES_MAX + 1)
+        if len(data) > CONFIG_BYTES_MAX:
+            raise ConfigError(f"{path} is larger than a configuration ever is: give another --config FILE.")
+        return data.decode()
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read ({error.strerror}): give another --config FILE.") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8 text: give another --config FILE.") from None
+
+
+def _document(text: str) -> dict[str, Any]:
+    """Raises ConfigError."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the configuration is not valid TOML: {error}.") from None
+
+
 def read_tables(path: Path) -> dict[str, Any]:
     """The tables in the configuration file of a server that is no node.
 
     Raises ConfigError.
     """
+    text = _text(path)
     try:
-        with path.open("rb") as file:
-            data = file.read(CONFIG_BYTES_MAX + 1)
-        if len(data) > CONFIG_BYTES_MAX:
-            raise ConfigError(f"{path} is larger than any configuration.")
-        return tomllib.loads(data.decode())
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} is no TOML: {error}.") from None
+        return _document(text)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def load(path: Path) -> Config:
@@ -494,15 +508,8 @@ def load(path: Path) -> Config:
 
     Raises ConfigError, one sentence that names the file or the key and says what to do.
     """
+    text = _text(path)
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}): give another --config FILE.") from None
-    if len(data) > CONFIG_BYTES_MAX:
-        raise ConfigError(f"{path} is larger than a configuration ever is: give another --config FILE.")
-    try:
-        return parse(data.decode("utf-8"), path.parent)
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not UTF-8 text: give another --config FILE.") from None
+        return parse(text, path.parent)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None

@@ -21,6 +21,7 @@ from p2pworld.limits import (
     SOCKET_SEND_BUFFER_BYTES,
 )
 from p2pworld.world.bucket import Bucket
+from shard_node.listening import listen
 from shard_node.websocket import ClientFrames, Room
 
 if TYPE_CHECKING:
@@ -101,16 +102,11 @@ def listen_play(host: str, port: int) -> socket.socket:
 
     Raises OSError.
     """
-    listener = socket.create_server((host, port), backlog=BACKLOG, family=_family(host, port))
+    listener = listen(host, port, BACKLOG)
     # Linux hands these on to what is accepted.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_SEND_BUFFER_BYTES)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_RECEIVE_BUFFER_BYTES)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(GIVE_UP_S * 1000))
-    listener.setblocking(False)
     return listener
-
-
-def _family(host: str, port: int) -> socket.AddressFamily:
-    return socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]

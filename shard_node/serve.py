@@ -39,6 +39,7 @@ from shard_node.doors import Doors
 from shard_node.errors import ConfigError
 from shard_node.execute import Executor, now
 from shard_node.links import Links
+from shard_node.listening import listen_at
 from shard_node.memory import keep_memory
 from shard_node.noticing import Noticing
 from shard_node.notify import Supervisor
@@ -76,7 +77,6 @@ __all__ = ["Bound", "allow_files", "bind", "open_disk", "read_grants", "read_key
 GOODBYE_S: Final = 2.0  # for clients to read BYE
 FLUSH_S: Final = 5.0  # for the disk
 END_LEASE_S: Final = 2.0
-LINK_BACKLOG: Final = 128
 FILES_BESIDE: Final = 2_048  # sockets that handshake or linger, links, HTTP, files
 
 log = logging.getLogger(__name__)
@@ -140,24 +140,6 @@ def read_grants(config: Config, keys: NodeKeys, wall_ms: int) -> tuple[Grant, ..
     return grants
 
 
-def _listen(address: Address, key: str, listen: Callable[[str, int], socket.socket]) -> socket.socket:
-    try:
-        return listen(address.host, address.port)
-    except OSError as error:
-        why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error.strerror or error)
-        raise ConfigError(
-            f"{key} is {address}, where this node cannot listen ({why}): "
-            "stop what else listens there or choose another."
-        ) from None
-
-
-def _listen_plain(host: str, port: int) -> socket.socket:
-    family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-    listener = socket.create_server((host, port), family=family, backlog=LINK_BACKLOG)
-    listener.setblocking(False)
-    return listener
-
-
 def allow_files(clients_max: int) -> int:
     """Raises this process's limit of open files as far as it may and needs to; returns what is then missing."""
     needed = clients_max + FILES_BESIDE
@@ -175,9 +157,9 @@ def bind(config: Config) -> Bound:
     Raises ConfigError.
     """
     with ExitStack() as opened:
-        play = opened.enter_context(_listen(config.play, "listen.play", listen_play))
-        link = opened.enter_context(_listen(config.link, "listen.link", _listen_plain))
-        web = opened.enter_context(_listen(config.web, "listen.web", _listen_plain))
+        play = opened.enter_context(listen_at(config.play, "listen.play", listen_play))
+        link = opened.enter_context(listen_at(config.link, "listen.link"))
+        web = opened.enter_context(listen_at(config.web, "listen.web"))
         opened.pop_all()
 
     def url(scheme: str, address: Address, listener: socket.socket, path: str = "") -> str:

@@ -24,7 +24,7 @@ from p2pworld.messages import (
     ToPeer,
 )
 from simulations import ground_rules
-from simulations.settled import OWNING, PLAYING, Settled
+from simulations.settled import FRESH_S, OWNING, PLAYING, Settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -411,6 +411,7 @@ class Checkers:
     def _open_handoffs(self, now_s: float) -> None:
         still: dict[tuple[Process, int], tuple[tuple[object, ...], float]] = {}
         most_s = _HANDOFF_S if self._calm is None else _CALM_HANDOFF_S
+        playing = {device.session.id for device in self.run.devices if device.session.at.name in PLAYING}
         for process, seen in self._seen.items():
             if process.paused:
                 continue
@@ -425,8 +426,8 @@ class Checkers:
                 if self._calm is not None:
                     since_s = max(since_s, self._calm.since_s)
                 still[key] = what, since_s
-                gone = row.at.name in _OPEN_ROWS and row.conn < 0  # its client left: a timer ends that
-                if now_s - since_s > (_HANDOFF_S if gone else most_s):
+                # a client that left is waited for, on both sides, until a timer ends that
+                if now_s - since_s > (most_s if avatar in playing else _HANDOFF_S):
                     name = self._names.get(avatar, str(avatar))
                     sentence = f"a handoff of {name} at {process.name} neither finishes nor fails"
                     self.violate("handoff", sentence, name)
@@ -444,6 +445,11 @@ class Checkers:
             if device.wanted and device.wanted_s <= quiet_s and out:
                 sentence = f"{device.name} could not come in after the last fault: {device.session.trouble}"
                 self.violate("recovery", sentence, device.person.name)
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether every node has long read the newest map, and nobody is on the way because of it."""
+        return self.run.agenda.now_s - self._map_s >= FRESH_S
 
     def at_end(self) -> None:
         """The city has had time to recover: everything is in order again, and all that was confirmed is there."""

@@ -54,6 +54,7 @@ RECOVERED_S: Final = 10.0  # after the last fault everything is in order again
 _BALANCE: Final = BalanceOptions(people_easy=5, people_calm=3, level_max=12)  # for so few people as there are
 _LISTED_S: Final = 12.0  # a node that sleeps longest has read a new map within it
 _FILED_S: Final = 14.0  # the last paper is filed so long before the end: a lost way is known to be after 10 s
+_AT_REST_S: Final = 20.0  # and the last look waits so long for ground that is just changing hands
 _STILL_S: Final = 6.0  # and at the very end nobody walks, so that no handoff need be open
 
 
@@ -148,16 +149,19 @@ class City:
         self.checkers.begin()
         quiet_s = self.ordeal.quiet_s
         self.agenda.at(quiet_s + RECOVERED_S, lambda: self.checkers.recovered(quiet_s))
-        violations = self.checkers.violations
-        last_s = min(self.seconds, until_s)
-        found = broken(lambda: self.agenda.run(last_s, lambda: to_first and bool(violations)))
+        found = broken(lambda: self._live(to_first, until_s))
         if found is not None:
             self.checkers.violate("broken", found[0], story=found[1])
-            return self._outcome()
-        if not (to_first and violations) and until_s >= self.seconds:
+        elif not (to_first and self.checkers.violations) and until_s >= self.seconds:
             self.checkers.at_end()
             self._check_logs()
         return self._outcome()
+
+    def _live(self, to_first: bool, until_s: float) -> None:
+        violations = self.checkers.violations
+        self.agenda.run(min(self.seconds, until_s), lambda: to_first and bool(violations))
+        if not (to_first and violations) and until_s >= self.seconds:
+            self.agenda.run(self.seconds + _AT_REST_S, lambda: self.checkers.at_rest)
 
     @property
     def walking(self) -> bool:

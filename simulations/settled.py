@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgpack
 
-from p2pworld.limits import AUDIT_EVERY_S
 from p2pworld.world.crowd import MINE
 
 if TYPE_CHECKING:
@@ -30,17 +29,14 @@ if TYPE_CHECKING:
     from simulations.store import Store
     from simulations.workload import Deed, Device, Ledger, Person
 
-__all__ = ["OWNING", "PLAYING", "Settled"]
+__all__ = ["FRESH_S", "OWNING", "PLAYING", "Settled"]
 
 OWNING: Final = frozenset({"OWNED", "PREPARING", "INVITED"})
 PLAYING: Final = frozenset({"PLAYING", "BOTH"})
 _OPEN_ROWS: Final = frozenset({"PREPARING", "INVITED", "RELEASED"})
 _READ_S: Final = 1.0  # within it every node has read a new map
 _REFRESHED_S: Final = 7.0  # the directory is told again every 5 s
-_FRESH_S: Final = 3.0
-_MENDED_S: Final = (
-    _FRESH_S + 2 * AUDIT_EVERY_S
-)  # copies that came apart when ground changed hands are equal again
+FRESH_S: Final = 3.0  # ground that changed hands is given, and who is on it, within it
 _HOMES: Final = 2  # of each avatar in the directory
 _BEYOND_CM: Final = 250  # of its ground somebody may stand: the hysteresis, and a step
 _ASTRAY_CM: Final = 300  # between where a client believes to be and where its node has it
@@ -87,7 +83,7 @@ class Settled:
         self._map_s, self._owned_s, self._cell_s = map_s, owned_s, cell_s
         self._processes = [m.process for m in run.machines if m.process is not None]
         # ground that has just changed hands takes the people on it along
-        self._calm = run.agenda.now_s - map_s >= _FRESH_S
+        self._calm = run.agenda.now_s - map_s >= FRESH_S
 
     def look(self) -> None:
         """Note whatever is not in order."""
@@ -165,7 +161,7 @@ class Settled:
         if self._calm and not any(_lies_in(has.east_cm, has.north_cm, cell, _BEYOND_CM) for cell in own):
             self._violate("place", f"{owner.name} owns {device.name} on ground of another", name)
         owned_s = self._owned_s[session.id, session.login]
-        if self._run.agenda.now_s - max(device.wanted_s, owned_s) < _FRESH_S:
+        if self._run.agenda.now_s - max(device.wanted_s, owned_s) < FRESH_S:
             return  # it has only just come, and is still being shown around
         socket = owner.sockets.get(int(crowd.conn[row]))
         told = self._told.get(socket, set()) if socket is not None else set()
@@ -210,7 +206,7 @@ class Settled:
                     (s.opened_s for c, s in process.sockets.items() if s.device is device and c not in conns),
                     default=math.inf,
                 )  # a younger one is only just being shown its ticket
-                if self._run.agenda.now_s - max(device.wanted_s, opened_s) >= _FRESH_S:
+                if self._run.agenda.now_s - max(device.wanted_s, opened_s) >= FRESH_S:
                     sentence = f"{process.name} keeps a connection of {device.name} for nothing"
                     self._violate("socket", sentence, device.person.name)
             crowd = process.node.parts.crowd
@@ -295,7 +291,7 @@ class Settled:
             safe |= _ids(own)
             if not holding.standbys and len(self._processes) > 1:
                 self._violate("standby", f"cell {cell} of {process.name} has no standby", process.name)
-            if self._run.agenda.now_s - self._cell_s[cell] < _MENDED_S:
+            if self._run.agenda.now_s - self._cell_s[cell] < FRESH_S:
                 continue  # it has only just come into these hands
             for standby in holding.standbys:
                 other = self._process(standby)

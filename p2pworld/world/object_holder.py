@@ -152,11 +152,11 @@ class Holder:
         if held is None or record.writing is not None or (held.frozen and held.based):
             return
         if not held.based or record.long_journal:
-            batch = Batch(held.epoch, record.n, record.state, based=True)
+            batch = Batch(held.epoch, record.n, record.state, held=held, based=True)
             whole = SaveState(record.cell, held.epoch, record.n, record.state.to_bytes())
             self._station.write(record, batch, [whole], out)
             return
-        batch = Batch(held.epoch, record.n + 1, record.state)
+        batch = Batch(held.epoch, record.n + 1, record.state, held=held)
         delta, whole_needed = self._compose(record, held, batch, out, now)
         if batch.state is record.state:
             self.settle(record, out)

@@ -70,7 +70,7 @@ class Batch:
     """One write of a cell on its way to the disk. There is at most one for each cell, so nothing overtakes it.
 
     `state` is the cell once it is written. `delta` is what a holder's followers get, None if they need the whole state.
-    `holder` is whom a standby answers if it fails.
+    `holder` is whom a standby answers if it fails, `held` the tenure of the cell in which its holder began it.
     """
 
     epoch: int
@@ -81,6 +81,7 @@ class Batch:
     ops: list[Op | Gift] = field(default_factory=list)
     based: bool = False
     holder: Incarnation | None = None
+    held: Held | None = None
     deltas: int = 0
     delta_bytes: int = 0
 

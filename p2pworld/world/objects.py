@@ -143,6 +143,9 @@ class Objects:
         for state, n in self._related(cell):
             record.state.merge_in(state)
             record.n = max(record.n, n)
+        if record.epoch == holding.epoch:
+            # merged, and cut again: whoever guarded this cell then has the same epoch and n, and less of its ground
+            record.n += 1
         replica = replica_of(self._station.me, cell, holding.epoch)
         held = record.held = Held(holding.epoch, replica, HybridClock(replica))
         reconcile(record.state, replica, held.clock, 0)
@@ -428,7 +431,7 @@ class Objects:
         batch, record.writing = record.writing, None
         assert batch is not None, "the disk answered for a write that nobody began"
         held = record.held
-        mine = held is not None and batch.holder is None and batch.epoch == held.epoch
+        mine = held is not None and batch.held is held
         if (
             held is not None and not mine
         ):  # written in an earlier role: it may be confirmed, so it must not be lost
@@ -455,7 +458,7 @@ class Objects:
         batch, record.writing = record.writing, None
         assert batch is not None, "the disk answered for a write that nobody began"
         held = record.held
-        if held is not None and batch.holder is None and batch.epoch == held.epoch:
+        if held is not None and batch.held is held:
             self._holder.failed(record, batch, reason == "lapsed", out, now)
         elif held is not None:
             self._holder.pump(record, out, now)

@@ -14,8 +14,9 @@ from shard_node.attestor.memory import AttestorMemory, MemoryFailed
 from shard_node.attestor.oidc import Provider
 from shard_node.attestor.settings import read_secret, read_signer
 from shard_node.errors import ConfigError
+from shard_node.listening import listen_at
 from shard_node.secret_files import write_new
-from shard_node.web.serve import listen_at, serve_alone
+from shard_node.web.serve import serve_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 from typing import TYPE_CHECKING, Final, cast
 
 import trio
@@ -12,18 +11,16 @@ from hypercorn.config import Config, Sockets
 from hypercorn.trio.run import worker_serve
 from hypercorn.utils import wrap_app
 
-from shard_node.errors import ConfigError
-
 if TYPE_CHECKING:
+    import socket
     import ssl
     from collections.abc import Callable
 
     from hypercorn.typing import Framework
     from starlette.applications import Starlette
 
-    from shard_node.config import Address
 
-__all__ = ["listen_at", "serve_alone", "serve_web"]
+__all__ = ["serve_alone", "serve_web"]
 
 HEAD_BYTES_MAX: Final = 16_384
 KEEP_ALIVE_S: Final = (
@@ -75,21 +72,6 @@ async def serve_web(
         shutdown_trigger=stop.wait,
         task_status=task_status,
     )
-
-
-def listen_at(address: Address, key: str) -> socket.socket:
-    """The socket bound to this address, which `key` of a configuration names.
-
-    Raises ConfigError.
-    """
-    listener = socket.socket(socket.AF_INET6 if ":" in address.host else socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((address.host, address.port))
-    except OSError as error:
-        listener.close()
-        raise ConfigError(f"{key} {address} cannot be used: {error.strerror}.") from None
-    return listener
 
 
 async def serve_alone(app: Starlette, listener: socket.socket, on_ready: Callable[[str], None]) -> None:

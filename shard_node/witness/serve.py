@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from p2pworld.civic.witness import Witness
 from shard_node.errors import ConfigError
-from shard_node.web.serve import listen_at, serve_alone
+from shard_node.listening import listen_at
+from shard_node.web.serve import serve_alone
 from shard_node.witness.app import WitnessDesk, witness_app
 from shard_node.witness.memory import MemoryFailed, WitnessMemory
 from shard_node.witness.settings import load_signers

@@ -82,6 +82,10 @@ def hunt_mutants(wanted: Wanted, seed: int, count: int, jobs: int | None, json_f
     console = Console(stderr=True)
     began_s = time.monotonic()
     mutants = chosen(wanted.only, (wanted.part, wanted.of))
+    if not mutants:
+        raise click.UsageError(
+            f"No mutant of part {wanted.part}/{wanted.of} has {wanted.only!r} in its name: give another --only."
+        )
     verdicts: list[Verdict] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:

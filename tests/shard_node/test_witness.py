@@ -386,7 +386,7 @@ def test_go_checks_what_the_process_signed(folder: Path, tmp_path_factory: pytes
         ("logs = [", "loggs = [", "witness.logs is missing"),
         ('data_dir = "kept"', 'data_dir = "kept"\nmore = 1', "witness.more is not a known key"),
         ("[witness]", "[other]\n[witness]", "[other] is not a known table"),
-        ("[witness]", "[witness", "is no TOML"),
+        ("[witness]", "[witness", "is not valid TOML"),
         (LOG.key.text, LOG.key.text[:-3], "witness.logs holds"),
         (LOG.key.text, WITNESSES[0].key.text, "the key of a witness"),
         ('key_file = "witness.key"', 'key_file = "gone"', "is no file"),

@@ -13,6 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from p2pworld.world.handoff import ROW, RowAt, RowOn
 from simulations.mutants import hunt as hunt_module
@@ -20,6 +21,7 @@ from simulations.mutants.argued import ARGUED
 from simulations.mutants.generate import SCOPE, Ground, Mutant, mutants, mutated, mutations
 from simulations.mutants.hunt import Attempt, attempt, attempts, survey
 from simulations.mutants.run import CAUGHT_AT, hunt
+from simulations.simulate import command
 
 NIGHTLY = bool(os.environ.get("P2PWORLD_NIGHTLY"))
 IN_CI = 16  # mutants, of half a second to a second of processor time each
@@ -214,3 +216,9 @@ def test_a_mutant_of_a_module_that_no_test_holds_and_no_seed_runs_is_not_tried()
     rule = next(one for one in mutants() if one.module.endswith("presence"))
     away = replace(rule, module="p2pworld.core.node")
     assert attempts(away, {1: {"p2pworld.core.node": frozenset()}}) == []
+
+
+def test_a_hunt_of_nothing_says_so_at_once() -> None:
+    result = CliRunner().invoke(command, ["--mutants", "--only", "no such thing"])
+    assert result.exit_code == 2
+    assert "No mutant of part 1/1 has 'no such thing' in its name" in result.output

@@ -136,6 +136,40 @@ def test_parts_show_what_hangs_on_their_ground_and_the_whole_shows_it_again() ->
     assert a.disk.ids() == b.disk.ids() == set(a.machine.shown(PLACE) or {}), "on the guard's disk too"
 
 
+def test_a_part_that_comes_back_under_its_old_epoch_is_whole_on_the_guards_disk_too() -> None:
+    """United and divided again, with nothing done in between: the part has the same name, holder and epoch as before,
+    and more in it, since what hung beside it came along. Its guard must not take the old one for it."""
+    city, a, b = pair()
+    parted = took(split(a.map, PLACE))
+    city.see(parted)
+    city.settle()
+    hung(city, a, 1, cell=REST[0])
+    hung(city, a, 2, 3, cell=PART)
+    whole = took(merge(parted, PLACE))
+    city.see(whole)
+    city.settle()
+    city.see(took(split(whole, PLACE)))
+    city.settle()
+    for part in PLACE.children():
+        assert a.disk.recover()[part].state == b.disk.recover()[part].state
+
+
+def test_a_write_of_an_earlier_tenure_adds_to_a_part_that_came_back_and_replaces_nothing() -> None:
+    """The disk answers late: for a write begun before the part was united and divided again, under the same epoch."""
+    city, a, _ = pair()
+    parted = took(split(a.map, PLACE))
+    city.see(parted)
+    city.settle()
+    hung(city, a, 1, cell=REST[0])
+    a.ask(2, cell=PART)  # on its way to the disk
+    whole = took(merge(parted, PLACE))
+    city.see(whole)
+    city.see(took(split(whole, PLACE)))
+    city.settle()
+    assert texts(a, PART) == ["wish 1", "wish 2"]
+    assert len(a.disk.ids(PART)) == 2
+
+
 def test_a_process_that_finds_the_whole_on_its_disk_has_it_in_the_parts() -> None:
     city, a, _ = alone()
     hung(city, a, 1)

@@ -348,7 +348,10 @@ def new_generation(city: CityMap, above: int = 0) -> CityMap | Refusal:
         return Refusal("no_city", "Nobody has founded this city; found it with a larger generation.")
     generation = max(city.generation, above) + 1
     if generation > GENERATION_MAX:
-        return Refusal("too_many", "This city has had all the generations there are.")
+        return Refusal(
+            "too_many",
+            f"Generation {generation} is beyond {GENERATION_MAX}, the last there is: name a smaller one.",
+        )
     version = first_of(generation) + 1
     epoch = epoch_of(generation, version)
 
