@@ -36,6 +36,7 @@ from shard_node.services.gateway_store import GATEWAY_STORE_NAME, GatewayRow, Ga
 from shard_node.services.settings import ServicesConfig
 from shard_node.storage.journal import StorageFailed
 from tests.merkle.signed import LOG, ORIGIN
+from tests.services.samples import filled
 from tests.services.test_attachments import archive, png
 
 if TYPE_CHECKING:
@@ -232,6 +233,14 @@ async def test_files_are_known_by_their_content(tmp_path: Path, file: bytes, rea
     asked = replace(ASKED, files={"photos": (png(), file)})
     assert reasons(await make(tmp_path, log).file(asked, KEY)) == [reason]
     assert not log.filed
+
+
+def test_more_people_than_a_place_has_room_for_are_told_at_the_field(tmp_path: Path) -> None:
+    camping = CATALOGUE.services["reserve-camping"]
+    values = {**filled(camping, CATALOGUE), "people": 5}
+    _, (fault, *rest) = make(tmp_path, Log()).check(camping, values)
+    assert (fault.reason, fault.field, rest) == ("too-many-people", "people", [])
+    assert "4명까지" in fault.ko
 
 
 async def test_files_lie_locked_at_the_holder_before_the_request_names_them(tmp_path: Path) -> None:

@@ -32,12 +32,14 @@ export async function beginRequest(wallet: Wallet): Promise<void> {
   const data = told<Data>();
   beginReceipt(stream, entry, own);
   part("not-mine").hidden = own !== undefined;
+  if (own !== undefined) {
+    showOwn(own);
+    void showLetters(wallet, stream, own);
+  } else if (document.getElementById("support") === null) return;
   const words = await sentences(data.words);
   const before = data.case.supporters ?? 0;
   offerSupport(wallet, stream, entry, words, () => void until((of) => (of.supporters ?? 0) > before));
   if (own === undefined) return;
-  showOwn(own);
-  void showLetters(wallet, stream, own);
   const box = part("actions");
   box.hidden = false;
   const place = box.querySelector(".acts") as HTMLElement;
