@@ -35,7 +35,21 @@ if TYPE_CHECKING:
     from p2pworld.crypto.keys import Signer
     from p2pworld.services.sealed_files import SealedFile
 
-__all__ = ["NODE", "WAIT", "bring", "file", "finish", "keep", "offices_of", "prove", "trusted"]
+__all__ = [
+    "KEYS",
+    "NODE",
+    "OUT",
+    "PINNED",
+    "QUORUM",
+    "WAIT",
+    "bring",
+    "file",
+    "finish",
+    "keep",
+    "offices_of",
+    "prove",
+    "trusted",
+]
 
 REFUSED, UNANSWERED, UNWITNESSED = 1, 3, 4
 _SUBMISSION, _RECEIPT, _LEAF, _SECRETS = ".submission", ".tlog-proof", ".leaf", ".secrets"
@@ -44,6 +58,16 @@ _ATTACHED = ".attached"  # a folder, until it is filed
 NODE = click.option(
     "--node", "urls", multiple=True, required=True, metavar="URL", help="A node, http(s)://…; give several."
 )
+PINNED = click.option("--pinned", "pinned_path", type=click.Path(path_type=Path, exists=True),
+              help="Keys of logs, witnesses and offices: what `p2pworld audit keys --json` printed.")  # fmt: skip
+KEYS = click.option(
+    "--key", "key_texts", multiple=True, metavar="VKEY", help="The log's key, or a witness's, instead."
+)
+QUORUM = click.option(
+    "--quorum", type=click.IntRange(min=0), default=0, help="How many of those witnesses must sign."
+)
+OUT = click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="filed", show_default=True,
+              help="Where to keep everything.")  # fmt: skip
 WAIT = click.option(
     "--wait",
     "wait_s",
@@ -61,14 +85,9 @@ WAIT = click.option(
 @click.option("--text", help="What only the office reads; - reads it from standard input.")
 @click.option("--again", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="SUBMISSION",
               help="Bring this submission again, or ask for its witnessed receipt.")  # fmt: skip
-@click.option("--pinned", "pinned_path", type=click.Path(path_type=Path, exists=True),
-              help="Keys of logs, witnesses and offices: what `p2pworld audit keys --json` printed.")  # fmt: skip
-@click.option(
-    "--key", "key_texts", multiple=True, metavar="VKEY", help="The log's key, or a witness's, instead."
-)
-@click.option(
-    "--quorum", type=click.IntRange(min=0), default=0, help="How many of those witnesses must sign."
-)
+@PINNED
+@KEYS
+@QUORUM
 @click.option(
     "--office", "office_texts", multiple=True, metavar="HEX", help="The office's sealing key, instead."
 )
@@ -82,8 +101,7 @@ WAIT = click.option(
               help="The folder of `p2pworld people`: its device signs, its claims are shown.")  # fmt: skip
 @click.option("--claim", "claim_path", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="The claim to be shown, of that folder's device.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="filed", show_default=True,
-              help="Where to keep everything.")  # fmt: skip
+@OUT
 @click.option("--language", type=click.Choice(["en", "ko"]), default="en", help="Of a refusal.")
 @WAIT
 def file(
