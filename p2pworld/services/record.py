@@ -27,6 +27,7 @@ from p2pworld.services.case_rows import office_of
 from p2pworld.services.deadlines import Clock
 from p2pworld.services.draw_log import DRAW_TYPES
 from p2pworld.services.facility import slot_text
+from p2pworld.services.support import SUPPORT, support_of
 from p2pworld.services.workflow import Act, Action, Case, State, Who, Workflow, begin, step
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ __all__ = [
     "Opened",
     "Record",
     "Shown",
+    "Supported",
     "Term",
     "Wiped",
     "fold",
@@ -126,14 +128,25 @@ class Wiped:
     index: int
 
 
+@dataclass(frozen=True, slots=True)
+class Supported:
+    """Somebody, by a pseudonym for this alone, supports the proposal that entry `about` is."""
+
+    about: int
+    person: str
+
+
 Deed = Acted | Happened
 
 
-def read_entry(entry: int, filing: Filing) -> Opened | Acted | Happened | Wiped | None:
+def read_entry(entry: int, filing: Filing) -> Opened | Acted | Happened | Wiped | Supported | None:
     """What entry number `entry` of a log says of cases; None if nothing, or nothing that its type allows."""
     if filing.type == ERASED.name:
         asked = asked_of(filing)
         return Wiped(asked.index) if asked else None
+    if filing.type == SUPPORT.name:
+        support = support_of(filing)
+        return Supported(*support) if support else None
     if filing.type in CASE_TYPES:
         act = case_act_of(filing)
         if act is None or isinstance(act, Refusal):
