@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from p2pworld.services.declaration import Service, read_service
 from p2pworld.services.facility import Facility, read_facility
 from p2pworld.services.form import FIELD
+from p2pworld.services.leaf_types import NO_SERVICES
 from p2pworld.services.locate import line_of
 from p2pworld.services.templates import Template, read_template
 from p2pworld.world.reading import Table, Wrong
@@ -183,6 +184,8 @@ class _Reader:
                 raise Wrong("places.kinds", f"no facility is of the kind {missing}: add one, or correct it.")
             if service.open311 is not None:
                 self._take_id("open311.code", f"Open311 {service.open311.code}", source)
+            if service.id in NO_SERVICES:
+                raise Wrong("id", f"{service.id!r} is what logs call something else: choose another one.")
             self._take_id("id", service.id, source)
         except Wrong as wrong:
             self._fault(source, wrong)

@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from p2pworld.services.case_log import CASE_TYPES
 from p2pworld.services.clerk import ServiceClerk, Trusted
-from p2pworld.services.draw_log import DRAW_TYPES
+from p2pworld.services.leaf_types import WORK_TYPES
 from p2pworld.services.people import Attestors
-from p2pworld.services.support import SUPPORT
 from p2pworld.services.working_time import OfficeCalendar
 from shard_node.execute import now
 from shard_node.services.attaching import Attaching
@@ -91,7 +89,7 @@ class Offered:
         """Whether a declaration has changed since the last look; this reads files. `homes`: see `read_catalogue`."""
         if not self.folder.look(homes):
             return False
-        new = {**CASE_TYPES, **DRAW_TYPES, SUPPORT.name: SUPPORT, **self.catalogue.types()}
+        new = {**WORK_TYPES, **self.catalogue.types()}
         self.types.update(new)
         for name in self.types.keys() - new.keys():
             del self.types[name]

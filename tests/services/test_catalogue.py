@@ -321,6 +321,7 @@ def test_a_service_that_nobody_has_seen_before_is_read() -> None:
     [
         ('kind = "report"', "kind = ", "tree.toml:3: file: is not valid TOML: Invalid value."),
         ('id = "tree-report"\n', "", "tree.toml:1: id: is missing: add it, or [[facilities]], [fields] or [["),
+        ('"tree-report"', '"case-act"', "tree.toml:1: id: 'case-act' is what logs call something else: choose"),
         ('"tree-report"', '"Tree"', "tree.toml:1: id: 'Tree': use 1 to 40 small letters"),
         ('sector = "city"', 'sector = "moon"', "tree.toml:2: sector: 'moon' is not known: use one of administration"),
         (', en = "Street tree report"', "", "tree.toml:4: title.en: is missing: every text is there"),
