@@ -26,15 +26,30 @@ from shard_node.errors import ConfigError
 from shard_node.options import Quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable
 
     from client.filing import Filer, Proven, Refused, Trust
     from client.pinned import Pinned
     from client.wallet import Wallet
     from p2pworld.civic.transaction import Submission
     from p2pworld.crypto.keys import Signer
+    from p2pworld.services.sealed_files import SealedFile
 
-__all__ = ["NODE", "WAIT", "bring", "file", "finish", "keep", "offices_of", "prove", "trusted"]
+__all__ = [
+    "KEYS",
+    "NODE",
+    "OUT",
+    "PINNED",
+    "QUORUM",
+    "WAIT",
+    "bring",
+    "file",
+    "finish",
+    "keep",
+    "offices_of",
+    "prove",
+    "trusted",
+]
 
 REFUSED, UNANSWERED, UNWITNESSED = 1, 3, 4
 _SUBMISSION, _RECEIPT, _LEAF, _SECRETS = ".submission", ".tlog-proof", ".leaf", ".secrets"
@@ -43,6 +58,16 @@ _ATTACHED = ".attached"  # a folder, until it is filed
 NODE = click.option(
     "--node", "urls", multiple=True, required=True, metavar="URL", help="A node, http(s)://…; give several."
 )
+PINNED = click.option("--pinned", "pinned_path", type=click.Path(path_type=Path, exists=True),
+              help="Keys of logs, witnesses and offices: what `p2pworld audit keys --json` printed.")  # fmt: skip
+KEYS = click.option(
+    "--key", "key_texts", multiple=True, metavar="VKEY", help="The log's key, or a witness's, instead."
+)
+QUORUM = click.option(
+    "--quorum", type=click.IntRange(min=0), default=0, help="How many of those witnesses must sign."
+)
+OUT = click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="filed", show_default=True,
+              help="Where to keep everything.")  # fmt: skip
 WAIT = click.option(
     "--wait",
     "wait_s",
@@ -60,14 +85,9 @@ WAIT = click.option(
 @click.option("--text", help="What only the office reads; - reads it from standard input.")
 @click.option("--again", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="SUBMISSION",
               help="Bring this submission again, or ask for its witnessed receipt.")  # fmt: skip
-@click.option("--pinned", "pinned_path", type=click.Path(path_type=Path, exists=True),
-              help="Keys of logs, witnesses and offices: what `p2pworld audit keys --json` printed.")  # fmt: skip
-@click.option(
-    "--key", "key_texts", multiple=True, metavar="VKEY", help="The log's key, or a witness's, instead."
-)
-@click.option(
-    "--quorum", type=click.IntRange(min=0), default=0, help="How many of those witnesses must sign."
-)
+@PINNED
+@KEYS
+@QUORUM
 @click.option(
     "--office", "office_texts", multiple=True, metavar="HEX", help="The office's sealing key, instead."
 )
@@ -81,8 +101,7 @@ WAIT = click.option(
               help="The folder of `p2pworld people`: its device signs, its claims are shown.")  # fmt: skip
 @click.option("--claim", "claim_path", type=click.Path(path_type=Path, exists=True, dir_okay=False),
               help="The claim to be shown, of that folder's device.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default="filed", show_default=True,
-              help="Where to keep everything.")  # fmt: skip
+@OUT
 @click.option("--language", type=click.Choice(["en", "ko"]), default="en", help="Of a refusal.")
 @WAIT
 def file(
@@ -247,9 +266,7 @@ def _identity(path: Path) -> Signer:
         raise ConfigError(f"{path} cannot be used: {error}.") from None
 
 
-def keep(
-    path: Path, submission: Submission, secrets: str, locked: Mapping[bytes, bytes] | None = None
-) -> None:
+def keep(path: Path, submission: Submission, secrets: str, files: Iterable[SealedFile] = ()) -> None:
     """Writes the submission, its secrets for its owner's eyes only, and what is attached, locked as it is put.
 
     Raises ConfigError.
@@ -259,9 +276,9 @@ def keep(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_new(path.with_suffix(_SECRETS), secrets)
-        for name, data in (locked or {}).items():
+        for name, sig, locked in files:
             path.with_suffix(_ATTACHED).mkdir(exist_ok=True)
-            (path.with_suffix(_ATTACHED) / name.hex()).write_bytes(data)
+            (path.with_suffix(_ATTACHED) / f"{name.hex()}.{sig.hex()}").write_bytes(locked)
         path.write_bytes(submission.to_bytes())
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
@@ -305,15 +322,19 @@ def attach(path: Path, stream: str, urls: tuple[str, ...]) -> None:
     import trio
 
     from client.attaching import put_all
+    from p2pworld.services.sealed_files import SealedFile
 
     folder = path.with_suffix(_ATTACHED)
     if not folder.is_dir():
         return
     try:
-        locked = {bytes.fromhex(file.name): file.read_bytes() for file in folder.iterdir()}
+        parts = [(*file.name.partition("."), file.read_bytes()) for file in folder.iterdir()]
+        files = [
+            SealedFile(bytes.fromhex(name), bytes.fromhex(sig), locked) for name, _, sig, locked in parts
+        ]
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder} cannot be read: {error}.") from None
-    if not trio.run(put_all, urls, stream, locked, ssl.create_default_context(), _tell):
+    if not trio.run(put_all, urls, stream, files, ssl.create_default_context(), _tell):
         click.echo(f"What is attached could not be put. Try again: p2pworld file --again {path}", err=True)
         sys.exit(UNANSWERED)
 

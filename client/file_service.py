@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from client.wallet import Wallet
-from p2pworld.civic.attached import FILES
 from p2pworld.civic.transaction import Paper, Secrets, Submission, file_transaction
 from p2pworld.crypto.keys import Signer
-from p2pworld.crypto.seal import lock, sealing_public
+from p2pworld.crypto.seal import sealing_public
 from p2pworld.errors import LocalError, RemoteError
-from p2pworld.services.attaching import attachment_key, attachment_name
 from p2pworld.services.attachments import check_attachments
 from p2pworld.services.catalogue import Catalogue
 from p2pworld.services.clerk import CLAIM
@@ -28,6 +26,7 @@ from p2pworld.services.declaration import Person, Service
 from p2pworld.services.identity import DEVICE_PROOF
 from p2pworld.services.letters import REPLY_KEY, reply_secret
 from p2pworld.services.people import claim_key_seed, parse_claim, purpose_of, show
+from p2pworld.services.sealed_files import SealedFile, paper_of_files, sealed_file
 from p2pworld.services.working_time import day_of
 from shard_node.errors import ConfigError
 
@@ -53,12 +52,12 @@ class Wrong(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What is to be filed; `locked` are attachments by their names, to be put first, `files` file names by hashes."""
+    """What is to be filed; `locked` are attachments, to be put first, `files` file names by hashes."""
 
     service: Service
     submission: Submission
     secrets: Secrets
-    locked: Mapping[bytes, bytes]
+    locked: tuple[SealedFile, ...]
     files: Mapping[str, str]
 
 
@@ -83,7 +82,8 @@ class Writer:
         if service is None:
             raise ConfigError(f"There is no service {service_id!r}: `p2pworld services list` has them all.")
         contents: dict[str, tuple[str, bytes]] = {}
-        kept, faults = service.check(self._values(service, said, contents), day_of(minute))
+        values, facilities = self._values(service, said, contents), self.catalogue.facilities
+        kept, faults = service.check(values, day_of(minute), facilities)
         sentences = [fault.sentence(self.language) for fault in faults]
         sentences += self._file_faults(service, kept, contents)
         if sentences:
@@ -108,12 +108,10 @@ class Writer:
         if claim is not None and self.wallet is not None:
             holder = Signer.from_seed(claim_key_seed(self.wallet.seed, claim.purpose))
             papers.append(Paper(CLAIM, show(claim, holder, made.filing).to_bytes()))
-        locked = {}
-        for digest, (_, data) in contents.items():
-            key = bytes.fromhex(digest)
-            locked[attachment_name(secrets.blob_key, key)] = lock(attachment_key(secrets.blob_key, key), data)
+        locked = tuple(sealed_file(stream, secrets.blob_key, data) for _, data in contents.values())
         if locked:
-            papers.append(Paper(FILES, b"".join(locked)))
+            digests = map(bytes.fromhex, contents)
+            papers.append(paper_of_files(secrets.blob_key, digests, made.filing.key))
         files = {digest: name for digest, (name, _) in contents.items()}
         return Made(service, replace(made, papers=tuple(papers) or None), secrets, locked, files)
 

@@ -31,7 +31,7 @@ from p2pworld.merkle.proof import check_inclusion
 from p2pworld.merkle.receipt import parse_receipt
 from p2pworld.merkle.tiles import ENTRIES, TILE_WIDTH, Tile, decode_bundle
 from p2pworld.merkle.tree import leaf_hash
-from p2pworld.services.attaching import attachment_key, attachment_name
+from p2pworld.services.attaching import attachment_key, attachment_owner
 from p2pworld.services.letters import (
     KEYS,
     LANGUAGE,
@@ -237,7 +237,7 @@ class Office:
         Raises:
             Unreadable: no node has it, or it is not that file.
         """
-        name = attachment_name(key, digest).hex()
+        name = attachment_owner(key, digest).public.hex()
         locked = await self._ask(f"/civic/attachment/{stream}/{name}", ATTACHMENT_BYTES_MAX)
         try:
             file = unlock(attachment_key(key, digest), locked)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from client.file_command import KEYS, NODE, OUT, PINNED, QUORUM, WAIT
 from shard_node.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -244,7 +246,8 @@ def claim_register(folder: Path, url: str, code: str | None) -> None:
 @ATTESTOR
 @click.argument("purposes", metavar="PURPOSE...", nargs=-1, required=True)
 def claim_get(folder: Path, url: str, purposes: tuple[str, ...]) -> None:
-    """Get a claim for each PURPOSE: a service, `booking`, or draw/FACILITY/SLOT. Prints the files."""
+    """Get a claim for each PURPOSE: a service, `booking`, draw/FACILITY/SLOT, or support/STREAM/ENTRY. Prints the
+    files."""
     from client.attesting import Attestor
 
     wallet = _wallet(folder)
@@ -265,6 +268,56 @@ def claim_devices(folder: Path, url: str) -> None:
         click.echo(
             f"{state}  {one['device']}  since {utc_words(one['since'])}, until {utc_words(one['until'])}"
         )
+
+
+# ---- what one says for oneself, and signs for nobody to read
+
+
+@people.command()
+@FOLDER
+@NODE
+@PINNED
+@KEYS
+@QUORUM
+@OUT
+@WAIT
+@click.argument("number", metavar="STREAM/ENTRY")
+def support(
+    folder: Path,
+    urls: tuple[str, ...],
+    pinned_path: Path | None,
+    key_texts: tuple[str, ...],
+    quorum: int,
+    out: Path,
+    wait_s: float,
+    number: str,
+) -> None:
+    """Support the proposal of this number, while it gathers support; everybody counts once, by the claim shown.
+
+    Exit codes are those of `p2pworld file`.
+    """
+    from client.file_command import bring, finish, keep, trusted
+    from p2pworld.civic.transaction import Paper
+    from p2pworld.crypto.keys import Signer
+    from p2pworld.services.clerk import CLAIM
+    from p2pworld.services.people import claim_key_seed, show
+    from p2pworld.services.support import Support, file_support, support_purpose
+
+    stream, _, entry = number.partition("/")
+    if not entry.isdecimal():
+        raise ConfigError(f"{number!r} is no number of a proposal: it is such as city/12.")
+    wallet, minute, seed = _wallet(folder), _minute(), os.urandom(32)
+    trust, _ = trusted(pinned_path, key_texts, quorum)
+    purpose = support_purpose(stream, int(entry))
+    claim = next((one for one in wallet.claims() if one.purpose == purpose and one.until > minute), None)
+    if claim is None:
+        raise ConfigError(f"That needs a claim: `p2pworld people claim get {purpose}`.")
+    made = file_support(stream, Support(int(entry), claim.person.hex()), minute, seed)
+    shown = show(claim, Signer.from_seed(claim_key_seed(wallet.seed, purpose)), made.filing)
+    submission = replace(made, papers=(Paper(CLAIM, shown.to_bytes()),))
+    path = out / f"{made.filing.key.hex()[:16]}.submission"
+    keep(path, submission, f"seed {seed.hex()}\n")
+    finish(path, bring(submission, trust, urls, wait_s, None), "en")
 
 
 # ---- what they share

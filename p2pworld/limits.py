@@ -58,7 +58,7 @@ __all__ = [
     "ATTACHMENTS_WAITING_MAX", "ATTACHMENTS_WAITING_BYTES_MAX", "ATTACHMENTS_MAX", "ATTACHMENTS_BYTES_MAX",
     "ATTACHMENTS_NAMED_MAX", "ATTACHMENTS_BURST_ADDRESS", "ATTACHMENTS_PER_S_ADDRESS",
     "ATTACHMENT_MIB_BURST_ADDRESS", "ATTACHMENT_MIB_PER_S_ADDRESS",
-    "SERVICE_PAGE_MAX", "SERVICE_KEYS_MAX", "SERVICE_SLOT_DAYS_MAX", "SERVICE_LOOK_S",
+    "SERVICE_PAGE_MAX", "PAGE_PACKED_BYTES_MAX", "SERVICE_KEYS_MAX", "SERVICE_SLOT_DAYS_MAX", "SERVICE_LOOK_S",
     "DRAW_PIECE",
     "CIVIC_OPEN_MAX", "CIVIC_ASKERS_MAX", "CIVIC_OPEN_PER_ASKER", "CIVIC_OPEN_PER_PEER", "CIVIC_ANSWER_S",
     "CIVIC_WITNESSED_S", "CIVIC_YIELD_S", "CIVIC_YIELDED_S",
@@ -310,7 +310,9 @@ VERIFY_MENTIONS_MAX: Final = 65_536  # erasures of one log that are told of: 600
 CIVIC_LEAF_BYTES_MAX: Final = 4_096  # 16 public fields of 200 B: a full bundle of 256 has 1 MB
 CIVIC_TEXT_MAX: Final = 20_000  # characters of one field: ten pages
 CIVIC_SEALED_BYTES_MAX: Final = 65_536  # 20 000 Hangul syllables in UTF-8, and what identifies their writer
-CIVIC_PAPER_BYTES_MAX: Final = 4_096  # four grants of 400 bytes as text, a claim of 500, ten names of files
+CIVIC_PAPER_BYTES_MAX: Final = (
+    4_096  # four grants of 400 bytes as text, a claim of 500, 20 names of files with 96
+)
 CIVIC_PAPERS_MAX: Final = 4  # shown beside a filing: one of each kind
 CIVIC_SUBMISSION_BYTES_MAX: Final = (
     4_096 + 65_536 + 8 * 160 + 4 * 4_128 + 512
@@ -331,6 +333,7 @@ CASE_ACTS_MAX: Final = 500  # acts on one request: ten a week for a year; 120 kB
 # cases in one answer of the index, each folded from its acts: 2 ms of a core for ten acts, 0.2 s for all
 SERVICE_PAGE_MAX: Final = 100
 SERVICE_KEYS_MAX: Final = 100  # in one question: a line of 7 kB; a browser with more of its own asks again
+PAGE_PACKED_BYTES_MAX: Final = 1 << 18  # by gzip as it is sent: 2 ms of a core; the largest page has 51 kB
 SERVICE_SLOT_DAYS_MAX: Final = 62  # of a facility in one answer: 6 000 slots at most, 1 MB
 SERVICE_LOOK_S: Final = 0.4  # between two looks at the logs: what is filed anywhere is seen within a second
 CIVIC_FAULTS_MAX: Final = 100  # that a check of a store lists: a disk with more is not repaired by hand

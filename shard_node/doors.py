@@ -95,6 +95,10 @@ class Doors:
         per_s, burst = ATTACHMENT_MIB_PER_S_ADDRESS, ATTACHMENT_MIB_BURST_ADDRESS
         return carrying.take(per_s, burst, now_s, size / (1 << 20))
 
+    def whose(self, address: str) -> str:
+        """Whom what comes from this address counts as: the address, or a customer's whole network."""
+        return self._named(address) or address
+
     def opened(self, address: str) -> None:
         """A half-open connection of this address has said who it is."""
         self.closed(address)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from shard_node.statistics_command import statistics
+from shard_node.statistics_command import statistics, supporters
 
 __all__ = ["services"]
 
@@ -22,11 +22,26 @@ def services() -> None:
 
 @services.command("check")
 @FOLDER
-def check(folder: Path | None) -> None:
+@click.option(
+    "--data",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="The data directory of a node: what was booked in the city's logs must not have moved to another office.",
+)
+def check(folder: Path | None, data: Path | None) -> None:
     """Read every declaration, the package's and those in DIR, and say what is wrong; exit code 1 if anything is."""
-    from shard_node.services.folder import read
+    import sqlite3
 
-    catalogue = read(folder)
+    from shard_node.services.book import read_homes
+    from shard_node.services.folder import read
+    from shard_node.services.index import INDEX_NAME
+
+    try:
+        homes = read_homes(data / INDEX_NAME) if data is not None else {}
+    except sqlite3.Error as error:
+        raise click.ClickException(
+            f"{data} has no index of this release that can be read: {error}"
+        ) from error
+    catalogue = read(folder, homes)
     for fault in catalogue.faults:
         click.echo(f"{click.style('wrong', fg='red')}  {fault}")
     said = f"{len(catalogue.services)} services, {len(catalogue.facilities)} facilities"
@@ -52,3 +67,4 @@ def show(folder: Path | None) -> None:
 
 
 services.add_command(statistics)
+services.add_command(supporters)

@@ -1,4 +1,5 @@
-"""`p2pworld services statistics`: deadlines kept and missed, computed by anybody from the folders of published logs.
+"""What anybody computes from the folders of published logs: deadlines kept and missed (`p2pworld services statistics`),
+and how many support each proposal (`p2pworld services supporters`).
 
 It reads every entry, hashes it against the checkpoint that lies in the folder, and counts as a node does for its page;
 whether the log has signed that checkpoint is for `p2pworld verify` to say.
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from shard_node.services.book import CaseBook
     from shard_node.services.queries import Tally
 
-__all__ = ["statistics"]
+__all__ = ["statistics", "supporters"]
 
 LOGS = click.Path(path_type=Path, exists=True, file_okay=False)
 
@@ -56,6 +57,21 @@ def statistics(logs: tuple[Path, ...], declared: Path | None, day: str | None, a
     )
     for tally in tallies:
         _say(tally)
+
+
+@click.command()
+@click.argument("logs", metavar="LOG...", nargs=-1, required=True, type=LOGS)
+def supporters(logs: tuple[Path, ...]) -> None:
+    """Count who supports each proposal in the folders of logs: everybody once, by the pseudonyms in the leaves."""
+    from p2pworld.services.working_time import OfficeCalendar
+    from shard_node.services.book import CaseBook
+
+    book = CaseBook(None, {}, OfficeCalendar())
+    for log in logs:
+        _read_on(book, log)
+    for (stream, entry), count in sorted(book.reading().supporters().items()):
+        click.echo(f"{stream}/{entry}  {count}")
+    book.close()
 
 
 def _minute(day: str | None) -> int:

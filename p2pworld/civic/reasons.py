@@ -107,6 +107,10 @@ REASONS: Final[Mapping[str, Words]] = {
         "What is attached is not named as it has to be. Please attach it again, and file this anew.",
         "첨부 파일의 이름이 형식에 맞지 않아요. 파일을 다시 첨부해 새로 접수해 주세요.",
     ),
+    "attachment-signature": Words(
+        "What is attached was not signed for by whoever attached it. Please attach it again, and file this anew.",
+        "첨부 파일의 서명이 맞지 않아요. 파일을 다시 첨부해 새로 접수해 주세요.",
+    ),
     "attachment-size": Words(
         "This file is too large. Please attach a smaller one.",
         "파일이 너무 커요. 더 작은 파일을 첨부해 주세요.",

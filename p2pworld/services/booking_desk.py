@@ -14,6 +14,7 @@ from p2pworld.errors import Refusal
 from p2pworld.services.case_log import file_event
 from p2pworld.services.case_rows import CaseFile, fold, keep_case, read_case, stepped
 from p2pworld.services.facility import Slot, slot_minute
+from p2pworld.services.party import party
 from p2pworld.services.place_rows import (
     entry_of_key,
     forget_slot,
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
 
 __all__ = ["BookingDesk", "is_settled_in"]
 
-_PARTY: Final = ("people", "adults", "children", "seats")
 _HOUR: Final = 60
 _KEPT_ENDS: Final = (State.USED, State.FINISHED_COURSE, State.COMPLETED, State.NO_SHOW)
 _CAME: Final = (Action.USE, Action.COMPLETE)
@@ -95,7 +95,7 @@ class BookingDesk:
         offer = self.offer(service, filing)
         if isinstance(offer, Refusal):
             return Verdict(offer)
-        people = self.people(filing)
+        people = self.people(service, filing)
         gu = offer.facility.gu if who.lives_in(offer.facility.gu) else who.gu
         ask = Book(filing.key.hex(), who.person, people, self._ledger.minute, gu, wait)
         view = view_of(self._ledger.rows, offer.facility.id, offer.slot.begin, who.person)
@@ -111,10 +111,9 @@ class BookingDesk:
         keep_case(self._ledger.rows, entry, CaseFile(self._stream))
         return Verdict(leaves=self._carry_out(offer, view, decision, entry + 1, {entry: filing}))
 
-    def people(self, filing: Filing) -> int:
-        """How many come, as far as the log says."""
-        said = {field.name: field.value for field in filing.fields}
-        return sum(int(said[name]) for name in _PARTY if said.get(name, "").isdecimal()) or 1
+    def people(self, service: Service, filing: Filing) -> int:
+        """How many come, as the leaf says."""
+        return party(service.form, {field.name: field.value for field in filing.fields})
 
     def award(self, offer: Offer, order: Iterable[tuple[str, str]]) -> tuple[Submission, ...]:
         """The leaves by which these, persons and keys of their filings, get what is left, in the order of a draw."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from p2pworld.services.declaration import Service, read_service
 from p2pworld.services.facility import Facility, read_facility
 from p2pworld.services.form import FIELD
+from p2pworld.services.leaf_types import NO_SERVICES
 from p2pworld.services.locate import line_of
 from p2pworld.services.templates import Template, read_template
 from p2pworld.world.reading import Table, Wrong
@@ -80,9 +81,13 @@ class Catalogue:
         )
 
 
-def read_catalogue(sources: Iterable[Source]) -> Catalogue:
-    """Everything in these files that can be read, and the faults of the rest."""
-    reader = _Reader()
+def read_catalogue(sources: Iterable[Source], homes: Mapping[str, str] | None = None) -> Catalogue:
+    """Everything in these files that can be read, and the faults of the rest.
+
+    `homes` are facilities of which something was booked, and in which office's log: two logs that give the same places
+    would give them twice. So one that is declared for another office is a fault, and stays where it was.
+    """
+    reader = _Reader(homes or {})
     for source in sources:
         reader.parse(source)
     for source, values in reader.parsed:
@@ -104,7 +109,8 @@ def read_catalogue(sources: Iterable[Source]) -> Catalogue:
 class _Reader:
     """What has been read so far: first all files, then common fields, facilities and services, which build on those."""
 
-    def __init__(self) -> None:
+    def __init__(self, homes: Mapping[str, str]) -> None:
+        self._homes = homes
         self.parsed: list[tuple[Source, Mapping[str, object]]] = []
         self.faults: list[ServiceFault] = []
         self.common: dict[str, Mapping[str, object]] = {}
@@ -158,7 +164,14 @@ class _Reader:
             except Wrong as wrong:
                 self._fault(source, wrong)
             else:
-                self.facilities[facility.id] = facility
+                home = self._homes.get(facility.id, facility.gu)
+                if home != facility.gu:
+                    sentence = (
+                        f"{facility.id!r} was booked in the log of {home}, where it stays: "
+                        f"what moves to {facility.gu} needs a new id."
+                    )
+                    self._fault(source, Wrong(f"facilities[{i}].gu", sentence))
+                self.facilities[facility.id] = replace(facility, gu=home)
 
     def service_of(self, source: Source, values: Mapping[str, object]) -> None:
         if "id" not in values:
@@ -171,6 +184,8 @@ class _Reader:
                 raise Wrong("places.kinds", f"no facility is of the kind {missing}: add one, or correct it.")
             if service.open311 is not None:
                 self._take_id("open311.code", f"Open311 {service.open311.code}", source)
+            if service.id in NO_SERVICES:
+                raise Wrong("id", f"{service.id!r} is what logs call something else: choose another one.")
             self._take_id("id", service.id, source)
         except Wrong as wrong:
             self._fault(source, wrong)

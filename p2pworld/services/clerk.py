@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from p2pworld.civic.attached import keep_names, names_in, taken
+from p2pworld.civic.attached import keep_names, names_in, taken, unsigned
 from p2pworld.civic.kept import UNTIL, Verdict, due_of
 from p2pworld.civic.transaction import parse_leaf
 from p2pworld.crypto.keys import Signer
@@ -28,10 +28,11 @@ from p2pworld.services.draw_clerk import DRAW_DUE, DrawClerk
 from p2pworld.services.draw_log import DRAW_TYPES
 from p2pworld.services.facility import Allocation
 from p2pworld.services.officials import GRANTS, acts_as, believe, check_grants, read_grants
-from p2pworld.services.people import Attested, Attestors, attested, parse_shown
+from p2pworld.services.people import Attested, Attestors, attested, attested_for, parse_shown
 from p2pworld.services.place_rows import PLACE_DUE
 from p2pworld.services.reasons import refusal
-from p2pworld.services.workflow import Act, Action, Who
+from p2pworld.services.support import support_of, support_purpose, support_row
+from p2pworld.services.workflow import Act, Action, State, Who
 
 if TYPE_CHECKING:
     from p2pworld.civic.kept import Ledger
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from p2pworld.services.case_log import CaseAct
     from p2pworld.services.catalogue import Catalogue
     from p2pworld.services.declaration import Service
+    from p2pworld.services.support import Support
     from p2pworld.services.workflow import Case
     from p2pworld.services.working_time import OfficeCalendar
 
@@ -79,14 +81,20 @@ class ServiceClerk:
         """See `Clerk.check`. What is shown has to hold at the filing's own minute, which is about now, or long ago if
         it can only be a retry."""
         filing = submission.filing
-        names = names_in(submission)
-        if isinstance(names, Refusal):
-            return names
+        if (fault := unsigned(submission)) is not None:
+            return fault
         catalogue = self._catalogue()
         service = catalogue.services.get(filing.type)
         if service is not None:
             who = attested(service, filing, submission.paper(CLAIM), self._trusted.attestors(), filing.minute)
             return self._elsewhere(service, filing, catalogue) or (who if isinstance(who, Refusal) else None)
+        support = support_of(filing)
+        if support is not None:
+            purpose, claim = support_purpose(self._stream, support.entry), submission.paper(CLAIM)
+            known = attested_for(purpose, filing, claim, self._trusted.attestors(), filing.minute)
+            if isinstance(known, Refusal):
+                return known
+            return None if known.person == support.person else refusal("claim-broken")
         shown = submission.paper(GRANTS) if submission.papers else None
         if shown is not None and read_act(filing) is not None:
             by, trusted = bytes.fromhex(filing.public[_CASE_FIELDS_BY].value), self._trusted
@@ -111,6 +119,9 @@ class ServiceClerk:
         service = catalogue.services.get(filing.type)
         if filing.type in DRAW_TYPES:
             return self._draws(catalogue, ledger).take(submission)
+        support = support_of(filing)
+        if support is not None:
+            return self._support(support, catalogue, ledger)
         if service is None:
             act = read_act(filing)
             return _TAKEN if act is None else self._act(submission, act, catalogue, ledger)
@@ -161,6 +172,21 @@ class ServiceClerk:
         elif self._stream == CITY:
             return Refusal("civic-stream", "this is for the office of a gu")
         return None
+
+    def _support(self, support: Support, catalogue: Catalogue, ledger: Ledger) -> Verdict:
+        """What becomes of somebody's support of a proposal: everybody counts once, while support is gathered."""
+        entry = ledger.entry(support.entry)
+        about = parse_leaf(entry).filing if entry is not None else None
+        service = catalogue.services.get(about.type) if about is not None else None
+        if about is None or service is None:
+            return Verdict(refusal("case-unknown"))
+        case = read_case(ledger.rows, support.entry, self._stream)
+        if fold(service, about, case, self._calendar).state is not State.GATHERING_SUPPORT:
+            return Verdict(refusal("support-closed"))
+        if ledger.rows.get(support_row(support)) is not None:
+            return Verdict(refusal("supported-already"))
+        ledger.rows.put(support_row(support), b"")
+        return _TAKEN
 
     def _act(self, submission: Submission, act: CaseAct, catalogue: Catalogue, ledger: Ledger) -> Verdict:
         """What becomes of an act on a case."""

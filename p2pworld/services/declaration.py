@@ -20,6 +20,7 @@ from p2pworld.limits import CIVIC_SEALED_BYTES_MAX
 from p2pworld.services.deadlines import Count, Term
 from p2pworld.services.facility import Allocation, Facility
 from p2pworld.services.form import FIELD, FieldFault, Form, gu_of_point, read_form
+from p2pworld.services.party import party_fault, party_fields
 from p2pworld.services.workflow import State, Workflow, WorkflowLimits
 from p2pworld.services.workflows import FAMILIES
 from p2pworld.world.places import Words
@@ -194,9 +195,9 @@ class Service:
         return FieldRule(name, re.compile(pattern))
 
     def check(
-        self, values: Mapping[str, object], today: date
+        self, values: Mapping[str, object], today: date, facilities: Mapping[str, Facility]
     ) -> tuple[dict[str, object], tuple[FieldFault, ...]]:
-        """The values as they are kept, and all that is wrong with them on this day."""
+        """The values as they are kept, and all that is wrong with them on this day, at these facilities."""
         kept, faults = self.form.check(values)
         found = {fault.field for fault in faults}
         for window in self.windows:
@@ -210,6 +211,10 @@ class Service:
                 faults += (FieldFault(window.field, "date-future", label.label),)
             elif back > window.days:
                 faults += (FieldFault(window.field, "date-late", label.label, str(window.days)),)
+        place = facilities.get(str(kept.get("facility"))) if self.places else None
+        if place is not None and not found & set(party_fields(self.form)):
+            fault = party_fault(self.form, kept, place.capacity)
+            faults += (fault,) if fault else ()
         return kept, faults
 
     def split(self, values: Mapping[str, object]) -> tuple[dict[str, str], dict[str, str]]:
@@ -217,11 +222,6 @@ class Service:
         texts = self.form.texts(values)
         public = {name: texts.pop(name, "") for name in self.public}
         return public, texts
-
-    def party(self, values: Mapping[str, object]) -> int:
-        """How many people come with a booking of these checked values."""
-        names = ("people",) if "people" in values else ("adults", "children", "seats")
-        return sum(count for name in names if isinstance(count := values.get(name), int)) or 1
 
     def stream(self, values: Mapping[str, object], facilities: Mapping[str, Facility]) -> str | None:
         """The stream that a filing with these values belongs to; None if it names a facility there is not."""
@@ -476,6 +476,11 @@ def _check_whole(service: Service) -> None:
     for name in ("facility", "slot") if service.places else ():
         if name not in service.public:
             raise Wrong("public", f"is to have {name!r}: everybody can see which places are taken.")
+    for name in party_fields(service.form) if service.places else ():
+        if name not in service.public:
+            raise Wrong(
+                "public", f"is to have {name!r}: so many have to fit in, and the log is where one sees it."
+            )
     if service.deadline.field and service.deadline.field not in service.public:
         raise Wrong(
             "deadline.by", "is to be a public field: everybody can see whether an answer was in time."

@@ -71,7 +71,7 @@ class DrawClerk:
         if isinstance(offer, Refusal):
             return Verdict(offer)
         gu = offer.facility.gu if who.lives_in(offer.facility.gu) else who.gu
-        people = self._bookings.people(filing)
+        people = self._bookings.people(service, filing)
         step = self._desk.enter(offer, Applicant(who.person, gu, people, filing.key))
         if isinstance(step, Refusal):
             return Verdict(step)

@@ -168,7 +168,7 @@ class FormField:
             case "boolean":
                 found = "true" if self.schema.get("const") else "(true|false)"
             case "integer":
-                found = "-?(0|[1-9][0-9]{0,15})"
+                found = ("-?" if self.schema["minimum"] < 0 else "") + "(0|[1-9][0-9]{0,15})"
             case "string" if self.choices:
                 found = "(" + "|".join(re.escape(choice) for choice in self.choices) + ")"
             case "string" if self.format in PUBLIC_FORMATS:

@@ -45,6 +45,7 @@ __all__ = [
     "Shown",
     "Withdrawn",
     "attested",
+    "attested_for",
     "claim_key_seed",
     "parse_claim",
     "parse_shown",
@@ -61,7 +62,7 @@ T = TypeVar("T")
 CLAIM_VERSION: Final = 1
 BOOKING: Final = "booking"  # one purpose for all places that who comes first gets
 PURPOSE: Final = re.compile(
-    r"[a-z][a-z0-9-]{0,39}|draw/[a-z][a-z0-9-]{0,39}/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(/[1-9])?"
+    r"[a-z][a-z0-9-]{0,39}|support/[a-z][a-z-]{0,29}/(0|[1-9][0-9]{0,14})|draw/[a-z][a-z0-9-]{0,39}/[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(/[1-9])?"
 )
 _CLAIM_NAME: Final = b"p2pworld claim v1\n"
 _USE_NAME: Final = b"p2pworld claim use v1\n"
@@ -286,20 +287,29 @@ def attested(
     `claim-missing`, `claim-broken`, `claim-attestor`, `claim-purpose`, `claim-expired`, `claim-long`,
     `claim-withdrawn`, `claim-signature`, `claim-proof`, `claim-resident`.
     """
+    if data is None and service.eligible.person is Person.ANYBODY:
+        return None
+    purpose = purpose_of(service, {field.name: field.value for field in filing.public})
+    who = attested_for(purpose, filing, data, attestors, minute)
+    if isinstance(who, Refusal):
+        return who
+    if service.eligible.person is Person.RESIDENT and not who.lives_in(filing.stream):
+        return refusal("claim-resident")
+    return who
+
+
+def attested_for(
+    purpose: str, filing: Filing, data: bytes | None, attestors: Attestors, minute: int
+) -> Attested | Refusal:
+    """Who files something for this purpose, by what has to be shown; the reasons are those of `attested`."""
     if data is None:
-        return None if service.eligible.person is Person.ANYBODY else refusal("claim-missing")
+        return refusal("claim-missing")
     try:
         shown = parse_shown(data)
     except RemoteError:
         return refusal("claim-broken")
-    purpose = purpose_of(service, {field.name: field.value for field in filing.public})
     fault = _claim_fault(shown, filing, purpose, attestors, minute)
-    if fault is not None:
-        return fault
-    who = Attested(shown.claim.person.hex(), shown.claim.gu)
-    if service.eligible.person is Person.RESIDENT and not who.lives_in(filing.stream):
-        return refusal("claim-resident")
-    return who
+    return fault or Attested(shown.claim.person.hex(), shown.claim.gu)
 
 
 def _claim_fault(

@@ -41,6 +41,14 @@ SERVICE_REASONS: Final[Mapping[str, Words]] = {
         "There is no such office to pass this on to.",
         "이송할 기관을 찾을 수 없어요.",
     ),
+    "support-closed": Words(
+        "Support is not gathered for this at the moment.",
+        "지금은 공감을 모으는 제안이 아니에요.",
+    ),
+    "supported-already": Words(
+        "You support this already. Everybody counts once.",
+        "이미 공감하셨어요. 한 사람이 한 번만 셀 수 있어요.",
+    ),
     "forbidden": Words(
         "You are not allowed to do this.",
         "이 일을 할 권한이 없어요.",
@@ -316,6 +324,10 @@ FIELD_REASONS: Final[Mapping[str, Words]] = {
     "too-many-choices": Words(
         "{field}: please choose at most {limit}.",
         "{field}: {limit}개까지 고를 수 있어요.",
+    ),
+    "too-many-people": Words(
+        "{field}: this place takes {limit} at once, at most.",
+        "{field}: 이 시설은 한 번에 {limit}명까지 이용할 수 있어요.",
     ),
     "choice-unknown": Words("{field}: please choose one of the list.", "{field}: 목록에서 골라 주세요."),
     "must-agree": Words("{field}: you have to agree to this.", "{field}: 동의해 주셔야 해요."),

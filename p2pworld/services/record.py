@@ -18,15 +18,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from p2pworld.civic.announce import KEYS
 from p2pworld.civic.erasure import ERASED, asked_of
-from p2pworld.civic.transaction import SUGGESTION
 from p2pworld.errors import Refusal
 from p2pworld.services.case_log import CASE_TYPES, SLOT_EVENT, case_act_of, event_of
 from p2pworld.services.case_rows import office_of
 from p2pworld.services.deadlines import Clock
 from p2pworld.services.draw_log import DRAW_TYPES
 from p2pworld.services.facility import slot_text
+from p2pworld.services.leaf_types import NO_SERVICES
+from p2pworld.services.support import SUPPORT, support_of
 from p2pworld.services.workflow import Act, Action, Case, State, Who, Workflow, begin, step
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ __all__ = [
     "Opened",
     "Record",
     "Shown",
+    "Supported",
     "Term",
     "Wiped",
     "fold",
@@ -53,7 +54,6 @@ __all__ = [
 ]
 
 _ENTERED: Final = "draw-entered"
-_NO_CASES: Final = {SUGGESTION.name, ERASED.name, KEYS, SLOT_EVENT.name, *CASE_TYPES, *DRAW_TYPES}
 
 # how a place is taken after an event of the holder's
 _STANDINGS: Final[Mapping[Action, str]] = {
@@ -126,14 +126,25 @@ class Wiped:
     index: int
 
 
+@dataclass(frozen=True, slots=True)
+class Supported:
+    """Somebody, by a pseudonym for this alone, supports the proposal that entry `about` is."""
+
+    about: int
+    person: str
+
+
 Deed = Acted | Happened
 
 
-def read_entry(entry: int, filing: Filing) -> Opened | Acted | Happened | Wiped | None:
+def read_entry(entry: int, filing: Filing) -> Opened | Acted | Happened | Wiped | Supported | None:
     """What entry number `entry` of a log says of cases; None if nothing, or nothing that its type allows."""
     if filing.type == ERASED.name:
         asked = asked_of(filing)
         return Wiped(asked.index) if asked else None
+    if filing.type == SUPPORT.name:
+        support = support_of(filing)
+        return Supported(*support) if support else None
     if filing.type in CASE_TYPES:
         act = case_act_of(filing)
         if act is None or isinstance(act, Refusal):
@@ -148,7 +159,7 @@ def read_entry(entry: int, filing: Filing) -> Opened | Acted | Happened | Wiped 
     public = {field.name: field.value for field in filing.fields}
     if filing.type == _ENTERED:
         return _entered(entry, filing, public) if DRAW_TYPES[_ENTERED].accepts(filing.fields) else None
-    if filing.type in _NO_CASES:
+    if filing.type in NO_SERVICES:
         return None
     return Opened(filing.stream, entry, filing.type, filing.minute, filing.key, filing.via, public)
 

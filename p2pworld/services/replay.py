@@ -30,6 +30,7 @@ from p2pworld.services.place_rows import (
     view_of,
 )
 from p2pworld.services.reservations import Decision, Place, Standing, Wait
+from p2pworld.services.support import support_of, support_row
 from p2pworld.services.workflow import Act, Action, Who
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ _TAKEN: Final = {
     Action.MISS: Standing.MISSED,
 }
 _GIVEN_UP: Final = (Action.CANCEL, Action.EXPIRE)
-_COMPARED: Final = ("case/", "draw/", "filed/", "place/", "wait/")
+_COMPARED: Final = ("case/", "draw/", "filed/", "place/", "support/", "wait/")
 
 
 class Replay:
@@ -74,6 +75,10 @@ class Replay:
             return
         if filing.type in DRAW_TYPES:
             self._draw(index, filing)
+            return
+        support = support_of(filing)
+        if support is not None:
+            self._ledger.rows.put(support_row(support), b"")
             return
         act = read_act(filing)
         if act is not None:

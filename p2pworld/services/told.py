@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from p2pworld.civic.reasons import REASONS, words_for
+from p2pworld.services.party import party_fields
 from p2pworld.services.reasons import FIELD_REASONS, SERVICE_REASONS
 from p2pworld.services.words import ACTION_WORDS, STATE_WORDS
 
@@ -53,6 +54,7 @@ def service_told(service: Service) -> dict[str, Any]:
         "person": service.eligible.person.value,
         "eligible": dict(service.eligible.text),
         "windows": [{"field": window.field, "days": window.days} for window in service.windows],
+        "party": list(party_fields(service.form)) if places else [],
         "allocation": places.allocation.value if places else None,
         "attachments": {
             "types": list(attachments.types),

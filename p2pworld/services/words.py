@@ -1,15 +1,19 @@
-"""What the states and actions are called: states in four languages (the glossary's words), buttons in two."""
+"""What the states and actions are called: states in four languages (the glossary's words), actions in two.
+
+An action has one name on the button that does it (`ACTION_WORDS`), and another where it is told that somebody has
+done it (`DONE_WORDS`).
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from p2pworld.services.workflow import Action, State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ACTION_WORDS", "STATE_WORDS"]
+__all__ = ["ACTION_WORDS", "DONE_WORDS", "STATE_WORDS"]
 
 STATE_WORDS: Final[Mapping[State, Mapping[str, str]]] = {
     State.RECEIVED: {"ko": "접수", "en": "received", "ja": "受付済み", "zh": "已受理"},
@@ -71,57 +75,124 @@ STATE_WORDS: Final[Mapping[State, Mapping[str, str]]] = {
     State.REOPENED: {"ko": "재접수", "en": "reopened", "ja": "再受付", "zh": "重新受理"},
 }
 
+
+class _Said(NamedTuple):
+    """An action on a button, and once it has happened, in Korean and in English; who did it is said beside."""
+
+    do: str
+    do_en: str
+    done: str
+    done_en: str
+
+
+_ACTIONS: Final[Mapping[Action, _Said]] = {
+    Action.ASSIGN: _Said("배정하기", "assign", "담당자가 정해졌어요", "assigned to an official"),
+    Action.REASSIGN: _Said(
+        "담당자 바꾸기", "hand to a colleague", "담당자가 바뀌었어요", "handed to a colleague"
+    ),
+    Action.TRANSFER: _Said(
+        "이송하기", "transfer", "다른 기관으로 이송되었어요", "passed on to another office"
+    ),
+    Action.VISIT: _Said(
+        "현장 확인하기", "check on site", "현장을 확인하러 나갔어요", "went to check on site"
+    ),
+    Action.BEGIN: _Said("처리 시작하기", "begin work", "처리를 시작했어요", "began work"),
+    Action.NOTE: _Said("진행 상황 알리기", "tell how it goes", "진행 상황을 알렸어요", "told how it goes"),
+    Action.ASK: _Said(
+        "보완 요청하기", "ask for more information", "보완을 요청했어요", "asked for more information"
+    ),
+    Action.ASK_AGAIN: _Said(
+        "다시 보완 요청하기", "ask again", "보완을 다시 요청했어요", "asked again for more information"
+    ),
+    Action.PROLONG: _Said(
+        "보완 기간 연장 요청하기",
+        "ask for more time",
+        "보완 기간을 늘려 달라고 했어요",
+        "asked for more time",
+    ),
+    Action.SUPPLEMENT: _Said("보완하기", "add what was asked for", "보완했어요", "added what was asked for"),
+    Action.GO_ON: _Said(
+        "보완 없이 계속하기", "go on without it", "보완 없이 처리를 이어 갔어요", "went on without it"
+    ),
+    Action.INQUIRE: _Said(
+        "현장 조사 시작하기", "begin an on-site inquiry", "현장 조사를 시작했어요", "began an on-site inquiry"
+    ),
+    Action.INQUIRED: _Said(
+        "현장 조사 마치기", "end the on-site inquiry", "현장 조사를 마쳤어요", "ended the on-site inquiry"
+    ),
+    Action.EXTEND: _Said(
+        "기한 연장하기", "extend the deadline", "처리 기한을 연장했어요", "extended the deadline"
+    ),
+    Action.CONSENT: _Said(
+        "기한 연장에 동의하기", "agree to more time", "기한 연장에 동의했어요", "agreed to more time"
+    ),
+    Action.REVIEW: _Said("검토하기", "examine", "검토를 시작했어요", "began to examine it"),
+    Action.APPROVE: _Said("승인하기", "approve", "승인했어요", "approved"),
+    Action.REFUSE: _Said("거부하기", "refuse", "거부했어요", "refused"),
+    Action.RETURN: _Said("반려하기", "return the papers", "반려했어요", "returned the papers"),
+    Action.CLOSE: _Said("종결하기", "close", "종결했어요", "closed"),
+    Action.COMPLETE: _Said(
+        "답변하고 완료하기", "answer and complete", "답변하고 완료했어요", "answered and completed"
+    ),
+    Action.REOPEN: _Said("다시 접수하기", "file again", "다시 접수했어요", "filed again"),
+    Action.RATE: _Said(
+        "만족도 남기기", "say how satisfied you are", "만족도를 남겼어요", "said how satisfied they are"
+    ),
+    Action.WITHDRAW: _Said("취하하기", "withdraw", "취하했어요", "withdrew it"),
+    Action.READ_PAPERS: _Said(
+        "서면평가 시작하기", "begin the document review", "서면평가를 시작했어요", "began the document review"
+    ),
+    Action.INTERVIEW: _Said(
+        "대면평가에 부르기", "invite to the interview", "대면평가에 불렀어요", "invited to the interview"
+    ),
+    Action.SELECT: _Said("선정하기", "select", "선정했어요", "selected"),
+    Action.DECLINE: _Said("선정하지 않기", "not select", "선정하지 않았어요", "did not select"),
+    Action.CONTRACT: _Said("계약하기", "make the contract", "계약했어요", "made the contract"),
+    Action.RENEW: _Said("계약 연장하기", "renew", "계약을 연장했어요", "renewed the contract"),
+    Action.SCHEDULE: _Said("일정 정하기", "set the date", "일정을 정했어요", "a date was set"),
+    Action.START: _Said("시작하기", "start", "시작했어요", "started"),
+    Action.GATHER: _Said(
+        "공감 모집 열기", "open for support", "공감 모집을 열었어요", "opened it for support"
+    ),
+    Action.ADOPT: _Said("채택하기", "adopt", "채택했어요", "adopted"),
+    Action.NOT_ADOPT: _Said("채택하지 않기", "not adopt", "채택하지 않았어요", "did not adopt"),
+    Action.TAKE_UP: _Said("반영하기", "take up", "반영했어요", "took it up"),
+    Action.TAKE_UP_PARTLY: _Said(
+        "일부 반영하기", "take up in part", "일부를 반영했어요", "took it up in part"
+    ),
+    Action.NOT_TAKE_UP: _Said("반영하지 않기", "not take up", "반영하지 않았어요", "did not take it up"),
+    Action.HAND_OVER: _Said(
+        "상담원에게 연결하기", "pass to a person", "상담원에게 연결되었어요", "passed to a person"
+    ),
+    Action.EMERGENCY: _Said(
+        "긴급 상황으로 전환하기",
+        "turn into an emergency",
+        "긴급 상황으로 전환되었어요",
+        "turned into an emergency",
+    ),
+    Action.HOLD: _Said("자리 잡아 두기", "hold a place", "자리를 잡아 두었어요", "held a place"),
+    Action.ENTER: _Said("추첨에 넣기", "enter the draw", "추첨에 들어갔어요", "entered in the draw"),
+    Action.DRAW: _Said("당첨 알리기", "draw", "당첨되었어요", "drawn"),
+    Action.NOT_DRAW: _Said("미당첨 알리기", "not draw", "당첨되지 않았어요", "not drawn"),
+    Action.CLAIM: _Said("결제로 넘어가기", "go on to payment", "결제를 기다려요", "payment is due"),
+    Action.CONFIRM: _Said("확정하기", "confirm", "확정되었어요", "confirmed"),
+    Action.WAIT: _Said(
+        "대기자로 올리기", "put on the waiting list", "대기자로 올랐어요", "now on the waiting list"
+    ),
+    Action.MOVE_UP: _Said(
+        "대기에서 올리기",
+        "move up from the waiting list",
+        "대기에서 자리를 얻었어요",
+        "moved up from the waiting list",
+    ),
+    Action.CANCEL: _Said("예약 취소하기", "cancel", "예약을 취소했어요", "cancelled the booking"),
+    Action.EXPIRE: _Said("기한이 지나 만료하기", "let it expire", "기한이 지나 만료되었어요", "expired"),
+    Action.USE: _Said("이용 완료하기", "use", "이용을 마쳤어요", "used"),
+    Action.MISS: _Said("미이용으로 표시하기", "mark as not used", "이용하지 않았어요", "not used"),
+}
 ACTION_WORDS: Final[Mapping[Action, Mapping[str, str]]] = {
-    Action.ASSIGN: {"ko": "배정하기", "en": "assign"},
-    Action.REASSIGN: {"ko": "담당자 바꾸기", "en": "hand to a colleague"},
-    Action.TRANSFER: {"ko": "이송하기", "en": "transfer"},
-    Action.VISIT: {"ko": "현장 확인하기", "en": "check on site"},
-    Action.BEGIN: {"ko": "처리 시작하기", "en": "begin work"},
-    Action.NOTE: {"ko": "진행 상황 알리기", "en": "tell how it goes"},
-    Action.ASK: {"ko": "보완 요청하기", "en": "ask for more information"},
-    Action.ASK_AGAIN: {"ko": "다시 보완 요청하기", "en": "ask again"},
-    Action.PROLONG: {"ko": "보완 기간 연장 요청하기", "en": "ask for more time"},
-    Action.SUPPLEMENT: {"ko": "보완하기", "en": "add what was asked for"},
-    Action.GO_ON: {"ko": "보완 없이 계속하기", "en": "go on without it"},
-    Action.INQUIRE: {"ko": "현장 조사 시작하기", "en": "begin an on-site inquiry"},
-    Action.INQUIRED: {"ko": "현장 조사 마치기", "en": "end the on-site inquiry"},
-    Action.EXTEND: {"ko": "기한 연장하기", "en": "extend the deadline"},
-    Action.CONSENT: {"ko": "기한 연장에 동의하기", "en": "agree to more time"},
-    Action.REVIEW: {"ko": "검토하기", "en": "examine"},
-    Action.APPROVE: {"ko": "승인하기", "en": "approve"},
-    Action.REFUSE: {"ko": "거부하기", "en": "refuse"},
-    Action.RETURN: {"ko": "반려하기", "en": "return the papers"},
-    Action.CLOSE: {"ko": "종결하기", "en": "close"},
-    Action.COMPLETE: {"ko": "답변하고 완료하기", "en": "answer and complete"},
-    Action.REOPEN: {"ko": "다시 접수하기", "en": "file again"},
-    Action.RATE: {"ko": "만족도 남기기", "en": "say how satisfied you are"},
-    Action.WITHDRAW: {"ko": "취하하기", "en": "withdraw"},
-    Action.READ_PAPERS: {"ko": "서면평가 시작하기", "en": "begin the document review"},
-    Action.INTERVIEW: {"ko": "대면평가에 부르기", "en": "invite to the interview"},
-    Action.SELECT: {"ko": "선정하기", "en": "select"},
-    Action.DECLINE: {"ko": "선정하지 않기", "en": "not select"},
-    Action.CONTRACT: {"ko": "계약하기", "en": "make the contract"},
-    Action.RENEW: {"ko": "계약 연장하기", "en": "renew"},
-    Action.SCHEDULE: {"ko": "일정 정하기", "en": "set the date"},
-    Action.START: {"ko": "시작하기", "en": "start"},
-    Action.GATHER: {"ko": "공감 모집 열기", "en": "open for support"},
-    Action.ADOPT: {"ko": "채택하기", "en": "adopt"},
-    Action.NOT_ADOPT: {"ko": "채택하지 않기", "en": "not adopt"},
-    Action.TAKE_UP: {"ko": "반영하기", "en": "take up"},
-    Action.TAKE_UP_PARTLY: {"ko": "일부 반영하기", "en": "take up in part"},
-    Action.NOT_TAKE_UP: {"ko": "반영하지 않기", "en": "not take up"},
-    Action.HAND_OVER: {"ko": "상담원에게 연결하기", "en": "pass to a person"},
-    Action.EMERGENCY: {"ko": "긴급 상황으로 전환하기", "en": "turn into an emergency"},
-    Action.HOLD: {"ko": "자리 잡아 두기", "en": "hold a place"},
-    Action.ENTER: {"ko": "추첨에 넣기", "en": "enter the draw"},
-    Action.DRAW: {"ko": "당첨 알리기", "en": "draw"},
-    Action.NOT_DRAW: {"ko": "미당첨 알리기", "en": "not draw"},
-    Action.CLAIM: {"ko": "결제로 넘어가기", "en": "go on to payment"},
-    Action.CONFIRM: {"ko": "확정하기", "en": "confirm"},
-    Action.WAIT: {"ko": "대기자로 올리기", "en": "put on the waiting list"},
-    Action.MOVE_UP: {"ko": "대기에서 올리기", "en": "move up from the waiting list"},
-    Action.CANCEL: {"ko": "예약 취소하기", "en": "cancel"},
-    Action.EXPIRE: {"ko": "기한이 지나 만료하기", "en": "let it expire"},
-    Action.USE: {"ko": "이용 완료하기", "en": "use"},
-    Action.MISS: {"ko": "미이용으로 표시하기", "en": "mark as not used"},
+    action: {"ko": said.do, "en": said.do_en} for action, said in _ACTIONS.items()
+}
+DONE_WORDS: Final[Mapping[Action, Mapping[str, str]]] = {
+    action: {"ko": said.done, "en": said.done_en} for action, said in _ACTIONS.items()
 }

@@ -22,7 +22,12 @@ from typing import TYPE_CHECKING, Final, Literal, TypeVar, TypeVarTuple
 
 import trio
 
-from p2pworld.limits import ATTACHMENT_BYTES_MAX, ATTACHMENT_PIECE_BYTES, CIVIC_FAULTS_MAX
+from p2pworld.limits import (
+    ATTACHMENT_BYTES_MAX,
+    ATTACHMENT_PIECE_BYTES,
+    ATTACHMENTS_WAITING_MAX,
+    CIVIC_FAULTS_MAX,
+)
 from shard_node.attachments.store import CHECKSUM_BYTES, NAME_BYTES, Held, TooLong, begin_checksum, no_room
 from shard_node.civic.store import Fault
 from shard_node.storage.copies import flush
@@ -48,7 +53,6 @@ __all__ = ["FileAttachments", "faults_of", "files_of", "streams_of"]
 _COMING: Final = "coming"
 _STREAM: Final = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _FILE: Final = re.compile(r"([0-9a-f]{64})\.(e)?(0|[1-9][0-9]{0,15})")
-_WAITING_MOST: Final = 1_000
 
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
@@ -128,11 +132,12 @@ class FileAttachments:
         file = await self._run(_opened, path, "rb")
         return self._read(file, stream, name, held)
 
-    async def waiting(self, stream: str, before: int) -> list[bytes]:
+    async def waiting(self, stream: str, before: int) -> dict[bytes, Held]:
         """See `AttachmentStore.waiting`."""
         listed = await self._stream(stream)
-        old = (name for name, held in listed.names.items() if held.entry is None and held.minute < before)
-        return list(itertools.islice(old, _WAITING_MOST))
+        old = (each for each in listed.names.items() if each[1].entry is None and each[1].minute < before)
+        ordered = sorted(old, key=lambda each: each[1].minute)
+        return dict(ordered[:ATTACHMENTS_WAITING_MAX])
 
     async def bind(self, stream: str, named: Mapping[bytes, int]) -> None:
         """See `AttachmentStore.bind`."""

@@ -5,6 +5,9 @@ office could not read. What was entered is told by `entered`; its attachments ar
 entries destroyed, a moment later. Should the process end in between, the rows beside the log and the log itself still
 say it: each new holder goes through the log once for what is erased, and asks before it takes anything away that seems
 never to have been filed.
+
+Where too much waits to be filed, what others have put goes for what somebody puts now, by the rule of `displaced`; but
+nothing that the batch names which is being decided.
 """
 
 from __future__ import annotations
@@ -20,12 +23,12 @@ from p2pworld.civic.attached import entry_of_row, file_row, names_in
 from p2pworld.civic.erasure import ERASED, asked_of
 from p2pworld.civic.transaction import parse_leaf
 from p2pworld.errors import Refusal
-from p2pworld.limits import ATTACHMENTS_OLDEST_MINUTES, CIVIC_READ_MAX
-from shard_node.attachments.store import filed_minutes
+from p2pworld.limits import ATTACHMENTS_OLDEST_MINUTES, ATTACHMENTS_WAITING_MAX, CIVIC_READ_MAX
+from shard_node.attachments.store import displaced, filed_minutes
 from shard_node.storage.journal import StorageFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 
     from p2pworld.civic.transaction import Submission
     from shard_node.attachments.store import AttachmentStore
@@ -51,15 +54,51 @@ class _Told(NamedTuple):
 
 
 class AttachmentKeeper:
-    """One stream's attachments, for as long as the stream is held here."""
+    """One stream's attachments, for as long as the stream is held here; `store` has them."""
 
     def __init__(
         self, stream: str, attachments: AttachmentStore, store: CivicStore, now_minute: Callable[[], int]
     ) -> None:
-        self._stream, self._attachments, self._store = stream, attachments, store
-        self._now_minute = now_minute
+        self.store = attachments
+        self._stream, self._civic, self._now_minute = stream, store, now_minute
+        self._whose: dict[bytes, str] = {}  # who put what, as far as it was put here, the oldest first
+        self._deciding: frozenset[bytes] = frozenset()  # what a batch names that may be entered any moment
+        self._going: set[bytes] = set()
         self._told: deque[_Told] = deque(maxlen=TOLD_MAX)
         self._wake = trio.Event()
+
+    async def put(self, who: str, name: bytes, parts: AsyncIterator[bytes], minute: int) -> Refusal | None:
+        """As `AttachmentStore.put`, for whoever comes from this address.
+
+        Raises:
+            TooLong: more came than is allowed.
+            StorageFailed: one of the stores cannot be used now.
+        """
+        refusal = await self.store.put(self._stream, name, parts, minute)
+        if refusal is not None and await self._make_room():
+            refusal = await self.store.put(self._stream, name, parts, minute)  # no part was taken yet
+        if refusal is None:
+            self._whose.pop(name, None)
+            self._whose[name] = who
+            if len(self._whose) > ATTACHMENTS_WAITING_MAX:
+                del self._whose[next(iter(self._whose))]
+        return refusal
+
+    async def _make_room(self) -> bool:
+        """Takes away what is displaced; whether anything was."""
+        waiting = await self.store.waiting(self._stream, self._now_minute() + 1)
+        order = {name: number for number, name in enumerate(self._whose)}
+        oldest_first = sorted(waiting, key=lambda name: (waiting[name].minute, order.get(name, -1)))
+        gone = displaced({name: waiting[name] for name in oldest_first}, self._whose, self._deciding)
+        self._going.update(gone)
+        try:
+            filed = await self._bind(gone)
+            await self.store.remove(self._stream, [name for name in gone if name not in filed])
+        finally:
+            self._going.difference_update(gone)
+        if gone:
+            log.info("%d attachments that waited gave way", len(gone), extra={"stream": self._stream})
+        return bool(gone)
 
     async def unfit(self, submissions: Sequence[Submission]) -> dict[bytes, Refusal]:
         """Why those of these, by their fingerprints, cannot be entered that name something which is not there.
@@ -71,6 +110,7 @@ class AttachmentKeeper:
             names = names_in(submission) if submission.papers else ()
             if names and not isinstance(names, Refusal):
                 named[submission.fingerprint] = names
+        self._deciding = frozenset()
         if not named:
             return {}
         found: frozenset[bytes] | None = None
@@ -78,12 +118,13 @@ class AttachmentKeeper:
             found = await self._there(frozenset().union(*named.values()))
         if found is None:
             return dict.fromkeys(named, _DOWN)
+        self._deciding = found = found - self._going
         return {fingerprint: _MISSING for fingerprint, names in named.items() if not found.issuperset(names)}
 
     async def _there(self, names: frozenset[bytes]) -> frozenset[bytes] | None:
         """Those of these that are there to stay, if that can be told."""
         try:
-            held = await self._attachments.held(self._stream, names)
+            held = await self.store.held(self._stream, names)
         except StorageFailed:
             return None
         oldest = self._now_minute() - ATTACHMENTS_OLDEST_MINUTES
@@ -136,10 +177,10 @@ class AttachmentKeeper:
         Raises:
             StorageFailed: one of the stores cannot be used now.
         """
-        while waiting := await self._attachments.waiting(self._stream, filed_minutes(self._now_minute())):
+        while waiting := await self.store.waiting(self._stream, filed_minutes(self._now_minute())):
             filed = await self._bind(waiting)
             unfiled = [name for name in waiting if name not in filed]
-            await self._attachments.remove(self._stream, unfiled)
+            await self.store.remove(self._stream, unfiled)
             log.info(
                 "%d attachments that were never filed are gone", len(unfiled), extra={"stream": self._stream}
             )
@@ -148,26 +189,26 @@ class AttachmentKeeper:
         """Binds those of these that an entry has, by the rows beside the log; which they are."""
         named = {}
         for name in names:
-            for _, body in await self._store.kept(self._stream, file_row(name)):
+            for _, body in await self._civic.kept(self._stream, file_row(name)):
                 named[name] = entry_of_row(body)
-        await self._attachments.bind(self._stream, named)
+        await self.store.bind(self._stream, named)
         return named.keys()
 
     async def _destroy(self, entries: Collection[int]) -> None:
-        names = await self._attachments.of_entries(self._stream, entries)
+        names = await self.store.of_entries(self._stream, entries)
         if names:
-            await self._attachments.remove(self._stream, names)
+            await self.store.remove(self._stream, names)
 
     async def _sweep(self) -> None:
         """Destroys what entries have that the log says are erased: an earlier holder may not have come to it, or a copy
         may have brought it back."""
-        if not await self._attachments.any_bound(self._stream):
+        if not await self.store.any_bound(self._stream):
             return
-        row = await self._store.row(self._stream)
+        row = await self._civic.row(self._stream)
         size = row.size if row else 0
         marked = ERASED.name.encode()
         for begin in range(0, size, CIVIC_READ_MAX):
-            entries = await self._store.entries(self._stream, begin, min(begin + CIVIC_READ_MAX, size))
+            entries = await self._civic.entries(self._stream, begin, min(begin + CIVIC_READ_MAX, size))
             asked = (asked_of(parse_leaf(entry).filing) for entry in entries if marked in entry)
             erased = frozenset(one.index for one in asked if one is not None)
             if erased:

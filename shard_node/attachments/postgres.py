@@ -16,7 +16,12 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
-from p2pworld.limits import ATTACHMENT_BYTES_MAX, ATTACHMENT_PIECE_BYTES, CIVIC_FAULTS_MAX
+from p2pworld.limits import (
+    ATTACHMENT_BYTES_MAX,
+    ATTACHMENT_PIECE_BYTES,
+    ATTACHMENTS_WAITING_MAX,
+    CIVIC_FAULTS_MAX,
+)
 from shard_node.attachments.store import Held, TooLong, begin_checksum, no_room
 from shard_node.civic.store import Fault
 from shard_node.coordination.interface import CoordinationDown
@@ -43,7 +48,6 @@ __all__ = ["ATTACHMENT_TABLES", "PostgresAttachments"]
 _CALL_S: Final = 10.0  # a piece of 256 KiB, or a thousand names
 _CHECK_S: Final = 3_600.0
 _LOCK: Final = 0x70327061  # "p2pa", while the tables are made
-_WAITING_MOST: Final = 1_000
 _ORPHAN: Final = "1 day"  # pieces that no row has named in so long were cut off
 
 ATTACHMENT_TABLES: Final = Tables(
@@ -129,16 +133,20 @@ class PostgresAttachments:
             raise StorageFailed("none", "There is no such attachment.")
         return self._read(stream, name, *found)
 
-    async def waiting(self, stream: str, before: int) -> list[bytes]:
+    async def waiting(self, stream: str, before: int) -> dict[bytes, Held]:
         """See `AttachmentStore.waiting`; pieces that were cut off are taken away meanwhile."""
-        query = f"{_ROW} WHERE stream = %s AND entry IS NULL AND minute < %s LIMIT {_WAITING_MOST}"
+        query = (
+            f"{_ROW} WHERE stream = %s AND entry IS NULL AND minute < %s ORDER BY minute"
+            f" LIMIT {ATTACHMENTS_WAITING_MAX}"
+        )
 
-        def work(db: Db) -> list[bytes]:
+        def work(db: Db) -> dict[bytes, Held]:
             db.execute(
                 f"DELETE FROM p2pworld_attachments.piece p WHERE at < now() - interval '{_ORPHAN}' AND NOT EXISTS "
                 "(SELECT 1 FROM p2pworld_attachments.attachment a WHERE a.pieces = p.pieces)"
             )
-            return [bytes(row[0]) for row in db.execute(query, [stream, before])]
+            rows = db.execute(query, [stream, before])
+            return {bytes(name): Held(size, minute, entry) for name, size, minute, entry in rows}
 
         return await self._run(work)
 

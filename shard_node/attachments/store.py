@@ -2,8 +2,8 @@
 
 A citizen's browser locks a file under a key that is made of the filing's own secret, names it likewise, and puts it
 here before it files. Then the filing names it, and it is kept as long as what is sealed with the entry is; what no
-filing has named within a day is taken away. Whoever erases the entry destroys that secret, and with it everything that
-is locked under it; that the bytes go as well is what this store sees to.
+filing has named within a day, or when others need the room, is taken away. Whoever erases the entry destroys that
+secret, and with it everything that is locked under it; that the bytes go as well is what this store sees to.
 
 A store says nothing of who may read, and decides nothing about filings. What it has put it has durably, and it gives
 nothing that is not as it was put: each has a checksum. How much may lie in it is bounded, for one stream, for what has
@@ -13,6 +13,7 @@ not been filed yet, and by `doors` for whoever brings it.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -38,6 +39,7 @@ __all__ = [
     "Held",
     "TooLong",
     "begin_checksum",
+    "displaced",
     "filed_minutes",
     "no_room",
 ]
@@ -81,8 +83,9 @@ class AttachmentStore(Protocol):
             StorageFailed: also `none`, it is not there.
         """
 
-    async def waiting(self, stream: str, before: int) -> list[bytes]:
-        """What was put before that minute and is named by no entry that is known, at most a thousand names."""
+    async def waiting(self, stream: str, before: int) -> dict[bytes, Held]:
+        """What was put before that minute and is named by no entry that is known, the oldest first; at most
+        ATTACHMENTS_WAITING_MAX."""
 
     async def bind(self, stream: str, named: Mapping[bytes, int]) -> None:
         """These are named by these entries; those that are not there are left out."""
@@ -122,3 +125,34 @@ def no_room(count: int, size: int, waiting: int, waiting_bytes: int) -> Refusal 
     ):
         return Refusal("attachment-full", "too much that was put here has not been filed yet")
     return None
+
+
+def displaced(
+    waiting: Mapping[bytes, Held], whose: Mapping[bytes, str], spared: Collection[bytes] = ()
+) -> tuple[bytes, ...]:
+    """Which of these go, so that one more has room to wait: the oldest of whoever has the most waiting, and so on.
+
+    So who brings little keeps it however much others bring. A small one counts as much as one of so many that have the
+    bytes of all between them. `waiting` has the oldest first; whose they are may be unknown of some, which are then
+    one's. Those that are spared stay.
+    """
+    least = ATTACHMENTS_WAITING_BYTES_MAX // ATTACHMENTS_WAITING_MAX
+    owners: dict[str, deque[bytes]] = {}
+    shares: Counter[str] = Counter()
+    for name, held in waiting.items():
+        if name in spared:
+            continue
+        owner = whose.get(name, "")
+        owners.setdefault(owner, deque()).append(name)
+        shares[owner] += max(held.size, least)
+    count, size = len(waiting), sum(held.size for held in waiting.values())
+    gone: list[bytes] = []
+    while owners and no_room(0, 0, count, size) is not None:
+        owner = max(owners, key=shares.__getitem__)
+        name = owners[owner].popleft()
+        if not owners[owner]:
+            del owners[owner]
+        gone.append(name)
+        shares[owner] -= max(waiting[name].size, least)
+        count, size = count - 1, size - waiting[name].size
+    return tuple(gone)

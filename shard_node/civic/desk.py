@@ -98,6 +98,7 @@ class _Log:
     folder: PublishedLog
     scope: trio.CancelScope
     holder: CivicHolder | None = None
+    attached: AttachmentKeeper | None = None  # there when the holder is
     failing: str = ""  # why there is no holder yet
     failed: str = ""  # the same, as a sentence
     witnessed: Note | None = None
@@ -202,10 +203,10 @@ class CivicDesk:
         """Where the log of a stream that this node may hold is published."""
         return self._folders.get(stream)
 
-    def attachments(self, stream: str) -> AttachmentStore | None:
-        """What is attached to filings of a stream that is held here, once its store is open."""
+    def attachments(self, stream: str) -> AttachmentKeeper | None:
+        """Who keeps what is attached to filings of a stream that is held here, once its store is open."""
         one = self._logs.get(stream)
-        return self._attachments if one is not None and one.holder is not None else None
+        return one.attached if one is not None else None
 
     def store_of(self, stream: str) -> CivicStore | None:
         """The store of a log that is held here, and can be read."""
@@ -288,6 +289,7 @@ class CivicDesk:
             assert self._attachments is not None, "opened with the store"
             keeper = AttachmentKeeper(stream, self._attachments, store, self._now_minute)
             one.holder = self._holder(one, store, keys, keeper)
+            one.attached = keeper
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._bring, one)
                 nursery.start_soon(keeper.run)

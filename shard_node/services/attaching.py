@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from p2pworld.civic.attached import ATTACHMENT_HEADER
 from p2pworld.errors import LocalError, RemoteError
 from p2pworld.limits import UPLOAD_S
 from p2pworld.services.replies import Told, told
@@ -38,26 +39,25 @@ class Attaching:
         self._executor = executor
         self._tls: ssl.SSLContext | None = None
 
-    async def bring(self, stream: str, blob_key: bytes, files: Iterable[bytes]) -> list[bytes] | Told:
-        """The names under which the stream's holder has these files now, or why it has not."""
+    async def bring(self, stream: str, blob_key: bytes, files: Iterable[bytes]) -> Told | None:
+        """Why the stream's holder has not all of these files now, or None: it has."""
         city = self._executor.node.city_map
         holding = city.streams.get(stream)
         holder = city.member(holding.holder) if holding and holding.holder else None
         if holder is None:
             return told("busy")
         self._tls = self._tls or ssl.create_default_context()
-        names: list[bytes] = []
         for file in files:
-            name, locked = await trio.to_thread.run_sync(sealed_file, blob_key, file)
+            name, sig, locked = await trio.to_thread.run_sync(sealed_file, stream, blob_key, file)
             url = f"{holder.web_url}/civic/attachment/{stream}/{name.hex()}"
+            headers = [_BINARY, (ATTACHMENT_HEADER.encode(), sig.hex().encode())]
             try:
                 with trio.fail_after(UPLOAD_S):
-                    answer = await fetch(url, self._tls, "PUT", locked, [_BINARY], bytes_max=ANSWER_BYTES_MAX)
+                    answer = await fetch(url, self._tls, "PUT", locked, headers, bytes_max=ANSWER_BYTES_MAX)
             except (*LOST, RemoteError, LocalError) as error:
                 log.warning("a file cannot be brought to the holder of %s: %s", stream, error)
                 return told("busy")
             if answer.status != 200:
                 log.warning("the holder of %s takes no file: %d", stream, answer.status)
                 return told("files-not-here" if answer.status in _NO_STORE else "busy")
-            names.append(name)
-        return names
+        return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import metadata
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +23,7 @@ from shard_node.services.tables import (
     derive,
     followed,
     forget,
+    homes,
     known_digests,
     of_service,
     put_deeds,
@@ -40,10 +41,22 @@ if TYPE_CHECKING:
     from p2pworld.services.declaration import Service
     from p2pworld.services.working_time import OfficeCalendar
 
-__all__ = ["BEGINNING", "CaseBook"]
+__all__ = ["BEGINNING", "CaseBook", "read_homes"]
 
 BEGINNING: Final = (0, -1)  # before all cases, by stream and entry
 ANEW_MAX: Final = 256  # cases made anew in one transaction, when a declaration has changed: 0.2 s of a core
+
+
+def read_homes(path: Path) -> Mapping[str, str]:
+    """What the index at `path`, which somebody may be writing, has as `CaseBook.homes`; nothing if there is none.
+
+    Raises:
+        sqlite3.Error: it is damaged, of another release, or cannot be opened.
+    """
+    if not path.exists():
+        return {}
+    with closing(connect(path, reads_only=True)) as db:
+        return homes(db)
 
 
 class CaseBook:
@@ -58,6 +71,7 @@ class CaseBook:
         self._services, self._calendar = services, calendar
         self._digests: Mapping[str, str] = {}
         self.strangers = self.strays = 0  # entries of logs that were no leaves; deeds about no case
+        self.homes: Mapping[str, str] = homes(self._db)  # the stream in which each facility was booked first
 
     def close(self) -> None:
         """Lets go of the file."""
@@ -92,9 +106,11 @@ class CaseBook:
                     continue
                 if deed is not None:
                     deeds.append(deed)
-            touched, strays = put_deeds(self._db, number, deeds)
-            self.strays += strays
-            derive(self._db, number, touched, self._services, self._calendar)
+            put = put_deeds(self._db, number, deeds)
+            self.strays += put.strays
+            if put.settled:
+                self.homes = homes(self._db)
+            derive(self._db, number, put.touched, self._services, self._calendar)
             read = read.extend(leaf_hashes(list(entries)))
             put_followed(self._db, number, read)
         return read
@@ -103,6 +119,7 @@ class CaseBook:
         """This stream is to be read from the beginning."""
         with _transaction(self._db):
             forget(self._db, followed(self._db, stream).number)
+            self.homes = homes(self._db)
 
     # ---- declarations
 

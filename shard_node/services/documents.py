@@ -13,7 +13,7 @@ from p2pworld.services.facility import slot_text
 from p2pworld.services.reasons import SERVICE_REASONS
 from p2pworld.services.record import Acted, possible
 from p2pworld.services.reservations import Offer, slot_fault
-from p2pworld.services.words import ACTION_WORDS, STATE_WORDS
+from p2pworld.services.words import ACTION_WORDS, DONE_WORDS, STATE_WORDS
 from shard_node.services.queries import Taken
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def words_in(words: Words, language: str) -> str:
 # ---- cases
 
 
-def case_document(found: Found, minute: int, calendar: OfficeCalendar) -> dict[str, Any]:
+def case_document(found: Found, minute: int, calendar: OfficeCalendar, language: str) -> dict[str, Any]:
     """A case, what was done with it, and what may be done now."""
     record, opened = found.record, found.record.opened
     may = possible(record, minute, calendar)
@@ -73,7 +73,7 @@ def case_document(found: Found, minute: int, calendar: OfficeCalendar) -> dict[s
         "answered": record.terms[-1].clock.stopped if record.terms else None,
         "asked_until": record.case.asked_until if record.case else None,
         "seen": record.seen,
-        "acts": [_act(shown, found.erased) for shown in record.acts],
+        "acts": [_act(shown, found.erased, language) for shown in record.acts],
         "may": {who.value: [action.value for action in actions] for who, actions in may.items()},
         "key": opened.key.hex(),
         "via": opened.via.hex() or None,
@@ -87,13 +87,14 @@ def case_document(found: Found, minute: int, calendar: OfficeCalendar) -> dict[s
             "until": booking.until,
         },
         "rating": record.case.rating if record.case else None,
+        "supporters": found.supporters,
         "office": record.office,
         "assigned": record.assigned.hex() or None,
         "erased": opened.entry in found.erased,
     }
 
 
-def _act(shown: Shown, erased: frozenset[int]) -> dict[str, Any]:
+def _act(shown: Shown, erased: frozenset[int], language: str) -> dict[str, Any]:
     deed = shown.deed
     by, amount, letter = (
         (deed.by.hex(), deed.amount, deed.letter) if isinstance(deed, Acted) else (None, 0, False)
@@ -101,6 +102,7 @@ def _act(shown: Shown, erased: frozenset[int]) -> dict[str, Any]:
     return {
         "entry": deed.entry,
         "action": deed.action.value,
+        "done": words_in(DONE_WORDS[deed.action], language),
         "who": shown.who.value,
         "minute": deed.minute,
         "amount": amount,
@@ -112,10 +114,10 @@ def _act(shown: Shown, erased: frozenset[int]) -> dict[str, Any]:
     }
 
 
-def page_document(page: Page, minute: int, calendar: OfficeCalendar) -> dict[str, Any]:
+def page_document(page: Page, minute: int, calendar: OfficeCalendar, language: str) -> dict[str, Any]:
     """A page of a queue."""
     return {
-        "cases": [case_document(found, minute, calendar) for found in page.cases],
+        "cases": [case_document(found, minute, calendar, language) for found in page.cases],
         "counts": dict(page.counts),
         "after": page.after or None,
     }
@@ -161,6 +163,10 @@ def service_document(service: Service, catalogue: Catalogue, language: str) -> d
             "states": {state.value: words_in(STATE_WORDS[state], language) for state in states},
             "actions": {
                 action.value: words_in(ACTION_WORDS[action], language)
+                for action in dict.fromkeys(action for _, action in flow.table)
+            },
+            "done": {
+                action.value: words_in(DONE_WORDS[action], language)
                 for action in dict.fromkeys(action for _, action in flow.table)
             },
         },
@@ -300,7 +306,7 @@ def statistics_document(tallies: Iterable[Tally], minute: int) -> dict[str, Any]
     return {"minute": minute, "total": total, "tallies": lines}
 
 
-def change_document(change: Change) -> dict[str, Any]:
+def change_document(change: Change, language: str) -> dict[str, Any]:
     """Something that happened: what was done with which case, and the state after it."""
     return {
         "stream": change.stream,
@@ -310,5 +316,6 @@ def change_document(change: Change) -> dict[str, Any]:
         "office": change.office,
         "minute": change.minute,
         "action": change.action.value if change.action else None,
+        "done": words_in(DONE_WORDS[change.action], language) if change.action else None,
         "state": change.state.value if change.state else None,
     }

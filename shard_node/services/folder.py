@@ -2,6 +2,7 @@
 
 A folder holds `*.toml`, and folders of those. `look` is cheap where nothing has changed, so a node may call it every
 second; a new file counts from then on. A file that was good and no longer is keeps counting as it was, and is told.
+So does, in any file, the office of a facility that has been booked (`homes`: in which log each was booked first).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from p2pworld.services.catalogue import Catalogue, ServiceFault, Source, read_catalogue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from importlib.resources.abc import Traversable
     from pathlib import Path
 
@@ -23,10 +24,10 @@ FILE_BYTES_MAX: Final = 1 << 18
 FILES_MAX: Final = 1_024
 
 
-def read(folder: Path | None = None) -> Catalogue:
+def read(folder: Path | None = None, homes: Mapping[str, str] | None = None) -> Catalogue:
     """What the package and, if given, `folder` declare, with all that is wrong."""
     found = ServiceFolder(folder)
-    found.look()
+    found.look(homes)
     return found.catalogue
 
 
@@ -38,24 +39,30 @@ class ServiceFolder:
         self._seen: dict[str, tuple[int, int]] | None = None
         self._good: dict[str, Source] = {}
         self._own = tuple(_package_sources())
+        self._homes: Mapping[str, str] = {}
         self.catalogue: Catalogue = Catalogue({}, {})
 
-    def look(self) -> bool:
-        """Whether anything has changed since the last look; if so, it has been read."""
-        seen = self._stamps()
-        if seen == self._seen:
+    def look(self, homes: Mapping[str, str] | None = None) -> bool:
+        """Whether anything has changed since the last look; if so, it has been read.
+
+        `homes` are known from now on, also while an index that is made anew does not know them again yet.
+        """
+        seen, facilities = self._stamps(), self.catalogue.facilities
+        self._homes = {**self._homes, **(homes or {})}
+        moved = any(name in facilities and facilities[name].gu != home for name, home in self._homes.items())
+        if seen == self._seen and not moved:
             return False
         self._seen = seen
         faults: list[ServiceFault] = []
         new = [source for path in self._paths() if (source := _source(path, str(path), faults)) is not None]
-        read_now = read_catalogue((*self._own, *new))
+        read_now = read_catalogue((*self._own, *new), self._homes)
         faults += read_now.faults
         broken = {fault.file for fault in faults}
         self._good = {name: source for name, source in self._good.items() if name in broken}
         if any(name in self._good for name in broken):
             kept = [self._good.get(source.file, source) for source in new]
             kept += [source for name, source in self._good.items() if name not in {s.file for s in new}]
-            read_now = read_catalogue((*self._own, *kept))
+            read_now = read_catalogue((*self._own, *kept), self._homes)
         self._good |= {source.file: source for source in new if source.file not in broken}
         self.catalogue = replace(read_now, faults=tuple(faults))
         return True

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Final, ParamSpec, TypeVar
 
 import trio
 
-from p2pworld.civic.transaction import Paper, Secrets, file_transaction
+from p2pworld.civic.transaction import Secrets, file_transaction
 from p2pworld.crypto.keys import Signer
 from p2pworld.crypto.seal import lock, sealing_public, unlock
 from p2pworld.errors import LocalError, Refusal, RemoteError
@@ -32,9 +32,10 @@ from p2pworld.limits import GATEWAY_PATIENCE_S
 from p2pworld.merkle.receipt import parse_receipt
 from p2pworld.services.attachments import check_attachments
 from p2pworld.services.open311 import NOTE
-from p2pworld.services.reasons import SERVICE_REASONS, refusal
+from p2pworld.services.reasons import SERVICE_REASONS
 from p2pworld.services.replies import Told, told, told_of_fault, told_of_refusal
 from p2pworld.services.reservations import offer_of, slot_fault
+from p2pworld.services.sealed_files import paper_of_files
 from p2pworld.services.working_time import day_of
 from shard_node.services.gateway_store import GATEWAY_STORE_NAME, GatewayRow, GatewayStore
 from shard_node.services.settings import read_signer
@@ -149,7 +150,7 @@ class Gateway:
     ) -> tuple[dict[str, object], tuple[Told, ...]]:
         """The values as they would be kept, and all that is wrong with them now; nothing is kept."""
         minute = self._now_minute()
-        kept, faults = service.check(values, day_of(minute))
+        kept, faults = service.check(values, day_of(minute), self._host.catalogue.facilities)
         if faults or service.places is None:
             return kept, tuple(map(told_of_fault, faults))
         facility, slot = str(kept["facility"]), str(kept["slot"])
@@ -158,8 +159,6 @@ class Gateway:
             return kept, (told_of_refusal(offer),)
         # where somebody lives is not known here: only what nobody may
         fault = slot_fault(offer, minute, offer.facility.gu)
-        if fault is None and service.party(kept) > offer.facility.capacity:
-            fault = refusal("too-many-people")
         return kept, (told_of_refusal(fault),) if fault else ()
 
     async def file(self, asked: Application, idempotency_key: str) -> Filed | tuple[Told, ...]:
@@ -228,10 +227,12 @@ class Gateway:
             return (told("sealed-too-long"),)
         if asked.files:
             files = dict.fromkeys(file for there in asked.files.values() for file in there)
-            names = await self._attaching.bring(stream, secrets.blob_key, files)
-            if isinstance(names, Told):
-                return (names,)
-            submission = replace(submission, papers=(Paper("files", b"".join(names)),))
+            fault = await self._attaching.bring(stream, secrets.blob_key, files)
+            if fault is not None:
+                return (fault,)
+            digests = map(_sha256, files)
+            paper = paper_of_files(secrets.blob_key, digests, submission.filing.key)
+            submission = replace(submission, papers=(paper,))
         key = submission.filing.key
         seed = lock(_follow_key(idempotency_key, key), secrets.seed)
         return GatewayRow(name, content, service.id, stream, minute, key, seed, submission.to_bytes())

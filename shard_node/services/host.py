@@ -7,19 +7,21 @@ operator's folder each second; what has changed counts from then on, also for wh
 from __future__ import annotations
 
 import logging
+import sqlite3
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from p2pworld.services.case_log import CASE_TYPES
 from p2pworld.services.clerk import ServiceClerk, Trusted
-from p2pworld.services.draw_log import DRAW_TYPES
+from p2pworld.services.leaf_types import WORK_TYPES
 from p2pworld.services.people import Attestors
 from p2pworld.services.working_time import OfficeCalendar
 from shard_node.execute import now
 from shard_node.services.attaching import Attaching
 from shard_node.services.attestors import AttestorFollower
+from shard_node.services.book import read_homes
 from shard_node.services.folder import ServiceFolder
 from shard_node.services.follow import Follower, sources_of
 from shard_node.services.gateway import Gateway
@@ -30,6 +32,7 @@ from shard_node.services.offices import OfficeKeys
 from shard_node.services.settings import read_signer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from p2pworld.civic.transaction import TransactionType
@@ -82,11 +85,11 @@ class Offered:
         trusted = Trusted(lambda: self.attestors, roots, voids, self._draws)
         return ServiceClerk(stream, signer, lambda: self.catalogue, self.calendar, trusted)
 
-    def look(self) -> bool:
-        """Whether a declaration has changed since the last look; this reads files."""
-        if not self.folder.look():
+    def look(self, homes: Mapping[str, str] | None = None) -> bool:
+        """Whether a declaration has changed since the last look; this reads files. `homes`: see `read_catalogue`."""
+        if not self.folder.look(homes):
             return False
-        new = {**CASE_TYPES, **DRAW_TYPES, **self.catalogue.types()}
+        new = {**WORK_TYPES, **self.catalogue.types()}
         self.types.update(new)
         for name in self.types.keys() - new.keys():
             del self.types[name]
@@ -110,8 +113,11 @@ class ServiceHost:
     ) -> None:
         self.offered, self.executor, self.desk, self.doors = offered, executor, desk, doors
         self.data_dir = data_dir
+        index = data_dir / INDEX_NAME
+        with suppress(sqlite3.Error):  # then it is made anew, and tells as it reads
+            offered.look(read_homes(index))  # before anything can be booked
         self.index = ServiceIndex(
-            data_dir / INDEX_NAME, lambda: self.catalogue, self.calendar, lambda: now().wall_ms // 60_000
+            index, lambda: self.catalogue, self.calendar, lambda: now().wall_ms // 60_000
         )
         self._attestors = AttestorFollower(offered)
         self.offices = OfficeKeys(executor, desk)
@@ -143,12 +149,10 @@ class ServiceHost:
             nursery.start_soon(self.gateway.run)
 
     async def _look_on(self) -> None:
-        if self.config.folder is None:
-            return
         while True:
             await trio.sleep(LOOK_S)
             # in a thread: a folder may lie on a slow disk
-            if await trio.to_thread.run_sync(self.offered.look):
+            if await trio.to_thread.run_sync(self.offered.look, self.index.homes):
                 catalogue = self.catalogue
                 log.info(
                     "services are %d now, facilities %d", len(catalogue.services), len(catalogue.facilities)

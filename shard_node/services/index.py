@@ -85,6 +85,11 @@ class ServiceIndex:
         """The declarations as they are now."""
         return self._declared()
 
+    @property
+    def homes(self) -> Mapping[str, str]:
+        """The stream in which each facility was booked first, as far as logs have been read."""
+        return self._book.homes if self._book is not None else {}
+
     def size(self, stream: str) -> int:
         """How many entries of a stream have been read since the index was opened, or before; 0 if none is known."""
         return self._sizes.get(stream, 0)

@@ -220,6 +220,11 @@ class Reading:
         first = declared.workflow.steps[0] if declared else None
         return Change(stream, entry, about, service, office, minute, None, first)
 
+    def supporters(self) -> dict[tuple[str, int], int]:
+        """How many support each entry of each stream that anybody supports."""
+        query = "SELECT name, about, count(*) FROM supports JOIN stream ON id = stream GROUP BY name, about"
+        return {(stream, about): count for stream, about, count in self._db.execute(query)}
+
     def statistics(self, minute: int, months: tuple[str, str] = ("", "")) -> tuple[Tally, ...]:
         """Deadlines kept and missed, by service, office and month, of the months from the first to the last given."""
         first, last = months

@@ -6,6 +6,8 @@ gone is made again from them. So it is not flushed with each commit, and has no 
 
 A row of `cases` holds what was filed, and beside it what is asked for by: state, deadline, office, slot. Those columns
 are made anew from the acts each time one comes, or when the declaration of the service has changed (`declared`).
+
+`homes` says of each facility in which log something of it was booked, and when first: there it stays for ever.
 """
 
 from __future__ import annotations
@@ -17,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from p2pworld.merkle.tree import CompactRange
 from p2pworld.services.deadlines import NEVER
 from p2pworld.services.facility import slot_minute
-from p2pworld.services.record import Acted, Happened, Opened, Wiped, fold
-from p2pworld.services.workflow import Action, Who
+from p2pworld.services.record import Acted, Happened, Opened, Supported, Wiped, fold
+from p2pworld.services.workflow import Action, State, Who
 from p2pworld.services.working_time import day_of
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ __all__ = [
     "derive",
     "followed",
     "forget",
+    "homes",
     "known_digests",
     "of_service",
     "put_deeds",
@@ -46,7 +49,7 @@ __all__ = [
 ]
 
 SCHEMA: Final = (
-    1  # one more whenever other rows are made of the same leaves: of tables, or of what `fold` says
+    2  # one more whenever other rows are made of the same leaves: of tables, or of what `fold` says
 )
 _APPLICATION_ID: Final = 0x70327369  # "p2si"
 _HASH_BYTES: Final = 32
@@ -83,6 +86,12 @@ CREATE TABLE terms (
     stream INTEGER NOT NULL, entry INTEGER NOT NULL, number INTEGER NOT NULL, service TEXT NOT NULL,
     office TEXT NOT NULL, month TEXT NOT NULL, due INTEGER NOT NULL, stopped INTEGER, citizen INTEGER NOT NULL,
     PRIMARY KEY (stream, entry, number)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE supports (
+    stream INTEGER NOT NULL, about INTEGER NOT NULL, person BLOB NOT NULL, PRIMARY KEY (stream, about, person)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE homes (
+    stream INTEGER NOT NULL, facility TEXT NOT NULL, minute INTEGER NOT NULL, PRIMARY KEY (stream, facility)
 ) STRICT, WITHOUT ROWID;
 """
 
@@ -147,7 +156,7 @@ def put_followed(db: sqlite3.Connection, number: int, read: CompactRange) -> Non
 
 def forget(db: sqlite3.Connection, number: int) -> None:
     """Takes away all that was read of a stream: it was another log than is published now."""
-    for table in ("cases", "acts", "terms"):
+    for table in ("cases", "acts", "terms", "supports", "homes"):
         db.execute(f"DELETE FROM {table} WHERE stream = ?", [number])
     put_followed(db, number, CompactRange())
 
@@ -166,13 +175,23 @@ def put_digests(db: sqlite3.Connection, digests: Mapping[str, str]) -> None:
 # ---- leaves into rows
 
 
+class Put(NamedTuple):
+    """What came of leaves that were written: the entries of the cases that are to be derived anew, how many deeds are
+    about none, and whether a facility was booked in a stream for the first time."""
+
+    touched: set[int]
+    strays: int
+    settled: bool
+
+
 def put_deeds(
-    db: sqlite3.Connection, number: int, read: Iterable[Opened | Acted | Happened | Wiped]
-) -> tuple[set[int], int]:
-    """Writes what leaves of this stream say; the entries of the cases that are to be derived anew, and how many deeds
-    are about none."""
+    db: sqlite3.Connection, number: int, read: Iterable[Opened | Acted | Happened | Wiped | Supported]
+) -> Put:
+    """Writes what leaves of this stream say."""
     touched: set[int] = set()
     strays = 0
+    booked: dict[str, int] = {}
+    supports: list[tuple[int, int, bytes]] = []
     for deed in read:
         match deed:
             case Opened():
@@ -188,14 +207,29 @@ def put_deeds(
                     db.execute(
                         f"UPDATE {table} SET erased = 1 WHERE stream = ? AND entry = ?", [number, index]
                     )
+            case Supported(index, person):
+                supports.append((number, index, bytes.fromhex(person)))
             case Acted() | Happened():
+                if isinstance(deed, Happened):
+                    booked.setdefault(deed.facility, deed.minute)
                 about = _about(db, number, deed)
                 if about is None:
                     strays += 1
                 else:
                     _put_deed(db, number, about, deed)
                     touched.add(about)
-    return touched, strays
+    db.executemany("INSERT OR IGNORE INTO supports VALUES (?, ?, ?)", supports)
+    rows = [(number, *each) for each in booked.items()]
+    new = db.executemany("INSERT OR IGNORE INTO homes VALUES (?, ?, ?)", rows).rowcount
+    return Put(touched, strays, new > 0)
+
+
+def homes(db: sqlite3.Connection) -> dict[str, str]:
+    """The stream in which each facility was booked first, if it ever was."""
+    rows = db.execute(
+        "SELECT facility, name FROM homes JOIN stream ON id = stream ORDER BY facility, minute DESC, name DESC"
+    )
+    return dict(rows)  # the first booking is the last row of its facility
 
 
 def _about(db: sqlite3.Connection, number: int, deed: Deed) -> int | None:
@@ -292,10 +326,11 @@ def _words(opened: Opened, service: Service | None) -> str:
 
 
 class Found(NamedTuple):
-    """A case, and which of its entries have had what was sealed erased."""
+    """A case, which of its entries have had what was sealed erased, and how many support it, if that is asked of it."""
 
     record: Record
     erased: frozenset[int]
+    supporters: int | None
 
 
 _CASE: Final = "stream, entry, service, minute, key, via, public, erased"
@@ -325,7 +360,16 @@ def read_cases(
             deeds.append(_deed(opened, row))
             if row[-1]:
                 gone.add(row[0])
-        yield Found(fold(opened, deeds, services.get(service), calendar), frozenset(gone))
+        declared = services.get(service)
+        gathers = declared is not None and State.GATHERING_SUPPORT in declared.workflow.states
+        count = _supporters(db, number, entry) if gathers else None
+        yield Found(fold(opened, deeds, declared, calendar), frozenset(gone), count)
+
+
+def _supporters(db: sqlite3.Connection, number: int, entry: int) -> int:
+    query = "SELECT count(*) FROM supports WHERE stream = ? AND about = ?"
+    found: tuple[int] = db.execute(query, [number, entry]).fetchone()
+    return found[0]
 
 
 def _deed(about: Opened, row: Sequence[Any]) -> Deed:

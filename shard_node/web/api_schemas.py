@@ -100,6 +100,7 @@ _SERVICE: Final[Mapping[str, Schema]] = {
         ends=listed(STATE),
         states=NAMED,
         actions=NAMED,
+        done=NAMED,
     ),
     "deadline": _object(
         "How long the office has, perhaps by the choice of a field.",
@@ -120,6 +121,7 @@ _ACT: Final = _object(
     "Something that was done with a request.",
     entry=COUNT,
     action=ACTION,
+    done=TEXT,
     who=WHO,
     minute=MINUTE,
     amount=COUNT,
@@ -284,6 +286,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
         public=NAMED,
         booking=_or_null(_BOOKING),
         rating=_or_null(COUNT),
+        supporters=_or_null(COUNT),
         office=TEXT,
         assigned=_or_null(KEY),
         erased=FLAG,
@@ -336,6 +339,7 @@ SCHEMAS: Final[Mapping[str, Schema]] = {
                 office=TEXT,
                 minute=MINUTE,
                 action=_or_null(ACTION),
+                done=_or_null(TEXT),
                 state=_or_null(STATE),
             )
         ),

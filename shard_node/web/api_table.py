@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from p2pworld.civic.attached import ATTACHMENT_HEADER
 from p2pworld.limits import OPEN311_IDS_MAX, OPEN311_SPAN_DAYS
 from p2pworld.world.places import Words
 from shard_node.web.api_schemas import FLAG, KEY, NUMBER, TEXT, listed, ref
@@ -110,6 +111,15 @@ _RETRY_KEY: Final = Parameter(
         "is filed twice. Keep it secret.",
     },
     where="header",
+)
+_SIGNED: Final = Parameter(
+    ATTACHMENT_HEADER.title(),
+    {
+        "ko": "파일 이름인 키로 한 서명. 16진수 128자리",
+        "en": "The signature of the key that the name is, over what is put: 128 hexadecimal digits.",
+    },
+    where="header",
+    required=True,
 )
 
 _REASON: Final = {"ko": "이유", "en": "Why not."}
@@ -403,7 +413,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
             "en": "Before filing; gone after a day if no filing names it.",
         },
         (_ok({"ko": "보관됨", "en": "It is kept."}, ref("Attached")), _declined(400), _declined(413), _declined(503)),
-        (_STREAM, _NAME),
+        (_STREAM, _NAME, _SIGNED),
         Body({BYTES: BINARY}),
     ),
     Operation(

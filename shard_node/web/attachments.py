@@ -1,14 +1,16 @@
 """Attachments over HTTP: a citizen's browser brings what it has locked, whoever can unlock it fetches it.
 
-    PUT  /civic/attachment/<stream>/<name>    the locked bytes -> JSON, once they are durable
+    PUT  /civic/attachment/<stream>/<name>    the locked bytes, signed for -> JSON, once they are durable
     GET  /civic/attachment/<stream>/<name>    the locked bytes
 
-A name is made of the filing's own secret, as the key of the lock is: who knows one could read the file anyway, so
-nobody is asked who they are. Only the log's holder has attachments; other nodes send there.
+A name is the public half of a key that is made of the filing's own secret, and a header has its signature over what is
+put: so only whoever files puts anything there. The bytes are locked, so nobody who fetches them is asked who they are.
+Only the log's holder has attachments; other nodes send there.
 """
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 from contextlib import aclosing
@@ -19,6 +21,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from p2pworld.civic.attached import ATTACHMENT_HEADER, is_put_by
 from p2pworld.errors import Refusal
 from p2pworld.limits import (
     ATTACHMENT_BYTES_MAX,
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
-    from shard_node.attachments.store import AttachmentStore
+    from shard_node.attachments.keeper import AttachmentKeeper
     from shard_node.civic.desk import CivicDesk
     from shard_node.doors import Doors
     from shard_node.execute import Executor
@@ -48,6 +51,7 @@ log = logging.getLogger(__name__)
 
 PATH: Final = "/civic/attachment/{stream}/{name}"
 _NAME: Final = re.compile(r"[0-9a-f]{64}")
+_SIGNATURE: Final = re.compile(r"[0-9a-f]{128}")
 _PREFLIGHT: Final = OPEN | {
     "Access-Control-Allow-Methods": "GET, PUT",
     "Access-Control-Allow-Headers": "*",
@@ -57,11 +61,16 @@ _PREFLIGHT: Final = OPEN | {
 
 _TOO_LONG: Final = Refusal("attachment-size", f"an attachment has at most {ATTACHMENT_BYTES_MAX} bytes")
 _TOO_MUCH: Final = Refusal("civic-busy", "too many files come from here at once; try again in a while")
+_UNSIGNED: Final = Refusal("attachment-signature", "what is put is not signed by the key that its name is")
 _SLOW: Final = Refusal("civic-busy", f"the file did not come within {ATTACHMENT_S:g} seconds")
 
 
 class _TooMuch(Exception):
     """More comes from one address than may."""
+
+
+class _Unsigned(Exception):
+    """It is not what the owner of the name signed for."""
 
 
 class _Parts(Response):
@@ -96,6 +105,8 @@ def attachment_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list
             return where
         if int(request.headers.get("content-length") or 0) > ATTACHMENT_BYTES_MAX:
             return refused(_TOO_LONG)
+        if not _SIGNATURE.fullmatch(request.headers.get(ATTACHMENT_HEADER, "")):
+            return refused(_UNSIGNED)
         try:
             coming.acquire_on_behalf_of_nowait(request)
         except trio.WouldBlock:
@@ -105,9 +116,10 @@ def attachment_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list
         finally:
             coming.release_on_behalf_of(request)
 
-    async def _taken(request: Request, attachments: AttachmentStore, address: str) -> Response:
-        stream, name = request.path_params["stream"], request.path_params["name"]
-        minute, came = now().wall_ms // 60_000, 0
+    async def _taken(request: Request, attachments: AttachmentKeeper, address: str) -> Response:
+        stream, name = request.path_params["stream"], bytes.fromhex(request.path_params["name"])
+        sig = bytes.fromhex(request.headers[ATTACHMENT_HEADER])
+        minute, came, hashed = now().wall_ms // 60_000, 0, hashlib.sha256()
 
         async def parts() -> AsyncGenerator[bytes, None]:
             nonlocal came
@@ -116,24 +128,29 @@ def attachment_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list
                     came += len(part)
                     if not doors.may_carry(address, len(part), now().boot_s):
                         raise _TooMuch
+                    hashed.update(part)
                     yield part
+            if not is_put_by(name, stream, hashed.digest(), sig):
+                raise _Unsigned
 
         refusal: Refusal | None = _SLOW
         try:
             with trio.move_on_after(ATTACHMENT_S):
                 async with aclosing(parts()) as body:
-                    refusal = await attachments.put(stream, bytes.fromhex(name), body, minute)
+                    refusal = await attachments.put(doors.whose(address), name, body, minute)
         except TooLong:
             refusal = _TOO_LONG
         except _TooMuch:
             refusal = _TOO_MUCH
+        except _Unsigned:
+            refusal = _UNSIGNED
         except ClientDisconnect:  # gone, or silent for as long as the server waits
             refusal = _SLOW
         except StorageFailed as error:
             refusal = Refusal("civic-down", f"the file cannot be kept just now: {error.reason}")
         if refusal is not None:
             return refused(refusal)
-        told = {"name": name, "bytes": came, "until": minute + ATTACHMENT_DAYS * 1_440}
+        told = {"name": name.hex(), "bytes": came, "until": minute + ATTACHMENT_DAYS * 1_440}
         return JSONResponse(told, headers=OPEN | {"Cache-Control": "no-store"})
 
     async def fetch(request: Request) -> Response:
@@ -142,10 +159,10 @@ def attachment_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list
             return where
         stream, name = request.path_params["stream"], bytes.fromhex(request.path_params["name"])
         try:
-            held = (await where.held(stream, [name])).get(name)
+            held = (await where.store.held(stream, [name])).get(name)
             if held is None:
                 return missing("There is no such attachment.")
-            parts = await where.parts(stream, name)
+            parts = await where.store.parts(stream, name)
         except StorageFailed as error:
             return refused(Refusal("civic-down", f"this cannot be read just now: {error.reason}"))
         headers = OPEN | {
@@ -165,8 +182,8 @@ def attachment_routes(executor: Executor, desk: CivicDesk, doors: Doors) -> list
     ]
 
 
-def _where(request: Request, executor: Executor, desk: CivicDesk) -> AttachmentStore | Response:
-    """The store, or the answer that says where it is, or why this is nowhere."""
+def _where(request: Request, executor: Executor, desk: CivicDesk) -> AttachmentKeeper | Response:
+    """Who keeps them, or the answer that says where it is, or why this is nowhere."""
     stream, name = request.path_params["stream"], request.path_params["name"]
     if not _NAME.fullmatch(name):
         return refused(Refusal("attachment-name", "an attachment is named by 64 hex digits"))

@@ -118,7 +118,7 @@ class DeskPages:
             page = await host.index.queue(stream, _asked(query))
         except LocalError:  # a mark of another time, or of nobody's
             page = await host.index.queue(stream, _asked(query | {"after": ""}))
-        told = page_document(page, minute, host.calendar)
+        told = page_document(page, minute, host.calendar, t.language)
         this = day_of(minute)
         months = f"{this.year - 1}-{this.month:02}", f"{this.year}-{this.month:02}"
         tallies = [one for one in await host.index.statistics(months) if one.office == stream]
@@ -153,7 +153,7 @@ class DeskPages:
         found = await host.index.case(stream, int(entry)) if ENTRY.fullmatch(entry) else None
         if found is None:
             return self._render("desk_case.html", request, t, 404, stream=stream, entry=entry[:20], case=None)
-        case = case_document(found, host.index.now_minute(), host.calendar)
+        case = case_document(found, host.index.now_minute(), host.calendar, t.language)
         service = host.catalogue.services.get(case["service"])
         fields = {name: service.form.field(name) for name in case["public"]} if service else {}
         shown = [

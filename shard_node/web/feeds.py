@@ -23,7 +23,7 @@ from starlette.routing import Route
 from p2pworld.services.case_rows import OFFICES
 from p2pworld.services.deadlines import NEVER
 from p2pworld.services.facility import slot_minute
-from p2pworld.services.words import ACTION_WORDS, STATE_WORDS
+from p2pworld.services.words import DONE_WORDS, STATE_WORDS
 from p2pworld.services.working_time import DAY_MINUTES, day_of, seoul_text
 from shard_node.services.documents import words_in
 from shard_node.web import asked
@@ -57,7 +57,7 @@ _WORDS: Final[Mapping[str, Mapping[str, str]]] = {
         "ja": "ソウル市民サービス:公開された処理状況",
         "zh": "首尔市民服务:公开的办理状态",
     },
-    "filed": {"ko": "신청하기", "en": "file", "ja": "申し込み", "zh": "申请"},
+    "filed": {"ko": "신청했어요", "en": "filed", "ja": "申し込みました", "zh": "已申请"},
     "due": {"ko": "답변 기한", "en": "Answer due", "ja": "回答期限", "zh": "答复期限"},
     "until": {"ko": "{} 전까지", "en": "before {}", "ja": "{}まで", "zh": "{}之前"},
     "booked": {"ko": "예약 {}/{}", "en": "Booked {}/{}", "ja": "予約 {}/{}", "zh": "已预约 {}/{}"},
@@ -138,7 +138,7 @@ def _feed(
         service = catalogue.services.get(change.service)
         title = words_in(service.title, language) if service else change.service
         state = words_in(STATE_WORDS[change.state], language) if change.state else "?"
-        done = words_in(ACTION_WORDS[change.action] if change.action else _WORDS["filed"], language)
+        done = words_in(DONE_WORDS[change.action] if change.action else _WORDS["filed"], language)
         entry = _put(feed, "entry")
         _put(entry, "id", f"urn:p2pworld:log:{change.stream}:{change.entry}")
         _put(entry, "title", f"{title}: {state} ({about})")

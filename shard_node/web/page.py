@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 from starlette.responses import Response
 from starlette.routing import Route
 
+from shard_node.web.packing import takes_gzip
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -96,7 +98,7 @@ class _File:
         headers = {"ETag": self.tag, "Cache-Control": self.cache, "Vary": "Accept-Encoding"}
         if self.tag in (tag.strip() for tag in request.headers.get("if-none-match", "").split(",")):
             return Response(status_code=304, headers=headers)
-        if self.packed and "gzip" in request.headers.get("accept-encoding", ""):
+        if self.packed and takes_gzip(request):
             headers["Content-Encoding"] = "gzip"
             return Response(self.packed, media_type=self.media_type, headers=headers)
         return Response(self.body, media_type=self.media_type, headers=headers)

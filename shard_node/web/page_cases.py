@@ -24,7 +24,7 @@ def case_shown(
     found: Found, catalogue: Catalogue, t: Speech, minute: int, calendar: OfficeCalendar
 ) -> dict[str, Any]:
     """A case as a template wants it; a service that is declared no more is called by its id."""
-    case = case_document(found, minute, calendar)
+    case = case_document(found, minute, calendar, t.language)
     service = catalogue.services.get(case["service"])
     return {
         "case": case,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from p2pworld.services.facility import Allocation, slot_text
 from p2pworld.services.form import FormField
+from p2pworld.services.party import party_fields
 from p2pworld.services.reservations import Offer, slot_fault
 from p2pworld.services.told import service_told
 from p2pworld.services.working_time import day_of
@@ -70,10 +71,12 @@ class Control:
         return f"f-{self.field.name}"
 
 
-def control(service: Service, field: FormField) -> Control:
-    """The control that a field of this service has."""
+def control(service: Service, field: FormField, facility: Facility | None) -> Control:
+    """The control that a field of this service has, where this facility is chosen already, or none."""
     required = field.name in service.form.required
     kind, attributes = _kind(field, required)
+    if facility is not None and field.name in party_fields(service.form):
+        attributes["max"] = min(int(attributes["max"]), facility.capacity)
     return Control(field, kind, required, field.name in service.public, attributes)
 
 
@@ -129,7 +132,10 @@ def form_data(service: Service, catalogue: Catalogue) -> dict[str, Any]:
     """What the script of a form works with, as JSON."""
     return {
         "service": service_told(service),
-        "facilities": {facility.id: facility.gu for facility in catalogue.bookable(service)},
+        "facilities": {
+            facility.id: {"gu": facility.gu, "capacity": facility.capacity}
+            for facility in catalogue.bookable(service)
+        },
     }
 
 

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from p2pworld.seoul.gu import GU
 from p2pworld.services.deadlines import NEVER
 from p2pworld.services.form import gu_slug
-from p2pworld.services.words import ACTION_WORDS, STATE_WORDS
+from p2pworld.services.words import ACTION_WORDS, DONE_WORDS, STATE_WORDS
 from p2pworld.services.workflow import Action, State
 from p2pworld.services.working_time import day_of, seoul_text
 from shard_node.web.page_words import LANGUAGES, SPOKEN, phrase
@@ -91,6 +91,10 @@ class Speech:
     def action(self, value: str) -> Markup:
         """What an action is called on a button."""
         return self.words(ACTION_WORDS[Action(value)])
+
+    def done(self, value: str) -> Markup:
+        """What has happened when somebody has done this."""
+        return self.words(DONE_WORDS[Action(value)])
 
     def gu(self, slug: str) -> Markup:
         """The name of a gu, or of the city's own office."""

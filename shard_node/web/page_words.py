@@ -296,7 +296,7 @@ PHRASES: Final[Mapping[str, Phrase]] = {
     "who_official": Phrase("담당자", "officer in charge", "担当者", "经办人"),
     "who_decider": Phrase("결정권자", "who decides", "決定権者", "决定人"),
     "who_system": Phrase("기록 담당 노드", "the keeper of the record"),
-    "act_filed": Phrase("접수됨", "filed"),
+    "act_filed": Phrase("신청했어요", "filed"),
     "amount_stars": Phrase("별점 {count}점", "{count} of 5 stars"),
     "amount_days": Phrase("{count}일", "{count} days"),
     "actions": Phrase("할 수 있는 일", "What you can do", "できること", "可进行的操作"),
@@ -327,6 +327,16 @@ PHRASES: Final[Mapping[str, Phrase]] = {
     "receipt_signed": Phrase("서명", "Signed by", "署名", "签名"),
     "via_gateway": Phrase("접수 창구가 대신 서명했어요", "A gateway signed it for the citizen"),
     "rating": Phrase("만족도", "Satisfaction", "満足度", "满意度"),
+    "supporters": Phrase("공감한 사람", "Supporters", "賛同者", "支持者"),
+    "people_count": Phrase("{count}명", "{count}", "{count}人", "{count}人"),
+    "support": Phrase("공감하기", "Support this", "賛同する", "表示支持"),
+    "support_lead": Phrase(
+        "한 사람이 한 번 공감해요. 누가 공감했는지는 아무도 알 수 없고, 몇 명인지는 공개 기록에서 누구나 셀 수 있어요. "
+        "제안 내용은 봉인되어 있으니 제안한 사람이 알린 내용을 보고 공감해 주세요.",
+        "Everybody counts once. Nobody sees who supports it, and anybody counts how many from the public record. "
+        "The text itself is sealed: support it if you know from its author what it says.",
+    ),
+    "support_go": Phrase("공감해요", "I support this", "賛同します", "我支持"),
     "request_missing": Phrase(
         "이 번호의 신청을 아직 찾을 수 없어요. 방금 접수했다면 몇 초 뒤에 다시 열어 주세요.",
         "There is no request of this number yet. If you have just filed it, look again in a few seconds.",

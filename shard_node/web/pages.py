@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from p2pworld.geometry import from_5179, to_wgs84
@@ -37,6 +37,7 @@ from p2pworld.services.working_time import minute_at
 from p2pworld.world.text import neat
 from shard_node.execute import now
 from shard_node.storage.journal import StorageFailed
+from shard_node.web.packing import packed
 from shard_node.web.page import BUILT, POLICY
 from shard_node.web.page_cases import case_shown, tables_shown
 from shard_node.web.page_forms import (
@@ -160,7 +161,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._seoul = _seoul()
+        self._seoul = json.dumps(_seoul(), ensure_ascii=False, separators=(",", ":")).encode()
         self._words, self._words_url = _words()
 
     def render(
@@ -177,7 +178,8 @@ class Pages:
             assets=self._assets,
             **values,
         )
-        return HTMLResponse(text, status_code=status, headers={"Content-Language": t.language, **HEADERS})
+        headers = {"Content-Language": t.language, **HEADERS}
+        return packed(request, text.encode(), headers, status=status)
 
     def missing(self, request: Request, t: Speech, why: str = "missing") -> Response:
         """There is no such thing."""
@@ -235,7 +237,7 @@ class Pages:
             service=service,
             action=f"/api/v1/services/{service.id}/requests",
             once=secrets.token_urlsafe(24),  # sent twice without script, it is filed once
-            controls=[control(service, field) for field in service.form.fields],
+            controls=[control(service, field, facility) for field in service.form.fields],
             described=described,
             known={
                 "gu": [(gu_slug(gu.name_en), t.gu_plain(gu_slug(gu.name_en))) for gu in GU],
@@ -264,7 +266,8 @@ class Pages:
         field = service.form.field(name)
         if field is None or field.format != "slot":
             return self.missing(request, t)
-        return HTMLResponse(await self._week(request, t, service, facility, name, ""), headers=HEADERS)
+        text = await self._week(request, t, service, facility, name, "")
+        return packed(request, text.encode(), HEADERS)
 
     async def facilities(self, request: Request, t: Speech) -> Response:
         groups = by_gu(tuple(self._host.catalogue.facilities.values()))
@@ -326,7 +329,7 @@ class Pages:
             return self.missing(request, t, "wait_index")
         shown = [self._case(each, t) for each in cases]
         text = self._environment.get_template("_requests.html").render(t=t, cases=shown)
-        return HTMLResponse(text, headers=HEADERS)
+        return packed(request, text.encode(), HEADERS)
 
     async def request(self, request: Request, t: Speech) -> Response:
         stream, entry = request.path_params["stream"], request.path_params["entry"]
@@ -374,10 +377,10 @@ class Pages:
 
     async def words(self, request: Request) -> Response:
         headers = {"Cache-Control": "public, max-age=31536000, immutable"}
-        return Response(self._words, media_type="application/json", headers=headers)
+        return packed(request, self._words, headers, "application/json")
 
     async def seoul(self, request: Request) -> Response:
-        return JSONResponse(self._seoul, headers={"Cache-Control": "public, max-age=3600"})
+        return packed(request, self._seoul, {"Cache-Control": "public, max-age=3600"}, "application/json")
 
 
 SECTOR_ORDER: Final = (

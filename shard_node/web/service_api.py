@@ -68,29 +68,29 @@ def service_api_routes(index: ServiceIndex) -> list[Route]:
         found = await index.case(stream, entry)
         if found is None:
             raise Asking("case-unknown" if entry < index.size(stream) else "case-not-yet")
-        return _json(case_document(found, index.now_minute(), index.calendar))
+        return _json(case_document(found, index.now_minute(), index.calendar, asked.language(request)))
 
     @answering
     async def cases(request: Request) -> Response:
         keys = asked.keys(request)
         found = await index.cases_of(keys)
         missing = set(keys) - {one.record.opened.key for one in found}
-        minute = index.now_minute()
+        minute, language = index.now_minute(), asked.language(request)
         return _json(
             {
-                "cases": [case_document(one, minute, index.calendar) for one in found],
+                "cases": [case_document(one, minute, index.calendar, language) for one in found],
                 "missing": sorted(key.hex() for key in missing),
             }
         )
 
     @answering
     async def queue(request: Request) -> Response:
-        office = known_stream(index, request.path_params["stream"])
+        office, language = known_stream(index, request.path_params["stream"]), asked.language(request)
         try:
             page = await index.queue(office, _asked(request))
         except LocalError:
             raise Asking("after-invalid") from None
-        return _json({"office": office} | page_document(page, index.now_minute(), index.calendar))
+        return _json({"office": office} | page_document(page, index.now_minute(), index.calendar, language))
 
     @answering
     async def facilities(request: Request) -> Response:
@@ -126,8 +126,9 @@ def service_api_routes(index: ServiceIndex) -> list[Route]:
     async def changes(request: Request) -> Response:
         office, service = asked.one_of(request, "office", OFFICES), request.query_params.get("service", "")
         limit = asked.number(request.query_params.get("limit", "50"), "limit", 1, CHANGES_MAX)
+        language = asked.language(request)
         found = await index.changes(office, service and service_of(index, service).id, limit)
-        return _json({"changes": [change_document(change) for change in found]})
+        return _json({"changes": [change_document(change, language) for change in found]})
 
     @answering
     async def statistics(request: Request) -> Response:

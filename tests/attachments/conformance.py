@@ -9,13 +9,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
+from p2pworld.civic.attached import files_paper
+from p2pworld.crypto.keys import Signer
 from p2pworld.limits import ATTACHMENT_BYTES_MAX, ATTACHMENT_PIECE_BYTES
 from shard_node.attachments import store as rules
 from shard_node.attachments.store import AttachmentStore, Held, TooLong
 from shard_node.storage.journal import StorageFailed
+
+if TYPE_CHECKING:
+    from p2pworld.civic.transaction import Submission
 
 __all__ = [
     "test_a_closed_store_says_so",
@@ -34,8 +41,17 @@ OpenStore = Callable[[], Awaitable[AttachmentStore]]
 MINUTE = 29_400_000
 
 
+def owner(text: str) -> Signer:
+    return Signer.from_seed(hashlib.sha256(text.encode()).digest())
+
+
 def name(text: str) -> bytes:
-    return hashlib.sha256(text.encode()).digest()
+    return owner(text).public
+
+
+def naming(filed: Submission, *texts: str) -> Submission:
+    """The filing with a paper that names these."""
+    return replace(filed, papers=(files_paper(map(owner, texts), filed.filing.key),) if texts else None)
 
 
 async def pieces(*bodies: bytes) -> AsyncIterator[bytes]:
@@ -112,16 +128,17 @@ async def test_what_an_entry_names_stays_as_it_is(open_store: OpenStore) -> None
         assert (await again.held("jongno", [name("a")]))[name("a")].entry == 7
         assert await again.of_entries("jongno", [6, 7]) == [name("a")]
         assert await again.any_bound("jongno")
-        assert await again.waiting("jongno", MINUTE + 100) == []
+        assert await again.waiting("jongno", MINUTE + 100) == {}
 
 
 async def test_what_waits_too_long_is_found_and_what_is_filed_is_not(open_store: OpenStore) -> None:
     store = await open_store()
-    for at in range(4):
-        await put(store, f"{at}", b"x", minute=MINUTE + at)
+    for at in (3, 2, 1, 0):
+        await put(store, f"{at}", b"x" * at, minute=MINUTE + at)
     await store.bind("jongno", {name("0"): 0})
-    assert await store.waiting("jongno", MINUTE) == []
-    assert sorted(await store.waiting("jongno", MINUTE + 3)) == sorted([name("1"), name("2")])
+    assert await store.waiting("jongno", MINUTE) == {}
+    oldest_first = [(name(f"{at}"), Held(at, MINUTE + at)) for at in (1, 2)]
+    assert [*(await store.waiting("jongno", MINUTE + 3)).items()] == oldest_first
     await store.remove("jongno", await store.waiting("jongno", MINUTE + 3))
     assert set(await store.held("jongno", [name(f"{at}") for at in range(4)])) == {name("0"), name("3")}
 

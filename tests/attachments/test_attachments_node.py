@@ -7,24 +7,26 @@ import http.client
 import json
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
 
 from client.walk import places_around
-from p2pworld.civic.attached import FILES
+from p2pworld.civic.attached import ATTACHMENT_HEADER
 from p2pworld.civic.erasure import file_erasure
 from p2pworld.civic.transaction import Secrets, file_transaction
 from p2pworld.crypto.keys import Signer
-from p2pworld.crypto.seal import lock, unlock
+from p2pworld.crypto.seal import unlock
 from p2pworld.limits import ATTACHMENT_BYTES_MAX
 from p2pworld.merkle.receipt import parse_receipt
-from p2pworld.services.attaching import attachment_key, attachment_name
+from p2pworld.services.attaching import attachment_key
+from p2pworld.services.sealed_files import paper_of_files, sealed_file
 from simulations.processes import City
 from tests.civic.citizens import by_http, wait_held
 from tests.patience import PATIENCE_S
-from tests.services.office import CATALOGUE, papers
+from tests.services.office import CATALOGUE
 from tests.services.samples import filled
 from tests.shard_node.test_city_of_processes import wait_ready, wait_until
 
@@ -55,9 +57,8 @@ class Complaint:
         service = CATALOGUE.services["complaint-field"]
         self.secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
         digest = hashlib.sha256(photo).digest()
-        self.name = attachment_name(self.secrets.blob_key, digest)
         self.key = attachment_key(self.secrets.blob_key, digest)
-        self.locked = lock(self.key, photo)
+        self.name, self.sig, self.locked = sealed_file(STREAM, self.secrets.blob_key, photo)
         public, private = service.split(filled(service, CATALOGUE))
         made = file_transaction(
             service.transaction_type,
@@ -69,17 +70,20 @@ class Complaint:
             [city.office_key],
             self.secrets,
         )
-        self.submission = papers(made, **{FILES: self.name})
+        self.paper = paper_of_files(self.secrets.blob_key, [digest], made.filing.key)
+        self.submission = replace(made, papers=(self.paper,))
 
     @property
     def path(self) -> str:
         return f"/civic/attachment/{STREAM}/{self.name.hex()}"
 
 
-def ask(city: City, method: str, path: str, body: bytes = b"", node: int = 0) -> tuple[int, Any, bytes]:
+def ask(
+    city: City, method: str, path: str, body: bytes = b"", node: int = 0, sig: bytes = bytes(64)
+) -> tuple[int, Any, bytes]:
     """Status, headers, body; redirects are not followed."""
     connection = http.client.HTTPConnection(urlsplit(city.nodes[node].web_url).netloc, timeout=PATIENCE_S)
-    connection.request(method, path, body or None)
+    connection.request(method, path, body or None, {ATTACHMENT_HEADER: sig.hex()})
     answer = connection.getresponse()
     told = answer.status, answer.headers, answer.read()
     connection.close()
@@ -97,7 +101,7 @@ def reason(told: tuple[int, Any, bytes]) -> tuple[int, str]:
 
 def test_a_photo_is_put_filed_and_fetched_by_whoever_can_unlock_it(city: City) -> None:
     one = Complaint(city)
-    status, headers, body = ask(city, "PUT", one.path, one.locked)
+    status, headers, body = ask(city, "PUT", one.path, one.locked, sig=one.sig)
     told = json.loads(body)
     assert (status, told["name"], told["bytes"]) == (200, one.name.hex(), len(one.locked))
     assert headers["access-control-allow-origin"] == "*"
@@ -111,20 +115,22 @@ def test_a_photo_is_put_filed_and_fetched_by_whoever_can_unlock_it(city: City) -
 def test_nothing_is_entered_without_what_it_names_until_that_is_there(city: City) -> None:
     one = Complaint(city)
     assert filed(city, one.submission) == "attachment-missing"
-    ask(city, "PUT", one.path, one.locked)
+    ask(city, "PUT", one.path, one.locked, sig=one.sig)
     entry = filed(city, one.submission)
     assert isinstance(entry, int)
     assert filed(city, one.submission) == entry
-    other = Complaint(city)
-    assert filed(city, papers(other.submission, **{FILES: one.name})) == "attachment-taken"
-    ask(city, "PUT", one.path, b"something else")  # what an entry names stays as it is
+    other = Complaint(city)  # whoever has seen the names of another's files can name none of them
+    assert filed(city, replace(other.submission, papers=(one.paper,))) == "attachment-signature"
+    for sig in (other.sig, one.sig, bytes(64)):  # nor put anything in their place
+        assert reason(ask(city, "PUT", other.path, one.locked, sig=sig)) == (400, "attachment-signature")
+    assert ask(city, "GET", other.path)[0] == 404
     assert ask(city, "GET", one.path)[2] == one.locked
 
 
 def test_it_outlives_a_kill_and_goes_with_what_is_erased(city: City) -> None:
     one, kept = Complaint(city), Complaint(city)
     for each in (one, kept):
-        ask(city, "PUT", each.path, each.locked)
+        ask(city, "PUT", each.path, each.locked, sig=each.sig)
     entry = filed(city, one.submission)
     assert isinstance(entry, int)
     assert isinstance(filed(city, kept.submission), int)
@@ -162,6 +168,7 @@ def test_what_is_too_large_is_refused_before_it_is_read_or_kept(city: City) -> N
     netloc = urlsplit(city.nodes[0].web_url).netloc
     connection = http.client.HTTPConnection(netloc, timeout=PATIENCE_S)
     connection.putrequest("PUT", one.path)
+    connection.putheader(ATTACHMENT_HEADER, one.sig.hex())
     connection.putheader("Content-Length", str(1 << 30))
     connection.endheaders()
     answer = connection.getresponse()
@@ -170,6 +177,7 @@ def test_what_is_too_large_is_refused_before_it_is_read_or_kept(city: City) -> N
     # one that does not say how long it is
     connection = http.client.HTTPConnection(netloc, timeout=PATIENCE_S)
     connection.putrequest("PUT", one.path)
+    connection.putheader(ATTACHMENT_HEADER, one.sig.hex())
     connection.putheader("Transfer-Encoding", "chunked")
     connection.endheaders()
     piece = bytes(1 << 20)
@@ -204,6 +212,7 @@ def test_one_that_breaks_off_is_not_there(city: City) -> None:
     one = Complaint(city)
     connection = http.client.HTTPConnection(urlsplit(city.nodes[0].web_url).netloc, timeout=PATIENCE_S)
     connection.putrequest("PUT", one.path)
+    connection.putheader(ATTACHMENT_HEADER, one.sig.hex())
     connection.putheader("Content-Length", str(len(one.locked)))
     connection.endheaders()
     connection.send(one.locked[: len(one.locked) // 2])

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from p2pworld.civic.attached import FILES
 from shard_node.attachments import copies
 from shard_node.attachments.files import FileAttachments
 from shard_node.attachments.opening import folder_beside
 from shard_node.civic.sqlite import SqliteCivicStore
 from shard_node.storage.journal import StorageFailed
-from tests.attachments.conformance import MINUTE, got, name, put
+from tests.attachments.conformance import MINUTE, got, name, naming, put
 from tests.civic.test_copies import civic, home  # noqa: F401
-from tests.services.office import Office, papers, request
+from tests.services.office import Office, request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +36,7 @@ def kept(home: Path, *texts: str, missing: str = "") -> None:  # noqa: F811
         attachments = FileAttachments(folder_beside(home / "civic.sqlite"))
         row = await store.fence(STREAM, 1)
         filed = [
-            papers(request("complaint-field", STREAM, MINUTE, text), **{FILES: name(text)})
+            naming(request("complaint-field", STREAM, MINUTE, text), text)
             for text in (*texts, *([missing] if missing else ()))
         ]
 

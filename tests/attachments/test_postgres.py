@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from p2pworld.civic.attached import FILES
 from p2pworld.civic.batch import plan_batch
 from p2pworld.civic.erasure import file_erasure
 from p2pworld.limits import ATTACHMENT_PIECE_BYTES
@@ -19,10 +18,10 @@ from shard_node.attachments.postgres import PostgresAttachments
 from shard_node.civic.engines import open_civic_store
 from shard_node.coordination.settings import StoreConfig
 from tests.attachments.conformance import *  # noqa: F403
-from tests.attachments.conformance import MINUTE, got, name, pieces, put, reason
+from tests.attachments.conformance import MINUTE, got, name, naming, pieces, put, reason
 from tests.civic.conftest import postgres  # noqa: F401
 from tests.coordination.postgres_server import PASSWORD
-from tests.services.office import Office, key, papers, request
+from tests.services.office import Office, key, request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -112,7 +111,7 @@ async def test_what_an_entry_names_and_is_missing_is_found_in_a_database_too(
     store, attachments = open_civic_store(settings), open_attachments(settings)
     office = Office("jongno", MINUTE)
     filed = [
-        papers(request("complaint-field", "jongno", MINUTE, text), **{FILES: name(text)})
+        naming(request("complaint-field", "jongno", MINUTE, text), text)
         for text in ("there", "missing", "erased")
     ]
 

@@ -10,12 +10,13 @@ import urllib.request
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from p2pworld.civic.transaction import Paper, Secrets, Submission, file_transaction
+from p2pworld.civic.attached import ATTACHMENT_HEADER
+from p2pworld.civic.transaction import Secrets, Submission, file_transaction
 from p2pworld.crypto.keys import Signer
-from p2pworld.crypto.seal import lock, sealing_public
+from p2pworld.crypto.seal import sealing_public
 from p2pworld.merkle.receipt import parse_receipt
-from p2pworld.services.attaching import attachment_key, attachment_name
 from p2pworld.services.letters import Intent, file_act, file_letter, reply_secret
+from p2pworld.services.sealed_files import paper_of_files, sealed_file
 from p2pworld.services.working_time import day_of
 from shard_node.services.folder import read
 from tests.patience import PATIENCE_S
@@ -52,7 +53,7 @@ class Report:
         said: dict[str, object] = {"kind": "pothole", "place": PLACE, "danger": "high"}
         if photos:
             said["photos"] = [digest.hex() for digest in self.digests]
-        values, faults = _SERVICE.check(said, day_of(minute()))
+        values, faults = _SERVICE.check(said, day_of(minute()), {})
         assert not faults, faults
         public, private = _SERVICE.split(values)
         private |= {"reply-key": sealing_public(reply_secret(self.secrets.seed)).hex()}
@@ -61,18 +62,19 @@ class Report:
             *(_SERVICE.transaction_type, "jongno", minute()), public, private, person, [office], self.secrets
         )
         if photos:
-            names = [self._put(photo, self.secrets) for photo in photos]
-            self.submission = replace(self.submission, papers=(Paper("files", b"".join(names)),))
+            self.submission = self._with(self.submission, self.secrets, photos)
         self.entry = self.file(self.submission)
 
-    def _put(self, photo: bytes, secrets: Secrets) -> bytes:
-        """Brings a file for what is filed with these secrets; its name."""
-        key, digest = secrets.blob_key, hashlib.sha256(photo).digest()
-        name = attachment_name(key, digest)
-        url = f"{self.node.web_url}/civic/attachment/jongno/{name.hex()}"
-        locked = lock(attachment_key(key, digest), photo)
-        with urllib.request.urlopen(urllib.request.Request(url, locked, method="PUT"), timeout=PATIENCE_S):
-            return name
+    def _with(self, filed: Submission, secrets: Secrets, photos: tuple[bytes, ...]) -> Submission:
+        """Brings these files for what is filed with these secrets; the filing that names them."""
+        for photo in photos:
+            name, sig, locked = sealed_file("jongno", secrets.blob_key, photo)
+            url = f"{self.node.web_url}/civic/attachment/jongno/{name.hex()}"
+            put = urllib.request.Request(url, locked, {ATTACHMENT_HEADER: sig.hex()}, method="PUT")
+            with urllib.request.urlopen(put, timeout=PATIENCE_S):
+                pass
+        digests = [hashlib.sha256(photo).digest() for photo in photos]
+        return replace(filed, papers=(paper_of_files(secrets.blob_key, digests, filed.filing.key),))
 
     @property
     def number(self) -> tuple[str, int]:
@@ -111,6 +113,5 @@ class Report:
             said["files"] = json.dumps([hashlib.sha256(photo).hexdigest() for photo in photos])
         letter = file_letter(intent, minute(), signer, signer, said, [self._office], secrets)
         if photos:
-            names = [self._put(photo, secrets) for photo in photos]
-            letter = replace(letter, papers=(Paper("files", b"".join(names)),))
+            letter = self._with(letter, secrets, photos)
         return self.file(letter)

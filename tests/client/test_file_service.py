@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,8 +16,9 @@ from client.file_service import Writer, Wrong
 from client.walk import places_around
 from client.wallet import Wallet
 from p2pworld.civic.transaction import open_sealed, parse_submission
-from p2pworld.crypto.keys import Signer
+from p2pworld.crypto.keys import NodeKeys, Signer
 from p2pworld.crypto.seal import secret_of_text, unlock
+from p2pworld.grants import grants_from_text
 from p2pworld.services.attaching import attachment_key
 from p2pworld.services.identity import DEVICE_PROOF, parse_device
 from p2pworld.services.letters import REPLY_KEY
@@ -26,7 +28,8 @@ from shard_node.cli import main
 from shard_node.errors import ConfigError
 from shard_node.services.folder import read
 from simulations.processes import City
-from tests.civic.citizens import wait_held
+from tests.civic.citizens import by_http, wait_held
+from tests.services.office import act
 from tests.shard_node.test_city_of_processes import wait_ready
 
 if TYPE_CHECKING:
@@ -206,6 +209,50 @@ def test_a_place_is_booked_with_a_claim_of_the_wallet(city: City, tmp_path: Path
     said = file(city, tmp_path, "guro", *call, "--language=ko", code=1)
     assert "claim-signature" in said
     assert [one["standing"] for one in Wallet.at(tmp_path / "people").requests] == ["accepted", "refused"]
+
+
+def test_a_proposal_is_supported_once(city: City, tmp_path: Path) -> None:
+    wallet = Wallet.new(tmp_path / "people", os.urandom(16), "", MINUTE)
+
+    def attested(purpose: str) -> None:
+        key = Signer.from_seed(claim_key_seed(wallet.seed, purpose)).public
+        wallet.keep_claim(sign_claim(city.signer("attestor"), purpose, os.urandom(32), key, "", MINUTE + 60))
+
+    attested("mayor-proposal")
+    answers = [f"--set={one}" for one in fields("mayor-proposal")]
+    said = file(
+        city, tmp_path, "city", f"--people={tmp_path / 'people'}", "--service=mayor-proposal", *answers
+    )
+    found = re.search(r"filed: entry (\d+)", said)
+    assert found is not None
+    entry = int(found[1])
+    words = [
+        "people",
+        "support",
+        f"city/{entry}",
+        "--folder",
+        str(tmp_path / "people"),
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    words += ["--node", city.nodes[0].web_url, "--key", city.log_keys["city"]]
+
+    def supported() -> tuple[int, str]:
+        result = CliRunner().invoke(main, words)
+        return result.exit_code, result.output
+
+    code, output = supported()
+    assert (code, f"claim get support/city/{entry}" in output) == (2, True), output
+    attested(f"support/city/{entry}")
+    assert supported()[0] == 1  # nobody is asked yet
+    key, grant = (path.read_text() for path in city.official)
+    official, grants = NodeKeys.from_text(key), grants_from_text(grant)
+    gathered = act("city", entry, 0, "gather", official, int(time.time()) // 60, 0, grants)
+    assert by_http(city.nodes[0], gathered.to_bytes()).receipt
+    code, output = supported()
+    assert (code, "filed: entry" in output) == (0, True), output
+    code, output = supported()
+    assert (code, "supported-already" in output) == (1, True), output
 
 
 def test_the_form_is_checked_before_anything_is_sent(city: City, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ from p2pworld.services.clerk import WAIT, ServiceClerk, Trusted
 from p2pworld.services.draw_log import DRAW_TYPES
 from p2pworld.services.people import Attestors, purpose_of, show, sign_claim
 from p2pworld.services.replay import row_faults
+from p2pworld.services.support import SUPPORT
 from p2pworld.services.working_time import OfficeCalendar, minute_at
 from shard_node.services.folder import read
 from tests.civic.memory_store import KeptInMemory, change
@@ -153,7 +154,7 @@ class Office:
         attestors = Attestors(frozenset({ATTESTOR.public}))
         trusted = Trusted(lambda: attestors, frozenset({ROOT.public}), draws=IN_DRAWS)
         self.clerk = ServiceClerk(self.stream, HOLDER, lambda: self.catalogue, CALENDAR, trusted)
-        self.types = {**CASE_TYPES, **DRAW_TYPES, **self.catalogue.types()}
+        self.types = {**CASE_TYPES, **DRAW_TYPES, SUPPORT.name: SUPPORT, **self.catalogue.types()}
 
     def plan(self, *submissions: Submission) -> Plan:
         """What a holder would do with these now, as one batch."""

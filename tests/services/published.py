@@ -18,6 +18,7 @@ from p2pworld.merkle.checkpoint import Checkpoint
 from p2pworld.merkle.note import Note
 from p2pworld.merkle.tiles import Edge
 from p2pworld.services.case_log import CASE_TYPES, CaseAct, act_fields, file_event
+from p2pworld.services.party import party_fields
 from p2pworld.services.reservations import Event
 from shard_node.civic.folder import PublishedLog
 from tests.merkle.signed import LOG, ORIGIN
@@ -55,7 +56,8 @@ class Office:
     def file(self, service: Service, public: Mapping[str, str], gateway: Signer | None = None) -> int:
         """A filing of a service, with something sealed."""
         secrets = Secrets(self.seed(), b"k" * 32, b"n" * 32)
-        full = {name: public.get(name, "") for name in service.public}
+        alone = dict.fromkeys(party_fields(service.form), "1")
+        full = {name: public.get(name, alone.get(name, "")) for name in service.public}
         made = file_transaction(
             service.transaction_type, self.stream, self.minute, full, {"body": "가로등"}, CITIZEN, [_SEALING],
             secrets, gateway,

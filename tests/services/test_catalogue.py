@@ -20,11 +20,15 @@ from p2pworld.services.catalogue import Catalogue, Source, read_catalogue
 from p2pworld.services.deadlines import NEVER, Clock
 from p2pworld.services.facility import Allocation
 from p2pworld.services.locate import line_of
+from p2pworld.services.party import party, party_fields
 from p2pworld.services.workflow import Act, Action, Case, State, Who, begin, step
 from p2pworld.services.working_time import OfficeCalendar, minute_at
 from p2pworld.world.reading import LANGUAGES
+from shard_node.services.book import CaseBook
 from shard_node.services.folder import ServiceFolder, read
+from shard_node.services.index import INDEX_NAME
 from shard_node.services_commands import services as command
+from tests.services.published import Office
 from tests.services.samples import filled
 
 if TYPE_CHECKING:
@@ -37,6 +41,19 @@ TODAY = date(2026, 2, 13)
 OFFICE_SECRET = bytes(range(32))
 SECRETS = Secrets(b"s" * 32, b"k" * 32, b"n" * 32)
 ALL = pytest.mark.parametrize("service", CITY.services.values(), ids=list(CITY.services))
+
+PITCH = """
+[[facilities]]
+id = "a-pitch"
+gu = "jongno"
+name = { ko = "운동장", en = "Pitch" }
+kind = "futsal"
+slot_minutes = 60
+open = "Mo-Su 06:00-24:00"
+capacity = 12
+allocation = "first-come"
+residents = "none"
+"""
 
 NAMES = """
 complaint-grievance complaint-suggestion complaint-query-law complaint-query-procedure complaint-field
@@ -80,7 +97,7 @@ def test_titles_are_there_in_four_languages_and_texts_in_two(service: Service) -
 
 @ALL
 def test_from_its_form_into_the_log_and_out_at_the_office(service: Service) -> None:
-    kept, faults = service.check(filled(service, CITY), TODAY)
+    kept, faults = service.check(filled(service, CITY), TODAY, CITY.facilities)
     assert faults == ()
     stream = service.stream(kept, CITY.facilities)
     assert stream is not None
@@ -110,7 +127,7 @@ def test_from_its_form_into_the_log_and_out_at_the_office(service: Service) -> N
 
 @ALL
 def test_nothing_filled_in_is_told_field_by_field_in_both_languages(service: Service) -> None:
-    _, faults = service.check({}, TODAY)
+    _, faults = service.check({}, TODAY, {})
     assert {fault.field for fault in faults} == service.form.required
     for fault in faults:
         assert re.search("[가-힣]", fault.sentence("ko"))
@@ -122,7 +139,9 @@ def test_its_schema_is_one_that_others_read(service: Service) -> None:
     for language in ("ko", "en"):
         schema = service.form.json_schema(language)
         Draft202012Validator.check_schema(schema)
-        assert Draft202012Validator(schema).is_valid(service.check(filled(service, CITY), TODAY)[0])
+        assert Draft202012Validator(schema).is_valid(
+            service.check(filled(service, CITY), TODAY, CITY.facilities)[0]
+        )
         assert not Draft202012Validator(schema).is_valid({"nobody-asked": "for this"})
 
 
@@ -189,7 +208,7 @@ def test_an_objection_is_in_time_for_sixty_days() -> None:
         ("2025-12-14", "date-late"),
         ("2026-02-14", "date-future"),
     ):
-        _, faults = service.check({**values, "refused_on": refused_on}, TODAY)
+        _, faults = service.check({**values, "refused_on": refused_on}, TODAY, {})
         assert [fault.code for fault in faults] == ([code] if code else [])
 
 
@@ -302,6 +321,7 @@ def test_a_service_that_nobody_has_seen_before_is_read() -> None:
     [
         ('kind = "report"', "kind = ", "tree.toml:3: file: is not valid TOML: Invalid value."),
         ('id = "tree-report"\n', "", "tree.toml:1: id: is missing: add it, or [[facilities]], [fields] or [["),
+        ('"tree-report"', '"case-act"', "tree.toml:1: id: 'case-act' is what logs call something else: choose"),
         ('"tree-report"', '"Tree"', "tree.toml:1: id: 'Tree': use 1 to 40 small letters"),
         ('sector = "city"', 'sector = "moon"', "tree.toml:2: sector: 'moon' is not known: use one of administration"),
         (', en = "Street tree report"', "", "tree.toml:4: title.en: is missing: every text is there"),
@@ -344,6 +364,27 @@ def test_what_everybody_must_be_able_to_see_is_public() -> None:
     assert booked.public == ("facility", "slot", "instrument")
     (fault,) = read_catalogue([*PACKAGE, Source("jam.toml", text.replace('["facility", ', "[", 1))]).faults
     assert str(fault).startswith("jam.toml:6: public: is to have 'facility'")
+    text = (DECLARED / "tourism" / "tour-bus-seat.toml").read_text(encoding="utf-8")
+    (fault,) = read_catalogue([*PACKAGE, Source("bus.toml", text.replace(', "seats"]', "]", 1))]).faults
+    assert str(fault).startswith("bus.toml:6: public: is to have 'seats': so many have to fit in")
+
+
+def test_how_many_come_is_held_against_the_place_and_is_never_less_than_none() -> None:
+    assert party_fields(CITY.services["heritage-tour"].form) == ("people",)  # the children are among them
+    for service in CITY.services.values():
+        if service.places is None:
+            continue
+        kept, faults = service.check(filled(service, CITY), TODAY, CITY.facilities)
+        assert faults == ()
+        assert 1 <= party(service.form, kept) <= CITY.facilities[str(kept["facility"])].capacity
+        assert party(service.form, service.split(kept)[0]) == party(service.form, kept), "the leaf says it"
+        for name in party_fields(service.form):
+            (rule,) = (each for each in service.transaction_type.public if each.name == name)
+            assert not rule.pattern.fullmatch("-1"), "else fewer would be counted than come"
+    camping = CITY.services["reserve-camping"]
+    (fault,) = camping.check({**filled(camping, CITY), "people": 5}, TODAY, CITY.facilities)[1]
+    assert (fault.field, fault.code) == ("people", "too-many-people")
+    assert "4명까지" in fault.sentence("ko")
 
 
 def test_more_than_can_be_sealed_is_refused_before_anybody_fills_it_in() -> None:
@@ -403,6 +444,61 @@ def test_a_service_dropped_into_a_folder_counts_at_the_next_look(tmp_path: Path)
     shutil.rmtree(tmp_path / "more")
     assert folder.look()
     assert set(folder.catalogue.services) == SHIPPED
+
+
+def test_a_facility_that_was_booked_stays_with_the_office_in_whose_log_it_was(tmp_path: Path) -> None:
+    """Two logs that give the same places would give them twice."""
+    path, folder = tmp_path / "places.toml", ServiceFolder(tmp_path)
+    path.write_text(PITCH, encoding="utf-8")
+    folder.look({})
+    assert folder.catalogue.facilities["a-pitch"].gu == "jongno"
+    path.write_text(PITCH.replace('"jongno"', '"mapo"'), encoding="utf-8")
+    folder.look({"guro-gyenam-tennis-out": "guro"})  # something else was booked
+    assert folder.catalogue.facilities["a-pitch"].gu == "mapo"
+    # whoever books is faster than the file, or the file was read before the logs
+    assert folder.look({"a-pitch": "jongno"})
+    assert folder.catalogue.facilities["a-pitch"].gu == "jongno"
+    (fault,) = folder.catalogue.faults
+    assert str(fault) == (
+        f"{path}:4: facilities[0].gu: 'a-pitch' was booked in the log of jongno, where it stays: "
+        "what moves to mapo needs a new id."
+    )
+    assert not folder.look({})  # an index that is made anew makes nothing forgotten
+    path.write_text(PITCH.replace("Pitch", "Lawn"), encoding="utf-8")
+    assert folder.look()
+    assert folder.catalogue.faults == ()
+
+
+def test_the_command_asks_a_nodes_index_what_was_booked_where(tmp_path: Path) -> None:
+    data, own = tmp_path / "data", tmp_path / "own"
+    for each in (data, own):
+        each.mkdir()
+    (own / "places.toml").write_text(PITCH, encoding="utf-8")
+    check = ["check", str(own), "--data", str(data)]
+    runner = CliRunner()
+    assert runner.invoke(command, check).exit_code == 0  # no index yet
+    office = Office("mapo", minute_at(TODAY, 600))
+    booking = {"facility": "a-pitch", "slot": "2026-02-14T10:00"}
+    entry = office.file(CITY.services["reserve-sports"], booking)
+    office.event(entry, Action.WAIT, "a-pitch", minute_at(TODAY, 2040), None)
+    book = CaseBook(data / INDEX_NAME, CITY.services, CALENDAR)
+    book.take("mapo", 0, office.leaves)
+    said = runner.invoke(command, check)
+    assert said.exit_code == 1
+    assert "places.toml:4: facilities[0].gu: 'a-pitch' was booked in the log of mapo" in said.output
+    # whoever had it first has it, whatever another log says later
+    later = Office("gangnam", office.minute + 1)
+    entry = later.file(CITY.services["reserve-sports"], booking)
+    later.event(entry, Action.HOLD, "a-pitch", minute_at(TODAY, 2040), 0)
+    book.take("gangnam", 0, later.leaves)
+    assert book.homes == {"a-pitch": "mapo"}
+    book.forget("mapo")
+    assert book.homes == {"a-pitch": "gangnam"}
+    book.close()
+    (data / INDEX_NAME).write_bytes(b"no index")
+    said = runner.invoke(command, check)
+    assert said.exit_code == 1
+    assert "no index of this release that can be read" in said.output
 
 
 def test_the_command_says_what_is_wrong_and_ends_with_one(tmp_path: Path) -> None:

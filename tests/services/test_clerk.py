@@ -8,8 +8,12 @@ from p2pworld.civic.transaction import parse_leaf
 from p2pworld.services.case_log import event_of
 from p2pworld.services.case_rows import OFFICES, fold, read_case
 from p2pworld.services.officials import OFFICIAL, believed_of
+from p2pworld.services.people import show, sign_claim
+from p2pworld.services.support import Support, file_support, support_purpose
+from shard_node.services.folder import read
 from tests.civic.memory_store import KeptInMemory
 from tests.services.office import (
+    ATTESTOR,
     CALENDAR,
     CATALOGUE,
     HOLDER,
@@ -92,6 +96,31 @@ def test_a_double_click_is_one_booking_and_two_requests_of_one_person_are_as_wel
     assert said[:2] == (0, 0)
     assert getattr(said[2], "reason", "") == "slot-overlap"
     assert len(at.entries) == 2
+
+
+def test_a_facility_that_was_booked_elsewhere_is_booked_there_whatever_a_declaration_says() -> None:
+    at = office()
+    assert book(at, "kim") == 0
+    moved = read(None, {TENNIS: "mapo"})
+    at.catalogue = moved
+    assert book(at, "lee", slot=LATER) == "civic-stream"
+    assert by_citizen(at, "kim", 0, "claim", 1) == 2  # what was booked here is dealt with here
+    there = Office("mapo", NOW, catalogue=moved)
+    said = {"facility": TENNIS, "slot": LATER}
+    assert there.said(request(SPORTS, "mapo", NOW, "lee", person="lee", said=said)) == 0
+
+
+def test_more_people_than_a_place_has_room_for_are_refused_by_what_stands_in_the_leaf() -> None:
+    at, most = office(), CATALOGUE.facilities[TENNIS].capacity
+    said = {"facility": TENNIS, "slot": SLOT}
+    asked = {
+        number: request(SPORTS, "guro", NOW, number, person="kim", said={**said, "people": number})
+        for number in (most + 1, 10**15, most)
+    }
+    assert at.take(asked[most + 1], asked[10**15], asked[most])[2] == 0
+    assert [at.said(each) for each in asked.values()] == ["too-many-people", "too-many-people", 0]
+    public = {each.name: each.value for each in parse_leaf(at.entries[0]).filing.public}
+    assert public["people"] == str(most)
 
 
 def test_what_runs_out_is_settled_by_the_clock_and_whoever_waits_moves_up() -> None:
@@ -265,6 +294,43 @@ def test_a_case_that_is_passed_on_is_the_other_office_s() -> None:
     assert at.said(act("guro", 0, 1, "assign", CLERK, NOW, grants=ours)) == "forbidden"
     assert at.said(act("guro", 0, 1, "assign", CHIEF, NOW, grants=theirs)) == 2
     assert state(at, 0) == "assigned"
+
+
+def supports(at: Office, entry: int, who: str, number: int = 0, shown: str | None = None) -> object:
+    """Somebody supports an entry; `shown` is whose claim they show, their own unless said."""
+    purpose, device = support_purpose(at.stream, entry), key(f"device of {who}")
+    person = key(who).seed.hex()
+    made = file_support(
+        at.stream, Support(entry, person), at.now, key(f"support {who} {entry} {number}").seed
+    )
+    claim = sign_claim(ATTESTOR, purpose, key(shown or who).seed, device.public, "", at.now + 60)
+    return at.said(papers(made, claim=show(claim, device, made.filing).to_bytes()))
+
+
+def test_a_proposal_is_supported_by_each_person_once_while_support_is_gathered() -> None:
+    at, decides = Office("city", NOW), grants_of(CHIEF, "city", NOW)
+    assert at.said(request("mayor-proposal", "city", NOW, 1, person="kim")) == 0
+    assert supports(at, 0, "lee") == "support-closed"
+    assert at.said(act("city", 0, 0, "gather", CHIEF, NOW, 0, decides)) == 1
+    assert supports(at, 0, "lee", 1) == 2
+    assert supports(at, 0, "lee", 1) == 2  # a retry
+    assert supports(at, 0, "lee", 2) == "supported-already"
+    assert supports(at, 0, "kim") == 3  # who proposed it, too
+    assert supports(at, 0, "park", shown="lee") == "claim-broken"  # a pseudonym is the claim's
+    bare = file_support("city", Support(0, "ab" * 32), NOW, key("bare").seed)
+    assert at.said(bare) == "claim-missing"
+    assert supports(at, 9, "lee") == "case-unknown"
+    assert at.said(request("complaint-field", "city", NOW, 2)) == "civic-stream"
+    assert at.wrong_rows() == []
+    assert sorted(name for name in at.rows if name.startswith("support/")) == sorted(
+        f"support/0/{key(who).seed.hex()}" for who in ("lee", "kim")
+    )
+    assert at.said(act("city", 0, 1, "review", CHIEF, NOW, 0, decides)) == 4
+    assert supports(at, 0, "choi") == "support-closed"
+    del at.rows[f"support/0/{key('lee').seed.hex()}"]
+    assert at.wrong_rows() == [
+        f"The row support/0/{key('lee').seed.hex()} is missing, and the log's leaves make it."
+    ]
 
 
 def test_a_filing_for_another_office_is_not_taken() -> None:

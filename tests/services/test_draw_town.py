@@ -104,7 +104,9 @@ def test_two_thousand_apply_and_each_pseudonym_counts_once(
     catalogue = read(declared)
     service = catalogue.services["reserve-draw"]
     values, faults = service.check(
-        filled(service, catalogue) | {"facility": FACILITY, "slot": "2026-05-02T09:00"}, date(2026, 4, 20)
+        filled(service, catalogue) | {"facility": FACILITY, "slot": "2026-05-02T09:00"},
+        date(2026, 4, 20),
+        catalogue.facilities,
     )
     assert faults == ()
     assert service.places is not None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from p2pworld.civic.attached import names_in, unsigned
 from p2pworld.civic.relay import Answered
 from p2pworld.civic.transaction import check_submission, open_sealed, parse_submission
 from p2pworld.crypto.keys import Signer
@@ -35,6 +36,7 @@ from shard_node.services.gateway_store import GATEWAY_STORE_NAME, GatewayRow, Ga
 from shard_node.services.settings import ServicesConfig
 from shard_node.storage.journal import StorageFailed
 from tests.merkle.signed import LOG, ORIGIN
+from tests.services.samples import filled
 from tests.services.test_attachments import archive, png
 
 if TYPE_CHECKING:
@@ -96,12 +98,12 @@ def make(folder: Path, log: Log) -> Gateway:
         index=SimpleNamespace(now_minute=lambda: log.minute, size=lambda stream: 10**9),
     )
 
-    async def bring(stream: str, blob_key: bytes, files: Iterable[bytes]) -> list[bytes] | Told:
+    async def bring(stream: str, blob_key: bytes, files: Iterable[bytes]) -> Told | None:
         if log.files is None:
             return told("files-not-here")
-        sealed = [sealed_file(blob_key, file) for file in files]
-        log.files |= dict(sealed)
-        return [name for name, _ in sealed]
+        sealed = [sealed_file(stream, blob_key, file) for file in files]
+        log.files |= {name: locked for name, _, locked in sealed}
+        return None
 
     known: Any = SimpleNamespace(of=offices)
     brought: Any = SimpleNamespace(bring=bring)
@@ -233,16 +235,25 @@ async def test_files_are_known_by_their_content(tmp_path: Path, file: bytes, rea
     assert not log.filed
 
 
+def test_more_people_than_a_place_has_room_for_are_told_at_the_field(tmp_path: Path) -> None:
+    camping = CATALOGUE.services["reserve-camping"]
+    values = {**filled(camping, CATALOGUE), "people": 5}
+    _, (fault, *rest) = make(tmp_path, Log()).check(camping, values)
+    assert (fault.reason, fault.field, rest) == ("too-many-people", "people", [])
+    assert "4명까지" in fault.ko
+
+
 async def test_files_lie_locked_at_the_holder_before_the_request_names_them(tmp_path: Path) -> None:
     log = Log(files={})
     asked = replace(ASKED, files={"photos": (png(), png(3), png())})
     filed = await make(tmp_path, log).file(asked, KEY)
     assert isinstance(filed, Filed)
     submission = parse_submission(log.filed[0])
-    names = submission.paper("files")
-    assert names is not None
+    names = names_in(submission)
+    assert not isinstance(names, Refusal)
+    assert unsigned(submission) is None
     assert log.files is not None
-    assert {names[at : at + 32] for at in range(0, len(names), 32)} == set(log.files)
+    assert set(names) == set(log.files)
     assert submission.sealed is not None
     kept = {
         one.name: one.value for one in open_sealed(submission.filing, submission.sealed, b"o" * 32).fields

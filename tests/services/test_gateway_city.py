@@ -183,7 +183,7 @@ def test_a_photo_is_filed_with_the_form_and_only_the_office_opens_it(node: Gatew
     digest = hashlib.sha256(photo).digest()
     assert json.loads(told["photos"]) == [digest.hex()]
     blob_key = node.blob_key(stream, entry)
-    name, locked = sealed_file(blob_key, photo)
+    name, _, locked = sealed_file(stream, blob_key, photo)
     kept = node.get(f"/civic/attachment/{stream}/{name.hex()}")
     assert kept.status == 200, kept.body
     assert kept.body == locked

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from datetime import date
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from p2pworld.services.working_time import OfficeCalendar
+from p2pworld.services.workflow import Action
+from p2pworld.services.working_time import OfficeCalendar, minute_at
 from shard_node.config import Table
 from shard_node.errors import ConfigError
-from shard_node.services.host import Offered
+from shard_node.services.book import CaseBook
+from shard_node.services.host import Offered, ServiceHost
+from shard_node.services.index import INDEX_NAME
 from shard_node.services.settings import ServicesConfig, parse_services
+from tests.services.published import Office
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,6 +55,23 @@ def test_a_declaration_that_appears_is_a_type_that_is_taken_and_one_that_goes_is
     assert offered.look()
     assert new not in types
     assert offered.types is types
+
+
+def test_a_node_that_starts_knows_from_its_index_where_each_facility_was_booked(tmp_path: Path) -> None:
+    offered, anybody = Offered(ServicesConfig()), cast("Any", None)
+    facility = offered.catalogue.facilities["guro-gyenam-tennis-out"]
+    office = Office("mapo", minute_at(date(2026, 5, 1), 600))
+    entry = office.file(
+        offered.catalogue.services["reserve-sports"], {"facility": facility.id, "slot": "2026-05-02T10:00"}
+    )
+    office.event(entry, Action.HOLD, facility.id, minute_at(date(2026, 5, 2), 600), 0)
+    book = CaseBook(tmp_path / INDEX_NAME, {}, OfficeCalendar())
+    book.take("mapo", 0, office.leaves)
+    book.close()
+    ServiceHost(offered, anybody, anybody, anybody, tmp_path)
+    assert offered.catalogue.facilities[facility.id].gu == "mapo"
+    (tmp_path / INDEX_NAME).write_bytes(b"damaged")  # it is made anew, and tells as it reads
+    ServiceHost(Offered(ServicesConfig()), anybody, anybody, anybody, tmp_path)
 
 
 def test_what_an_operator_says_of_services(tmp_path: Path) -> None:

@@ -38,6 +38,16 @@ if TYPE_CHECKING:
     from p2pworld.civic.transaction import Submission
     from p2pworld.services.reservations import Event
 
+COURT = """
+[[facilities]]
+id = "moving-court"
+name = { ko = "테니스장", en = "Tennis court" }
+gu = "guro"
+kind = "tennis"
+slot_minutes = 60
+open = "Mo-Su 06:00-22:00"
+capacity = 4
+"""
 STREAM, FACILITY, SERVICE = "guro", "guro-gyenam-tennis-out", "reserve-sports"
 
 
@@ -62,10 +72,10 @@ def slot(days: int, hour: int) -> str:
     return f"{day_of(now()) + timedelta(days=days)}T{hour:02d}:00"
 
 
-def booking(city: City, person: str, at: str) -> tuple[Submission, Signer]:
+def booking(city: City, person: str, at: str, facility: str = FACILITY) -> tuple[Submission, Signer]:
     """A filing for a place, with the claim of somebody whom the city's attestor knows; and its own key."""
     service, seed = CATALOGUE.services[SERVICE], os.urandom(32)
-    values = {**filled(service, CATALOGUE), "facility": FACILITY, "slot": at}
+    values = {**filled(service, CATALOGUE), "facility": facility, "slot": at}
     public, private = service.split(values)
     secrets = Secrets(seed, os.urandom(32), os.urandom(32))
     identity = Signer.from_seed(hashlib.sha256(person.encode()).digest())
@@ -127,6 +137,22 @@ def test_one_place_is_given_once_and_a_refusal_says_why_in_the_citizen_s_languag
     assert isinstance(filed(city, act(STREAM, entry, 3, "cancel", own, now())), int)
     third, _ = booking(city, "park", at)
     assert isinstance(filed(city, third), int)
+
+
+def test_a_facility_that_was_booked_stays_where_it_was_whatever_its_file_says(city: City) -> None:
+    holder, path = city.nodes[0], city.folder / "declared" / "court.toml"
+    path.write_text(COURT, "utf-8")
+
+    def declared_gu() -> object:
+        return (holder.ask_json("/api/v1/facilities/moving-court") or {}).get("gu")
+
+    wait_until(lambda: declared_gu() == "guro", 10, holder.log_tail)
+    assert isinstance(filed(city, booking(city, "choi", slot(8, 10), "moving-court")[0]), int)
+    path.write_text(COURT.replace('"guro"', '"jongno"'), "utf-8")
+    wait_until(lambda: "where it stays" in holder.log_tail(), 10, holder.log_tail)
+    assert declared_gu() == "guro"
+    assert filed(city, booking(city, "jeong", slot(8, 10), "moving-court")[0]) == "slot-taken"
+    path.unlink()
 
 
 def test_an_official_with_the_city_s_grant_deals_with_a_case(city: City) -> None:

@@ -227,7 +227,7 @@ def test_all_that_is_read_is_in_that_language(town: Town, service: Service, lang
         else:
             assert HANGUL.search(text) or not re.search(r"[a-z]{4}", text), text
     assert set(flow["states"]) == {state.value for state in service.workflow.states}
-    _, faults = service.check({}, day_of(THURSDAY))
+    _, faults = service.check({}, day_of(THURSDAY), {})
     assert {fault.field for fault in faults} == set(form["required"])
     for fault in faults:
         assert bool(HANGUL.search(fault.sentence(language))) == (

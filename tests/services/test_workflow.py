@@ -18,7 +18,7 @@ from p2pworld.errors import LocalError, Refusal
 from p2pworld.limits import CASE_ACTS_MAX
 from p2pworld.services.deadlines import NEVER, Clock, statutory_days
 from p2pworld.services.reasons import SERVICE_REASONS
-from p2pworld.services.words import ACTION_WORDS, STATE_WORDS
+from p2pworld.services.words import ACTION_WORDS, DONE_WORDS, STATE_WORDS
 from p2pworld.services.workflow import (
     Act,
     Action,
@@ -105,7 +105,11 @@ def test_each_main_state_is_left_by_one_action_for_the_next(family: Family) -> N
 
 def test_everything_has_its_words_in_korean_and_english() -> None:
     assert set(STATE_WORDS) == set(State)
-    assert set(ACTION_WORDS) == set(Action)
+    assert set(ACTION_WORDS) == set(DONE_WORDS) == set(Action)
+    for action, done in DONE_WORDS.items():  # what has happened is no button
+        assert done["ko"].endswith("요"), action
+        assert not done["ko"].endswith("하기"), action
+        assert done["en"] != ACTION_WORDS[action]["en"], action
     assert {tuple(words) for words in STATE_WORDS.values()} == {("ko", "en", "ja", "zh")}
     for english, korean, again in SERVICE_REASONS.values():
         assert not again

@@ -60,7 +60,7 @@ def wish(service: Service, catalogue: Catalogue, language: str, minute: int) -> 
         values |= {"facility": facility.id, "slot": slot_text(offer.slot.begin)}
         if "second" in values:
             values["second"] = values["slot"]
-    kept, faults = service.check(values, day_of(minute))
+    kept, faults = service.check(values, day_of(minute), catalogue.facilities)
     assert faults == (), faults
     stream = service.stream(kept, catalogue.facilities)
     assert stream is not None

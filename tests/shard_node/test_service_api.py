@@ -82,13 +82,14 @@ async def test_a_case_says_what_became_of_it_and_what_may_be_done(tmp_path: Path
             "stream": "city", "entry": entry, "service": COMPLAINT.id, "state": "transferred", "ended": False,
             "filed": TEN, "changed": TEN, "due": 0, "overdue": False, "answered": None, "asked_until": None,
             "seen": 2, "acts": [], "may": told["may"], "key": key, "via": None, "public": {}, "booking": None,
-            "rating": None, "office": "jung", "assigned": None, "erased": False,
+            "rating": None, "supporters": None, "office": "jung", "assigned": None, "erased": False,
         }  # fmt: skip
         assert told["due"] > TEN
         assert "assign" in told["may"]["official"]
         assert "withdraw" in told["may"]["citizen"]
         assert told["acts"][1] == {
-            "entry": 2, "action": "transfer", "who": "official", "minute": TEN, "amount": 2,
+            "entry": 2, "action": "transfer",
+        "done": "다른 기관으로 이송되었어요", "who": "official", "minute": TEN, "amount": 2,
             "by": OFFICIAL.public.hex(), "letter": True, "erased": False, "state": "transferred", "refused": None,
         }  # fmt: skip
         assert await here.json(f"/api/v1/cases?key={key}&key={'ab' * 32}") == {

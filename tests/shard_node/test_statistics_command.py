@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from click.testing import CliRunner
 
+from p2pworld.services.support import Support, file_support
 from p2pworld.services.workflow import Action
 from p2pworld.services.working_time import DAY_MINUTES
 from shard_node.errors import ConfigError
 from shard_node.services.documents import statistics_document
-from shard_node.statistics_command import statistics
+from shard_node.services.folder import read
+from shard_node.statistics_command import statistics, supporters
 from tests.services.published import CHIEF, OFFICIAL, Office
 from tests.services.test_index import COMPLAINT, city_in
 from tests.services.test_reservations import TEN
@@ -44,6 +46,20 @@ async def test_the_command_counts_what_the_index_counts(tmp_path: Path) -> None:
         lines = told(*logs, "--on", "2026-05-24").output.splitlines()
         assert len(lines) == 3
         assert lines[1].split() == ["2026-02", "city", COMPLAINT.id, "3", "1", "2", "0", "0"]
+
+
+async def test_supporters_are_counted_once_each_by_whoever_has_the_log(tmp_path: Path) -> None:
+    office = Office("city", TEN)
+    first, second = (office.file(read().services["mayor-proposal"], {}) for _ in range(2))
+    said = [(first, "aa"), (first, "bb"), (second, "aa"), (first, "aa"), (7, "cc")]
+    for number, (entry, person) in enumerate(said):
+        office.put(file_support("city", Support(entry, person * 32), TEN, bytes([number]) * 32))
+    async with city_in(tmp_path) as city:
+        await city.read(office)
+        counted = [await city.index.case("city", entry) for entry in (first, second)]
+        assert [found and found.supporters for found in counted] == [2, 1]
+    output = CliRunner().invoke(supporters, [str(tmp_path / "city")]).output
+    assert output.splitlines() == ["city/0  2", "city/1  1", "city/7  1"]
 
 
 def test_what_is_no_log_is_told(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from p2pworld.civic.transaction import Field, Filing, Secrets, Submission, file_
 from p2pworld.crypto.keys import Signer
 from p2pworld.crypto.seal import sealing_public
 from p2pworld.services.case_log import CASE_TYPES, CaseAct, act_fields, case_act_of
+from p2pworld.services.support import Support, file_support, support_purpose
 
-__all__ = ["acts"]
+__all__ = ["acts", "support"]
 
 STREAM: Final = "jongno"
 MINUTE: Final = 29_400_000
@@ -51,6 +52,24 @@ def acts() -> list[dict[str, Any]]:
             (Signer.from_seed(_bytes("identity")), [office]),
             answer,
         ),
+    ]
+
+
+def support() -> list[dict[str, Any]]:
+    """Support of a proposal: what a claim for it is for, and the submission."""
+    seed, person = _bytes("support's seed"), _bytes("a pseudonym")
+    filed = file_support("city", Support(12, person.hex()), MINUTE, seed)
+    return [
+        {
+            "name": "support",
+            "stream": "city",
+            "entry": 12,
+            "purpose": support_purpose("city", 12),
+            "person": person.hex(),
+            "minute": MINUTE,
+            "seed": seed.hex(),
+            "submission": filed.to_bytes().hex(),
+        }
     ]
 
 

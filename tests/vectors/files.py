@@ -9,9 +9,9 @@ import struct
 import zipfile
 from typing import Any, Final
 
-from p2pworld.crypto.seal import lock
-from p2pworld.services.attaching import attachment_key, attachment_name
+from p2pworld.services.attaching import attachment_key
 from p2pworld.services.attachments import Broken, type_of
+from p2pworld.services.sealed_files import paper_of_files, sealed_file
 from tests.services.test_attachments import GOOD as SOME
 from tests.services.test_attachments import jpeg
 
@@ -108,12 +108,16 @@ def _spoilt(chance: random.Random, good: bytes) -> bytes:
 def _attachment(data: bytes) -> dict[str, Any]:
     blob_key, digest = bytes(range(32)), hashlib.sha256(data).digest()
     key = attachment_key(blob_key, digest)
+    put, filing_key = sealed_file("jongno", blob_key, data), bytes(range(32, 64))
     return {
         "name": "an attachment",
         "file": data.hex(),
         "hash": digest.hex(),
         "blob_key": blob_key.hex(),
         "key": key.hex(),
-        "called": attachment_name(blob_key, digest).hex(),
-        "locked": lock(key, data).hex(),
+        "called": put.name.hex(),
+        "locked": put.locked.hex(),
+        "put": put.sig.hex(),
+        "filing_key": filing_key.hex(),
+        "named": paper_of_files(blob_key, [digest], filing_key).data.hex(),
     }

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from p2pworld.services.facility import GU_SLUGS
 from p2pworld.services.form import gu_of_point
+from p2pworld.services.party import party_fields
 from p2pworld.services.told import service_told, words_told
 from shard_node.services.folder import read
 from shard_node.web.city import drawing
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["forms", "points"]
 
 TODAY: Final = date(2026, 2, 13)
+CATALOGUE: Final = read()
+FACILITIES: Final = CATALOGUE.facilities
 SERVICES: Final = (  # together they have every kind of field
     "fire-hazard-report",
     "refusal-objection",
     "business-showcase-booth",
     "reserve-camping",
+    "reserve-culture",
     "reserve-medical",
     "local-tax-filing",
     "personal-data-request",
@@ -140,20 +144,23 @@ FITTING: Final[dict[str, tuple[object, ...]]] = {
 
 def forms() -> list[dict[str, Any]]:
     """The sentences; then services, each with what was filled in beside `good`, and what is said about that."""
-    catalogue, seen = read(), set[str]()
+    seen = set[str]()
     found: list[dict[str, Any]] = [{"name": "the sentences", "fields": words_told()["fields"]}]
     for name in SERVICES:
-        service = catalogue.services[name]
-        good = filled(service, catalogue)
+        service = CATALOGUE.services[name]
+        good = filled(service, CATALOGUE)
         odd = [_case(service, good, {field: value}) for field, value in _odd(service, seen)]
         cases = [
             _case(service, good, {}),
             _case(service, {}, {}),
             _case(service, good, {"나" * 60: "?"}),
             *odd,
+            *(_case(service, good, each) for each in _crowds(service, good)),
         ]
         told = {"service": service_told(service), "today": TODAY.isoformat(), "good": good}
-        public, sealed = service.split(service.check(good, TODAY)[0])
+        place = str(good["facility"]) if service.places is not None else ""
+        told["capacities"] = {place: FACILITIES[place].capacity} if place else {}
+        public, sealed = service.split(service.check(good, TODAY, {})[0])
         split = {"public": list(public.items()), "sealed": list(sealed.items())}
         found.append({"name": name, **told, **split, "cases": cases})
     return found
@@ -172,8 +179,17 @@ def _odd(service: Service, seen: set[str]) -> Iterator[tuple[str, object]]:
             yield field.name, value
 
 
+def _crowds(service: Service, good: dict[str, object]) -> Iterator[dict[str, object]]:
+    """As many as a place has room for, and one more: in one field, or with another."""
+    names = party_fields(service.form) if service.places else ()
+    if names:
+        first, last, most = names[0], names[-1], FACILITIES[str(good["facility"])].capacity
+        for more in (0, 1):
+            yield {first: most + more} if first == last else {first: most, last: more}
+
+
 def _case(service: Service, good: dict[str, object], odd: dict[str, object]) -> dict[str, Any]:
-    kept, faults = service.check(good | odd, TODAY)
+    kept, faults = service.check(good | odd, TODAY, FACILITIES)
     told = [(fault.field, fault.code, fault.sentence("ko"), fault.sentence("en")) for fault in faults]
     case = {"values": odd, "kept": {name: kept[name] for name in odd if name in kept}, "faults": told}
     return case if good else case | {"empty": True}

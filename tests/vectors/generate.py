@@ -86,7 +86,7 @@ from p2pworld.wire.codec import (
 from p2pworld.wire.frames import BORDER_DTYPE, encode_density, encode_pose, encode_poses, encode_rows
 from p2pworld.world.walls import Walls
 from tests.vectors.attesting import attesting
-from tests.vectors.cases import acts
+from tests.vectors.cases import acts, support
 from tests.vectors.draws import draws
 from tests.vectors.files import files
 from tests.vectors.forms import forms, points
@@ -485,6 +485,7 @@ FILES = {
     "attesting": attesting,
     "identity": identity,
     "wallet": wallet,
+    "support": support,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +17,7 @@ from p2pworld.grants import grant_to_text, sign_grant
 from p2pworld.seoul.landmarks import landmark
 from shard_node.cli import main
 from simulations.processes import City, free_ports, start_child
+from tests.attestor.provider import OpenIdProvider
 from tests.patience import PATIENCE_MS
 from tests.web.visit import CITY_S, POLL_S
 
@@ -76,14 +77,23 @@ class Office:
 
 
 @contextmanager
-def served_office(folder: Path) -> Iterator[Office]:
-    """One node that holds some offices' logs and serves their pages."""
+def served_office(folder: Path, *, with_logins: bool = False) -> Iterator[Office]:
+    """One node that holds some offices' logs and serves their pages; with logins there is a real OpenID provider, of
+    `tests.attestor`, by which the attestor knows people too."""
+    with ExitStack() as beside:
+        yield beside.enter_context(_served_office(folder, beside if with_logins else None))
+
+
+@contextmanager
+def _served_office(folder: Path, beside: ExitStack | None) -> Iterator[Office]:
     declared = folder / "services"
     declared.mkdir(parents=True)
     city = City(folder / "city", 1, (landmark("Seoul City Hall"),), ttl_s=3.0)
-    url, key = _begin_attestor(folder / "attestor", declared)
-    city.keep_logs(STREAMS, city.nodes, services=declared, attestor_url=url)
     (node,) = city.nodes
+    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    issuer = beside.enter_context(OpenIdProvider(f"{url}/callback")).url if beside is not None else ""
+    key = _begin_attestor(folder / "attestor", url, declared, node.web_url, issuer)
+    city.keep_logs(STREAMS, city.nodes, services=declared, attestor_url=url)
     believed = city.signer("attestor").public.hex()
     node.config.write_text(node.config.read_text("utf-8").replace(believed, key), "utf-8")
     attestor = start_child(
@@ -110,28 +120,33 @@ def served_office(folder: Path) -> Iterator[Office]:
             attestor.stdout.close()
 
 
-def _begin_attestor(folder: Path, official: Path) -> tuple[str, str]:
-    """The address and key of an attestor that believes one official, whose key and grants lie in `official`."""
+def _begin_attestor(folder: Path, url: str, official: Path, page: str, issuer: str) -> str:
+    """The key of an attestor that believes one official, whose key and grants lie in `official`, and whoever logs in
+    at this issuer, if there is one, from this page."""
     folder.mkdir()
-    url = f"http://127.0.0.1:{free_ports(1)[0]}"
+    (folder / "oidc.secret").write_text("a secret of thirty-two characters\n", "utf-8")
+    login = (
+        f'[oidc]\nissuer = "{issuer}"\nclient_id = "attestor"\nclient_secret_file = "oidc.secret"\n'
+        'scope = "openid address"\ngu_claim = "address.locality"\n'
+    )
     config = folder / "attestor.toml"
     config.write_text(
         f'[attestor]\nlisten = "{url.removeprefix("http://")}"\npublic_url = "{url}"\n'
         'data_dir = "data"\nkey_file = "attestor.key"\nsecret_file = "attestor.secret"\n'
-        'name = { ko = "시민 확인", en = "People" }\n'
+        f'name = {{ ko = "시민 확인", en = "People" }}\nreturns = ["{page}"]\n{login if issuer else ""}'
         f'[desk]\nroots = ["{ROOT.public.hex()}"]\n',
         "utf-8",
     )
     _write_official(official / "official", ROOT)
     begun = CliRunner().invoke(main, ["attestor", "begin", str(config)], catch_exceptions=False)
     assert begun.exit_code == 0, begun.output
-    return url, begun.output.strip()
+    return begun.output.strip()
 
 
 def _write_official(stem: Path, root: Signer) -> None:
-    """The files of an official of Jongno: `stem.key`, and `stem.grant` by this root."""
+    """The files of an official of Jongno and of the city: `stem.key`, and `stem.grant` by this root."""
     now_ms = time.time_ns() // 1_000_000
-    scope = ("streams:jongno",)
+    scope = ("streams:city", "streams:jongno")
     grant = sign_grant(root, OFFICIAL.public, "official", scope, now_ms - DAY_MS, now_ms + DAY_MS)
     stem.with_suffix(".key").write_text(OFFICIAL.to_pem(), "utf-8")
     stem.with_suffix(".grant").write_text(grant_to_text(grant) + "\n", "utf-8")

@@ -86,7 +86,7 @@ class Asked(BaseHTTPRequestHandler):
         self.server.asked.append(f"{self.command} {self.path}")
         self.send_response(200)
         headers = {"Content-Type": kind, "Content-Length": str(len(data)), "Access-Control-Allow-Origin": "*"}
-        headers |= {"Access-Control-Allow-Methods": "PUT"}
+        headers |= {"Access-Control-Allow-Methods": "PUT", "Access-Control-Allow-Headers": "*"}
         for name, value in (headers | {"Content-Security-Policy": POLICY}).items():
             self.send_header(name, value)
         self.end_headers()

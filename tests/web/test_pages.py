@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from dataclasses import dataclass
 from datetime import date
@@ -12,12 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.requests import Request
 
+from p2pworld.limits import PAGE_PACKED_BYTES_MAX
 from p2pworld.services.catalogue import Catalogue
 from p2pworld.services.facility import Allocation
 from p2pworld.services.working_time import OfficeCalendar, minute_at
 from shard_node.services.folder import read
 from shard_node.services.index import ServiceIndex
+from shard_node.web.packing import packed
 from shard_node.web.page import Guard
 from shard_node.web.page_forms import control, first_day, found, week
 from shard_node.web.page_speech import Speech
@@ -53,8 +57,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Starlette:
     return app
 
 
-async def ask(app: Starlette, path: str) -> tuple[int, dict[str, str], str]:
-    """One request, without a socket."""
+async def ask(app: Starlette, path: str, **said: str) -> tuple[int, dict[str, str], str]:
+    """One request, without a socket; what came packed is unpacked."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -64,11 +68,15 @@ async def ask(app: Starlette, path: str) -> tuple[int, dict[str, str], str]:
         sent.append(message)
 
     bare, _, query = path.partition("?")
-    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": bare, "headers": []}
+    lines = [(name.replace("_", "-").encode(), value.encode()) for name, value in said.items()]
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": bare, "headers": lines}
     await app(scope | {"query_string": query.encode()}, receive, send)
     start, *rest = sent
     headers = {name.decode().lower(): value.decode() for name, value in start["headers"]}
-    return start["status"], headers, b"".join(message.get("body", b"") for message in rest).decode()
+    body = b"".join(message.get("body", b"") for message in rest)
+    assert int(headers["content-length"]) == len(body)
+    whole = gzip.decompress(body) if headers.get("content-encoding") == "gzip" else body
+    return start["status"], headers, whole.decode()
 
 
 class Outline(HTMLParser):
@@ -204,6 +212,41 @@ def test_templates_name_phrases_that_there_are_and_each_is_of_use() -> None:
     assert unused == set()
 
 
+async def test_pages_are_packed_for_whoever_takes_that(app: Starlette) -> None:
+    plain = await ask(app, "/ko")
+    whole = int(plain[1]["content-length"])
+    for taken in ("gzip", "br;q=1.0, GZIP;q=0.8", "deflate,gzip , zstd", "gzip;q=0.001"):
+        status, headers, text = await ask(app, "/ko", accept_encoding=taken)
+        assert (status, headers["content-encoding"], headers["vary"]) == (200, "gzip", "Accept-Encoding"), (
+            taken
+        )
+        assert text == plain[2]
+        assert int(headers["content-length"]) < whole / 2
+    for not_taken in ("", "identity", "gzip;q=0", "gzip;q=0.0, br", "x-gzipped", "br, zstd"):
+        status, headers, text = await ask(app, "/ko", accept_encoding=not_taken)
+        assert (status, headers.get("content-encoding"), headers["vary"]) == (200, None, "Accept-Encoding"), (
+            not_taken
+        )
+        assert text == plain[2]
+    for path in (
+        "/services/words.json",
+        "/services/seoul.json",
+        "/en/services/complaint-field",
+        "/ja/nothing",
+    ):
+        assert (await ask(app, path, accept_encoding="gzip"))[1]["content-encoding"] == "gzip", path
+
+
+def test_what_answers_a_post_may_hold_a_secret_beside_the_asker_s_words_and_is_never_packed() -> None:
+    said = [(b"accept-encoding", b"gzip")]
+    for method, encoding in (("GET", "gzip"), ("POST", None)):
+        request = Request({"type": "http", "method": method, "headers": said})
+        assert packed(request, b"x" * 9_000, {}).headers.get("content-encoding") == encoding
+    request = Request({"type": "http", "method": "GET", "headers": said})
+    for size in (1_023, PAGE_PACKED_BYTES_MAX + 1):
+        assert "content-encoding" not in packed(request, bytes(size), {}).headers
+
+
 def test_a_search_finds_what_a_service_and_its_choices_are_called() -> None:
     assert {"complaint-field"} <= {service.id for service in found(CATALOGUE, "주정차")}
     assert {"complaint-field"} <= {service.id for service in found(CATALOGUE, "LITTER")}
@@ -214,11 +257,22 @@ def test_a_search_finds_what_a_service_and_its_choices_are_called() -> None:
 def test_every_field_has_a_control_that_the_templates_know() -> None:
     macros = (Path(TEMPLATES) / "_form.html").read_text("utf-8")
     kinds = {
-        control(service, field).kind
+        control(service, field, None).kind
         for service in CATALOGUE.services.values()
         for field in service.form.fields
     }
     assert {kind for kind in kinds if f'"{kind}"' not in macros} == set()
+
+
+def test_a_form_asks_for_as_many_as_the_chosen_place_has_room_for() -> None:
+    service, field = (
+        CATALOGUE.services["reserve-sports"],
+        CATALOGUE.services["reserve-sports"].form.field("people"),
+    )
+    assert field is not None
+    futsal = CATALOGUE.facilities["seongbuk-futsal"]
+    assert control(service, field, None).attributes["max"] == 1000
+    assert control(service, field, futsal).attributes["max"] == futsal.capacity
 
 
 def test_a_week_shows_what_is_free_full_past_and_not_yet_open() -> None:

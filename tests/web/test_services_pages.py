@@ -9,10 +9,12 @@ import hashlib
 import json
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import FilePayload
 
+from tests.attestor.provider import missing
 from tests.patience import PATIENCE_MS
 from tests.web.conftest import Troubles, open_browser
 from tests.web.services import Office, at, citizen, findings, live, served_office
@@ -75,7 +77,7 @@ oneOf = [
 
 @pytest.fixture(scope="module")
 def office(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    with served_office(tmp_path_factory.mktemp("office")) as office:
+    with served_office(tmp_path_factory.mktemp("office"), with_logins=not missing()) as office:
         yield office
 
 
@@ -379,6 +381,57 @@ def is_verified(page: Page, code: str) -> None:
     panel.get_by_role("button", name="Verify").click()
     panel.get_by_role("link", name="Back to the form").click()
     live(page)
+
+
+@pytest.mark.skipif(bool(missing()), reason=f"no OpenID provider here: {missing()}")
+def test_who_logs_in_at_a_provider_is_verified_and_comes_back_to_the_form(
+    browser: Browser, office: Office
+) -> None:
+    with citizen(browser, locale="en-GB") as page:
+        form = "/en/services/mayor-proposal"
+        at(page, office, f"/en/people?purpose=mayor-proposal&back={form}")
+        panel = page.get_by_role("region", name="Being verified")
+        # given up at the provider: nothing is known of anybody
+        panel.get_by_role("button", name="Log in and be verified").click()
+        page.get_by_role("link", name="Cancel").click()
+        panel.get_by_text("You could not be verified").wait_for()
+        panel.get_by_role("button", name="Log in and be verified").click()
+        page.get_by_placeholder("Enter any login").fill("hong")
+        page.get_by_placeholder("and password").fill("anything")
+        page.get_by_role("button", name="Sign-in").click()
+        page.get_by_role("button", name="Continue").click()
+        panel.get_by_text("You are verified.").wait_for()
+        assert urlsplit(page.url).fragment == "attest", "the code does not stay in the address"
+        panel.get_by_text(f"This device is verified by: {office.attestor_url}").wait_for()
+        panel.get_by_role("link", name="Back to the form").click()
+        page.wait_for_url(f"**{form}")
+        live(page)
+        for label in ("Title", "What is wrong now", "Your idea", "Name to be shown"):
+            page.get_by_label(label).fill("More shade at bus stops")
+        page.get_by_role("button", name="Submit").click()
+        page.wait_for_url("**/en/requests/city/*")
+        # anybody who is verified supports it, once
+        number = "/".join(urlsplit(page.url).path.split("/")[-2:])
+        assert page.locator("#support").count() == 0, "nobody is asked yet"
+        office.acts(number, "gather")
+        page.reload()
+        live(page)
+        assert (
+            page.locator(".facts").get_by_text("Supporters").locator("xpath=..").inner_text().split()[-1]
+            == "0"
+        )
+        page.get_by_role("button", name="I support this").click()
+        page.get_by_text("You support this. Thank you.").wait_for()
+        page.wait_for_function("() => document.querySelector('.facts')?.innerText.match(/Supporters\\s+1/)")
+        live(page)
+        page.get_by_role("button", name="I support this").click()
+        page.get_by_text("You support this already.").wait_for()
+    with citizen(browser, locale="en-GB") as stranger:
+        at(stranger, office, f"/en/requests/{number}")
+        stranger.get_by_role("button", name="I support this").click()
+        href = stranger.get_by_role("link", name="Go and be verified").get_attribute("href")
+        assert href is not None
+        assert f"purpose=support%2F{number.replace('/', '%2F')}&back=" in href
 
 
 def test_who_is_verified_books_a_free_time_and_gives_it_to_who_waits(

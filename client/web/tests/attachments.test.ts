@@ -26,7 +26,7 @@ interface Typed {
 }
 const typed = files.slice(0, -1) as unknown as Typed[];
 const told = files.at(-1) as unknown as Record<
-  "file" | "hash" | "blob_key" | "key" | "called" | "locked",
+  "file" | "hash" | "blob_key" | "key" | "called" | "locked" | "put" | "filing_key" | "named",
   string
 >;
 const file = fromHex(told.file);
@@ -57,19 +57,19 @@ test("the files of a field are told by count, size, type and content", () => {
   assert.equal(code(broken), "file-broken");
 });
 
-test("an attachment's name, key and locked bytes are those of the Python side", () => {
+test("an attachment's name, key and locked bytes are those of the Python side", async () => {
   assert.equal(hashOf(file), told.hash);
-  assert.deepEqual([toHex(attachment.name), toHex(attachment.key)], [told.called, told.key]);
+  assert.deepEqual([toHex(attachment.owner.public), toHex(attachment.key)], [told.called, told.key]);
   assert.equal(toHex(lockFile(attachment, file)), told.locked);
   assert.equal(toHex(unlockFile(attachment, fromHex(told.locked))), told.file);
   const other = attachmentOf(fromHex(told.blob_key), "00".repeat(32));
   assert.throws(() => unlockFile({ ...attachment, hash: other.hash }, fromHex(told.locked)), Malformed);
   assert.throws(() => unlockFile(other, fromHex(told.locked)), Malformed);
-  assert.equal(
-    toHex(filesPaper([attachment, other])?.data ?? new Uint8Array()),
-    told.called + toHex(other.name),
-  );
-  assert.equal(filesPaper([]), null);
+  const filing = fromHex(told.filing_key);
+  const named = (await filesPaper([attachment, other], filing))?.data ?? new Uint8Array();
+  assert.equal(toHex(named.subarray(0, 96)), told.named);
+  assert.equal(toHex(named.subarray(96, 128)), toHex(other.owner.public));
+  assert.equal(await filesPaper([], filing), null);
 });
 
 async function brought(
@@ -77,7 +77,8 @@ async function brought(
 ): Promise<[Uploaded, number[], number]> {
   const heard: number[] = [];
   let tries = 0;
-  const carry: Carry = (url, body, progress) => {
+  const carry: Carry = (url, body, signature, progress) => {
+    assert.equal(signature, told.put);
     assert.equal(url, `https://node.example/civic/attachment/jongno/${told.called}`);
     assert.equal(toHex(body), told.locked);
     progress(5);

@@ -4,8 +4,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import cases from "../../../tests/vectors/case.json";
 import civic from "../../../tests/vectors/civic.json";
+import supports from "../../../tests/vectors/support.json";
 import { citizenOf, fileAct, fileErasure, fileLetter, replyKey } from "../src/civic/case";
 import { lock, seal, sealingPublic, secretOfText, secretText, unlock, unseal } from "../src/civic/seal";
+import { fileSupport, supportPurpose } from "../src/civic/support";
 import {
   fileTransaction,
   leafBytes,
@@ -152,6 +154,14 @@ const [key, ...acts] = cases as unknown as [
 test("the key of a case comes from the filing's secrets", () => {
   const made = replyKey({ seed: fromHex(key.filed_seed) });
   assert.deepEqual([toHex(made.secret), toHex(made.public)], [key.reply_secret, key.reply]);
+});
+
+test("support of a proposal is the same bytes", async () => {
+  for (const { stream, entry, purpose, person, minute, seed, submission } of supports) {
+    const filed = await fileSupport(stream, entry, fromHex(person), minute, fromHex(seed));
+    assert.equal(toHex(submissionBytes(filed)), submission);
+    assert.equal(supportPurpose(stream, entry), purpose);
+  }
 });
 
 test("acts and letters are the same bytes, and their readers open them", async () => {

@@ -37,7 +37,7 @@ sector = "administration"
 kind = "reservation"
 title = { ko = "선착순 예약", en = "First come, first served" }
 about = { ko = "먼저 신청한 사람이 이용해요.", en = "Whoever comes first has it." }
-public = ["facility", "slot"]
+public = ["facility", "slot", "people"]
 fee = { ko = "무료", en = "free of charge" }
 
 [office]
@@ -164,8 +164,8 @@ def _made(ground: Ground, begin: int, end: int, minute: int, who: Officials) -> 
 def _submission(
     service: Service, slot: tuple[str, str], n: int, attestor: Signer, minute: int, office: bytes
 ) -> bytes:
-    public = {"facility": slot[0], "slot": slot[1]}
-    private = {"people": "2", "name": f"홍길동 {n}", "phone": "010-1234-5678"}
+    public = {"facility": slot[0], "slot": slot[1], "people": "2"}
+    private = {"name": f"홍길동 {n}", "phone": "010-1234-5678"}
     secrets = Secrets(os.urandom(32), os.urandom(32), os.urandom(32))
     person = Signer.from_seed(os.urandom(32))
     submission = file_transaction(

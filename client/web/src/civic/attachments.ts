@@ -1,21 +1,25 @@
 /**
  * What is attached: locked on this device, brought to the office's store, and fetched back by whoever has the key.
  *
- * The form's field holds the file's SHA-256. Of that and the filing's blob key come the lock's key and the name under
- * which the locked bytes lie, so the office finds them by what it reads, and nobody else. `upload` tells how far it is,
- * and tries again until the node has said that it is durable: the same bytes under the same name are the same file. The
- * names of all files go beside the filing as a paper (`filesPaper`); what no filing names is thrown away after a day.
+ * The form's field holds the file's SHA-256. Of that and the filing's blob key come the lock's key and the key that owns
+ * the file, whose public half is the name under which the locked bytes lie: so the office finds them by what it reads, and
+ * nobody but the filer puts anything there. `upload` tells how far it is, and tries again until the node has said that it
+ * is durable: the same bytes under the same name are the same file. The names of all files, each signed for this filing,
+ * go beside it as a paper (`filesPaper`); what no filing names is thrown away after a day.
  */
 
 import { fromHex, join, toHex } from "../net/bytes";
-import { sha256 } from "../net/keys";
+import { type Signer, sha256, signerOfSeed } from "../net/keys";
 import { Malformed } from "../net/msgpack";
 import { LOCK_OVERHEAD_BYTES, lock, unlock } from "./seal";
 import type { Paper } from "./transaction";
 
 const TO_BYTES = new TextEncoder();
 const KEY_NAME = TO_BYTES.encode("p2pworld attachment key v1\n");
-const NAME_NAME = TO_BYTES.encode("p2pworld attachment name v1\n");
+const OWNER_NAME = TO_BYTES.encode("p2pworld attachment owner v1\n");
+const PUT = "p2pworld attachment put v1\n";
+const FILED = TO_BYTES.encode("p2pworld attachment filed v1\n");
+const SIGNATURE = "attachment-signature"; // the header
 /** The sealed field of a letter in which the hashes of what is attached to it stand, as a list. */
 export const FILES = "files";
 
@@ -26,7 +30,8 @@ const QUIET_MS = 60_000; // without a byte getting on
 export interface Attachment {
   /** SHA-256 of the file in hex, as the form has it. */
   readonly hash: string;
-  readonly name: Uint8Array;
+  /** Its public half is the name. */
+  readonly owner: Signer;
   readonly key: Uint8Array;
 }
 
@@ -39,7 +44,7 @@ export function attachmentOf(blobKey: Uint8Array, hash: string): Attachment {
   const digest = fromHex(hash);
   return {
     hash,
-    name: sha256(join(NAME_NAME, blobKey, digest)),
+    owner: signerOfSeed(sha256(join(OWNER_NAME, blobKey, digest))),
     key: sha256(join(KEY_NAME, blobKey, digest)),
   };
 }
@@ -56,10 +61,16 @@ export function unlockFile(attachment: Attachment, locked: Uint8Array): Uint8Arr
   return file;
 }
 
-/** The names of all attachments of a filing, as they are shown beside it; null if there are none. */
-export function filesPaper(attachments: readonly Attachment[]): Paper | null {
+/** The names of all attachments of the filing of this key, as they are shown beside it; null if there are none. */
+export async function filesPaper(
+  attachments: readonly Attachment[],
+  filingKey: Uint8Array,
+): Promise<Paper | null> {
   if (attachments.length === 0) return null;
-  return { kind: "files", data: join(...attachments.map(({ name }) => name)) };
+  const named = attachments.map(async ({ owner }) =>
+    join(owner.public, await owner.sign(join(FILED, filingKey))),
+  );
+  return { kind: "files", data: join(...(await Promise.all(named))) };
 }
 
 /** The values in a sealed field: lists travel as JSON, and all else is one value. */
@@ -77,6 +88,7 @@ export function listed(value: string): string[] {
 export type Carry = (
   url: string,
   body: Uint8Array,
+  signature: string,
   progress: (bytes: number) => void,
   signal?: AbortSignal,
 ) => Promise<{ readonly status: number; readonly body: string }>;
@@ -105,12 +117,13 @@ export async function upload(asked: Upload): Promise<Uploaded> {
   const { url, stream, attachment, locked, progress = () => {}, signal } = asked;
   const carry = asked.carry ?? carried;
   const sleep = asked.sleep ?? ((ms) => new Promise<void>((done) => setTimeout(done, ms)));
-  const where = `${url}/civic/attachment/${stream}/${toHex(attachment.name)}`;
+  const where = `${url}/civic/attachment/${stream}/${toHex(attachment.owner.public)}`;
+  const signed = await attachment.owner.sign(join(TO_BYTES.encode(`${PUT}${stream}\n`), sha256(locked)));
   for (const pause of [0, ...AGAIN_MS]) {
     if (pause > 0) await sleep(pause);
     if (signal?.aborted) break;
     progress(0);
-    const answer = await carry(where, locked, progress, signal).catch(() => null);
+    const answer = await carry(where, locked, toHex(signed), progress, signal).catch(() => null);
     if (answer === null) continue;
     if (answer.status === 200) return { kind: "kept" };
     const told = parse(answer.body);
@@ -127,7 +140,7 @@ export async function fetchFile(
   bytesMax: number,
   fetched: typeof fetch = fetch,
 ): Promise<Uint8Array | null> {
-  const where = `${url}/civic/attachment/${stream}/${toHex(attachment.name)}`;
+  const where = `${url}/civic/attachment/${stream}/${toHex(attachment.owner.public)}`;
   const answer = await fetched(where, { credentials: "omit", cache: "no-store" });
   const size = Number(answer.headers.get("content-length") ?? bytesMax + LOCK_OVERHEAD_BYTES);
   if (!answer.ok || size > bytesMax + LOCK_OVERHEAD_BYTES) return null;
@@ -154,6 +167,7 @@ function parse(body: string): { reason: string; said: { ko: string; en: string }
 function carried(
   url: string,
   body: Uint8Array,
+  signature: string,
   progress: (bytes: number) => void,
   signal?: AbortSignal,
 ): Promise<{ status: number; body: string }> {
@@ -162,6 +176,7 @@ function carried(
     const lost = () => reject(new TypeError("no answer"));
     let quiet = setTimeout(() => request.abort(), QUIET_MS);
     request.open("PUT", url);
+    request.setRequestHeader(SIGNATURE, signature);
     request.upload.onprogress = ({ loaded }) => {
       clearTimeout(quiet);
       quiet = setTimeout(() => request.abort(), QUIET_MS);

@@ -48,6 +48,8 @@ export interface Service {
   readonly person: "anybody" | "verified" | "resident";
   readonly eligible: Words;
   readonly windows: readonly { readonly field: string; readonly days: number }[];
+  /** The fields whose sum is how many come to a place. */
+  readonly party: readonly string[];
   readonly allocation: string | null;
   readonly attachments: AttachmentRules | null;
   readonly fee: Words;
@@ -133,8 +135,17 @@ export function checkForm(form: Form, values: Values, guOf: GuOf): Checked {
   return { kept, faults: [...faults.values()].sort((a, b) => place(a) - place(b)) };
 }
 
-/** The same for a service, whose dates may lie back so many days; `today` is the day in Seoul (`2026-11-27`). */
-export function check(service: Service, values: Values, today: string, guOf: GuOf): Checked {
+/**
+ * The same for a service, whose dates may lie back so many days, and to whose places no more may come than they have
+ * room for; `today` is the day in Seoul (`2026-11-27`).
+ */
+export function check(
+  service: Service,
+  values: Values,
+  today: string,
+  guOf: GuOf,
+  capacityOf: (facility: string) => number | null,
+): Checked {
   const { kept, faults } = checkForm(service.form, values, guOf);
   const found = new Set(faults.map(({ field }) => field));
   const late: FieldFault[] = [];
@@ -146,7 +157,13 @@ export function check(service: Service, values: Values, today: string, guOf: GuO
     if (back < 0) late.push({ field, code: "date-future", label, limit: "" });
     else if (back > days) late.push({ field, code: "date-late", label, limit: String(days) });
   }
-  return { kept, faults: [...faults, ...late] };
+  const { party } = service;
+  const most = party.some((name) => found.has(name)) ? null : capacityOf(String(kept.facility));
+  const coming = party.reduce((sum, name) => sum + Number(kept[name] ?? 0), 0);
+  if (party.length === 0 || most === null || coming <= most) return { kept, faults: [...faults, ...late] };
+  const { name: field, label } = service.form.fields.find(({ name }) => name === party[0]) as FormField;
+  const crowd: FieldFault = { field, code: "too-many-people", label, limit: String(most) };
+  return { kept, faults: [...faults, ...late, crowd] };
 }
 
 /** The day in Seoul at a time in milliseconds. */

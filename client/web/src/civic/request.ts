@@ -57,7 +57,7 @@ export async function prepare(asked: Asked): Promise<Submission> {
   });
   const papers: (Paper | null)[] = [
     claim ? await showClaim(claim, me.seed, submission.filing) : null,
-    filesPaper(attachmentsOf(service, kept, secrets)),
+    await filesPaper(attachmentsOf(service, kept, secrets), submission.filing.key),
   ];
   return withPapers(
     submission,

@@ -21,6 +21,8 @@ export interface Case {
   readonly office: string;
   readonly state: string | null;
   readonly seen: number;
+  /** How many support it; null where nobody is asked to. */
+  readonly supporters: number | null;
   readonly erased: boolean;
   readonly may: Readonly<Record<string, readonly string[]>>;
   readonly acts: readonly {
@@ -203,7 +205,7 @@ export class Acts {
       const letter = { text: wish.text, language, fields };
       const { device } = await myself(this.wallet);
       const written = await fileLetter(act, letter, citizen, device, readers, minute, secrets);
-      const paper = filesPaper(await this.brought(wish.files, secrets));
+      const paper = await filesPaper(await this.brought(wish.files, secrets), written.filing.key);
       submission = paper === null ? written : withPapers(written, [paper]);
     }
     const files = wish.files.map(({ hash, name }) => ({ hash, name }));

@@ -9,6 +9,7 @@ import { showLetters } from "./letters";
 import { part, told } from "./page";
 import { check, fetchReceipt } from "./proving";
 import type { Shown } from "./service";
+import { offerSupport } from "./support";
 import { named, sentences } from "./words";
 
 interface Data {
@@ -31,10 +32,14 @@ export async function beginRequest(wallet: Wallet): Promise<void> {
   const data = told<Data>();
   beginReceipt(stream, entry, own);
   part("not-mine").hidden = own !== undefined;
-  if (own === undefined) return;
-  showOwn(own);
-  void showLetters(wallet, stream, own);
+  if (own !== undefined) {
+    showOwn(own);
+    void showLetters(wallet, stream, own);
+  } else if (document.getElementById("support") === null) return;
   const words = await sentences(data.words);
+  const before = data.case.supporters ?? 0;
+  offerSupport(wallet, stream, entry, words, () => void until((of) => (of.supporters ?? 0) > before));
+  if (own === undefined) return;
   const box = part("actions");
   box.hidden = false;
   const place = box.querySelector(".acts") as HTMLElement;

@@ -22,7 +22,7 @@ const AGAIN_MS = 5_000; // after which what had no answer is sent again
 
 interface Data {
   readonly service: Service;
-  readonly facilities: Readonly<Record<string, string>>;
+  readonly facilities: Readonly<Record<string, { readonly gu: string; readonly capacity: number }>>;
   readonly words: string;
 }
 
@@ -58,7 +58,10 @@ class ServiceForm {
     const { form } = this;
     form.noValidate = true;
     enhanceSlots(form, this.data.service.id);
+    const facility = form.querySelector<HTMLSelectElement>("select[name=facility]");
+    facility?.addEventListener("change", () => this.fit(facility.value));
     await this.restore();
+    if (facility !== null) this.fit(facility.value);
     form.addEventListener("input", () => this.edited());
     form.addEventListener("change", () => this.edited());
     form.addEventListener("submit", (event) => {
@@ -76,6 +79,19 @@ class ServiceForm {
     }
     await this.listCases();
     form.dataset.ready = "";
+  }
+
+  /** As many may come as the chosen place has room for. */
+  private fit(facility: string): void {
+    const { service, facilities } = this.data;
+    for (const { name, schema } of service.form.fields) {
+      const control = service.party.includes(name) ? this.form.elements.namedItem(name) : null;
+      const most = Math.min(
+        Number(schema.maximum),
+        facilities[facility]?.capacity ?? Number.POSITIVE_INFINITY,
+      );
+      if (control instanceof HTMLInputElement) control.max = String(most);
+    }
   }
 
   private async listCases(): Promise<void> {
@@ -150,7 +166,15 @@ class ServiceForm {
 
   private checked(looked: Looked): ReturnType<typeof check> {
     const values = readValues(this.form, this.data.service, looked.hashes);
-    const { kept, faults } = check(this.data.service, values, dayInSeoul(Date.now()), this.guOf);
+    const { service, facilities } = this.data;
+    const today = dayInSeoul(Date.now());
+    const { kept, faults } = check(
+      service,
+      values,
+      today,
+      this.guOf,
+      (id) => facilities[id]?.capacity ?? null,
+    );
     return { kept, faults: [...faults, ...looked.faults] };
   }
 
@@ -198,7 +222,7 @@ class ServiceForm {
     }
     if (earlier !== undefined && !(await this.isOutOfTheWay(earlier))) return;
     const { service, facilities } = this.data;
-    const stream = streamOf(service, kept, this.guOf, (id) => facilities[id] ?? null);
+    const stream = streamOf(service, kept, this.guOf, (id) => facilities[id]?.gu ?? null);
     const keys = await trust();
     if (stream === null || keys.offices(stream).length === 0) {
       tell(this.status, say("noOffice"));

@@ -20,6 +20,13 @@ const TABLE = {
   bringing: ["파일을 봉인해서 보내고 있어요. {percent}%", "Sealing and sending the files: {percent} %"],
   claimNeeded: ["이 신청에는 본인 확인이 필요해요.", "You need to be verified for this."],
   claimGo: ["본인 확인하러 가기", "Go and be verified"],
+  supportClaim: [
+    "공감은 한 사람이 한 번 셀 수 있도록 본인 확인이 필요해요. 누구인지는 남지 않아요.",
+    "Everybody counts once, so you need to be verified. Who you are is not kept.",
+  ],
+  supported: ["공감했어요. 고마워요.", "You support this. Thank you."],
+  supportedAlready: ["이미 공감하셨어요.", "You support this already."],
+  supportLost: ["아직 답이 없어요. 다시 눌러 주세요.", "No answer yet. Please press again."],
   slotsLost: [
     "빈 시간을 불러오지 못했어요. 시설을 다시 골라 주세요.",
     "The free times could not be fetched. Choose the facility again.",

@@ -18,7 +18,7 @@ const json = async (url: string): Promise<unknown> => (await fetch(url)).json();
 /** Fills in, checks and keeps a request, not sent; its id, or what is wrong. */
 async function write(node: string, service: Service, values: Values): Promise<string | string[]> {
   const guOf = readGu(await json("/api/v1/city"));
-  const { kept, faults } = check(service, values, dayInSeoul(Date.now()), guOf);
+  const { kept, faults } = check(service, values, dayInSeoul(Date.now()), guOf, () => null);
   if (faults.length > 0) return faults.map(({ code }) => code);
   const wallet = await openWallet();
   const stream = streamOf(service, kept, guOf, () => null) as string;
