@@ -166,7 +166,7 @@ async def test_a_commit_cancelled_while_it_waits_for_the_standby_is_unknown(
     store, other = open_with(), open_with()
     row = await store.fence(STREAM, 1)
     assert store.copies == 1
-    postgres.set("synchronous_standby_names", "nobody")
+    await trio.to_thread.run_sync(postgres.miss_a_standby)
     outcome = []
 
     async def write() -> None:
