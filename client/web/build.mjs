@@ -113,5 +113,8 @@ async function tests(folder) {
 }
 
 const [what = "dist", where] = process.argv.slice(2);
-if (what === "tests") await tests(resolve(where));
+if (what.startsWith("-") || (what === "tests" && where === undefined)) {
+  console.error("Usage: node build.mjs [FOLDER], or node build.mjs tests FOLDER.");
+  process.exitCode = 2;
+} else if (what === "tests") await tests(resolve(where));
 else await page(resolve(HERE, what));
