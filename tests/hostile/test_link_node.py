@@ -311,7 +311,6 @@ class LinkSiege:
             except trio.BrokenResourceError:
                 continue  # on a busy machine it was silent for longer than a link may be
             break
-        self.reasons["down_malformed"] += 1
         await bad.until_closed()
 
 
@@ -352,9 +351,12 @@ async def test_hostile_links_end_only_themselves(tmp_path: Path) -> None:
         links = Counter({what: count for (part, what), count in after.items() if part == "links"})
         for reason, count in siege.reasons.items():
             assert links[reason] >= count, (reason, count, links)
-        assert links["down_malformed"] == LINKS
+        # On a busy machine a few are silent for longer than a link may be before they have broken anything.
+        assert links["down_malformed"] + links["down_silence"] >= LINKS
+        assert 0.9 * LINKS <= links["down_malformed"] <= LINKS
         assert links["batches_in"] >= 0.9 * FRAMES  # the lies were read, before the link broke
-        assert sum(count for what, count in links.items() if what.startswith("malformed_")) >= LINKS
+        malformed = sum(count for what, count in links.items() if what.startswith("malformed_"))
+        assert malformed >= links["down_malformed"]
         # The real neighbour's link has been up all the while, on both sides.
         other = next(node for node in city.nodes if node is not siege.node)
         told = await counters(other)
