@@ -84,6 +84,9 @@ ARGUED: Final[dict[str, str]] = {
     ),
     "object_holder.Holder.tick: drop: self._owing.discard(cell)": _LOOKED_AT_AGAIN,
     "object_holder.Holder.take_fresh: drop: self._fresh.clear()": _LOOKED_AT_AGAIN,
+    "objects.Objects._hold: drop: record.n = max(record.n, n)": (
+        "a guard has no larger n of a cell than its holder has of the same name, and ground that comes back is a change"
+    ),
     "object_keeper.Keeper.heard: drop: record.unfollow()": (
         "the map that lets another holder speak has been applied before it does, and that let go of the old one"
     ),
@@ -105,6 +108,9 @@ ARGUED: Final[dict[str, str]] = {
     ),
     "civic.log.LogHolder.tick: without: not self._down": (
         "while it is down nobody is let in and what fails is told at once, so there is nobody to be told again"
+    ),
+    "civic.log.LogHolder._next_batch: without: for … if filed.unfit": (
+        "whoever may be taken is not looked up, or is found to have no reason: the plan treats both alike"
     ),
     "civic.log.LogHolder.cosigned: without: result.checkpoint.text != self._asked.text": (
         "witnesses are at one checkpoint at a time, and asked again only when they have answered: what comes is of it"

@@ -149,8 +149,13 @@ _TESTS: Final = {  # what holds each module without a city around it
     "p2pworld.crdt.clock": _CRDT,
     "p2pworld.crdt.counter": _CRDT,
     "p2pworld.crdt.register": _CRDT,
-    "p2pworld.civic.log": ("tests/civic/test_log.py",),
-    "p2pworld.civic.batch": ("tests/civic/test_batch.py", "tests/civic/test_erasure.py"),
+    "p2pworld.civic.log": ("tests/civic/test_log.py", "tests/civic/test_log_clerk.py"),
+    "p2pworld.civic.batch": (
+        "tests/civic/test_batch.py",
+        "tests/civic/test_erasure.py",
+        "tests/services/test_clerk.py",
+        "tests/services/test_clerk_hostile.py",
+    ),
     "p2pworld.civic.heads": ("tests/civic/test_log.py", "tests/civic/test_record.py"),
     "p2pworld.civic.relay": ("tests/civic/test_relay_forgets.py", "tests/civic/test_relay.py"),
 }
