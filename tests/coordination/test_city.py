@@ -103,7 +103,6 @@ async def test_a_killed_nodes_ground_is_taken_over_and_an_absent_store_evicts_no
         )
         await one.enter()
         assert (await one.act("hang", "before")).durable
-        login = one.session.login
         server.kill()
 
         async def all_lapsed() -> bool:
@@ -135,7 +134,8 @@ async def test_a_killed_nodes_ground_is_taken_over_and_an_absent_store_evicts_no
         assert after == before  # nobody was evicted, and nobody lost its ground
         with soon(AT_MOST_S, "the lantern that could not be hung meanwhile"):
             await one.until(lambda: bool(one.done[late.n].durable))
-        assert (one.session.login, one.session.counters["logins"]) == (login, 1)
+        # Whoever has heard nothing for 1.4 s logs in again, which a busy machine may bring about; nobody sent it away.
+        assert [told for told in one.session.counters if told.startswith("bye-")] == []
         code, told = await p2pworld("store", "show", "--config", others[0].config)
         assert code == 0
         assert victims_key[:16] not in told
