@@ -35,9 +35,10 @@ from tests.shard_node.playing import Client as Raw
 if TYPE_CHECKING:
     from contextlib import ExitStack
 
+    from simulations.bench.failover.people import People
     from simulations.fabric import Lan
     from simulations.processes import NodeProcess
-from tests.real.stage import Stage
+    from tests.real.stage import Stage
 
 __all__ = ["SCENES", "main"]
 
@@ -57,6 +58,12 @@ def somebody(stage: Stage, at: tuple[int, int] = STROLL_MIDDLE_CM) -> Any:
     """A person who may enter at this place."""
     keys = PersonKeys.from_seed(os.urandom(32))
     return connect(stage.city.play_urls, keys, Profile("somebody", kind="program"), Pose(*at))
+
+
+def sent_away(people: People) -> int:
+    """How often a node has said goodbye to any of them."""
+    sessions = [bot.session for bot in people.swarm.bots]
+    return sum(times for one in sessions for what, times in one.counters.items() if what.startswith("bye-"))
 
 
 def hung(stage: Stage, durable: str) -> bytes:
@@ -255,13 +262,14 @@ def store(folder: Path, long: bool) -> None:
         people = stage.people
         assert people is not None
         before, held = stage.incarnations(), {r["cell"]: r["holder"] for r in regions(first)}
-        logins = [bot.session.login for bot in people.swarm.bots]
+        # Whoever hears nothing for 1.4 s logs in again, which a busy machine may bring about; nobody may be sent away.
+        byes = sent_away(people)
 
         def as_before() -> None:
             assert stage.incarnations() == before, "a node was evicted"
             assert {r["cell"]: r["holder"] for r in regions(second)} == held, "ground changed hands"
             stage.assert_everybody_is_here_once()
-            assert [bot.session.login for bot in people.swarm.bots] == logins, "somebody had to log in again"
+            assert sent_away(people) == byes, "somebody was sent away"
 
         leader = server.leader()
         leader.kill()
