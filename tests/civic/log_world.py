@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from p2pworld.civic.batch import Known, named_entries, plan_batch
 from p2pworld.civic.erasure import ERASED, file_erasure
 from p2pworld.civic.heads import Heads, Record
+from p2pworld.civic.kept import Clerk
 from p2pworld.civic.log import LogHolder, Stage
 from p2pworld.civic.steps import (
     Accept,
@@ -48,11 +49,13 @@ from p2pworld.merkle.note import Note
 from p2pworld.merkle.proof import consistency_spans, inclusion_spans, prove
 from p2pworld.merkle.receipt import Receipt, parse_receipt, verify_receipt
 from p2pworld.merkle.tiles import Edge, Tile, TileHashes
+from tests.civic.memory_store import KeptInMemory, change
 from tests.merkle.reference import slow_hash, slow_root
 from tests.merkle.signed import LOG, ORIGIN, TIME_S, WITNESS_KEYS, WITNESSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
 
 STREAM, MINUTE = "jongno", 28_927_620
 TYPES = {declared.name: declared for declared in (SUGGESTION, ERASED)}
@@ -92,6 +95,8 @@ class World:
 
     fenced: bool = True  # the store compares epoch, fences and size
     compared: bool = True  # the coordination store compares
+    clerk: Clerk | None = None  # who decides about what is entered
+    rows: dict[str, bytes] = field(default_factory=dict)  # beside the log, which are the clerk's
     entries: list[bytes] = field(default_factory=list)
     known: dict[bytes, Known] = field(default_factory=dict)
     epoch: int = 0
@@ -163,11 +168,23 @@ class World:
         if self.fenced and row != (commit.epoch, commit.fences, commit.size):
             return Missed(commit.ticket)
         named = {at: self.entries[at] for at in named_entries(commit.size, commit.submissions)}
-        plan = plan_batch(commit.size, commit.epoch, commit.submissions, self.known, named, late=commit.late)
+        plan = plan_batch(
+            commit.size,
+            commit.epoch,
+            commit.submissions,
+            self.known,
+            named,
+            late=commit.late,
+            kept=KeptInMemory(self.rows, self.entries),
+            clerk=self.clerk,
+            minute=commit.minute,
+            unfit=commit.unfit,
+        )
         del self.entries[commit.size :]  # where no guard stands, what was there is written over
         self.entries += plan.entries
         self.known |= plan.learned
-        return Committed(commit.ticket, plan.entries, plan.outcomes)
+        change(self.rows, plan.rows)
+        return Committed(commit.ticket, plan.entries, plan.outcomes, plan.due)
 
     def _write(self, files: dict[Tile, bytes]) -> None:
         for tile, data in files.items():

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from p2pworld.civic.batch import named_entries, plan_batch
 from p2pworld.civic.erasure import ERASED
 from p2pworld.civic.log import LogHolder
-from p2pworld.civic.steps import Commit, Committed, Effect, Fence, Missed, Refuse
+from p2pworld.civic.steps import Commit, Effect, Fence, Refuse
 from p2pworld.civic.transaction import Paper, Submission
 from p2pworld.services.clerk import CLAIM
 from tests.civic.log_world import Client, Holder, World
-from tests.civic.memory_store import KeptInMemory, change
 from tests.merkle.signed import LOG
 from tests.services.office import Office, request, slot_at
 
@@ -19,41 +17,16 @@ STREAM, HALL = "jongno", "jongno-youth-hall"
 _, NOW = slot_at("2026-04-20", 9)
 
 
-@dataclass
-class Counter(World):
-    """A world whose store decides by an office's clerk, in the transaction that enters."""
+OFFICE = Office(STREAM, NOW)
+TYPES = {**OFFICE.types, ERASED.name: ERASED}
 
-    office: Office = field(default_factory=lambda: Office(STREAM, NOW))
-    rows: dict[str, bytes] = field(default_factory=dict)
 
-    def _commit(self, commit: Commit) -> Committed | Missed:
-        if (self.epoch, self.fences, len(self.entries)) != (commit.epoch, commit.fences, commit.size):
-            return Missed(commit.ticket)
-        named = {at: self.entries[at] for at in named_entries(commit.size, commit.submissions)}
-        plan = plan_batch(
-            commit.size,
-            commit.epoch,
-            commit.submissions,
-            self.known,
-            named,
-            late=commit.late,
-            kept=KeptInMemory(self.rows, self.entries),
-            clerk=self.office.clerk,
-            minute=commit.minute,
-            unfit=commit.unfit,
-        )
-        self.entries += plan.entries
-        self.known |= plan.learned
-        change(self.rows, plan.rows)
-        return Committed(commit.ticket, plan.entries, plan.outcomes, plan.due)
-
-    def opened(self, epoch: int = 1) -> tuple[Holder, Client]:
-        """A holder of this epoch that has read all heads, and somebody who files."""
-        client = Client(self)
-        types = {**self.office.types, ERASED.name: ERASED}
-        holder = Holder(self, client, epoch, LogHolder(STREAM, epoch, [LOG], types, clerk=self.office.clerk))
-        holder.run()
-        return holder, client
+def opened(world: World, epoch: int = 1) -> tuple[Holder, Client]:
+    """A holder of this epoch that has read all heads, and somebody who files."""
+    client = Client(world)
+    holder = Holder(world, client, epoch, LogHolder(STREAM, epoch, [LOG], TYPES, clerk=world.clerk))
+    holder.run()
+    return holder, client
 
 
 def booking(number: int, who: str, minute: int = NOW, *, wait: bool = False) -> Submission:
@@ -63,8 +36,8 @@ def booking(number: int, who: str, minute: int = NOW, *, wait: bool = False) -> 
 
 
 def test_what_is_held_runs_out_by_the_minute_at_which_it_was_filed_and_no_sooner() -> None:
-    world = Counter()
-    holder, client = world.opened()
+    world = World(clerk=OFFICE.clerk)
+    holder, client = opened(world)
     client.file(holder, booking(1, "kim"), NOW)
     holder.run()
     due = holder.machine.due
@@ -82,8 +55,8 @@ def test_what_is_held_runs_out_by_the_minute_at_which_it_was_filed_and_no_sooner
 
 
 def test_whoever_files_when_a_hold_has_run_out_finds_the_place_free() -> None:
-    world = Counter()
-    holder, client = world.opened()
+    world = World(clerk=OFFICE.clerk)
+    holder, client = opened(world)
     client.file(holder, booking(1, "kim"), NOW)
     holder.run()
     assert holder.machine.due is not None
@@ -95,8 +68,8 @@ def test_whoever_files_when_a_hold_has_run_out_finds_the_place_free() -> None:
 
 
 def test_a_claim_that_somebody_else_has_signed_is_refused_at_once_and_not_remembered() -> None:
-    world = Counter()
-    holder, client = world.opened()
+    world = World(clerk=OFFICE.clerk)
+    holder, client = opened(world)
     true = booking(1, "kim")
     papers = true.papers or ()
     forged = [
@@ -114,8 +87,8 @@ def test_a_claim_that_somebody_else_has_signed_is_refused_at_once_and_not_rememb
 
 
 def test_receipts_that_cannot_be_made_lead_back_to_the_heads_once() -> None:
-    world = Counter()
-    holder, client = world.opened()
+    world = World(clerk=OFFICE.clerk)
+    holder, client = opened(world)
     assert holder.machine.stage.name == "IDLE"
     (fence,) = holder.machine.unproven()
     assert isinstance(fence, Fence)
@@ -129,7 +102,7 @@ def test_receipts_that_cannot_be_made_lead_back_to_the_heads_once() -> None:
     holder.run()
     assert holder.machine.stage.name == "IDLE"
 
-    world.opened(epoch=2)
+    opened(world, epoch=2)
     client.file(holder, booking(1, "kim"), NOW)
     holder.run()
     assert holder.machine.stage.name == "DEPOSED"
